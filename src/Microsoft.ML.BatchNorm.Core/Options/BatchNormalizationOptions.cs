@@ -1,0 +1,164 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// How a batch normalization layer computes: an immutable value, changed with <c>with { … }</c>. The defaults are
+/// Keras's; <see cref="PyTorch"/> has PyTorch's.
+/// </summary>
+/// <remarks>
+/// Names follow Keras's <c>BatchNormalization</c>. Which mode a call runs in:
+/// <list type="table">
+/// <listheader><term>training asked for, <see cref="Trainable"/></term><description>mode; γ and β learn; moving statistics move</description></listheader>
+/// <item><term>false, any</term><description>inference; no; no</description></item>
+/// <item><term>true, true</term><description>training; yes; yes</description></item>
+/// <item><term>true, false</term><description>inference; no; no</description></item>
+/// </list>
+/// <see cref="UpdateStatistics"/> and <see cref="TrainAffine"/> are the two halves of <see cref="Trainable"/>.
+/// </remarks>
+public sealed record BatchNormalizationOptions
+{
+    /// <summary>
+    /// Keras's defaults: axis −1, momentum 0.99, ε 1e-3, the population variance moves.
+    /// </summary>
+    public static BatchNormalizationOptions Keras { get; } = new();
+
+    /// <summary>
+    /// PyTorch's defaults: axis 1, <c>momentum=0.1</c> (a <see cref="Momentum"/> of 0.9 here), ε 1e-5, the sample
+    /// variance moves.
+    /// </summary>
+    public static BatchNormalizationOptions PyTorch { get; } = new()
+    {
+        Axis = 1,
+        Momentum = 0.9,
+        Epsilon = 1e-5,
+        VarianceConvention = VarianceConvention.Sample,
+    };
+
+    /// <summary>The channel axis of the input's shape, negative from the end. Default: −1.</summary>
+    public int Axis { get; init; } = -1;
+
+    /// <summary>
+    /// The share of the old moving statistic that stays at each batch, from 0 to 1: Keras's <c>momentum</c>,
+    /// 1 − PyTorch's. Used by <see cref="MovingStatistics.Exponential"/> alone. Default: 0.99.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
+    public double Momentum { get; init => field = Check.Share(value, nameof(Momentum)); } = 0.99;
+
+    /// <summary>
+    /// ε, added to the variance, in the square of the input's unit; at least 0. With 0, a channel without variance
+    /// is mapped to β. Default: 1e-3.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
+    public double Epsilon { get; init => field = Check.NotNegative(value, nameof(Epsilon)); } = 1e-3;
+
+    /// <summary>Whether β is added. Default: true.</summary>
+    public bool Center { get; init; } = true;
+
+    /// <summary>Whether the normalized value is multiplied by γ. Default: true.</summary>
+    public bool Scale { get; init; } = true;
+
+    /// <summary>
+    /// False freezes the layer: inference mode whatever a call asks for, and neither γ, β nor the moving statistics
+    /// change. Default: true.
+    /// </summary>
+    public bool Trainable { get; init; } = true;
+
+    /// <summary>
+    /// False keeps the moving statistics and normalizes with them in training too, while γ and β still learn.
+    /// Default: true.
+    /// </summary>
+    public bool UpdateStatistics { get; init; } = true;
+
+    /// <summary>False keeps γ and β while the moving statistics still move. Default: true.</summary>
+    public bool TrainAffine { get; init; } = true;
+
+    /// <summary>How batches enter the moving statistics. Default: <see cref="MovingStatistics.Exponential"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
+    public MovingStatistics MovingStatistics { get; init => field = Check.Defined(value, nameof(MovingStatistics)); } =
+        MovingStatistics.Exponential;
+
+    /// <summary>Which variance moves. Default: <see cref="VarianceConvention.Population"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
+    public VarianceConvention VarianceConvention { get; init => field = Check.Defined(value, nameof(VarianceConvention)); }
+
+    /// <summary>
+    /// False: no moving statistics; a batch is normalized with its own in both modes (PyTorch's
+    /// <c>track_running_stats=False</c>). Default: true.
+    /// </summary>
+    public bool TrackMovingStatistics { get; init; } = true;
+
+    /// <summary>
+    /// Batch renormalization, or null for none. Goes with <see cref="MovingStatistics.Exponential"/> and without
+    /// <see cref="VirtualBatchSize"/>. Default: null.
+    /// </summary>
+    public RenormOptions? Renorm { get; init; }
+
+    /// <summary>
+    /// The number of rows that share statistics in training mode ("ghost batches"), or null for the whole batch.
+    /// With <c>g = ⌈rows / VirtualBatchSize⌉</c> groups, row <c>i</c> is in group <c>i mod g</c>, as in Keras; where
+    /// Keras demands that the size divides the batch, group sizes here differ by at most one. The moving statistics
+    /// take one step a batch, towards the average over the groups. Default: null.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
+    public int? VirtualBatchSize
+    {
+        get;
+        init => field = value is { } size ? Check.Positive(size, nameof(VirtualBatchSize)) : value;
+    }
+
+    /// <summary>What becomes of NaN and infinite inputs. Default: <see cref="NonFinite.Throw"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
+    public NonFinite NonFinite { get; init => field = Check.Defined(value, nameof(NonFinite)); }
+
+    /// <summary>The first value of γ. Default: ones.</summary>
+    public Initializer GammaInitializer { get; init => field = NotNull(value); } = Initializer.Ones;
+
+    /// <summary>The first value of β. Default: zeros.</summary>
+    public Initializer BetaInitializer { get; init => field = NotNull(value); } = Initializer.Zeros;
+
+    /// <summary>The first value of the moving mean. Default: zeros.</summary>
+    public Initializer MovingMeanInitializer { get; init => field = NotNull(value); } = Initializer.Zeros;
+
+    /// <summary>The first value of the moving variance. Default: ones.</summary>
+    public Initializer MovingVarianceInitializer { get; init => field = NotNull(value); } = Initializer.Ones;
+
+    /// <summary>The penalty on γ, or null for none. Default: null.</summary>
+    public Regularizer? GammaRegularizer { get; init; }
+
+    /// <summary>The penalty on β, or null for none. Default: null.</summary>
+    public Regularizer? BetaRegularizer { get; init; }
+
+    /// <summary>The constraint that γ is projected onto after each step, or null for none. Default: null.</summary>
+    public Constraint? GammaConstraint { get; init; }
+
+    /// <summary>The constraint that β is projected onto after each step, or null for none. Default: null.</summary>
+    public Constraint? BetaConstraint { get; init; }
+
+    /// <summary>Checks what no option can check alone.</summary>
+    /// <exception cref="ArgumentException">Two options contradict each other; the message names both.</exception>
+    public void Validate()
+    {
+        if (Renorm is { RMin: { } rMin, RMax: { } rMax } && rMin >= rMax)
+            throw new ArgumentException($"Renorm.RMax ({rMax}) must be above Renorm.RMin ({rMin}).");
+        if (Renorm is not null && VirtualBatchSize is { } size)
+            throw new ArgumentException($"Renorm and VirtualBatchSize ({size}) cannot be combined.");
+        if (Renorm is not null && MovingStatistics != MovingStatistics.Exponential)
+            throw new ArgumentException($"Renorm needs MovingStatistics.Exponential, not {MovingStatistics}.");
+        if (Renorm is not null && !TrackMovingStatistics)
+            throw new ArgumentException("Renorm needs TrackMovingStatistics.");
+    }
+
+    /// <summary>
+    /// Whether a call takes the batch's own statistics; otherwise it takes the moving ones, and leaves them.
+    /// </summary>
+    internal bool UsesBatchStatistics(bool training) =>
+        !TrackMovingStatistics || MovesStatistics(training);
+
+    internal bool MovesStatistics(bool training) =>
+        TrackMovingStatistics && training && Trainable && UpdateStatistics;
+
+    static T NotNull<T>(T value) where T : class
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return value;
+    }
+}

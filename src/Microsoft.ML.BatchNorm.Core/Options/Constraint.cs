@@ -1,0 +1,67 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>A set that γ or β is projected onto after each training step. The norm is Euclidean, over all channels.</summary>
+/// <remarks>
+/// Names, defaults and formulas follow <c>keras.constraints</c>, with its 1e-7 beside the norm in each divisor.
+/// </remarks>
+public abstract record Constraint
+{
+    const double KerasEpsilon = 1e-7;
+
+    private protected Constraint()
+    {
+    }
+
+    /// <summary>Negative weights become 0.</summary>
+    public static Constraint NonNegative { get; } = new NonNegativeConstraint();
+
+    /// <summary>The norm is brought to 1.</summary>
+    public static Constraint UnitNorm { get; } = new NormConstraint(1, 1, 1);
+
+    /// <summary>The norm is at most <paramref name="maxValue"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
+    public static Constraint MaxNorm(double maxValue = 2) =>
+        new NormConstraint(0, Check.NotNegative(maxValue, nameof(maxValue)), 1);
+
+    /// <summary>
+    /// The norm is brought into [<paramref name="minValue"/>, <paramref name="maxValue"/>], by the share
+    /// <paramref name="rate"/> of the way at each step.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A limit is negative or not finite, they are the wrong way round, or the rate is not between 0 and 1.
+    /// </exception>
+    public static Constraint MinMaxNorm(double minValue = 0, double maxValue = 1, double rate = 1)
+    {
+        Check.NotNegative(maxValue, nameof(maxValue));
+        if (Check.NotNegative(minValue, nameof(minValue)) > maxValue)
+            throw Check.OutOfRange(minValue, nameof(minValue), $"at most maxValue ({maxValue})");
+        return new NormConstraint(minValue, maxValue, Check.Share(rate, nameof(rate)));
+    }
+
+    /// <summary>Projects <paramref name="weights"/> in place.</summary>
+    public abstract void Project(Span<float> weights);
+
+    sealed record NonNegativeConstraint : Constraint
+    {
+        public override void Project(Span<float> weights)
+        {
+            foreach (ref float weight in weights)
+                weight = weight >= 0 ? weight : 0;
+        }
+    }
+
+    sealed record NormConstraint(double MinValue, double MaxValue, double Rate) : Constraint
+    {
+        public override void Project(Span<float> weights)
+        {
+            double squares = 0;
+            foreach (float weight in weights)
+                squares += (double)weight * weight;
+            double norm = Math.Sqrt(squares);
+            double desired = Rate * Math.Clamp(norm, MinValue, MaxValue) + (1 - Rate) * norm;
+            double factor = desired / (KerasEpsilon + norm);
+            foreach (ref float weight in weights)
+                weight = (float)(weight * factor);
+        }
+    }
+}

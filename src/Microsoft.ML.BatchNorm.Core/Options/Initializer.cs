@@ -1,0 +1,69 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>How a parameter gets its first value. The same initializer gives the same values at every call.</summary>
+/// <remarks>Names and defaults follow <c>keras.initializers</c>.</remarks>
+public abstract record Initializer
+{
+    private protected Initializer()
+    {
+    }
+
+    /// <summary>All zeros.</summary>
+    public static Initializer Zeros { get; } = Constant(0);
+
+    /// <summary>All ones.</summary>
+    public static Initializer Ones { get; } = Constant(1);
+
+    /// <summary>Every value is <paramref name="value"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
+    public static Initializer Constant(double value) => new ConstantInitializer(Check.Finite(value, nameof(value)));
+
+    /// <summary>Uniform on [<paramref name="minValue"/>, <paramref name="maxValue"/>).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A limit is not finite, or they are the wrong way round.</exception>
+    public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0)
+    {
+        Check.Finite(minValue, nameof(minValue));
+        Check.Finite(maxValue, nameof(maxValue));
+        if (minValue > maxValue)
+            throw Check.OutOfRange(minValue, nameof(minValue), $"at most maxValue ({maxValue})");
+        return new UniformInitializer(minValue, maxValue, seed);
+    }
+
+    /// <summary>Normal with the given mean and standard deviation.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A value is not finite, or the deviation is negative.</exception>
+    public static Initializer Normal(double mean = 0, double standardDeviation = 0.05, int seed = 0) =>
+        new NormalInitializer(
+            Check.Finite(mean, nameof(mean)), Check.NotNegative(standardDeviation, nameof(standardDeviation)), seed);
+
+    /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
+    public abstract void Fill(Span<double> values);
+
+    sealed record ConstantInitializer(double Value) : Initializer
+    {
+        public override void Fill(Span<double> values) => values.Fill(Value);
+    }
+
+    sealed record UniformInitializer(double MinValue, double MaxValue, int Seed) : Initializer
+    {
+        public override void Fill(Span<double> values)
+        {
+            var random = new Random(Seed);
+            foreach (ref double value in values)
+                value = MinValue + (MaxValue - MinValue) * random.NextDouble();
+        }
+    }
+
+    sealed record NormalInitializer(double Mean, double StandardDeviation, int Seed) : Initializer
+    {
+        public override void Fill(Span<double> values)
+        {
+            var random = new Random(Seed);
+            foreach (ref double value in values)
+            {
+                // Box and Muller, 1958; 1 − u keeps the logarithm's argument off zero.
+                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
+                value = Mean + StandardDeviation * radius * Math.Cos(Math.Tau * random.NextDouble());
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// A penalty on γ or β: <c>l1·Σ|w| + l2·Σw²</c>, with gradient <c>l1·sign(w) + 2·l2·w</c> (0 for l1 at w = 0).
+/// </summary>
+/// <remarks>Names and defaults follow <c>keras.regularizers</c>.</remarks>
+public sealed record Regularizer
+{
+    readonly double l1, l2;
+
+    Regularizer(double l1, double l2) => (this.l1, this.l2) = (l1, l2);
+
+    /// <summary><c>l1·Σ|w|</c>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The factor is negative or not finite.</exception>
+    public static Regularizer L1(double l1 = 0.01) => new(Check.NotNegative(l1, nameof(l1)), 0);
+
+    /// <summary><c>l2·Σw²</c>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The factor is negative or not finite.</exception>
+    public static Regularizer L2(double l2 = 0.01) => new(0, Check.NotNegative(l2, nameof(l2)));
+
+    /// <summary><c>l1·Σ|w| + l2·Σw²</c>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A factor is negative or not finite.</exception>
+    public static Regularizer L1L2(double l1 = 0, double l2 = 0) =>
+        new(Check.NotNegative(l1, nameof(l1)), Check.NotNegative(l2, nameof(l2)));
+
+    /// <summary>The penalty for <paramref name="weights"/>, to be added to the loss.</summary>
+    public double Penalty(ReadOnlySpan<float> weights)
+    {
+        double absolute = 0, squared = 0;
+        foreach (float weight in weights)
+        {
+            absolute += Math.Abs((double)weight);
+            squared += (double)weight * weight;
+        }
+        return l1 * absolute + l2 * squared;
+    }
+
+    /// <summary>Adds the penalty's gradient to <paramref name="gradient"/>, one value a weight.</summary>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public void AddGradient(ReadOnlySpan<float> weights, Span<float> gradient)
+    {
+        if (weights.Length != gradient.Length)
+            throw new ArgumentException(
+                $"gradient has {gradient.Length} values, weights has {weights.Length}.", nameof(gradient));
+        for (int i = 0; i < weights.Length; i++)
+        {
+            float weight = weights[i];
+            double sign = weight > 0 ? 1 : weight < 0 ? -1 : 0;
+            gradient[i] = (float)(gradient[i] + l1 * sign + 2 * l2 * weight);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using System.Buffers;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>Adds the statistics of an array to those of its channels, by whichever kernel fits the layout.</summary>
+static unsafe class BatchMoments
+{
+    /// <summary>Runs shorter than this are summed as columns, and folded.</summary>
+    const int LeastRun = 16;
+
+    /// <summary>Whether a layout is seen as rows of channels × inner columns, or else as runs of a channel.</summary>
+    public static bool IsColumns(ChannelLayout layout) => layout.Inner < LeastRun;
+
+    /// <summary>Adds all positions; false where a sum is not finite and such values count.</summary>
+    public static bool Add<T>(ChannelLayout layout, T* data, int threads, bool ignoreNonFinite, Moments target)
+        where T : unmanaged =>
+        IsColumns(layout)
+            ? AddColumns(layout, data, threads, ignoreNonFinite, target)
+            : AddRuns(layout, data, threads, ignoreNonFinite, target);
+
+    static bool AddColumns<T>(ChannelLayout layout, T* data, int threads, bool ignoreNonFinite, Moments target)
+        where T : unmanaged
+    {
+        int columns = layout.Channels * layout.Inner;
+        var plan = new ColumnPlan(layout.Outer, columns);
+        double[]? folded = null;
+        int shardLength = 3 * plan.Padded;
+        double[] memory = ArrayPool<double>.Shared.Rent(Math.Max(1, shardLength * plan.Shards));
+        try
+        {
+            Array.Clear(memory, 0, shardLength * plan.Shards);
+            if (layout.Inner > 1)
+            {
+                folded = ArrayPool<double>.Shared.Rent(3 * columns);
+                Array.Clear(folded, 0, 3 * columns);
+            }
+            fixed (double* shards = memory, columnMemory = folded)
+            {
+                Moments byColumn = layout.Inner > 1 ? Moments.In(columnMemory, columns) : target;
+                int failed = 0;
+                var job = new ColumnMoments<T>(plan, data, shards, &failed, ignoreNonFinite);
+                ShardJob.Run(job, plan.Items, threads);
+                if (failed != 0)
+                    return false;
+                for (int shard = 0; shard < plan.Shards; shard++)
+                    Fold(plan, job.Shard(shard), byColumn);
+
+                T* rest = data + (nint)plan.Rows * plan.Width;
+                for (int column = 0; plan.LeftOver > 0 && column < columns; column++)
+                {
+                    if (!ScalarMoments.Merge(rest + column, plan.LeftOver, columns, byColumn.At(column), ignoreNonFinite))
+                        return false;
+                }
+                for (int column = 0; layout.Inner > 1 && column < columns; column++)
+                {
+                    Moments from = byColumn.At(column);
+                    MomentsMerge.Into(target.At(column / layout.Inner), *from.Count, *from.Mean, *from.M2);
+                }
+                return true;
+            }
+        }
+        finally
+        {
+            ArrayPool<double>.Shared.Return(memory);
+            if (folded is not null)
+                ArrayPool<double>.Shared.Return(folded);
+        }
+    }
+
+    /// <summary>Folds the columns of a packed row, in chunk space, into those of the array.</summary>
+    static void Fold(ColumnPlan plan, Moments shard, Moments byColumn)
+    {
+        int whole = plan.Width / Wide.Count * Wide.Count, tail = plan.Width - whole, shift = plan.Padded - plan.Width;
+        foreach (nint array in (ReadOnlySpan<nint>)[(nint)shard.Count, (nint)shard.Mean, (nint)shard.M2])
+        {
+            var values = new Span<double>((double*)array, plan.Padded);
+            values.Slice(whole + shift, tail).CopyTo(values[whole..]);
+        }
+        for (int pack = 0; pack < plan.Pack; pack++)
+            MomentsMerge.Into(byColumn, shard.At(pack * plan.Columns), plan.Columns);
+    }
+
+    static bool AddRuns<T>(ChannelLayout layout, T* data, int threads, bool ignoreNonFinite, Moments target)
+        where T : unmanaged
+    {
+        var plan = new RunPlan(layout);
+        int length = 3 * plan.Channels * plan.Shards;
+        double[] memory = ArrayPool<double>.Shared.Rent(length);
+        try
+        {
+            Array.Clear(memory, 0, length);
+            fixed (double* shards = memory)
+            {
+                int failed = 0;
+                var job = new RunMoments<T>(plan, data, shards, &failed, ignoreNonFinite);
+                ShardJob.Run(job, plan.Items, threads);
+                for (int shard = 0; failed == 0 && shard < plan.Shards; shard++)
+                    MomentsMerge.Into(target, job.Shard(shard), plan.Channels);
+                return failed == 0;
+            }
+        }
+        finally
+        {
+            ArrayPool<double>.Shared.Return(memory);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// The exact statistics of all values seen, by channel: count, mean and M2, the sum of squared deviations from the
+/// mean. Blocks are added and other statistics merged in any order, with the same result to rounding; this is how
+/// shards, threads and machines agree.
+/// </summary>
+/// <remarks>
+/// Sums are formed around the mean and in double throughout, never as Σx² (Chan, Golub, LeVeque, "Algorithms for
+/// Computing the Sample Variance", 1983). An instance is for one thread at a time: give each thread its own, and merge.
+/// </remarks>
+public sealed class BatchStatistics
+{
+    readonly double[] count, mean, m2;
+
+    /// <summary>Statistics of no values.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is not at least one channel.</exception>
+    public BatchStatistics(int channels)
+    {
+        Check.Positive(channels, nameof(channels));
+        count = new double[channels];
+        mean = new double[channels];
+        m2 = new double[channels];
+    }
+
+    internal BatchStatistics(ReadOnlySpan<double> count, ReadOnlySpan<double> mean, ReadOnlySpan<double> m2)
+    {
+        this.count = count.ToArray();
+        this.mean = mean.ToArray();
+        this.m2 = m2.ToArray();
+        for (int c = 0; c < Channels; c++)
+        {
+            if (this.count[c] == 0)
+                this.mean[c] = 0;
+        }
+    }
+
+    /// <summary>The number of channels.</summary>
+    public int Channels => count.Length;
+
+    /// <summary>The number of values a channel: whole numbers.</summary>
+    public ReadOnlySpan<double> Count => count;
+
+    /// <summary>The mean a channel, in the input's unit; 0 where there are no values.</summary>
+    public ReadOnlySpan<double> Mean => mean;
+
+    /// <summary>The sum of squared deviations from the mean, a channel.</summary>
+    public ReadOnlySpan<double> M2 => m2;
+
+    /// <summary>Whether no channel has a value.</summary>
+    public bool IsEmpty => !count.AsSpan().ContainsAnyExcept(0);
+
+    /// <summary>The variance of a channel; 0 for the population variance of no values.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The channel does not exist.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The sample variance is asked for and the channel has fewer than two values, or the variance overflowed.
+    /// </exception>
+    public double Variance(int channel, VarianceConvention convention = VarianceConvention.Population)
+    {
+        if ((uint)channel >= (uint)Channels)
+            throw Check.OutOfRange(channel, nameof(channel), $"from 0 to {Channels - 1}");
+        double variance;
+        if (convention == VarianceConvention.Population)
+            variance = m2[channel] / Math.Max(count[channel], 1);
+        else if (count[channel] < 2)
+            throw new InvalidDataException(
+                $"channel {channel} has {count[channel]:0} value; the sample variance, divided by n − 1, needs two.");
+        else
+            variance = m2[channel] / (count[channel] - 1);
+        return double.IsFinite(variance)
+            ? variance
+            : throw new InvalidDataException($"the variance of channel {channel} overflows a double.");
+    }
+
+    /// <summary>Adds a block of values.</summary>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
+    /// <param name="x">One value an element of the layout.</param>
+    /// <param name="mask">One entry a position, false to leave it out; or empty to count all.</param>
+    /// <param name="nonFinite">What becomes of NaN and infinities.</param>
+    /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
+    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="InvalidDataException">A kept value is not finite; nothing was added.</exception>
+    public void Add(
+        ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default,
+        NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
+        Merge(Of(layout, x, mask, nonFinite, threads));
+
+    /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, ReadOnlySpan{bool}, NonFinite, int)"/>
+    public void Add(
+        ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default,
+        NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
+        Merge(Of(layout, x, mask, nonFinite, threads));
+
+    /// <summary>Adds all that <paramref name="other"/> has seen.</summary>
+    /// <exception cref="ArgumentException">The number of channels differs.</exception>
+    public unsafe void Merge(BatchStatistics other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (other.Channels != Channels)
+            throw new ArgumentException($"other has {other.Channels} channels, not {Channels}.", nameof(other));
+        fixed (double* n = count, m = mean, s = m2, otherN = other.count, otherM = other.mean, otherS = other.m2)
+            MomentsMerge.Into(new Moments(n, m, s), new Moments(otherN, otherM, otherS), Channels);
+    }
+
+    internal static unsafe BatchStatistics Of<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, NonFinite nonFinite, int threads)
+        where T : unmanaged
+    {
+        layout.CheckLength(x.Length, nameof(x));
+        layout.CheckMask(mask.Length, nameof(mask));
+        Check.Positive(threads, nameof(threads));
+        var statistics = new BatchStatistics(layout.Channels);
+        bool ignore = nonFinite == NonFinite.Ignore;
+        bool finite;
+        fixed (T* data = x)
+        fixed (double* n = statistics.count, m = statistics.mean, s = statistics.m2)
+        {
+            var target = new Moments(n, m, s);
+            finite = mask.IsEmpty
+                ? BatchMoments.Add(layout, data, threads, ignore, target)
+                : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
+        }
+        return finite ? statistics : throw NonFiniteInput.Error(layout, x, mask, nameof(x));
+    }
+}

@@ -1,0 +1,108 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Where the channels of a dense, row-major array lie: <see cref="Outer"/> × <see cref="Channels"/> ×
+/// <see cref="Inner"/>. The element of channel <c>c</c> at outer <c>o</c> and inner <c>i</c> has the index
+/// <c>(o·Channels + c)·Inner + i</c>; a position is one pair (o, i), numbered <c>o·Inner + i</c>.
+/// </summary>
+/// <remarks>
+/// Features <c>[N, C]</c> are N × C × 1; images <c>[N, C, H, W]</c> with axis 1 are N × C × H·W, and
+/// <c>[N, H, W, C]</c> with axis −1 are N·H·W × C × 1.
+/// </remarks>
+public readonly record struct ChannelLayout
+{
+    /// <summary>The layout of an input of the given shape, batch first.</summary>
+    /// <param name="shape">At least two dimensions, each at least 1.</param>
+    /// <param name="axis">The channel axis, negative from the end. Default: the last.</param>
+    /// <exception cref="ArgumentException">The shape has fewer than two dimensions, or over 2³¹ − 1 elements.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A dimension is below 1, or the axis does not exist.</exception>
+    public ChannelLayout(ReadOnlySpan<int> shape, int axis = -1)
+    {
+        if (shape.Length < 2)
+            throw new ArgumentException(
+                $"shape {Describe(shape)} must have at least two dimensions, the batch first.", nameof(shape));
+        int channelAxis = axis < 0 ? axis + shape.Length : axis;
+        if (channelAxis < 0 || channelAxis >= shape.Length)
+            throw new ArgumentOutOfRangeException(
+                nameof(axis), axis, $"axis {axis} does not exist in shape {Describe(shape)}.");
+
+        long outer = 1, inner = 1, count = 1;
+        for (int d = 0; d < shape.Length; d++)
+        {
+            if (shape[d] < 1)
+                throw new ArgumentOutOfRangeException(
+                    nameof(shape), shape[d], $"shape {Describe(shape)} is empty: dimension {d} is {shape[d]}.");
+            count *= shape[d];
+            if (count > int.MaxValue)
+                throw new ArgumentException(
+                    $"shape {Describe(shape)} has over {int.MaxValue} elements.", nameof(shape));
+            if (d < channelAxis)
+                outer *= shape[d];
+            else if (d > channelAxis)
+                inner *= shape[d];
+        }
+        (Rows, Outer, Channels, Inner) = (shape[0], (int)outer, shape[channelAxis], (int)inner);
+    }
+
+    ChannelLayout(int rows, int outer, int channels, int inner) =>
+        (Rows, Outer, Channels, Inner) = (rows, outer, channels, inner);
+
+    /// <summary>The size of the batch axis, the first of the shape.</summary>
+    public int Rows { get; }
+
+    /// <summary>The product of the dimensions before the channel axis.</summary>
+    public int Outer { get; }
+
+    /// <summary>The size of the channel axis.</summary>
+    public int Channels { get; }
+
+    /// <summary>The product of the dimensions behind the channel axis.</summary>
+    public int Inner { get; }
+
+    /// <summary>The number of elements.</summary>
+    public int Count => Outer * Channels * Inner;
+
+    /// <summary>The number of positions: of values a channel, and of a mask's entries.</summary>
+    public int Positions => Outer * Inner;
+
+    /// <summary>The layout of <paramref name="rows"/> rows of <paramref name="channels"/> features.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A number is below 1.</exception>
+    /// <exception cref="ArgumentException">There are over 2³¹ − 1 elements.</exception>
+    public static ChannelLayout Features(int rows, int channels) => new([rows, channels]);
+
+    /// <summary>The channel of the element at <paramref name="index"/>.</summary>
+    internal int ChannelOf(int index) => index / Inner % Channels;
+
+    /// <summary>The index on the batch axis of the element at <paramref name="index"/>.</summary>
+    internal int RowOf(int index) => (int)(index / (Count / Rows));
+
+    /// <summary>The position, as a mask numbers it, of the element at <paramref name="index"/>.</summary>
+    internal int PositionOf(int index) => index / (Channels * Inner) * Inner + index % Inner;
+
+    /// <summary>The same channels in an input of another number of rows.</summary>
+    internal ChannelLayout WithRows(int rows) => new(rows, Outer / Rows * rows, Channels, Inner);
+
+    internal void CheckLength(int length, string name)
+    {
+        if (Count == 0)
+            throw new ArgumentException("The layout is empty: it was not made from a shape.", nameof(name));
+        if (length != Count)
+            throw new ArgumentException(
+                $"{name} has {length} values, but {Outer} × {Channels} × {Inner} = {Count} are laid out.", name);
+    }
+
+    internal void CheckMask(int length, string name)
+    {
+        if (length != 0 && length != Positions)
+            throw new ArgumentException(
+                $"{name} has {length} entries, but the input has {Outer} × {Inner} = {Positions} positions.", name);
+    }
+
+    internal void CheckChannels(int channels, string name)
+    {
+        if (channels != Channels)
+            throw new ArgumentException($"{name} has {channels} channels, but the input has {Channels}.", name);
+    }
+
+    static string Describe(ReadOnlySpan<int> shape) => $"[{string.Join(", ", shape.ToArray())}]";
+}
