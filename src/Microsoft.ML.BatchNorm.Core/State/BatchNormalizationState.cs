@@ -83,6 +83,10 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
     internal PopulationMoments? Population => population;
 
+    internal float[] GammaArray => gamma;
+
+    internal float[] BetaArray => beta;
+
     /// <summary>
     /// The exact statistics behind <see cref="MovingStatistics.Population"/>, as a new object, or null in a state
     /// that has none.

@@ -10,19 +10,15 @@ public sealed class RenormStatistics
     /// <exception cref="ArgumentException">Lengths differ, or a value is out of range.</exception>
     public RenormStatistics(
         ReadOnlySpan<double> movingStandardDeviation, ReadOnlySpan<double> mean, ReadOnlySpan<double> standardDeviation)
-        : this(movingStandardDeviation.ToArray(), mean.ToArray(), standardDeviation.ToArray())
     {
         StateCheck.NotNegative(movingStandardDeviation, mean.Length, nameof(movingStandardDeviation));
         StateCheck.Finite(mean, mean.Length, nameof(mean));
         StateCheck.NotNegative(standardDeviation, mean.Length, nameof(standardDeviation));
+        this.movingStandardDeviation = movingStandardDeviation.ToArray();
+        this.mean = mean.ToArray();
+        this.standardDeviation = standardDeviation.ToArray();
     }
 
-    internal RenormStatistics(double[] movingStandardDeviation, double[] mean, double[] standardDeviation)
-    {
-        this.movingStandardDeviation = movingStandardDeviation;
-        this.mean = mean;
-        this.standardDeviation = standardDeviation;
-    }
 
     /// <summary>The moving average of √(σ² + ε), of which the moving variance is the square less ε.</summary>
     public ReadOnlySpan<double> MovingStandardDeviation => movingStandardDeviation;

@@ -122,6 +122,9 @@ public sealed class BatchStatistics
                 ? BatchMoments.Add(layout, data, threads, ignore, target)
                 : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
         }
-        return finite ? statistics : throw NonFiniteInput.Error(layout, x, mask, nameof(x));
+        if (finite)
+            return statistics;
+        NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
+        throw new InvalidDataException("The sum of x overflows a double.");
     }
 }

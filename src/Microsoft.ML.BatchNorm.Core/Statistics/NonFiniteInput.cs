@@ -1,34 +1,37 @@
 using System.Globalization;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Finds and names the input that made a result not finite.</summary>
+/// <summary>Finds and names the input that is NaN or infinite.</summary>
 static class NonFiniteInput
 {
-    /// <summary>The index of the first kept value that is NaN or infinite, or −1.</summary>
-    public static int First<T>(ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask) where T : unmanaged
+    /// <summary>Throws where a kept value is not finite, naming channel, row and value.</summary>
+    public static void ThrowIfAny<T>(
+        ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask, string name) where T : unmanaged
     {
+        int index = First(layout, values, mask);
+        if (index < 0)
+            return;
+        throw new InvalidDataException(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has {values[index]}."));
+    }
+
+    static int First<T>(ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask) where T : unmanaged
+    {
+        int vector = Vector512<T>.Count;
         for (int i = 0; i < values.Length; i++)
         {
-            if (!double.IsFinite(Kernels.Wide.ToDouble(values[i])) && (mask.IsEmpty || mask[layout.PositionOf(i)]))
+            while (i <= values.Length - vector && AreFinite(values.Slice(i, vector)))
+                i += vector;
+            if (i < values.Length && !Lanes.IsFinite(values[i]) && (mask.IsEmpty || mask[layout.PositionOf(i)]))
                 return i;
         }
         return -1;
     }
 
-    public static InvalidDataException At<T>(ChannelLayout layout, ReadOnlySpan<T> values, int index, string name)
-        where T : unmanaged =>
-        new(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has {values[index]}."));
-
-    /// <summary>The error for kept values of which one is not finite, or, where none is, whose sums overflow.</summary>
-    public static InvalidDataException Error<T>(
-        ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask, string name) where T : unmanaged
-    {
-        int index = First(layout, values, mask);
-        return index >= 0
-            ? At(layout, values, index, name)
-            : new InvalidDataException($"{name} has values whose sum overflows a double.");
-    }
+    static bool AreFinite<T>(ReadOnlySpan<T> values) where T : unmanaged =>
+        Vector512.EqualsAll(Lanes.IsFinite(Vector512.Create(values)), Vector512<T>.AllBitsSet);
 }

@@ -1,0 +1,172 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Inference folded to one map a channel, <c>y = (x − mean)·scale + shift</c> with <c>scale = γ/√(variance + ε)</c> and
+/// <c>shift = β</c>: the hot path of serving. Immutable, and safe from any number of threads.
+/// </summary>
+/// <remarks>
+/// The mean is taken off before anything is multiplied, since <c>x·scale + (β − mean·scale)</c> loses the digits that
+/// count where the mean is large against the deviation. On floats the mean is split into its nearest float and the
+/// rest, and the rest goes into the shift.
+/// </remarks>
+public sealed class AffineMap
+{
+    /// <summary>Outputs of at least as many bytes are written past the caches, which could not hold them.</summary>
+    const long StreamingBytes = 8 << 20;
+
+    /// <summary>Runs shorter than this are not written past the caches: too much of one is off alignment.</summary>
+    const int StreamingRun = 128;
+
+    readonly double[] mean, scale, shift;
+    readonly NonFinite nonFinite;
+    readonly ChannelParameters<float> singles;
+    readonly bool singlesSuffice;
+    ChannelParameters<double>? doubles;
+
+    /// <summary>The map of a layer in inference mode.</summary>
+    /// <exception cref="ArgumentException">
+    /// Options contradict each other, the layer keeps no moving statistics, or the state lacks the γ or β that the
+    /// options ask for.
+    /// </exception>
+    public AffineMap(BatchNormalizationOptions options, BatchNormalizationState state)
+        : this(Normalization.Moving(Inference(options, state), state), options, state)
+    {
+    }
+
+    internal AffineMap(Normalization normalization, BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        int channels = state.Channels;
+        mean = normalization.Mean;
+        nonFinite = options.NonFinite;
+        scale = new double[channels];
+        shift = new double[channels];
+        for (int c = 0; c < channels; c++)
+        {
+            double gamma = options.Scale ? state.Gamma[c] : 1;
+            scale[c] = gamma * normalization.Factor(c) * normalization.InverseDeviation[c];
+            shift[c] = (options.Center ? state.Beta[c] : 0) + gamma * normalization.Offset(c);
+        }
+        singles = Singles(inner: 1);
+        singlesSuffice = singles.AreFinite();
+    }
+
+    /// <summary>The number of channels.</summary>
+    public int Channels => mean.Length;
+
+    /// <summary>What is taken off first, a channel: the mean, in the input's unit.</summary>
+    public ReadOnlySpan<double> Mean => mean;
+
+    /// <summary>The factor a channel, <c>γ/√(variance + ε)</c>, in one over the input's unit.</summary>
+    public ReadOnlySpan<double> Scale => scale;
+
+    /// <summary>What is added last, a channel: β.</summary>
+    public ReadOnlySpan<double> Shift => shift;
+
+    /// <summary>Maps one row of features.</summary>
+    /// <param name="x">One value a channel.</param>
+    /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
+    /// <exception cref="ArgumentException">A length differs from the number of channels, or the memory overlaps.</exception>
+    /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
+    public void Apply(ReadOnlySpan<float> x, Span<float> y) => Apply(ChannelLayout.Features(1, Channels), x, y);
+
+    /// <inheritdoc cref="Apply(ReadOnlySpan{float}, Span{float})"/>
+    public void Apply(ReadOnlySpan<double> x, Span<double> y) => Apply(ChannelLayout.Features(1, Channels), x, y);
+
+    /// <summary>Maps an array.</summary>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/> and <paramref name="y"/>.</param>
+    /// <param name="x">One value an element of the layout.</param>
+    /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
+    /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
+    /// <exception cref="ArgumentException">A length or the number of channels does not fit, or the memory overlaps.</exception>
+    /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
+    public void Apply(ChannelLayout layout, ReadOnlySpan<float> x, Span<float> y, int threads = 1) =>
+        Apply(layout, x, y, default, threads);
+
+    /// <inheritdoc cref="Apply(ChannelLayout, ReadOnlySpan{float}, Span{float}, int)"/>
+    public void Apply(ChannelLayout layout, ReadOnlySpan<double> x, Span<double> y, int threads = 1) =>
+        Apply(layout, x, y, default, threads);
+
+    internal void Apply<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
+    {
+        layout.CheckChannels(Channels, "the map");
+        layout.CheckLength(x.Length, nameof(x));
+        Buffers.CheckOutput(x, y, nameof(y));
+        Check.Positive(threads, nameof(threads));
+        bool throws = nonFinite == NonFinite.Throw;
+        if (throws && Buffers.AreSame(x, y))
+            NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
+        if (!ApplyUnchecked(layout, x, y, threads) && throws)
+            NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
+    }
+
+    /// <summary>Maps without a word on inputs that are not finite; false where there was one.</summary>
+    internal unsafe bool ApplyUnchecked<T>(ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, int threads)
+        where T : unmanaged
+    {
+        if (typeof(T) == typeof(float) && !singlesSuffice)
+            return ApplyInDouble(layout, x, y);
+        ChannelParameters<T> parameters = Parameters<T>(layout);
+        var plan = new ElementPlan(layout);
+        bool streaming = (long)layout.Count * sizeof(T) >= StreamingBytes && (plan.IsFlat || plan.Inner >= StreamingRun);
+        int found = 0;
+        fixed (T* source = x, target = y, values = parameters.Values)
+        {
+            ShardJob.Run(
+                new AffineKernel<T>(
+                    plan, source, target, values, parameters.Stride, parameters.Period,
+                    nonFinite == NonFinite.Ignore, streaming, &found),
+                plan.Items, threads);
+        }
+        if (streaming)
+            Interlocked.MemoryBarrier();
+        return found == 0;
+    }
+
+    /// <summary>For maps whose numbers no float holds, such as that of a column with deviation 1e-42.</summary>
+    bool ApplyInDouble<T>(ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y) where T : unmanaged
+    {
+        bool finite = true;
+        for (int i = 0; i < x.Length; i++)
+        {
+            int c = layout.ChannelOf(i);
+            T value = x[i];
+            bool isFinite = Lanes.IsFinite(value);
+            finite &= isFinite;
+            y[i] = isFinite || nonFinite != NonFinite.Ignore
+                ? Wide.FromDouble<T>((Wide.ToDouble(value) - mean[c]) * scale[c] + shift[c])
+                : value;
+        }
+        return finite;
+    }
+
+    ChannelParameters<T> Parameters<T>(ChannelLayout layout) where T : unmanaged
+    {
+        bool repeats = BatchMoments.IsColumns(layout) && layout.Inner > 1;
+        object parameters = typeof(T) == typeof(float)
+            ? repeats ? Singles(layout.Inner) : singles
+            : repeats ? new ChannelParameters<double>(layout.Inner, mean, scale, shift)
+            : doubles ??= new ChannelParameters<double>(1, mean, scale, shift);
+        return (ChannelParameters<T>)parameters;
+    }
+
+    ChannelParameters<float> Singles(int inner)
+    {
+        double[] rest = new double[Channels];
+        for (int c = 0; c < Channels; c++)
+            rest[c] = shift[c] - (mean[c] - (float)mean[c]) * scale[c];
+        return new ChannelParameters<float>(inner, mean, scale, rest);
+    }
+
+    static BatchNormalizationOptions Inference(BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        BatchNormalization.CheckState(options, state);
+        return options.TrackMovingStatistics
+            ? options
+            : throw new ArgumentException(
+                "A layer with TrackMovingStatistics = false normalizes each batch with its own statistics; " +
+                "there is no map to fold.", nameof(options));
+    }
+}

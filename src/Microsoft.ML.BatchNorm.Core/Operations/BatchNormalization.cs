@@ -1,0 +1,164 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Batch normalization as functions from options and state to outputs and a next state. In training mode each channel
+/// of <c>x</c> becomes <c>γ (x − μ)/√(σ² + ε) + β</c> with its batch's mean and variance, and the moving statistics
+/// take a step; in inference mode <c>γ (x − movingMean)/√(movingVariance + ε) + β</c>, and nothing moves.
+/// </summary>
+/// <remarks>
+/// Source: Ioffe and Szegedy, "Batch Normalization", 2015 (arXiv 1502.03167); Keras's <c>BatchNormalization</c> and
+/// PyTorch's <c>BatchNorm1d</c>, <c>2d</c> and <c>3d</c>. All functions are safe from any number of threads.
+/// </remarks>
+public static partial class BatchNormalization
+{
+    /// <summary>A fresh state, from the options' initializers.</summary>
+    /// <exception cref="ArgumentException">
+    /// Options contradict each other, there is not at least one channel, or an initializer gives a negative variance.
+    /// </exception>
+    public static BatchNormalizationState Initialize(BatchNormalizationOptions options, int channels)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        Check.Positive(channels, nameof(channels));
+        double[] mean = Values(options.MovingMeanInitializer, channels);
+        double[] variance = Values(options.MovingVarianceInitializer, channels);
+        StateCheck.NotNegative(variance, channels, "MovingVarianceInitializer's value");
+        return new BatchNormalizationState(
+            mean, variance,
+            options.Scale ? Floats(options.GammaInitializer, channels) : [],
+            options.Center ? Floats(options.BetaInitializer, channels) : [],
+            batchesSeen: 0, initialWeight: 1,
+            options.Renorm is null ? null : Renormalization.Initialize(mean, variance), population: null);
+    }
+
+    /// <summary>
+    /// The state after training mode has seen a batch, without forming its output: the same moving statistics as a
+    /// forward call's.
+    /// </summary>
+    /// <param name="options">The layer's options.</param>
+    /// <param name="state">The state before; it does not change.</param>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
+    /// <param name="x">The batch, one value an element of the layout.</param>
+    /// <param name="mask">One entry a position, false to leave it out of the statistics; or empty to count all.</param>
+    /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
+    /// <returns>The next state: the same object where the options freeze it, or the mask hides everything.</returns>
+    /// <exception cref="ArgumentException">Options contradict each other, or lengths or channels do not fit.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample
+    /// variance moves.
+    /// </exception>
+    public static BatchNormalizationState UpdateMovingStatistics(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<float> x,
+        ReadOnlySpan<bool> mask = default, int threads = 1) =>
+        Update(options, state, layout, x, mask, threads);
+
+    /// <inheritdoc cref="UpdateMovingStatistics(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout, ReadOnlySpan{float}, ReadOnlySpan{bool}, int)"/>
+    public static BatchNormalizationState UpdateMovingStatistics(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<double> x,
+        ReadOnlySpan<bool> mask = default, int threads = 1) =>
+        Update(options, state, layout, x, mask, threads);
+
+    /// <summary>
+    /// The state with learned γ and β, projected onto the options' constraints: the same object where the options
+    /// freeze them.
+    /// </summary>
+    /// <param name="options">The layer's options.</param>
+    /// <param name="state">The state before; it does not change.</param>
+    /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
+    /// <exception cref="ArgumentException">Options contradict each other, or a length or a value is out of range.</exception>
+    public static BatchNormalizationState UpdateAffine(
+        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<float> gamma,
+        ReadOnlySpan<float> beta)
+    {
+        CheckState(options, state);
+        if (!options.Trainable || !options.TrainAffine)
+            return state;
+        float[] newGamma = gamma.ToArray(), newBeta = beta.ToArray();
+        options.GammaConstraint?.Project(newGamma);
+        options.BetaConstraint?.Project(newBeta);
+        BatchNormalizationState next = state.WithAffine(newGamma, newBeta);
+        CheckState(options, next);
+        return next;
+    }
+
+    /// <summary>The sum of the options' penalties on γ and β, to be added to the loss.</summary>
+    /// <exception cref="ArgumentException">Options contradict each other, or the state does not fit them.</exception>
+    public static double Penalty(BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        CheckState(options, state);
+        return (options.GammaRegularizer?.Penalty(state.Gamma) ?? 0) + (options.BetaRegularizer?.Penalty(state.Beta) ?? 0);
+    }
+
+    /// <summary>Adds the gradient of the options' penalties to those of γ and β.</summary>
+    /// <param name="options">The layer's options.</param>
+    /// <param name="state">The state that holds γ and β.</param>
+    /// <param name="dGamma">One value a channel, or empty for a layer without scale.</param>
+    /// <param name="dBeta">One value a channel, or empty for a layer without center.</param>
+    /// <exception cref="ArgumentException">Options contradict each other, or lengths do not fit.</exception>
+    public static void AddPenaltyGradient(
+        BatchNormalizationOptions options, BatchNormalizationState state, Span<float> dGamma, Span<float> dBeta)
+    {
+        CheckState(options, state);
+        options.GammaRegularizer?.AddGradient(state.Gamma, dGamma);
+        options.BetaRegularizer?.AddGradient(state.Beta, dBeta);
+    }
+
+    internal static void CheckState(BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(state);
+        options.Validate();
+        if (options.Scale != state.Gamma.Length > 0)
+            throw Contradiction("Scale", options.Scale, "Gamma", nameof(state));
+        if (options.Center != state.Beta.Length > 0)
+            throw Contradiction("Center", options.Center, "Beta", nameof(state));
+        if (options.Renorm is not null && state.Renorm is null)
+            throw new ArgumentException("The options ask for Renorm, but the state has no Renorm averages.", nameof(state));
+    }
+
+    static ArgumentException Contradiction(string option, bool asked, string parameter, string name) =>
+        new($"The options have {option} = {asked}, but the state has {(asked ? "no" : "a")} {parameter}.", name);
+
+    static BatchNormalizationState Update<T>(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<T> x,
+        ReadOnlySpan<bool> mask, int threads) where T : unmanaged
+    {
+        CheckState(options, state);
+        layout.CheckChannels(state.Channels, nameof(state));
+        layout.CheckLength(x.Length, nameof(x));
+        layout.CheckMask(mask.Length, nameof(mask));
+        return options.MovesStatistics(training: true)
+            ? MovingUpdate.Next(
+                options, state,
+                Statistics(options, layout, RowGroups.OfSize(layout, options.VirtualBatchSize), x, mask, threads))
+            : state;
+    }
+
+    static BatchStatistics[] Statistics<T>(
+        BatchNormalizationOptions options, ChannelLayout layout, RowGroups groups, ReadOnlySpan<T> x,
+        ReadOnlySpan<bool> mask, int threads) where T : unmanaged
+    {
+        if (groups.Count == 1)
+            return [BatchStatistics.Of(layout, x, mask, options.NonFinite, threads)];
+        if (options.NonFinite == NonFinite.Throw)
+            NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
+        var statistics = new BatchStatistics[groups.Count];
+        for (int group = 0; group < statistics.Length; group++)
+        {
+            statistics[group] = BatchStatistics.Of<T>(
+                groups.Layout(group), groups.Gather(x, group), groups.Gather(mask, group), options.NonFinite, threads);
+        }
+        return statistics;
+    }
+
+    static double[] Values(Initializer initializer, int channels)
+    {
+        double[] values = new double[channels];
+        initializer.Fill(values);
+        return values;
+    }
+
+    static float[] Floats(Initializer initializer, int channels) =>
+        Array.ConvertAll(Values(initializer, channels), value => (float)value);
+}

@@ -1,0 +1,58 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// The gradient of the input, as one map a channel: with <c>s = γ·factor·inverse</c> and n values behind the
+/// statistics, <c>dx = s·(dy − Σdy/n − (x − μ)·inverse²·Σdy(x − μ)/n)</c>, and <c>dx = s·dy</c> through statistics that
+/// are constants.
+/// </summary>
+readonly ref struct InputGradient
+{
+    readonly double[] mean, slope, shift, scale;
+
+    public InputGradient(Normalization normalization, ReadOnlySpan<float> gamma, GradientSums sums)
+    {
+        int channels = normalization.Mean.Length;
+        mean = normalization.Mean;
+        slope = new double[channels];
+        shift = new double[channels];
+        scale = new double[channels];
+        for (int c = 0; c < channels; c++)
+        {
+            double inverse = normalization.InverseDeviation[c], count = normalization.Count[c];
+            scale[c] = (gamma.IsEmpty ? 1 : gamma[c]) * normalization.Factor(c) * inverse;
+            if (count == 0)
+                continue;
+            slope[c] = scale[c] * inverse * inverse * (sums.Product[c] / count);
+            shift[c] = scale[c] * (sums.Gradient[c] / count);
+        }
+    }
+
+    public unsafe void Apply<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<T> dy, Span<T> dx, int threads) where T : unmanaged
+    {
+        double[] rest = shift;
+        if (typeof(T) == typeof(float))
+        {
+            rest = new double[shift.Length];
+            for (int c = 0; c < rest.Length; c++)
+                rest[c] = shift[c] - (mean[c] - (float)mean[c]) * slope[c];
+        }
+        var plan = new ElementPlan(layout);
+        var parameters = new ChannelParameters<T>(plan.IsFlat ? layout.Inner : 1, mean, slope, rest, scale);
+        fixed (T* values = x, gradients = dy, target = dx, numbers = parameters.Values)
+        {
+            ShardJob.Run(
+                new GradientKernel<T>(
+                    plan, values, gradients, target, numbers, parameters.Stride, parameters.Period),
+                plan.Items, threads);
+        }
+    }
+
+    /// <summary>The gradient at one position: of a value that counts in the statistics, or that only passed through them.</summary>
+    public double At(int channel, double x, double dy, bool counts) =>
+        counts
+            ? scale[channel] * dy - (slope[channel] * (x - mean[channel]) + shift[channel])
+            : scale[channel] * dy;
+}

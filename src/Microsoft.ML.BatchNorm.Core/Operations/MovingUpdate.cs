@@ -1,0 +1,62 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>The state after a batch in training mode.</summary>
+static class MovingUpdate
+{
+    /// <param name="options">The layer's options.</param>
+    /// <param name="state">The state before.</param>
+    /// <param name="groups">The batch's statistics, one for each group of rows that shares them.</param>
+    public static BatchNormalizationState Next(
+        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups)
+    {
+        if (options.MovingStatistics == MovingStatistics.Population)
+            return Population(options, state, groups);
+
+        bool empty = true;
+        foreach (BatchStatistics group in groups)
+            empty &= group.IsEmpty;
+        if (empty)
+            return state;
+
+        double decay = options.MovingStatistics == MovingStatistics.Cumulative
+            ? 1 - 1.0 / (state.BatchesSeen + 1)
+            : options.Momentum;
+        double[] mean = state.MovingMean.ToArray(), variance = state.MovingVariance.ToArray();
+        for (int c = 0; c < mean.Length; c++)
+        {
+            double groupMean = 0, groupVariance = 0;
+            int used = 0;
+            foreach (BatchStatistics group in groups)
+            {
+                if (group.Count[c] == 0)
+                    continue;
+                used++;
+                groupMean += group.Mean[c];
+                groupVariance += group.Variance(c, options.VarianceConvention);
+            }
+            if (used == 0)
+                continue;
+            mean[c] = Average.Exponential(mean[c], groupMean / used, decay);
+            variance[c] = Average.Exponential(variance[c], groupVariance / used, decay);
+        }
+        RenormStatistics? renorm = options.Renorm is null
+            ? state.Renorm
+            : Renormalization.Next(options, state.Renorm!, groups[0], variance);
+        return new BatchNormalizationState(
+            mean, variance, state.GammaArray, state.BetaArray, state.BatchesSeen + 1, state.InitialWeight * decay,
+            renorm, population: null);
+    }
+
+    static BatchNormalizationState Population(
+        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups)
+    {
+        BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        bool empty = true;
+        foreach (BatchStatistics group in groups)
+        {
+            empty &= group.IsEmpty;
+            statistics.Merge(group);
+        }
+        return empty ? state : state.WithPopulation(statistics, options.VarianceConvention);
+    }
+}

@@ -1,0 +1,36 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// The groups of rows that share statistics: one of the whole batch, or with a virtual batch size
+/// <c>g = ⌈rows / size⌉</c> of them, row <c>i</c> in group <c>i mod g</c>.
+/// </summary>
+readonly struct RowGroups
+{
+    readonly ChannelLayout layout;
+
+    public RowGroups(ChannelLayout layout, int count) => (this.layout, Count) = (layout, count);
+
+    public static RowGroups OfSize(ChannelLayout layout, int? virtualBatchSize) =>
+        new(layout, virtualBatchSize is { } size ? (int)(((long)layout.Rows + size - 1) / size) : 1);
+
+    public int Count { get; }
+
+    public ChannelLayout Layout(int group) => layout.WithRows((layout.Rows - group + Count - 1) / Count);
+
+    /// <summary>Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.</summary>
+    public T[] Gather<T>(ReadOnlySpan<T> source, int group)
+    {
+        int length = source.Length / layout.Rows;
+        var rows = new T[Layout(group).Rows * length];
+        for (int to = 0, row = group; row < layout.Rows; row += Count, to++)
+            source.Slice(row * length, length).CopyTo(rows.AsSpan(to * length));
+        return rows;
+    }
+
+    public void Scatter<T>(ReadOnlySpan<T> rows, Span<T> target, int group)
+    {
+        int length = target.Length / layout.Rows;
+        for (int from = 0, row = group; row < layout.Rows; row += Count, from++)
+            rows.Slice(from * length, length).CopyTo(target.Slice(row * length, length));
+    }
+}
