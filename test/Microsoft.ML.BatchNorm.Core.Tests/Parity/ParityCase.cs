@@ -52,11 +52,11 @@ sealed record CaseOptions(
 sealed record CaseRenorm(double? RMax, double? RMin, double? DMax, double Decay);
 
 sealed record CaseState(
-    float[]? Gamma, float[]? Beta, double[] MovingMean, double[] MovingVariance, double[]? MovingStandardDeviation,
+    float[]? Gamma, float[]? Beta, double[]? MovingMean, double[]? MovingVariance, double[]? MovingStandardDeviation,
     double[]? RenormMean, double[]? RenormStandardDeviation)
 {
-    public BatchNormalizationState ToState() => new(
-        MovingMean, MovingVariance, Gamma, Beta,
+    public BatchNormalizationState ToState(int channels) => new(
+        MovingMean ?? new double[channels], MovingVariance ?? new double[channels], Gamma, Beta,
         renorm: MovingStandardDeviation is null
             ? null
             : new(MovingStandardDeviation, RenormMean, RenormStandardDeviation));
