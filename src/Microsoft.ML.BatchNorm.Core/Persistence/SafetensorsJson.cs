@@ -31,6 +31,11 @@ ref struct SafetensorsJson
         {
             throw new InvalidDataException($"the header is not JSON: {e.Message}", e);
         }
+        catch (InvalidOperationException)
+        {
+            // The types of the tokens are checked: what is left is text with invalid UTF-8 or half a surrogate pair.
+            throw parsed.Error("a string of the header", "not valid Unicode");
+        }
         return parsed;
     }
 
@@ -43,7 +48,7 @@ ref struct SafetensorsJson
         while (NextKey())
         {
             if (!json.ValueTextEquals(SafetensorsHeader.Metadata))
-                Tensors.Add(ParseTensor(Text("a tensor's name")));
+                Tensors.Add(ParseTensor(json.GetString()!));
             else if (metadata)
                 throw new InvalidDataException($"the header has {SafetensorsHeader.Metadata} twice.");
             else
@@ -64,13 +69,13 @@ ref struct SafetensorsJson
         List<string> keys = [];
         while (NextKey())
         {
-            string key = Text("a key of the metadata");
+            string key = json.GetString()!;
             keys.Add(key);
             json.Read();
             if (json.TokenType != JsonTokenType.String)
                 throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a string");
             if (key == SafetensorsHeader.WriterKey)
-                writer = Text("the writer");
+                writer = json.GetString()!;
             else if (key == SafetensorsHeader.ChecksumKey)
                 ParseChecksum();
         }
@@ -93,7 +98,7 @@ ref struct SafetensorsJson
     {
         if (json.ValueIsEscaped || json.ValueSpan.Length != SafetensorsHeader.NoChecksum.Length)
             throw new InvalidDataException($"the checksum in {SafetensorsHeader.ChecksumKey} is not eight digits.");
-        Checksum = Text("the checksum");
+        Checksum = json.GetString()!;
         ChecksumDigits = (int)json.TokenStartIndex + 1;
     }
 
@@ -114,7 +119,7 @@ ref struct SafetensorsJson
             else if (json.ValueTextEquals("data_offsets"u8) && offsets is null)
                 offsets = ParseOffsets();
             else
-                throw Error($"key {SafetensorsEntry.Quote(Text("a key"))}", "unknown or there twice");
+                throw Error($"key {SafetensorsEntry.Quote(json.GetString()!)}", "unknown or there twice");
         }
         if (dtype is null || shape is not { } s || offsets is not { } o)
             throw Error(dtype is null ? "dtype" : shape is null ? "shape" : "data_offsets", "missing");
@@ -128,7 +133,7 @@ ref struct SafetensorsJson
     {
         json.Read();
         Expect(JsonTokenType.String, "dtype", "a string");
-        return SafetensorsEntry.KnownDtype(json) ?? Text("dtype");
+        return SafetensorsEntry.KnownDtype(json) ?? json.GetString()!;
     }
 
     (int Rank, long Dimension, long? Elements) ParseShape()
@@ -172,18 +177,6 @@ ref struct SafetensorsJson
     {
         if (json.TokenType != type)
             throw Error(what, $"not {expected}");
-    }
-
-    string Text(string what)
-    {
-        try
-        {
-            return json.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw Error(what, "not valid Unicode");
-        }
     }
 
     InvalidDataException Error(string what, string fault) => new(

@@ -73,7 +73,8 @@ sealed class SafetensorsLayer
             if (tensor.Name == Names.Batches)
             {
                 if (!tensor.IsInteger)
-                    throw new InvalidDataException($"tensor {quoted}: dtype is {tensor.Dtype}; I64 or I32 can be read.");
+                    throw new InvalidDataException(
+                        $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; I64 and I32 can be read.");
                 if (tensor.Rank > 1 || tensor.Rank == 1 && tensor.Dimension != 1)
                     throw new InvalidDataException($"tensor {quoted}: shape is {tensor.Shape}, not [].");
                 continue;
