@@ -52,7 +52,9 @@ public sealed partial class BatchNormalizationState
 
     /// <summary>Reads a state that <see cref="Save"/> wrote; it equals the saved one bit for bit.</summary>
     /// <param name="stream">Read up to the state's last byte and not further. It need not be able to seek.</param>
-    /// <remarks>Damage of any kind is noticed. Memory grows with the bytes that are there, not with lengths claimed.</remarks>
+    /// <remarks>
+    /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
+    /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidDataException">
     /// The stream holds no state here, or it is truncated, damaged, of an unknown version, or has a value out of

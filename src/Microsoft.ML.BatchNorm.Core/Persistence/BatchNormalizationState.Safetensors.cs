@@ -52,7 +52,7 @@ public sealed partial class BatchNormalizationState
         SafetensorsWriter.Write(this, stream, StateNames.Of(naming).Under(prefix));
     }
 
-    /// <summary>Reads a batch normalization layer out of a safetensors file, be it one layer or a whole network.</summary>
+    /// <summary>Reads a batch normalization layer out of a safetensors file of that layer or a network.</summary>
     /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
     /// <param name="prefix">What the names of the layer's tensors begin with: <c>"bn1."</c>, for example.</param>
     /// <remarks>

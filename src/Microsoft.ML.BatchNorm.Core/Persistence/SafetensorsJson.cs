@@ -87,7 +87,8 @@ ref struct SafetensorsJson
         }
         if (writer is null != Checksum is null)
             throw new InvalidDataException(
-                $"the metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, but not both.");
+                $"the metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, "
+                + "but not both.");
         if (writer is not (null or SafetensorsHeader.Writer))
             throw new InvalidDataException(
                 $"the writer {SafetensorsEntry.Quote(writer)} is not known; this library reads files of "

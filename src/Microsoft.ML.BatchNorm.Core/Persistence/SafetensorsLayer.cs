@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>Which tensors of a safetensors file make up one batch normalization; dtypes and shapes are checked.</summary>
+/// <summary>The tensors of a safetensors file that make up one layer; dtypes and shapes are checked.</summary>
 sealed class SafetensorsLayer
 {
     const int Listed = 10;
