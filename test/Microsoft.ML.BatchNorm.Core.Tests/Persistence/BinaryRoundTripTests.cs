@@ -22,7 +22,7 @@ public class BinaryRoundTripTests
     [TestMethod]
     public void A_state_of_many_channels_comes_back_over_reads_of_odd_lengths()
     {
-        BatchNormalizationState state = States.Random(100_003, StateParts.All);
+        BatchNormalizationState state = States.Random(ByteOrder.Piece + 3, StateParts.Gamma);
         byte[] bytes = States.Save(state);
         Assert.IsTrue(state.Equals(BatchNormalizationState.Load(new TrickleStream(bytes, 4099))));
     }

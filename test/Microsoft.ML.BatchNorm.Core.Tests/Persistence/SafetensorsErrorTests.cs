@@ -57,8 +57,12 @@ public class SafetensorsErrorTests
     [TestMethod]
     public void Data_that_overlaps_or_leaves_a_gap_or_is_too_short_or_too_long_is_named()
     {
-        Invalid("{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 4, 12) + "}", "\"running_var\"", "overlaps");
-        Invalid("{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 12, 20) + "}", "\"running_var\"", "gap");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 4, 12) + "}",
+            "\"running_var\"", "overlaps");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 12, 20) + "}",
+            "\"running_var\"", "gap");
         Invalid("{" + SafetensorsFile.Entry("x", "F32", "1", 4, 8) + "}", "\"x\"", "gap");
         Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("x", "U8", "9", 16, 25) + "}",
             "the file is truncated: 0 of 9 bytes of tensor \"x\" are there");
@@ -97,12 +101,24 @@ public class SafetensorsErrorTests
     [TestMethod]
     public void Shapes_and_dtypes_that_do_not_fit_are_named()
     {
-        Invalid("{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "1", 8, 12) + "}", "\"running_var\": shape is [1]", "[2]");
-        Invalid("{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2,1", 8, 16) + "}", "\"running_var\": shape is [2, …] of rank 2");
-        Invalid("{" + mean + "," + SafetensorsFile.Entry("running_var", "I32", "2", 8, 16) + "}", "\"running_var\": dtype is \"I32\"");
-        Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("weight", "F32", "3", 16, 28) + "}", "\"weight\": shape is [3]");
-        Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "F32", "", 16, 20) + "}", "dtype is \"F32\"; I64");
-        Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "2", 16, 32) + "}", "shape is [2], not []");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "1", 8, 12) + "}",
+            "\"running_var\": shape is [1]", "[2]");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2,1", 8, 16) + "}",
+            "\"running_var\": shape is [2, …] of rank 2");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "I32", "2", 8, 16) + "}",
+            "\"running_var\": dtype is \"I32\"");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("weight", "F32", "3", 16, 28) + "}",
+            "\"weight\": shape is [3]");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "F32", "", 16, 20) + "}",
+            "dtype is \"F32\"; I64");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "2", 16, 32) + "}",
+            "shape is [2], not []");
         Invalid(
             "{" + SafetensorsFile.Entry("running_mean", "F32", "0", 0, 0) + ","
             + SafetensorsFile.Entry("running_var", "F32", "0", 0, 0) + "}", "shape is [0]");

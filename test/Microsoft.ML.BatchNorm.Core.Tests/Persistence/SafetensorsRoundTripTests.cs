@@ -31,7 +31,7 @@ public class SafetensorsRoundTripTests
     [TestMethod]
     public void A_state_of_many_channels_comes_back()
     {
-        BatchNormalizationState state = States.Random(100_003, StateParts.Gamma | StateParts.Beta);
+        BatchNormalizationState state = States.Random(ByteOrder.Piece + 3, StateParts.Gamma);
         byte[] bytes = States.SaveSafetensors(state);
         BatchNormalizationState loaded = BatchNormalizationState.LoadSafetensors(new TrickleStream(bytes, 4099));
         Assert.IsTrue(Covered(state, state.BatchesSeen).Equals(loaded));
