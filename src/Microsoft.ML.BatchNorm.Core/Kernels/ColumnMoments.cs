@@ -19,7 +19,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     const int CenterRows = 32;
 
     /// <summary>The results of a shard, in chunk space.</summary>
-    public Moments Shard(int shard) => Moments.In(shards + 3 * (nint)plan.Padded * shard, plan.Padded);
+    public Moments Shard(int shard) => Moments.In(shards + Moments.Arrays * (nint)plan.Padded * shard, plan.Padded);
 
     [SkipLocalsInit]
     public void Run(int index)
@@ -125,8 +125,11 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     {
         Vector512<double> count = Vector512.Create((double)rows), sums = Vector512.Load(sum);
         Vector512<double> shift = sums / count, squares = Vector512.Load(square);
+        Vector512<double> mean = Vector512.Load(center), meanRest = default;
+        MomentsMerge.Add(ref mean, ref meanRest, shift);
         count.Store(result.Count);
-        (Vector512.Load(center) + shift).Store(result.Mean);
+        mean.Store(result.Mean);
+        meanRest.Store(result.MeanRest);
         Vector512.Max(squares - sums * shift, Vector512<double>.Zero).Store(result.M2);
         return Lanes.AreFinite(squares);
     }
@@ -139,9 +142,10 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             Moments one = result.At(at);
             if (double.IsFinite(*one.M2))
                 continue;
-            *one.Count = *one.Mean = *one.M2 = 0;
+            one.Clear();
             int column = plan.FirstColumn(item.FirstChunk + at / Wide.Count) + at % Wide.Count;
-            ScalarMoments.MergeFinite(data + (nint)item.FirstRow * plan.Width + column, item.Rows, plan.Width, one);
+            ScalarMoments.Merge(
+                data + (nint)item.FirstRow * plan.Width + column, item.Rows, plan.Width, one, ignoreNonFinite: true);
         }
     }
 }

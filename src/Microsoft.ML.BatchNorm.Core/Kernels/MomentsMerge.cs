@@ -1,10 +1,13 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
 /// The union of two samples from their counts, means and sums of squared deviations:
-/// <c>δ = m₂ − m₁, n = n₁ + n₂, m = m₁ + δ·n₂/n, M = M₁ + M₂ + δ²·n₁·n₂/n</c> (Chan, Golub, LeVeque, 1983).
+/// <c>δ = m₂ − m₁, n = n₁ + n₂, m = m₁ + δ·n₂/n, M = M₁ + M₂ + δ²·n₁·n₂/n</c> (Chan, Golub, LeVeque, 1983), with
+/// the rounding errors of m and M carried along (Knuth's two-sum), so that a million merges of one row each are as
+/// exact as one of a million rows.
 /// </summary>
 static unsafe class MomentsMerge
 {
@@ -12,35 +15,79 @@ static unsafe class MomentsMerge
     {
         int i = 0;
         for (; i <= length - 8; i += 8)
-            Into(target.At(i), Vector512.Load(other.Count + i), Vector512.Load(other.Mean + i), Vector512.Load(other.M2 + i));
+            EightInto(target.At(i), other.At(i));
         for (; i < length; i++)
-            Into(target.At(i), other.Count[i], other.Mean[i], other.M2[i]);
+            OneInto(target.At(i), other.At(i));
     }
 
-    public static void Into(Moments target, Vector512<double> count, Vector512<double> mean, Vector512<double> m2)
+    static void EightInto(Moments target, Moments other)
     {
-        Vector512<double> oldCount = Vector512.Load(target.Count), oldMean = Vector512.Load(target.Mean);
+        Vector512<double> oldCount = Vector512.Load(target.Count), count = Vector512.Load(other.Count);
         Vector512<double> total = oldCount + count;
         Vector512<double> share = count / Vector512.Max(total, Vector512<double>.One);
-        Vector512<double> delta = mean - oldMean;
-        Vector512<double> between = Vector512.ConditionalSelect(
-            Vector512.GreaterThan(Vector512.Min(oldCount, count), Vector512<double>.Zero),
-            delta * delta * (oldCount * share),
-            Vector512<double>.Zero);
-        (oldMean + delta * share).Store(target.Mean);
-        (Vector512.Load(target.M2) + m2 + between).Store(target.M2);
+        Vector512<double> otherMean = Vector512.Load(other.Mean), otherMeanRest = Vector512.Load(other.MeanRest);
+        Vector512<double> otherM2 = Vector512.Load(other.M2), otherM2Rest = Vector512.Load(other.M2Rest);
+        Vector512<double> mean = Vector512.Load(target.Mean), meanRest = Vector512.Load(target.MeanRest);
+        Vector512<double> m2 = Vector512.Load(target.M2), m2Rest = Vector512.Load(target.M2Rest);
+        Vector512<double> delta = otherMean - mean + (otherMeanRest - meanRest);
+        Add(ref mean, ref meanRest, delta * share);
+        Add(ref m2, ref m2Rest, otherM2 + (delta * delta * (oldCount * share) + otherM2Rest));
+
+        Vector512<double> first = Vector512.Equals(oldCount, Vector512<double>.Zero);
+        Vector512<double> none = Vector512.Equals(count, Vector512<double>.Zero);
         total.Store(target.Count);
+        Select(first, none, otherMean, mean, target.Mean);
+        Select(first, none, otherMeanRest, meanRest, target.MeanRest);
+        Select(first, none, otherM2, m2, target.M2);
+        Select(first, none, otherM2Rest, m2Rest, target.M2Rest);
     }
 
-    public static void Into(Moments target, double count, double mean, double m2)
+    /// <summary>Where one side is empty, the union is the other side, to the last bit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Select(
+        Vector512<double> first, Vector512<double> none, Vector512<double> other, Vector512<double> merged, double* target)
     {
-        double oldCount = *target.Count, oldMean = *target.Mean;
-        double total = oldCount + count;
-        double share = count / Math.Max(total, 1);
-        double delta = mean - oldMean;
-        double between = Math.Min(oldCount, count) > 0 ? delta * delta * (oldCount * share) : 0;
-        *target.Mean = oldMean + delta * share;
-        *target.M2 = *target.M2 + m2 + between;
-        *target.Count = total;
+        Vector512<double> nonEmpty = Vector512.ConditionalSelect(first, other, merged);
+        Vector512.ConditionalSelect(none, Vector512.Load(target), nonEmpty).Store(target);
+    }
+
+    static void OneInto(Moments target, Moments other)
+    {
+        double oldCount = *target.Count, count = *other.Count;
+        if (count == 0)
+            return;
+        if (oldCount == 0)
+        {
+            *target.Count = count;
+            *target.Mean = *other.Mean;
+            *target.MeanRest = *other.MeanRest;
+            *target.M2 = *other.M2;
+            *target.M2Rest = *other.M2Rest;
+            return;
+        }
+        double share = count / (oldCount + count);
+        double delta = *other.Mean - *target.Mean + (*other.MeanRest - *target.MeanRest);
+        Add(ref *target.Mean, ref *target.MeanRest, delta * share);
+        Add(ref *target.M2, ref *target.M2Rest, *other.M2 + (delta * delta * (oldCount * share) + *other.M2Rest));
+        *target.Count = oldCount + count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(ref Vector512<double> sum, ref Vector512<double> rest, Vector512<double> value)
+    {
+        value += rest;
+        Vector512<double> total = sum + value, part = total - sum;
+        rest = sum - (total - part) + (value - part);
+        sum = total;
+    }
+
+    /// <summary>Adds to a sum; what its double does not hold becomes the rest.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(ref double sum, ref double rest, double value)
+    {
+        value += rest;
+        double total = sum + value, part = total - sum;
+        rest = sum - (total - part) + (value - part);
+        sum = total;
     }
 }

@@ -15,7 +15,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
     const int CenterLength = 4096;
 
     /// <summary>The results of a shard, one value a channel.</summary>
-    public Moments Shard(int shard) => Moments.In(memory + 3 * (nint)plan.Channels * shard, plan.Channels);
+    public Moments Shard(int shard) => Moments.In(memory + Moments.Arrays * (nint)plan.Channels * shard, plan.Channels);
 
     public void Run(int index)
     {
@@ -24,13 +24,12 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         for (int channel = item.FirstChannel; channel < item.FirstChannel + item.Channels; channel++)
         {
             T* first = data + plan.Offset(item.FirstOuter, channel);
-            result.Count[channel] = (double)item.Outers * plan.Inner;
             int length = Math.Min(CenterLength, plan.Inner);
             double sum = 0, square = 0;
             Add(first, length, 0, ref sum, ref square);
             result.Mean[channel] = sum / length;
         }
-        // Until the end of the shard, M2 holds Σd² and the sums hold Σd.
+        // Until the end of the shard, Mean holds the center and M2 the sum Σd² beside Σd in sums.
         double[] sums = new double[item.Channels];
         for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
         {
@@ -43,9 +42,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         for (int c = 0; c < item.Channels; c++)
         {
             Moments one = result.At(item.FirstChannel + c);
-            double shift = sums[c] / *one.Count;
-            *one.Mean += shift;
-            *one.M2 = Math.Max(*one.M2 - sums[c] * shift, 0);
+            ScalarMoments.Set(one, (double)item.Outers * plan.Inner, *one.Mean, sums[c], *one.M2);
             if (double.IsFinite(*one.M2))
                 continue;
             if (!ignoreNonFinite)
@@ -53,9 +50,9 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
                 *failed = 1;
                 return;
             }
-            *one.Count = *one.Mean = *one.M2 = 0;
+            one.Clear();
             for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
-                ScalarMoments.MergeFinite(data + plan.Offset(outer, item.FirstChannel + c), plan.Inner, 1, one);
+                ScalarMoments.Merge(data + plan.Offset(outer, item.FirstChannel + c), plan.Inner, 1, one, ignoreNonFinite: true);
         }
     }
 

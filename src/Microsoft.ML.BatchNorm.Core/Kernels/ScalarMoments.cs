@@ -3,48 +3,48 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <summary>Moments of single columns: of the few rows that fill no vector, and around values that are not finite.</summary>
 static unsafe class ScalarMoments
 {
-    /// <summary>Merges the finite values of a column into one channel.</summary>
-    public static void MergeFinite<T>(T* column, int rows, nint stride, Moments result) where T : unmanaged
+    /// <summary>Merges a column into one channel; false where it holds something not finite that counts, or overflows.</summary>
+    public static bool Merge<T>(T* column, int rows, nint stride, Moments result, bool ignoreNonFinite)
+        where T : unmanaged
     {
         double count = 0, sum = 0;
         for (int row = 0; row < rows; row++)
         {
             double value = Wide.ToDouble(column[row * stride]);
-            if (!double.IsFinite(value))
-                continue;
-            count++;
-            sum += value;
+            if (double.IsFinite(value))
+                (count, sum) = (count + 1, sum + value);
+            else if (!ignoreNonFinite)
+                return false;
         }
         if (count == 0)
-            return;
+            return true;
 
-        double mean = sum / count, rest = 0, square = 0;
+        double center = sum / count, rest = 0, square = 0;
         for (int row = 0; row < rows; row++)
         {
             double value = Wide.ToDouble(column[row * stride]);
             if (!double.IsFinite(value))
                 continue;
-            double deviation = value - mean;
+            double deviation = value - center;
             rest += deviation;
             square += deviation * deviation;
         }
-        double correction = rest / count;
-        MomentsMerge.Into(result, count, mean + correction, Math.Max(square - rest * correction, 0));
+        double* memory = stackalloc double[Moments.Arrays];
+        Moments one = Moments.In(memory, 1);
+        Set(one, count, center, rest, square);
+        MomentsMerge.Into(result, one, 1);
+        return double.IsFinite(*one.M2);
     }
 
-    /// <summary>Merges a column into one channel; false where its sum is not finite and such values count.</summary>
-    public static bool Merge<T>(T* column, int rows, nint stride, Moments result, bool ignoreNonFinite)
-        where T : unmanaged
+    /// <summary>The moments of values whose deviations from a center, and their squares, have these sums.</summary>
+    public static void Set(Moments result, double count, double center, double sum, double square)
     {
-        if (!ignoreNonFinite)
-        {
-            for (int row = 0; row < rows; row++)
-            {
-                if (!double.IsFinite(Wide.ToDouble(column[row * stride])))
-                    return false;
-            }
-        }
-        MergeFinite(column, rows, stride, result);
-        return true;
+        double shift = sum / count;
+        *result.Count = count;
+        *result.Mean = center;
+        *result.MeanRest = 0;
+        MomentsMerge.Add(ref *result.Mean, ref *result.MeanRest, shift);
+        *result.M2 = Math.Max(square - sum * shift, 0);
+        *result.M2Rest = 0;
     }
 }

@@ -25,15 +25,15 @@ static unsafe class BatchMoments
         int columns = layout.Channels * layout.Inner;
         var plan = new ColumnPlan(layout.Outer, columns);
         double[]? folded = null;
-        int shardLength = 3 * plan.Padded;
+        int shardLength = Moments.Arrays * plan.Padded;
         double[] memory = ArrayPool<double>.Shared.Rent(Math.Max(1, shardLength * plan.Shards));
         try
         {
             Array.Clear(memory, 0, shardLength * plan.Shards);
             if (layout.Inner > 1)
             {
-                folded = ArrayPool<double>.Shared.Rent(3 * columns);
-                Array.Clear(folded, 0, 3 * columns);
+                folded = ArrayPool<double>.Shared.Rent(Moments.Arrays * columns);
+                Array.Clear(folded, 0, Moments.Arrays * columns);
             }
             fixed (double* shards = memory, columnMemory = folded)
             {
@@ -53,10 +53,7 @@ static unsafe class BatchMoments
                         return false;
                 }
                 for (int column = 0; layout.Inner > 1 && column < columns; column++)
-                {
-                    Moments from = byColumn.At(column);
-                    MomentsMerge.Into(target.At(column / layout.Inner), *from.Count, *from.Mean, *from.M2);
-                }
+                    MomentsMerge.Into(target.At(column / layout.Inner), byColumn.At(column), 1);
                 return true;
             }
         }
@@ -72,9 +69,9 @@ static unsafe class BatchMoments
     static void Fold(ColumnPlan plan, Moments shard, Moments byColumn)
     {
         int whole = plan.Width / Wide.Count * Wide.Count, tail = plan.Width - whole, shift = plan.Padded - plan.Width;
-        foreach (nint array in (ReadOnlySpan<nint>)[(nint)shard.Count, (nint)shard.Mean, (nint)shard.M2])
+        for (int array = 0; array < Moments.Arrays; array++)
         {
-            var values = new Span<double>((double*)array, plan.Padded);
+            var values = new Span<double>(shard.Count + array * (nint)plan.Padded, plan.Padded);
             values.Slice(whole + shift, tail).CopyTo(values[whole..]);
         }
         for (int pack = 0; pack < plan.Pack; pack++)
@@ -85,7 +82,7 @@ static unsafe class BatchMoments
         where T : unmanaged
     {
         var plan = new RunPlan(layout);
-        int length = 3 * plan.Channels * plan.Shards;
+        int length = Moments.Arrays * plan.Channels * plan.Shards;
         double[] memory = ArrayPool<double>.Shared.Rent(length);
         try
         {

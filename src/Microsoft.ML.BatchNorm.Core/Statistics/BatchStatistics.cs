@@ -13,7 +13,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public sealed class BatchStatistics
 {
-    readonly double[] count, mean, m2;
+    readonly double[] count, mean, m2, meanRest, m2Rest;
 
     /// <summary>Statistics of no values.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is not at least one channel.</exception>
@@ -23,13 +23,16 @@ public sealed class BatchStatistics
         count = new double[channels];
         mean = new double[channels];
         m2 = new double[channels];
+        meanRest = new double[channels];
+        m2Rest = new double[channels];
     }
 
     internal BatchStatistics(ReadOnlySpan<double> count, ReadOnlySpan<double> mean, ReadOnlySpan<double> m2)
+        : this(count.Length)
     {
-        this.count = count.ToArray();
-        this.mean = mean.ToArray();
-        this.m2 = m2.ToArray();
+        count.CopyTo(this.count);
+        mean.CopyTo(this.mean);
+        m2.CopyTo(this.m2);
         for (int c = 0; c < Channels; c++)
         {
             if (this.count[c] == 0)
@@ -100,8 +103,13 @@ public sealed class BatchStatistics
         ArgumentNullException.ThrowIfNull(other);
         if (other.Channels != Channels)
             throw new ArgumentException($"other has {other.Channels} channels, not {Channels}.", nameof(other));
-        fixed (double* n = count, m = mean, s = m2, otherN = other.count, otherM = other.mean, otherS = other.m2)
-            MomentsMerge.Into(new Moments(n, m, s), new Moments(otherN, otherM, otherS), Channels);
+        fixed (double* n = count, m = mean, s = m2, mRest = meanRest, sRest = m2Rest)
+        fixed (double* otherN = other.count, otherM = other.mean, otherS = other.m2, otherMRest = other.meanRest)
+        fixed (double* otherSRest = other.m2Rest)
+        {
+            MomentsMerge.Into(
+                new Moments(n, m, s, mRest, sRest), new Moments(otherN, otherM, otherS, otherMRest, otherSRest), Channels);
+        }
     }
 
     internal static unsafe BatchStatistics Of<T>(
@@ -116,8 +124,9 @@ public sealed class BatchStatistics
         bool finite;
         fixed (T* data = x)
         fixed (double* n = statistics.count, m = statistics.mean, s = statistics.m2)
+        fixed (double* mRest = statistics.meanRest, sRest = statistics.m2Rest)
         {
-            var target = new Moments(n, m, s);
+            var target = new Moments(n, m, s, mRest, sRest);
             finite = mask.IsEmpty
                 ? BatchMoments.Add(layout, data, threads, ignore, target)
                 : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
@@ -125,6 +134,6 @@ public sealed class BatchStatistics
         if (finite)
             return statistics;
         NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
-        throw new InvalidDataException("The sum of x overflows a double.");
+        throw new InvalidDataException("The statistics of x overflow a double.");
     }
 }
