@@ -11,6 +11,6 @@ sealed class ProjectSet(IReadOnlyList<Project> projects)
         Directory.CreateDirectory(Path.GetDirectoryName(solution)!);
         IEnumerable<string> lines = projects.Select(project => $"""  <Project Path="{project.Path}" />""");
         File.WriteAllLines(solution, ["<Solution>", .. lines, "</Solution>"]);
-        return DotNet.Capture([verb, solution, "-tl:off", "-verbosity:quiet", .. arguments]);
+        return DotNet.Capture([verb, solution, "-tl:off", "-verbosity:quiet", "-consoleLoggerParameters:NoSummary", .. arguments]);
     }
 }

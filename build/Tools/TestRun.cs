@@ -22,7 +22,7 @@ public static class TestRun
             ]);
             var report = new TestReport(Path.Combine(results.FullName, "results.trx"));
             TestCounts counts = report.Counts;
-            bool crashed = result.ExitCode != 0 && counts.Failed == 0 || IsAborted(result.Output);
+            bool crashed = result.ExitCode != 0 && counts.Failed == 0 || report.HasErrors;
             if (crashed)
                 counts += new TestCounts(0, 1, 0);
             step.End(counts.ToString());
@@ -37,8 +37,4 @@ public static class TestRun
             results.Delete(recursive: true);
         }
     }
-
-    static bool IsAborted(string output) =>
-        output.Contains("Test Run Aborted", StringComparison.OrdinalIgnoreCase)
-        || output.Contains("test run was aborted", StringComparison.OrdinalIgnoreCase);
 }
