@@ -9,12 +9,11 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <param name="y">The output; may be the input.</param>
 /// <param name="parameters">Center, scale and shift, <paramref name="stride"/> apart.</param>
 /// <param name="stride">The distance from one parameter to the next.</param>
-/// <param name="period">The period of the parameters in a flat array.</param>
 /// <param name="ignoreNonFinite">Whether inputs that are not finite pass through unchanged.</param>
 /// <param name="streaming">Whether the output is written past the caches.</param>
 /// <param name="foundNonFinite">Set to 1 where an input was not finite.</param>
 readonly unsafe struct AffineKernel<T>(
-    ElementPlan plan, T* x, T* y, T* parameters, int stride, int period, bool ignoreNonFinite, bool streaming,
+    ElementPlan plan, T* x, T* y, T* parameters, int stride, bool ignoreNonFinite, bool streaming,
     int* foundNonFinite)
     : IShardJob
     where T : unmanaged
@@ -25,8 +24,7 @@ readonly unsafe struct AffineKernel<T>(
         bool finite = true;
         if (plan.IsFlat)
         {
-            finite = Flat(
-                x + start, y + start, length, parameters, stride, period, start % period, ignoreNonFinite, streaming);
+            finite = Flat(x + start, y + start, length, parameters, stride, plan.Period, ignoreNonFinite, streaming);
         }
         else
         {
@@ -40,26 +38,41 @@ readonly unsafe struct AffineKernel<T>(
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static bool Flat(
-        T* x, T* y, nint length, T* center, nint stride, nint period, nint phase, bool ignoreNonFinite, bool streaming)
+        T* x, T* y, nint length, T* center, nint stride, nint period, bool ignoreNonFinite, bool streaming)
     {
         T* scale = center + stride, shift = scale + stride;
         Vector512<T> poison = Vector512<T>.Zero;
         bool finite = true;
-        nint i = 0, head = streaming ? Lanes.UnalignedHead(y, length) : 0;
+        nint i = 0, phase = 0, head = streaming ? Lanes.UnalignedHead(y, length) : 0;
         for (; i < head; i++)
         {
             finite &= One(x + i, y + i, center[phase], scale[phase], shift[phase], ignoreNonFinite);
             phase = phase + 1 == period ? 0 : phase + 1;
         }
+        if (period % Vector512<T>.Count == 0)
+        {
+            // Four periods at a time share the loads of their parameters.
+            for (; i <= length - 4 * period; i += 3 * period)
+            {
+                for (nint end = i + period; i < end; i += Vector512<T>.Count)
+                {
+                    Vector512<T> c = Vector512.Load(center + phase), s = Vector512.Load(scale + phase);
+                    Vector512<T> t = Vector512.Load(shift + phase);
+                    Map(x + i, y + i, c, s, t, ignoreNonFinite, streaming, ref poison);
+                    Map(x + i + period, y + i + period, c, s, t, ignoreNonFinite, streaming, ref poison);
+                    Map(x + i + 2 * period, y + i + 2 * period, c, s, t, ignoreNonFinite, streaming, ref poison);
+                    Map(x + i + 3 * period, y + i + 3 * period, c, s, t, ignoreNonFinite, streaming, ref poison);
+                    phase += Vector512<T>.Count;
+                    if (phase >= period)
+                        phase -= period;
+                }
+            }
+        }
         for (; i <= length - Vector512<T>.Count; i += Vector512<T>.Count)
         {
-            Vector512<T> value = Vector512.Load(x + i);
-            Vector512<T> mapped = Lanes.MultiplyAdd(
-                value - Vector512.Load(center + phase), Vector512.Load(scale + phase), Vector512.Load(shift + phase));
-            poison = Lanes.MultiplyAdd(value, Vector512<T>.Zero, poison);
-            if (ignoreNonFinite)
-                mapped = Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value);
-            Lanes.Store(mapped, y + i, streaming);
+            Map(
+                x + i, y + i, Vector512.Load(center + phase), Vector512.Load(scale + phase), Vector512.Load(shift + phase),
+                ignoreNonFinite, streaming, ref poison);
             phase += Vector512<T>.Count;
             if (phase >= period)
                 phase -= period;
@@ -83,17 +96,24 @@ readonly unsafe struct AffineKernel<T>(
         for (; i < head; i++)
             finite &= One(x + i, y + i, center, scale, shift, ignoreNonFinite);
         for (; i <= length - Vector512<T>.Count; i += Vector512<T>.Count)
-        {
-            Vector512<T> value = Vector512.Load(x + i);
-            Vector512<T> mapped = Lanes.MultiplyAdd(value - centers, scales, shifts);
-            poison = Lanes.MultiplyAdd(value, Vector512<T>.Zero, poison);
-            if (ignoreNonFinite)
-                mapped = Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value);
-            Lanes.Store(mapped, y + i, streaming);
-        }
+            Map(x + i, y + i, centers, scales, shifts, ignoreNonFinite, streaming, ref poison);
         for (; i < length; i++)
             finite &= One(x + i, y + i, center, scale, shift, ignoreNonFinite);
         return finite & Vector512.EqualsAll(poison, poison);
+    }
+
+    /// <summary>One vector; <paramref name="poison"/> stays 0 until an input is not finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Map(
+        T* x, T* y, Vector512<T> center, Vector512<T> scale, Vector512<T> shift, bool ignoreNonFinite, bool streaming,
+        ref Vector512<T> poison)
+    {
+        Vector512<T> value = Vector512.Load(x);
+        Vector512<T> mapped = Lanes.MultiplyAdd(value - center, scale, shift);
+        poison = Lanes.MultiplyAdd(value, Vector512<T>.Zero, poison);
+        if (ignoreNonFinite)
+            mapped = Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value);
+        Lanes.Store(mapped, y, streaming);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -19,8 +19,9 @@ sealed class ChannelParameters<T> where T : unmanaged
         for (int p = 0; p < parameters.Length; p++)
         {
             Span<T> values = Values.AsSpan(p * Stride, Stride);
-            for (int column = 0; column < columns; column++)
-                values[column] = Wide.FromDouble<T>(parameters[p][column / inner]);
+            double[] numbers = parameters[p];
+            for (int c = 0; c < numbers.Length; c++)
+                values.Slice(c * inner, inner).Fill(Wide.FromDouble<T>(numbers[c]));
             for (int at = columns; at < Stride; at += columns)
                 values[..Math.Min(columns, Stride - at)].CopyTo(values[at..]);
         }
@@ -37,5 +38,14 @@ sealed class ChannelParameters<T> where T : unmanaged
     public T[] Values { get; }
 
     /// <summary>Whether all values are finite, as rounded to <typeparamref name="T"/>.</summary>
-    public bool AreFinite() => !Array.Exists(Values, value => !Lanes.IsFinite(value));
+    public bool AreFinite()
+    {
+        int vector = Vector512<T>.Count, at = 0;
+        for (; at <= Values.Length - vector; at += vector)
+        {
+            if (!Lanes.AreFinite(Vector512.Create(Values, at)))
+                return false;
+        }
+        return at == Values.Length || Lanes.AreFinite(Vector512.Create(Values, Values.Length - vector));
+    }
 }

@@ -9,8 +9,11 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 readonly struct ColumnPlan
 {
     const int PackedWidth = 64;
-    const int TileChunks = 32;
+    const int TileChunks = TileColumns / Wide.Count;
     const int LeastShardRows = 256;
+
+    /// <summary>The most columns of an item.</summary>
+    public const int TileColumns = 512;
 
     public ColumnPlan(int rows, int columns)
     {

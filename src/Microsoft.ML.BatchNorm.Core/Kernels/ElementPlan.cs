@@ -4,7 +4,9 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// How an array is cut where each element is mapped by itself: flat, with parameters that repeat from row to row, or
 /// by runs, each of one channel.
 /// </summary>
-readonly struct ElementPlan(ChannelLayout layout)
+/// <param name="layout">The array's layout.</param>
+/// <param name="period">The period of the parameters in a flat array.</param>
+readonly struct ElementPlan(ChannelLayout layout, int period)
 {
     readonly int count = layout.Count, inner = layout.Inner, channels = layout.Channels;
 
@@ -12,7 +14,17 @@ readonly struct ElementPlan(ChannelLayout layout)
 
     public int Inner => inner;
 
-    int ItemLength => IsFlat ? ShardJob.ItemElements : Math.Max(1, ShardJob.ItemElements / inner) * inner;
+    public int Period => period;
+
+    /// <summary>Whole periods or whole runs, so that an item starts where its parameters do.</summary>
+    int ItemLength
+    {
+        get
+        {
+            int unit = IsFlat ? period : inner;
+            return Math.Max(1, ShardJob.ItemElements / unit) * unit;
+        }
+    }
 
     public int Items => (int)(((long)count + ItemLength - 1) / ItemLength);
 

@@ -10,9 +10,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <param name="dx">The gradient of its input; may be either of the two.</param>
 /// <param name="parameters">Center, slope, shift and scale, <paramref name="stride"/> apart.</param>
 /// <param name="stride">The distance from one parameter to the next.</param>
-/// <param name="period">The period of the parameters in a flat array.</param>
 readonly unsafe struct GradientKernel<T>(
-    ElementPlan plan, T* x, T* dy, T* dx, T* parameters, int stride, int period)
+    ElementPlan plan, T* x, T* dy, T* dx, T* parameters, int stride)
     : IShardJob
     where T : unmanaged
 {
@@ -21,7 +20,7 @@ readonly unsafe struct GradientKernel<T>(
         nint start = plan.Start(item), length = plan.Length(item);
         if (plan.IsFlat)
         {
-            Flat(start, length, start % period);
+            Flat(start, length);
             return;
         }
         int channel = plan.ChannelAt(start);
@@ -30,10 +29,10 @@ readonly unsafe struct GradientKernel<T>(
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Flat(nint start, nint length, nint phase)
+    void Flat(nint start, nint length)
     {
         T* center = parameters, slope = center + stride, shift = slope + stride, scale = shift + stride;
-        nint i = start, end = start + length;
+        nint period = plan.Period, phase = 0, i = start, end = start + length;
         for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
         {
             Vector512<T> fall = Lanes.MultiplyAdd(

@@ -29,6 +29,9 @@ static unsafe class Lanes
     public static Vector512<T> IsFinite<T>(Vector512<T> x) => Vector512.Equals(x - x, Vector512<T>.Zero);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AreFinite<T>(Vector512<T> x) => Vector512.EqualsAll(x - x, Vector512<T>.Zero);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsFinite<T>(T x) where T : unmanaged => double.IsFinite(Wide.ToDouble(x));
 
     /// <summary>Stores past the caches where <paramref name="streaming"/>, which needs an aligned target.</summary>

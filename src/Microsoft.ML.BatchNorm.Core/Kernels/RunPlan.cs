@@ -4,11 +4,13 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 readonly struct RunPlan
 {
     const int LeastShardOuters = 4;
+    const int MostShardOuters = 256;
 
     public RunPlan(ChannelLayout layout)
     {
         (Outer, Channels, Inner) = (layout.Outer, layout.Channels, layout.Inner);
-        ShardOuters = Math.Max(LeastShardOuters, ShardJob.ItemElements / (Channels * Inner));
+        ShardOuters = Math.Clamp(
+            ShardJob.ItemElements / (Channels * Inner), LeastShardOuters, MostShardOuters);
         Shards = (Outer + ShardOuters - 1) / ShardOuters;
         TileChannels = Math.Clamp(ShardJob.ItemElements / (Inner * Math.Min(ShardOuters, Outer)), 1, Channels);
         Tiles = (Channels + TileChannels - 1) / TileChannels;

@@ -28,9 +28,19 @@ static unsafe class Wide
         }
     }
 
+    /// <summary>The first address of a vector's alignment: at most seven doubles on.</summary>
+    public static double* Align(double* memory) => (double*)(((nuint)memory + 63) & ~(nuint)63);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<double> MultiplyAdd(Vector512<double> x, Vector512<double> y, Vector512<double> addend) =>
         Vector512.MultiplyAddEstimate(x, y, addend);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(void* address)
+    {
+        if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
+            System.Runtime.Intrinsics.X86.Sse.Prefetch0(address);
+    }
 
     /// <summary>The sum of the eight, always in the same order.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -45,9 +55,4 @@ static unsafe class Wide
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T FromDouble<T>(double value) where T : unmanaged =>
         typeof(T) == typeof(float) ? (T)(object)(float)value : (T)(object)value;
-
-    /// <summary>Whether no lane is NaN or infinite.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsFinite(Vector512<double> v) =>
-        Vector512.EqualsAll(v - v, Vector512<double>.Zero);
 }

@@ -109,15 +109,14 @@ public sealed class AffineMap
         if (typeof(T) == typeof(float) && !singlesSuffice)
             return ApplyInDouble(layout, x, y);
         ChannelParameters<T> parameters = Parameters<T>(layout);
-        var plan = new ElementPlan(layout);
+        var plan = new ElementPlan(layout, parameters.Period);
         bool streaming = (long)layout.Count * sizeof(T) >= StreamingBytes && (plan.IsFlat || plan.Inner >= StreamingRun);
         int found = 0;
         fixed (T* source = x, target = y, values = parameters.Values)
         {
             ShardJob.Run(
                 new AffineKernel<T>(
-                    plan, source, target, values, parameters.Stride, parameters.Period,
-                    nonFinite == NonFinite.Ignore, streaming, &found),
+                    plan, source, target, values, parameters.Stride, nonFinite == NonFinite.Ignore, streaming, &found),
                 plan.Items, threads);
         }
         if (streaming)

@@ -39,13 +39,13 @@ readonly ref struct InputGradient
             for (int c = 0; c < rest.Length; c++)
                 rest[c] = shift[c] - (mean[c] - (float)mean[c]) * slope[c];
         }
-        var plan = new ElementPlan(layout);
-        var parameters = new ChannelParameters<T>(plan.IsFlat ? layout.Inner : 1, mean, slope, rest, scale);
+        int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
+        var parameters = new ChannelParameters<T>(inner, mean, slope, rest, scale);
+        var plan = new ElementPlan(layout, parameters.Period);
         fixed (T* values = x, gradients = dy, target = dx, numbers = parameters.Values)
         {
             ShardJob.Run(
-                new GradientKernel<T>(
-                    plan, values, gradients, target, numbers, parameters.Stride, parameters.Period),
+                new GradientKernel<T>(plan, values, gradients, target, numbers, parameters.Stride),
                 plan.Items, threads);
         }
     }

@@ -41,22 +41,23 @@ sealed class Normalization
     public static Normalization Batch(
         BatchNormalizationOptions options, BatchNormalizationState state, BatchStatistics statistics)
     {
-        int channels = state.Channels;
-        double[] mean = new double[channels], inverse = new double[channels];
+        double[] mean = statistics.Mean.ToArray(), inverse = new double[mean.Length];
         double[]? factor = null, offset = null;
         if (options.Renorm is not null)
-            (factor, offset) = (new double[channels], new double[channels]);
-        for (int c = 0; c < channels; c++)
+            (factor, offset) = (new double[mean.Length], new double[mean.Length]);
+        for (int c = 0; c < inverse.Length; c++)
         {
-            bool has = statistics.Count[c] > 0;
-            mean[c] = has ? statistics.Mean[c] : state.MovingMean[c];
-            double variance = has ? statistics.Variance(c) : state.MovingVariance[c];
-            inverse[c] = Inverse(variance, options.Epsilon);
-            if (factor is null)
+            if (statistics.Count[c] == 0)
+            {
+                mean[c] = state.MovingMean[c];
+                inverse[c] = Inverse(state.MovingVariance[c], options.Epsilon);
+                factor?[c] = 1;
                 continue;
-            (factor[c], offset![c]) = has
-                ? Renormalization.Correction(options, state.Renorm!, c, mean[c], variance)
-                : (1, 0);
+            }
+            double variance = statistics.Variance(c);
+            inverse[c] = Inverse(variance, options.Epsilon);
+            if (factor is not null)
+                (factor[c], offset![c]) = Renormalization.Correction(options, state.Renorm!, c, mean[c], variance);
         }
         return new Normalization(mean, inverse, statistics.Count.ToArray(), factor, offset);
     }

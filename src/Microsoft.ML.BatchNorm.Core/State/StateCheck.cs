@@ -8,23 +8,37 @@ static class StateCheck
 {
     public static void Finite<T>(ReadOnlySpan<T> values, int channels, string name)
         where T : struct, IFloatingPointIeee754<T> =>
-        All(values, channels, name, "finite", T.NegativeInfinity);
+        Throw(FiniteFault(values, channels, name), name);
 
     public static void NotNegative(ReadOnlySpan<double> values, int channels, string name) =>
-        All(values, channels, name, "finite and not negative", -double.Epsilon);
+        Throw(NotNegativeFault(values, channels, name), name);
 
-    static void All<T>(ReadOnlySpan<T> values, int channels, string name, string must, T above)
+    /// <summary>What is wrong with the values, in words, or null.</summary>
+    public static string? FiniteFault<T>(ReadOnlySpan<T> values, int channels, string name)
+        where T : struct, IFloatingPointIeee754<T> =>
+        Fault(values, channels, name, "finite", T.NegativeInfinity);
+
+    /// <inheritdoc cref="FiniteFault"/>
+    public static string? NotNegativeFault(ReadOnlySpan<double> values, int channels, string name) =>
+        Fault(values, channels, name, "finite and not negative", -double.Epsilon);
+
+    static void Throw(string? fault, string name)
+    {
+        if (fault is not null)
+            throw new ArgumentException(fault, name);
+    }
+
+    static string? Fault<T>(ReadOnlySpan<T> values, int channels, string name, string must, T above)
         where T : struct, IFloatingPointIeee754<T>
     {
         if (values.Length != channels)
-            throw new ArgumentException($"{name} has {values.Length} values for {channels} channels.", name);
+            return $"{name} has {values.Length} values for {channels} channels.";
         for (int c = 0; c < values.Length; c++)
         {
             if (!T.IsFinite(values[c]) || values[c] <= above)
-                throw new ArgumentException(
-                    string.Create(
-                        CultureInfo.InvariantCulture, $"{name} of channel {c} is {values[c]}; it must be {must}."),
-                    name);
+                return string.Create(
+                    CultureInfo.InvariantCulture, $"{name} of channel {c} is {values[c]}; it must be {must}.");
         }
+        return null;
     }
 }

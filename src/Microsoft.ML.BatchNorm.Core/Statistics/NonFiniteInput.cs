@@ -24,14 +24,11 @@ static class NonFiniteInput
         int vector = Vector512<T>.Count;
         for (int i = 0; i < values.Length; i++)
         {
-            while (i <= values.Length - vector && AreFinite(values.Slice(i, vector)))
+            while (i <= values.Length - vector && Lanes.AreFinite(Vector512.Create(values.Slice(i, vector))))
                 i += vector;
             if (i < values.Length && !Lanes.IsFinite(values[i]) && (mask.IsEmpty || mask[layout.PositionOf(i)]))
                 return i;
         }
         return -1;
     }
-
-    static bool AreFinite<T>(ReadOnlySpan<T> values) where T : unmanaged =>
-        Vector512.EqualsAll(Lanes.IsFinite(Vector512.Create(values)), Vector512<T>.AllBitsSet);
 }

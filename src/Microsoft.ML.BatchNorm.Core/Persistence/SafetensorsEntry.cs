@@ -1,0 +1,61 @@
+using System.Text.Json;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// One tensor of a safetensors header. Of the shape, the rank and the first dimension are kept; the rest is only
+/// checked.
+/// </summary>
+readonly record struct SafetensorsEntry(string Name, string Dtype, int Rank, long Dimension, long Begin, long End)
+{
+    // Of dtypes that are missing here, such as those of less than a byte, only the offsets are checked.
+    static readonly (string Name, int Bytes)[] known =
+    [
+        ("F64", 8), ("F32", 4), ("F16", 2), ("BF16", 2),
+        ("I64", 8), ("I32", 4), ("I16", 2), ("I8", 1), ("U64", 8), ("U32", 4), ("U16", 2), ("U8", 1), ("BOOL", 1),
+        ("F8_E4M3", 1), ("F8_E5M2", 1), ("F8_E8M0", 1), ("C64", 8),
+    ];
+
+    public long Bytes => End - Begin;
+
+    public bool IsFloat => Dtype is "F64" or "F32" or "F16" or "BF16";
+
+    public bool IsInteger => Dtype is "I64" or "I32";
+
+    public string Shape => Rank switch
+    {
+        0 => "[]",
+        1 => $"[{Dimension}]",
+        _ => $"[{Dimension}, …] of rank {Rank}",
+    };
+
+    /// <summary>The name of a known dtype at the reader's place, as one shared instance, or null.</summary>
+    public static string? KnownDtype(in Utf8JsonReader json)
+    {
+        foreach ((string name, _) in known)
+        {
+            if (json.ValueTextEquals(name))
+                return name;
+        }
+        return null;
+    }
+
+    /// <summary>Checks that the offsets span what shape and dtype take.</summary>
+    /// <param name="elements">The product of the shape; null where it overflows.</param>
+    public void CheckBytes(long? elements)
+    {
+        string dtype = Dtype;
+        int size = Array.Find(known, entry => entry.Name == dtype).Bytes;
+        if (size == 0)
+            return;
+        if (elements is not { } count || count > long.MaxValue / size)
+            throw new InvalidDataException($"tensor {Quote(Name)}: shape overflows.");
+        if (count * size != Bytes)
+            throw new InvalidDataException(
+                $"tensor {Quote(Name)}: {count} elements of {Dtype} take {count * size} bytes; data_offsets are "
+                + $"{Begin} and {End}.");
+    }
+
+    /// <summary>A name for a message: a hostile one may be very long.</summary>
+    public static string Quote(string name) => name.Length <= 80 ? $"\"{name}\"" : $"\"{name.AsSpan(0, 80)}…\"";
+}

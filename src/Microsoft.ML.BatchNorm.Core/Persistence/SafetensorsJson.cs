@@ -1,0 +1,185 @@
+using System.Text.Json;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>The JSON of a safetensors header, each entry checked by itself.</summary>
+ref struct SafetensorsJson
+{
+    Utf8JsonReader json;
+    string? writer;
+
+    // The tensor being parsed, for messages.
+    string? tensor;
+
+    SafetensorsJson(ReadOnlySpan<byte> header) => json = new Utf8JsonReader(header);
+
+    public List<SafetensorsEntry> Tensors { get; } = [];
+
+    public string? Checksum { get; private set; }
+
+    /// <summary>Where in the header the digits of the checksum begin.</summary>
+    public int? ChecksumDigits { get; private set; }
+
+    public static SafetensorsJson Parse(ReadOnlySpan<byte> header)
+    {
+        var parsed = new SafetensorsJson(header);
+        try
+        {
+            parsed.ParseHeader();
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"the header is not JSON: {e.Message}", e);
+        }
+        catch (InvalidOperationException)
+        {
+            // The types of the tokens are checked: what is left is text with invalid UTF-8 or half a surrogate pair.
+            throw parsed.Error("a string of the header", "not valid Unicode");
+        }
+        return parsed;
+    }
+
+    void ParseHeader()
+    {
+        json.Read();
+        if (json.TokenType != JsonTokenType.StartObject || json.TokenStartIndex != 0)
+            throw new InvalidDataException("the header does not begin with {, as a safetensors header does.");
+        bool metadata = false;
+        while (NextKey())
+        {
+            if (!json.ValueTextEquals(SafetensorsHeader.Metadata))
+                Tensors.Add(ParseTensor(json.GetString()!));
+            else if (metadata)
+                throw new InvalidDataException($"the header has {SafetensorsHeader.Metadata} twice.");
+            else
+            {
+                metadata = true;
+                ParseMetadata();
+            }
+        }
+        while (json.Read())
+        {
+        }
+    }
+
+    void ParseMetadata()
+    {
+        json.Read();
+        Expect(JsonTokenType.StartObject, SafetensorsHeader.Metadata, "an object");
+        List<string> keys = [];
+        while (NextKey())
+        {
+            string key = json.GetString()!;
+            keys.Add(key);
+            json.Read();
+            if (json.TokenType != JsonTokenType.String)
+                throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a string");
+            if (key == SafetensorsHeader.WriterKey)
+                writer = json.GetString()!;
+            else if (key == SafetensorsHeader.ChecksumKey)
+                ParseChecksum();
+        }
+        keys.Sort(StringComparer.Ordinal);
+        for (int i = 1; i < keys.Count; i++)
+        {
+            if (keys[i] == keys[i - 1])
+                throw new InvalidDataException($"the metadata has {SafetensorsEntry.Quote(keys[i])} twice.");
+        }
+        if (writer is null != Checksum is null)
+            throw new InvalidDataException(
+                $"the metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, "
+                + "but not both.");
+        if (writer is not (null or SafetensorsHeader.Writer))
+            throw new InvalidDataException(
+                $"the writer {SafetensorsEntry.Quote(writer)} is not known; this library reads files of "
+                + $"\"{SafetensorsHeader.Writer}\" and those without {SafetensorsHeader.WriterKey}.");
+    }
+
+    void ParseChecksum()
+    {
+        if (json.ValueIsEscaped || json.ValueSpan.Length != SafetensorsHeader.NoChecksum.Length)
+            throw new InvalidDataException($"the checksum in {SafetensorsHeader.ChecksumKey} is not eight digits.");
+        Checksum = json.GetString()!;
+        ChecksumDigits = (int)json.TokenStartIndex + 1;
+    }
+
+    SafetensorsEntry ParseTensor(string name)
+    {
+        tensor = name;
+        json.Read();
+        Expect(JsonTokenType.StartObject, "the entry", "an object");
+        string? dtype = null;
+        (int Rank, long Dimension, long? Elements)? shape = null;
+        (long Begin, long End)? offsets = null;
+        while (NextKey())
+        {
+            if (json.ValueTextEquals("dtype"u8) && dtype is null)
+                dtype = ParseDtype();
+            else if (json.ValueTextEquals("shape"u8) && shape is null)
+                shape = ParseShape();
+            else if (json.ValueTextEquals("data_offsets"u8) && offsets is null)
+                offsets = ParseOffsets();
+            else
+                throw Error($"key {SafetensorsEntry.Quote(json.GetString()!)}", "unknown or there twice");
+        }
+        if (dtype is null || shape is not { } s || offsets is not { } o)
+            throw Error(dtype is null ? "dtype" : shape is null ? "shape" : "data_offsets", "missing");
+        tensor = null;
+        var entry = new SafetensorsEntry(name, dtype, s.Rank, s.Dimension, o.Begin, o.End);
+        entry.CheckBytes(s.Elements);
+        return entry;
+    }
+
+    string ParseDtype()
+    {
+        json.Read();
+        Expect(JsonTokenType.String, "dtype", "a string");
+        return SafetensorsEntry.KnownDtype(json) ?? json.GetString()!;
+    }
+
+    (int Rank, long Dimension, long? Elements) ParseShape()
+    {
+        json.Read();
+        Expect(JsonTokenType.StartArray, "shape", "an array");
+        int rank = 0;
+        long dimension = 0;
+        long? elements = 1;
+        while (json.Read() && json.TokenType != JsonTokenType.EndArray)
+        {
+            long next = Natural("shape");
+            if (rank++ == 0)
+                dimension = next;
+            elements = elements is { } count && (next == 0 || count <= long.MaxValue / next) ? count * next : null;
+        }
+        return (rank, dimension, elements);
+    }
+
+    (long Begin, long End) ParseOffsets()
+    {
+        json.Read();
+        Expect(JsonTokenType.StartArray, "data_offsets", "an array");
+        json.Read();
+        long begin = Natural("data_offsets");
+        json.Read();
+        long end = Natural("data_offsets");
+        json.Read();
+        Expect(JsonTokenType.EndArray, "data_offsets", "a pair of numbers");
+        return begin <= end ? (begin, end) : throw Error("data_offsets", $"from {begin} back to {end}");
+    }
+
+    bool NextKey() => json.Read() && json.TokenType != JsonTokenType.EndObject;
+
+    long Natural(string what) =>
+        json.TokenType == JsonTokenType.Number && json.TryGetInt64(out long value) && value >= 0
+            ? value
+            : throw Error(what, "not made of whole numbers from 0 to 2⁶³ − 1");
+
+    void Expect(JsonTokenType type, string what, string expected)
+    {
+        if (json.TokenType != type)
+            throw Error(what, $"not {expected}");
+    }
+
+    InvalidDataException Error(string what, string fault) => new(
+        tensor is null ? $"{what} is {fault}." : $"tensor {SafetensorsEntry.Quote(tensor)}: {what} is {fault}.");
+}

@@ -1,0 +1,96 @@
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>The tensors of a safetensors file that make up one layer; dtypes and shapes are checked.</summary>
+sealed class SafetensorsLayer
+{
+    const int Listed = 10;
+
+    readonly Dictionary<string, SafetensorsEntry> tensors;
+
+    SafetensorsLayer(StateNames names, Dictionary<string, SafetensorsEntry> tensors)
+    {
+        (Names, this.tensors) = (names, tensors);
+        int renorm = names.Renorm.Count(tensors.ContainsKey);
+        if (renorm is not (0 or 3))
+            throw new InvalidDataException(
+                "the file has renormalization in part: "
+                + $"{List(names.Renorm.Where(name => !tensors.ContainsKey(name)))} missing.");
+        HasRenorm = renorm == 3;
+        Channels = CheckShapes();
+    }
+
+    public StateNames Names { get; }
+
+    public bool HasRenorm { get; }
+
+    public int Channels { get; }
+
+    public bool Needs(SafetensorsEntry tensor) => tensors.ContainsKey(tensor.Name);
+
+    public static SafetensorsLayer Find(SafetensorsHeader header, string prefix)
+    {
+        StateNames torch = StateNames.PyTorch.Under(prefix), keras = StateNames.Keras.Under(prefix);
+        var torchTensors = Pick(header, torch);
+        var kerasTensors = Pick(header, keras);
+        string[] torchMissing = Missing(torch, torchTensors), kerasMissing = Missing(keras, kerasTensors);
+        if (torchMissing.Length == 0 && kerasMissing.Length == 0)
+            throw new InvalidDataException(
+                $"the file has both PyTorch's and Keras's statistics under {SafetensorsEntry.Quote(prefix)}; "
+                + "which are meant cannot be told.");
+        if (torchMissing.Length == 0)
+            return new SafetensorsLayer(torch, torchTensors);
+        if (kerasMissing.Length == 0)
+            return new SafetensorsLayer(keras, kerasTensors);
+        int more = header.Tensors.Count - Listed;
+        throw new InvalidDataException(
+            $"the file has no batch normalization under {SafetensorsEntry.Quote(prefix)}: of PyTorch's names "
+            + $"{List(torchMissing)} missing, of Keras's {List(kerasMissing)} missing. Its tensors: "
+            + string.Join(", ", header.Tensors.Take(Listed).Select(tensor => SafetensorsEntry.Quote(tensor.Name)))
+            + (more > 0 ? $" and {more} more." : "."));
+    }
+
+    static Dictionary<string, SafetensorsEntry> Pick(SafetensorsHeader header, StateNames names)
+    {
+        HashSet<string?> wanted = [names.Gamma, names.Beta, names.Mean, names.Variance, names.Batches, .. names.Renorm];
+        return header.Tensors.Where(tensor => wanted.Contains(tensor.Name)).ToDictionary(tensor => tensor.Name);
+    }
+
+    static string[] Missing(StateNames names, Dictionary<string, SafetensorsEntry> tensors) =>
+        [.. new[] { names.Mean, names.Variance }.Where(name => !tensors.ContainsKey(name))];
+
+    static string List(IEnumerable<string> names)
+    {
+        string[] all = [.. names.Select(SafetensorsEntry.Quote)];
+        return string.Join(" and ", all) + (all.Length == 1 ? " is" : " are");
+    }
+
+    int CheckShapes()
+    {
+        SafetensorsEntry mean = tensors[Names.Mean];
+        foreach (SafetensorsEntry tensor in tensors.Values)
+        {
+            string quoted = SafetensorsEntry.Quote(tensor.Name);
+            if (tensor.Name == Names.Batches)
+            {
+                if (!tensor.IsInteger)
+                    throw new InvalidDataException(
+                        $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; I64 and I32 can be read.");
+                if (tensor.Rank > 1 || tensor.Rank == 1 && tensor.Dimension != 1)
+                    throw new InvalidDataException($"tensor {quoted}: shape is {tensor.Shape}, not [].");
+                continue;
+            }
+            if (!tensor.IsFloat)
+                throw new InvalidDataException(
+                    $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; F64, F32, F16 and BF16 can be "
+                    + "read.");
+            if (tensor.Rank != 1 || tensor.Dimension is 0 || tensor.Dimension > Array.MaxLength)
+                throw new InvalidDataException(
+                    $"tensor {quoted}: shape is {tensor.Shape}; one dimension, of the channels, is expected.");
+            if (tensor.Dimension != mean.Dimension)
+                throw new InvalidDataException(
+                    $"tensor {quoted}: shape is {tensor.Shape}, that of {SafetensorsEntry.Quote(mean.Name)} is "
+                    + $"{mean.Shape}.");
+        }
+        return (int)mean.Dimension;
+    }
+}

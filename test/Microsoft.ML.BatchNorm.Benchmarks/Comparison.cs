@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Microsoft.ML.BatchNorm.Benchmarks;
+
+/// <summary>
+/// Two pieces of work over the same bytes, timed alternately in one process; the medians and their ratio. Machines are
+/// shared and noisy: the ratio counts, a lone time does not.
+/// </summary>
+static class Comparison
+{
+    const int Rounds = 15;
+    static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(400);
+
+    /// <summary>Only comparisons whose name contains this are run.</summary>
+    public static string Filter { get; set; } = "";
+
+    /// <summary>Prints one line.</summary>
+    /// <param name="name">What is compared.</param>
+    /// <param name="bytes">The bytes that each of the two counts as moving.</param>
+    /// <param name="ours">The library's work.</param>
+    /// <param name="reference">What it is measured against.</param>
+    public static void Print(string name, double bytes, Action ours, Action reference)
+    {
+        if (!name.Contains(Filter, StringComparison.OrdinalIgnoreCase))
+            return;
+        Warm(ours);
+        Warm(reference);
+        double[] oursTimes = new double[Rounds], referenceTimes = new double[Rounds];
+        for (int round = 0; round < Rounds; round++)
+        {
+            oursTimes[round] = Seconds(ours);
+            referenceTimes[round] = Seconds(reference);
+        }
+        double oursRate = bytes / Median(oursTimes) / 1e9, referenceRate = bytes / Median(referenceTimes) / 1e9;
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} ours={oursRate:F1} GB/s reference={referenceRate:F1} GB/s ratio={oursRate / referenceRate:F2}"));
+    }
+
+    static void Warm(Action work)
+    {
+        long start = Stopwatch.GetTimestamp();
+        do
+            work();
+        while (Stopwatch.GetElapsedTime(start) < WarmUp);
+    }
+
+    static double Seconds(Action work)
+    {
+        long start = Stopwatch.GetTimestamp();
+        work();
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    static double Median(double[] times)
+    {
+        Array.Sort(times);
+        return times[times.Length / 2];
+    }
+}

@@ -1,0 +1,54 @@
+namespace Microsoft.ML.BatchNorm.Benchmarks;
+
+/// <summary>An input of one shape, its output, and the layer that normalizes it, on one thread.</summary>
+sealed class Workload
+{
+    readonly int[] shape;
+    readonly ChannelLayout layout;
+    readonly float[] x, y;
+    readonly BatchNormalizationOptions options;
+    readonly BatchNormalizationState state;
+    readonly AffineMap map;
+
+    public Workload(string name, int[] shape, int axis)
+    {
+        Name = name;
+        this.shape = shape;
+        layout = new ChannelLayout(shape, axis);
+        options = BatchNormalizationOptions.Keras with { Axis = axis };
+        x = new float[layout.Count];
+        y = new float[layout.Count];
+        var random = new Random(1);
+        for (int i = 0; i < x.Length; i++)
+            x[i] = random.NextSingle() * 4 + 3;
+        state = BatchNormalization.UpdateMovingStatistics(
+            options, BatchNormalization.Initialize(options, layout.Channels), layout, x);
+        map = new AffineMap(options, state);
+    }
+
+    public string Name { get; }
+
+    /// <summary>Bytes of the input alone.</summary>
+    public double Bytes => (double)layout.Count * sizeof(float);
+
+    public void Copy() => x.AsSpan().CopyTo(y);
+
+    public void Infer() => map.Apply(layout, x, y);
+
+    public void Statistics() => BatchNormalization.UpdateMovingStatistics(options, state, layout, x);
+
+    /// <summary>Training mode over the whole input, batch after batch, each with its output and next state.</summary>
+    public void Train(int batchRows)
+    {
+        int rowLength = x.Length / shape[0];
+        BatchNormalizationState current = state;
+        for (int row = 0; row < shape[0]; row += batchRows)
+        {
+            int rows = Math.Min(batchRows, shape[0] - row);
+            var batch = new ChannelLayout([rows, .. shape.AsSpan(1)], options.Axis);
+            int start = row * rowLength, length = rows * rowLength;
+            current = BatchNormalization.Forward(
+                options, current, batch, x.AsSpan(start, length), y.AsSpan(start, length), training: true).NextState;
+        }
+    }
+}

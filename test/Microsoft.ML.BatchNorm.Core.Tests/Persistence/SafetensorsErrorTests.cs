@@ -1,0 +1,187 @@
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+[TestClass]
+public class SafetensorsErrorTests
+{
+    static readonly string mean = SafetensorsFile.Entry("running_mean", "F32", "2", 0, 8);
+    static readonly string variance = SafetensorsFile.Entry("running_var", "F32", "2", 8, 16);
+
+    [TestMethod]
+    public void What_is_wrong_with_the_header_is_named()
+    {
+        Invalid("", "the header is not JSON");
+        Invalid("[]", "does not begin with {");
+        Invalid(" {}", "does not begin with {");
+        Invalid("{", "the header is not JSON");
+        Invalid("{} x", "the header is not JSON");
+        Invalid("{" + mean + "," + mean + "}", "\"running_mean\" twice");
+        Invalid("{" + mean + "," + SafetensorsFile.Entry("running\\u005fmean", "F32", "2", 8, 16) + "}", "twice");
+        Invalid("{\"__metadata__\":{},\"__metadata__\":{}}", "__metadata__ twice");
+        Invalid("{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}", "\"a\" twice");
+        Invalid("{\"__metadata__\":{\"a\":1}}", "\"a\" is not a string");
+        Invalid("{\"__metadata__\":7}", "__metadata__ is not an object");
+        Invalid("{\"\\ud800\":{}}", "not valid Unicode");
+        Invalid("{\"x\":{\"dtype\":\"F\\udc00\"}}", "tensor \"x\": a string of the header is not valid Unicode");
+        Invalid("{\"x\":{\"\\udc00\":0}}", "not valid Unicode");
+        Invalid("{\"__metadata__\":{\"a\\udc00\":0}}", "not valid Unicode");
+        Invalid("{\"x\":" + new string('[', 1000) + new string(']', 1000) + "}", "\"x\"");
+        Invalid(new string('{', 1000), "the header is not JSON");
+        Invalid(string.Concat(Enumerable.Repeat("{\"shape\":", 100)), "\"shape\"");
+    }
+
+    [TestMethod]
+    public void What_is_wrong_with_a_tensor_s_entry_is_named()
+    {
+        Invalid("{\"x\":7}", "tensor \"x\": the entry is not an object");
+        Invalid("{\"x\":{}}", "tensor \"x\": dtype is missing");
+        Invalid("{\"x\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", "tensor \"x\": shape is missing");
+        Invalid("{\"x\":{\"dtype\":\"F32\",\"shape\":[]}}", "tensor \"x\": data_offsets is missing");
+        Invalid("{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}", "key \"dtype\" is unknown or there twice");
+        Invalid("{\"x\":{\"strides\":[]}}", "key \"strides\" is unknown");
+        Invalid("{\"x\":{\"dtype\":32}}", "dtype is not a string");
+        Invalid("{\"x\":{\"shape\":\"2\"}}", "shape is not an array");
+        Invalid("{\"x\":{\"shape\":[-1]}}", "tensor \"x\": shape is not made of whole numbers");
+        Invalid("{\"x\":{\"shape\":[1.5]}}", "shape is not made of whole numbers");
+        Invalid("{\"x\":{\"shape\":[18446744073709551616]}}", "shape is not made of whole numbers");
+        Invalid("{\"x\":{\"shape\":[[1]]}}", "shape is not made of whole numbers");
+        Invalid("{\"x\":{\"data_offsets\":[0]}}", "data_offsets is not");
+        Invalid("{\"x\":{\"data_offsets\":[0,1,2]}}", "data_offsets is not a pair");
+        Invalid("{\"x\":{\"data_offsets\":[8,0]}}", "data_offsets is from 8 back to 0");
+        Invalid("{" + SafetensorsFile.Entry("x", "F32", "4294967296,4294967296", 0, 0) + "}", "\"x\": shape overflows");
+        Invalid("{" + SafetensorsFile.Entry("x", "F32", "4611686018427387904", 0, 0) + "}", "\"x\": shape overflows");
+        Invalid("{" + SafetensorsFile.Entry("x", "F32", "2,3", 0, 20) + "}", "6 elements of F32 take 24 bytes", "0 and 20");
+    }
+
+    [TestMethod]
+    public void Data_that_overlaps_or_leaves_a_gap_or_is_too_short_or_too_long_is_named()
+    {
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 4, 12) + "}",
+            "\"running_var\"", "overlaps");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2", 12, 20) + "}",
+            "\"running_var\"", "gap");
+        Invalid("{" + SafetensorsFile.Entry("x", "F32", "1", 4, 8) + "}", "\"x\"", "gap");
+        Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("x", "U8", "9", 16, 25) + "}",
+            "the file is truncated: 0 of 9 bytes of tensor \"x\" are there");
+        States.IsInvalid(
+            () => States.LoadSafetensors([.. SafetensorsFile.Of("{" + mean + "," + variance + "}", new byte[16]), 0]),
+            "goes on behind");
+    }
+
+    [TestMethod]
+    public void A_layer_that_is_not_there_is_told_with_what_is_missing_and_what_is_there()
+    {
+        byte[] network = SafetensorsFile.PyTorchNetwork();
+        States.IsInvalid(
+            () => States.LoadSafetensors(network, "bn2."),
+            "under \"bn2.\"", "\"bn2.running_mean\" and \"bn2.running_var\" are missing", "\"bn2.moving_mean\"",
+            "\"bn1.weight\"", "\"conv1.weight\"");
+        States.IsInvalid(
+            () => States.LoadSafetensors(network, "bn10."), "PyTorch's names \"bn10.running_var\" is missing");
+        string many = string.Join(",", Enumerable.Range(10, 30).Select(i => SafetensorsFile.Entry($"t{i}", "U8", "0", 0, 0)));
+        Invalid("{" + many + "}", " and 20 more.");
+    }
+
+    [TestMethod]
+    public void Both_families_of_names_or_part_of_a_renormalization_is_refused()
+    {
+        string moving = SafetensorsFile.Entry("moving_mean", "F32", "2", 0, 8) + ","
+            + SafetensorsFile.Entry("moving_variance", "F32", "2", 8, 16);
+        Invalid(
+            "{" + moving + "," + mean.Replace("[0,8]", "[16,24]") + "," + variance.Replace("[8,16]", "[24,32]") + "}",
+            "both PyTorch's and Keras's");
+        Invalid(
+            "{" + moving + "," + SafetensorsFile.Entry("renorm_mean", "F32", "2", 16, 24) + "}",
+            "\"moving_stddev\" and \"renorm_stddev\" are missing");
+    }
+
+    [TestMethod]
+    public void Shapes_and_dtypes_that_do_not_fit_are_named()
+    {
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "1", 8, 12) + "}",
+            "\"running_var\": shape is [1]", "[2]");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2,1", 8, 16) + "}",
+            "\"running_var\": shape is [2, …] of rank 2");
+        Invalid(
+            "{" + mean + "," + SafetensorsFile.Entry("running_var", "I32", "2", 8, 16) + "}",
+            "\"running_var\": dtype is \"I32\"");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("weight", "F32", "3", 16, 28) + "}",
+            "\"weight\": shape is [3]");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "F32", "", 16, 20) + "}",
+            "dtype is \"F32\"; I64");
+        Invalid(
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "2", 16, 32) + "}",
+            "shape is [2], not []");
+        Invalid(
+            "{" + SafetensorsFile.Entry("running_mean", "F32", "0", 0, 0) + ","
+            + SafetensorsFile.Entry("running_var", "F32", "0", 0, 0) + "}", "shape is [0]");
+    }
+
+    [TestMethod]
+    public void Values_out_of_range_are_named_by_tensor_and_channel()
+    {
+        InvalidData([1, float.NaN, 1, 1], 0, "running_mean of channel 1 is NaN");
+        InvalidData([1, 1, -1, 1], 0, "running_var of channel 0 is -1");
+        InvalidData([1, 1, 1, float.PositiveInfinity], 0, "running_var of channel 1 is Infinity");
+        InvalidData([1, 1, 1, 1], -5, "num_batches_tracked is -5");
+
+        static void InvalidData(float[] values, long batches, string fragment) => States.IsInvalid(
+            () => States.LoadSafetensors(SafetensorsFile.Of(
+                "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "", 16, 24) + "}",
+                SafetensorsFile.Bytes(values), SafetensorsFile.Bytes(batches))),
+            fragment);
+    }
+
+    [TestMethod]
+    public void A_header_that_is_longer_than_the_format_allows_is_refused_unread()
+    {
+        var stream = new TrickleStream([.. SafetensorsFile.Bytes(100_000_001L), .. new byte[100]], int.MaxValue);
+        States.IsInvalid(() => BatchNormalizationState.LoadSafetensors(stream), "100000001 bytes", "at most 100000000");
+        Assert.AreEqual(8, stream.Given);
+    }
+
+    [TestMethod]
+    public void Writer_and_checksum_are_there_together_or_not_at_all()
+    {
+        byte[] file = States.SaveSafetensors(States.Random(2, StateParts.None));
+        Replaced("\"batchnorm.writer\"", "\"batchnorm.typist\"", "but not both");
+        Replaced("\"batchnorm.crc32c\"", "\"batchnorm.sha256\"", "but not both");
+        Replaced("BatchNorm 1\"", "BatchNorm 2\"", "\"Microsoft.ML.BatchNorm 2\" is not known");
+        Replaced("\"running_var\"", "\"walking_var\"", "\"running_var\" is missing");
+        Replaced("}}", "} ", "not JSON");
+
+        void Replaced(string old, string with, string fragment)
+        {
+            string text = System.Text.Encoding.Latin1.GetString(file);
+            StringAssert.Contains(text, old);
+            byte[] changed = System.Text.Encoding.Latin1.GetBytes(text.Replace(old, with));
+            States.IsInvalid(() => States.LoadSafetensors(changed), fragment);
+        }
+    }
+
+    [TestMethod]
+    public void A_changed_value_or_an_upper_case_checksum_does_not_match()
+    {
+        byte[] file = States.SaveSafetensors(States.Random(2, StateParts.None));
+        byte[] value = [.. file];
+        value[^30] ^= 1;
+        States.IsInvalid(() => States.LoadSafetensors(value), "the checksum does not match");
+
+        int digits = file.AsSpan().IndexOf("crc32c\":\""u8) + 9;
+        byte[] upper = [.. file];
+        for (int i = digits; i < digits + 8; i++)
+            upper[i] = (byte)char.ToUpperInvariant((char)upper[i]);
+        CollectionAssert.AreNotEqual(file, upper);
+        States.IsInvalid(() => States.LoadSafetensors(upper), "the checksum does not match");
+    }
+
+    static void Invalid(string header, params string[] fragments) =>
+        States.IsInvalid(() => States.LoadSafetensors(SafetensorsFile.Of(header, new byte[16])), fragments);
+}

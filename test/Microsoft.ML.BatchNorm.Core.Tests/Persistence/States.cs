@@ -1,0 +1,60 @@
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+/// <summary>States to be saved, and both formats by one pair of functions.</summary>
+static class States
+{
+    public static BatchNormalizationState Random(int channels, StateParts parts, int seed = 1)
+    {
+        var random = new Random(seed);
+        double[] Signed() => [.. Enumerable.Range(0, channels).Select(_ => random.NextDouble() * 20 - 10)];
+        double[] Positive() => [.. Enumerable.Range(0, channels).Select(_ => random.NextDouble() * 5)];
+        float[] Affine(StateParts part) => parts.HasFlag(part) ? Array.ConvertAll(Signed(), v => (float)v) : [];
+
+        var state = new BatchNormalizationState(
+            Signed(), Positive(), Affine(StateParts.Gamma), Affine(StateParts.Beta), random.NextInt64(1, 1 << 40),
+            initialWeight: random.NextDouble(),
+            parts.HasFlag(StateParts.Renorm) ? new RenormStatistics(Positive(), Signed(), Positive()) : null,
+            population: null);
+        if (!parts.HasFlag(StateParts.Population))
+            return state;
+
+        var statistics = new BatchStatistics(channels);
+        float[] rows = [.. Enumerable.Range(0, 7 * channels).Select(_ => random.NextSingle())];
+        statistics.Add(ChannelLayout.Features(7, channels), rows);
+        return state.WithPopulation(statistics, batches: 3);
+    }
+
+    public static IEnumerable<object[]> AllParts =>
+        Enumerable.Range(0, 16).Select(parts => new object[] { parts });
+
+    public static byte[] Save(BatchNormalizationState state)
+    {
+        var stream = new MemoryStream();
+        state.Save(stream);
+        return stream.ToArray();
+    }
+
+    public static byte[] SaveSafetensors(
+        BatchNormalizationState state, string prefix = "", TensorNaming naming = TensorNaming.PyTorch)
+    {
+        var stream = new MemoryStream();
+        state.SaveSafetensors(stream, prefix, naming);
+        return stream.ToArray();
+    }
+
+    public static BatchNormalizationState Load(byte[] bytes) =>
+        BatchNormalizationState.Load(new TrickleStream(bytes, int.MaxValue));
+
+    public static BatchNormalizationState LoadSafetensors(byte[] bytes, string prefix = "") =>
+        BatchNormalizationState.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), prefix);
+
+    /// <summary>Asserts an InvalidDataException whose message has every fragment.</summary>
+    public static void IsInvalid(Action load, params string[] fragments)
+    {
+        var error = Assert.ThrowsExactly<InvalidDataException>(load);
+        foreach (string fragment in fragments)
+            StringAssert.Contains(error.Message, fragment);
+    }
+}
