@@ -11,6 +11,10 @@ public static class Repository
     public static string Root { get; } =
         Path.GetDirectoryName((string)AppContext.GetData("EntryPointFileDirectoryPath")!)!;
 
+    /// <summary>The name of the running program: <c>test</c> for build/test.cs.</summary>
+    public static string Program { get; } =
+        Path.GetFileNameWithoutExtension((string)AppContext.GetData("EntryPointFilePath")!);
+
     /// <summary>All projects under src and test, in the order of their names.</summary>
     public static IReadOnlyList<Project> Projects { get; } =
         [.. new[] { "src", "test" }.SelectMany(ProjectFiles).Select(path => new Project(path)).OrderBy(p => p.Name)];
@@ -41,5 +45,6 @@ public static class Repository
             ?.Attribute("Version")?.Value;
 
     static IEnumerable<string> ProjectFiles(string folder) =>
-        Directory.EnumerateFiles(Path.Combine(Root, folder), "*.csproj", SearchOption.AllDirectories);
+        Directory.EnumerateFiles(Path.Combine(Root, folder), "*.csproj", SearchOption.AllDirectories)
+            .Where(path => !Path.GetRelativePath(Root, path).Split('/', '\\').Any(part => part is "bin" or "obj"));
 }
