@@ -47,6 +47,6 @@ static class Renormalization
             moving[c] = Average.Exponential(moving[c], batch, options.Momentum);
             movingVariance[c] = Math.Max(moving[c] * moving[c] - options.Epsilon, 0);
         }
-        return new RenormStatistics(moving, mean, deviation);
+        return RenormStatistics.Of(moving, mean, deviation);
     }
 }

@@ -88,7 +88,7 @@ public sealed partial class BatchNormalizationState
         float[] beta = header.Has(StateParts.Beta) ? source.ReadArray<float>(channels) : [];
         RenormStatistics? renorm = null;
         if (header.Has(StateParts.Renorm))
-            renorm = new RenormStatistics(
+            renorm = RenormStatistics.Of(
                 source.ReadArray<double>(channels), source.ReadArray<double>(channels),
                 source.ReadArray<double>(channels));
         PopulationMoments? population = null;

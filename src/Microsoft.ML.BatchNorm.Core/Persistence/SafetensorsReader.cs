@@ -30,7 +30,7 @@ static class SafetensorsReader
             values[names.Mean], values[names.Variance], Narrow(values.GetValueOrDefault(names.Gamma)),
             Narrow(values.GetValueOrDefault(names.Beta)), batches, initialWeight: 0,
             layer.HasRenorm
-                ? new RenormStatistics(values[names.Renorm[0]], values[names.Renorm[1]], values[names.Renorm[2]])
+                ? RenormStatistics.Of(values[names.Renorm[0]], values[names.Renorm[1]], values[names.Renorm[2]])
                 : null,
             population: null);
         return StateFault.Of(state, names) is { } fault ? throw new InvalidDataException(fault) : state;

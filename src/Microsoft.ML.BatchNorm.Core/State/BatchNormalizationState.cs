@@ -7,8 +7,8 @@ namespace Microsoft.ML.BatchNorm;
 /// needs. An immutable value; two are equal when every bit is.
 /// </summary>
 /// <remarks>
-/// Statistics are kept in double, γ and β in float. BatchNormalization.Initialize makes a fresh one,
-/// the constructor one from another framework's numbers, Load and LoadSafetensors one
+/// Statistics are kept in double, γ and β in float. <see cref="BatchNormalization.Initialize"/> makes a fresh one,
+/// the constructor one from another framework's numbers, <see cref="Load"/> and <see cref="LoadSafetensors"/> one
 /// from a stream.
 /// </remarks>
 public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizationState>

@@ -10,15 +10,19 @@ public sealed class RenormStatistics
     /// <exception cref="ArgumentException">Lengths differ, or a value is out of range.</exception>
     public RenormStatistics(
         ReadOnlySpan<double> movingStandardDeviation, ReadOnlySpan<double> mean, ReadOnlySpan<double> standardDeviation)
+        : this((movingStandardDeviation.ToArray(), mean.ToArray(), standardDeviation.ToArray()))
     {
         StateCheck.NotNegative(movingStandardDeviation, mean.Length, nameof(movingStandardDeviation));
         StateCheck.Finite(mean, mean.Length, nameof(mean));
         StateCheck.NotNegative(standardDeviation, mean.Length, nameof(standardDeviation));
-        this.movingStandardDeviation = movingStandardDeviation.ToArray();
-        this.mean = mean.ToArray();
-        this.standardDeviation = standardDeviation.ToArray();
     }
 
+    RenormStatistics((double[] MovingStandardDeviation, double[] Mean, double[] StandardDeviation) averages) =>
+        (movingStandardDeviation, mean, standardDeviation) = averages;
+
+    /// <summary>Takes the arrays as they are, unchecked.</summary>
+    internal static RenormStatistics Of(double[] movingStandardDeviation, double[] mean, double[] standardDeviation) =>
+        new((movingStandardDeviation, mean, standardDeviation));
 
     /// <summary>The moving average of √(σ² + ε), of which the moving variance is the square less ε.</summary>
     public ReadOnlySpan<double> MovingStandardDeviation => movingStandardDeviation;
