@@ -31,7 +31,8 @@ static class ShiftStep
             ]);
 
         Show.Text(
-            $"A pixel that was always blank has next to no deviation, and {Haze} units of grey count as 90 of them. " +
+            $"A pixel that was always blank has next to no deviation: {Haze} units of grey count as " +
+            $"{onFrozen.Mean[Pixels.Shown[^1].Index]:0} of them. " +
             "What that costs a nearest-centroid classifier that knows the old exposure's outputs, on the test rows:");
         var classifier = new NearestCentroid(Layer.Infer(options, fitted, train), train.Labels);
         var onPixels = new NearestCentroid(train.Pixels, train.Labels);
