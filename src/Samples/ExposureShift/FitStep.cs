@@ -1,0 +1,50 @@
+using Microsoft.ML.BatchNorm;
+
+namespace ExposureShift;
+
+/// <summary>Fits the layer, and compares its moving statistics with exact ones.</summary>
+static class FitStep
+{
+    const int Epochs = 20;
+
+    public static BatchNormalizationState Run(BatchNormalizationOptions options, Digits train, Random random)
+    {
+        Show.Heading(
+            1, "Fit",
+            $"In training mode the layer sees batches of {Training.BatchSize} rows, and its moving statistics follow " +
+            $"them with momentum {options.Momentum}. Mean / deviation, in pixel units:");
+        BatchNormalizationState fresh = BatchNormalization.Initialize(options, Digits.PixelCount);
+        IReadOnlyList<BatchNormalizationState> exponential =
+            FitProgress.Take(Training.Epochs(options, fresh, train, random), Epochs, train.Rows);
+        BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
+        BatchNormalizationState population = Training.Epochs(merging, fresh, train, random).First();
+
+        BatchStatistics exact = Pixels.Statistics(train.Pixels);
+        BatchNormalizationState[] states = [exponential[0], exponential[^1], population];
+        Show.Table(
+            ["pixel", "all rows", "1 epoch", $"{Epochs} epochs", "Population"],
+            [
+                .. Pixels.Shown.Select(pixel => Row(
+                    pixel.Name, Pixels.Cell(exact, pixel.Index), states,
+                    state => Pixels.Cell(state.MovingMean[pixel.Index], state.MovingVariance[pixel.Index]))),
+                Row("largest error *", "", states, state => Error(LargestError(state, exact))),
+                Row("InitialWeight **", "", states, state => $"{state.InitialWeight:0.00 %}"),
+            ]);
+        Show.Text("  * of a mean, in deviations of its pixel   ** share of the start values 0 and 1");
+        Show.Text(
+            "One epoch is too short for this momentum: more than half of what it has are the start values. What is left after " +
+            $"{Epochs} epochs is the unrest of a moving average. MovingStatistics.Population is exact after one.");
+        return exponential[^1];
+    }
+
+    static string[] Row(
+        string name, string exact, BatchNormalizationState[] states, Func<BatchNormalizationState, string> cell) =>
+        [name, exact, .. states.Select(cell)];
+
+    static string Error(double value) => value < 1e-9 ? "under 1e-9" : $"{value:0.0000}";
+
+    /// <summary>The largest distance of a moving mean from the exact one, in deviations of the pixel.</summary>
+    static double LargestError(BatchNormalizationState state, BatchStatistics exact) =>
+        Pixels.All.Where(pixel => exact.M2[pixel] > 0).Max(
+            pixel => Math.Abs(state.MovingMean[pixel] - exact.Mean[pixel]) / Math.Sqrt(exact.Variance(pixel)));
+}

@@ -1,0 +1,49 @@
+using Spectre.Console;
+
+namespace ExposureShift;
+
+/// <summary>How the sample writes on the console: ASCII alone, and colours in a terminal alone.</summary>
+static class Show
+{
+    /// <summary>Whether somebody watches, or the output goes to a file.</summary>
+    public static bool IsTerminal { get; } = !Console.IsOutputRedirected;
+
+    static Show()
+    {
+        Capabilities capabilities = AnsiConsole.Profile.Capabilities;
+        capabilities.Unicode = false;
+        if (!IsTerminal)
+            capabilities.Ansi = false;
+    }
+
+    public static void Title(string title, string text)
+    {
+        AnsiConsole.MarkupLineInterpolated($"[bold]{title}[/]");
+        Text(text);
+    }
+
+    public static void Heading(int number, string title, string text)
+    {
+        AnsiConsole.WriteLine();
+        AnsiConsole.MarkupLineInterpolated($"[bold]{number}. {title}[/]");
+        Text(text);
+    }
+
+    public static void Text(string text) => AnsiConsole.WriteLine(text);
+
+    /// <summary>A table whose first column is words and whose others are numbers.</summary>
+    public static void Table(string[] headers, params IEnumerable<string[]> rows)
+    {
+        var table = new Table().Border(new PlainBorder());
+        foreach (string header in headers)
+        {
+            TableColumn column = new TableColumn($"[green]{Markup.Escape(header)}[/]").NoWrap();
+            table.AddColumn(table.Columns.Count == 0 ? column : column.RightAligned());
+        }
+        foreach (string[] row in rows)
+            table.AddRow(Array.ConvertAll(row, Markup.Escape));
+        AnsiConsole.Write(table);
+    }
+
+    public static string YesNo(bool value) => value ? "yes" : "no";
+}
