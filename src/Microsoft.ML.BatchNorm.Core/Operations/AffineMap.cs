@@ -91,7 +91,10 @@ public sealed class AffineMap
     internal void Apply<T>(
         ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
     {
-        layout.CheckChannels(Channels, "the map");
+        layout.CheckMade(nameof(layout));
+        if (layout.Channels != Channels)
+            throw new ArgumentException(
+                $"layout has {layout.Channels} channels, but the map has {Channels}.", nameof(layout));
         layout.CheckLength(x.Length, nameof(x));
         Buffers.CheckOutput(x, y, nameof(y));
         Check.Positive(threads, nameof(threads));

@@ -40,6 +40,7 @@ public static partial class BatchNormalization
         Span<T> y, bool training, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
     {
         CheckState(options, state);
+        layout.CheckMade(nameof(layout));
         layout.CheckChannels(state.Channels, nameof(state));
         layout.CheckLength(x.Length, nameof(x));
         layout.CheckMask(mask.Length, nameof(mask));

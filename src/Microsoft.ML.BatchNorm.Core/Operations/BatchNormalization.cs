@@ -125,6 +125,7 @@ public static partial class BatchNormalization
         ReadOnlySpan<bool> mask, int threads) where T : unmanaged
     {
         CheckState(options, state);
+        layout.CheckMade(nameof(layout));
         layout.CheckChannels(state.Channels, nameof(state));
         layout.CheckLength(x.Length, nameof(x));
         layout.CheckMask(mask.Length, nameof(mask));

@@ -116,6 +116,7 @@ public sealed class BatchStatistics
         ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, NonFinite nonFinite, int threads)
         where T : unmanaged
     {
+        layout.CheckMade(nameof(layout));
         layout.CheckLength(x.Length, nameof(x));
         layout.CheckMask(mask.Length, nameof(mask));
         Check.Positive(threads, nameof(threads));

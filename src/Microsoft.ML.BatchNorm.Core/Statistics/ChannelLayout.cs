@@ -82,10 +82,15 @@ public readonly record struct ChannelLayout
     /// <summary>The same channels in an input of another number of rows.</summary>
     internal ChannelLayout WithRows(int rows) => new(rows, Outer / Rows * rows, Channels, Inner);
 
+    /// <summary>Throws on the default value, which is no layout.</summary>
+    internal void CheckMade(string name)
+    {
+        if (Rows == 0)
+            throw new ArgumentException($"{name} is empty: it was not made from a shape.", name);
+    }
+
     internal void CheckLength(int length, string name)
     {
-        if (Count == 0)
-            throw new ArgumentException("The layout is empty: it was not made from a shape.", nameof(name));
         if (length != Count)
             throw new ArgumentException(
                 $"{name} has {length} values, but {Outer} × {Channels} × {Inner} = {Count} are laid out.", name);
