@@ -10,9 +10,10 @@ sealed class Workload
     readonly BatchNormalizationState state;
     readonly AffineMap map;
 
-    public Workload(string name, int[] shape, int axis)
+    public Workload(string name, int[] shape, int axis, params int[] batches)
     {
         Name = name;
+        Batches = batches;
         this.shape = shape;
         layout = new ChannelLayout(shape, axis);
         options = BatchNormalizationOptions.Keras with { Axis = axis };
@@ -28,6 +29,11 @@ sealed class Workload
 
     public string Name { get; }
 
+    public int Rows => shape[0];
+
+    /// <summary>The numbers of rows in a batch of training.</summary>
+    public IReadOnlyList<int> Batches { get; }
+
     /// <summary>Bytes of the input alone.</summary>
     public double Bytes => (double)layout.Count * sizeof(float);
 
@@ -37,8 +43,11 @@ sealed class Workload
 
     public void Statistics() => BatchNormalization.UpdateMovingStatistics(options, state, layout, x);
 
-    /// <summary>Training mode over the whole input, batch after batch, each with its output and next state.</summary>
-    public void Train(int batchRows)
+    /// <summary>
+    /// Training mode over the whole input, batch after batch, each with its output and next state. A batch's output goes
+    /// into one buffer for all batches, as in training, or is kept behind that of the one before.
+    /// </summary>
+    public void Train(int batchRows, bool keepOutput)
     {
         int rowLength = x.Length / shape[0];
         BatchNormalizationState current = state;
@@ -48,7 +57,8 @@ sealed class Workload
             var batch = new ChannelLayout([rows, .. shape.AsSpan(1)], options.Axis);
             int start = row * rowLength, length = rows * rowLength;
             current = BatchNormalization.Forward(
-                options, current, batch, x.AsSpan(start, length), y.AsSpan(start, length), training: true).NextState;
+                options, current, batch, x.AsSpan(start, length),
+                y.AsSpan(keepOutput ? start : 0, length), training: true).NextState;
         }
     }
 }

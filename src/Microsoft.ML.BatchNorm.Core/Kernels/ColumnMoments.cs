@@ -16,7 +16,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     : IShardJob
     where T : unmanaged
 {
-    const int CenterRows = 32;
+    const int CenterRows = 8;
 
     /// <summary>The results of a shard, in chunk space.</summary>
     public Moments Shard(int shard) => Moments.In(shards + Moments.Arrays * (nint)plan.Padded * shard, plan.Padded);
@@ -82,10 +82,8 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
                 Wide.Load(x + stride, out var b0, out var b1);
                 Wide.Load(x + 2 * stride, out var c0, out var c1);
                 Wide.Load(x + 3 * stride, out var d0, out var d1);
-                Wide.Prefetch(x + 4 * stride);
-                Wide.Prefetch(x + 5 * stride);
-                Wide.Prefetch(x + 6 * stride);
-                Wide.Prefetch(x + 7 * stride);
+                for (int ahead = 4; ahead < 8; ahead++)
+                    Wide.Prefetch(x + ahead * stride);
                 a0 -= center0;
                 b0 -= center0;
                 c0 -= center0;
@@ -130,6 +128,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         count.Store(result.Count);
         mean.Store(result.Mean);
         meanRest.Store(result.MeanRest);
+        Vector512<double>.Zero.Store(result.M2Rest);
         Vector512.Max(squares - sums * shift, Vector512<double>.Zero).Store(result.M2);
         return Lanes.AreFinite(squares);
     }

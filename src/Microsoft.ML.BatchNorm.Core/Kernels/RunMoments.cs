@@ -12,7 +12,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
     : IShardJob
     where T : unmanaged
 {
-    const int CenterLength = 4096;
+    const int CenterLength = 1024;
 
     /// <summary>The results of a shard, one value a channel.</summary>
     public Moments Shard(int shard) => Moments.In(memory + Moments.Arrays * (nint)plan.Channels * shard, plan.Channels);

@@ -19,11 +19,14 @@ public sealed class AffineMap
     /// <summary>Runs shorter than this are not written past the caches: too much of one is off alignment.</summary>
     const int StreamingRun = 128;
 
-    readonly double[] mean, scale, shift;
+    readonly Normalization normalization;
+    readonly float[] gamma, beta;
     readonly NonFinite nonFinite;
     readonly ChannelParameters<float> singles;
     readonly bool singlesSuffice;
-    ChannelParameters<double>? doubles;
+
+    /// <summary>Scale and shift in double, made when first asked for; any thread's are the same.</summary>
+    Exact? exact;
 
     /// <summary>The map of a layer in inference mode.</summary>
     /// <exception cref="ArgumentException">
@@ -31,38 +34,44 @@ public sealed class AffineMap
     /// options ask for.
     /// </exception>
     public AffineMap(BatchNormalizationOptions options, BatchNormalizationState state)
-        : this(Normalization.Moving(Inference(options, state), state), options, state)
+        : this(new Normalization(Inference(options, state), state), options, state)
     {
     }
 
     internal AffineMap(Normalization normalization, BatchNormalizationOptions options, BatchNormalizationState state)
     {
-        int channels = state.Channels;
-        mean = normalization.Mean;
+        this.normalization = normalization;
+        gamma = state.GammaArray;
+        beta = state.BetaArray;
         nonFinite = options.NonFinite;
-        scale = new double[channels];
-        shift = new double[channels];
-        for (int c = 0; c < channels; c++)
+        if (normalization.IsRenormalized)
         {
-            double gamma = options.Scale ? state.Gamma[c] : 1;
-            scale[c] = gamma * normalization.Factor(c) * normalization.InverseDeviation[c];
-            shift[c] = (options.Center ? state.Beta[c] : 0) + gamma * normalization.Offset(c);
+            singles = Singles(inner: 1);
         }
-        singles = Singles(inner: 1);
+        else
+        {
+            singles = new ChannelParameters<float>(Channels, 3);
+            ChannelMath.Affine(
+                normalization.Mean, normalization.InverseDeviation, gamma, beta,
+                singles.Columns(0), singles.Columns(1), singles.Columns(2));
+            singles.Repeat();
+        }
         singlesSuffice = singles.AreFinite();
     }
 
     /// <summary>The number of channels.</summary>
-    public int Channels => mean.Length;
+    public int Channels => normalization.InverseDeviation.Length;
 
     /// <summary>What is taken off first, a channel: the mean, in the input's unit.</summary>
-    public ReadOnlySpan<double> Mean => mean;
+    public ReadOnlySpan<double> Mean => normalization.Mean;
 
     /// <summary>The factor a channel, <c>γ/√(variance + ε)</c>, in one over the input's unit.</summary>
-    public ReadOnlySpan<double> Scale => scale;
+    public ReadOnlySpan<double> Scale => InDouble.Scale;
 
     /// <summary>What is added last, a channel: β.</summary>
-    public ReadOnlySpan<double> Shift => shift;
+    public ReadOnlySpan<double> Shift => InDouble.Shift;
+
+    Exact InDouble => exact ??= new Exact(normalization, gamma, beta);
 
     /// <summary>Maps one row of features.</summary>
     /// <param name="x">One value a channel.</param>
@@ -130,6 +139,7 @@ public sealed class AffineMap
     /// <summary>For maps whose numbers no float holds, such as that of a column with deviation 1e-42.</summary>
     bool ApplyInDouble<T>(ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y) where T : unmanaged
     {
+        ReadOnlySpan<double> mean = Mean, scale = Scale, shift = Shift;
         bool finite = true;
         for (int i = 0; i < x.Length; i++)
         {
@@ -146,20 +156,18 @@ public sealed class AffineMap
 
     ChannelParameters<T> Parameters<T>(ChannelLayout layout) where T : unmanaged
     {
-        bool repeats = BatchMoments.IsColumns(layout) && layout.Inner > 1;
-        object parameters = typeof(T) == typeof(float)
-            ? repeats ? Singles(layout.Inner) : singles
-            : repeats ? new ChannelParameters<double>(layout.Inner, mean, scale, shift)
-            : doubles ??= new ChannelParameters<double>(1, mean, scale, shift);
+        int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
+        object parameters = typeof(T) != typeof(float) ? InDouble.Parameters(inner) : inner == 1 ? singles : Singles(inner);
         return (ChannelParameters<T>)parameters;
     }
 
     ChannelParameters<float> Singles(int inner)
     {
-        double[] rest = new double[Channels];
-        for (int c = 0; c < Channels; c++)
-            rest[c] = shift[c] - (mean[c] - (float)mean[c]) * scale[c];
-        return new ChannelParameters<float>(inner, mean, scale, rest);
+        double[] mean = Mean.ToArray(), rest = new double[Channels];
+        Exact numbers = InDouble;
+        for (int c = 0; c < rest.Length; c++)
+            rest[c] = numbers.Shift[c] - (mean[c] - (float)mean[c]) * numbers.Scale[c];
+        return new ChannelParameters<float>(inner, mean, numbers.Scale, rest);
     }
 
     static BatchNormalizationOptions Inference(BatchNormalizationOptions options, BatchNormalizationState state)
@@ -170,5 +178,33 @@ public sealed class AffineMap
             : throw new ArgumentException(
                 "A layer with TrackMovingStatistics = false normalizes each batch with its own statistics; " +
                 "there is no map to fold.", nameof(options));
+    }
+
+    /// <summary>The map's numbers in double.</summary>
+    sealed class Exact
+    {
+        readonly ChannelParameters<double> parameters;
+        readonly double[] mean;
+
+        public Exact(Normalization normalization, float[] gamma, float[] beta)
+        {
+            mean = normalization.Mean.ToArray();
+            Scale = new double[mean.Length];
+            Shift = new double[mean.Length];
+            for (int c = 0; c < mean.Length; c++)
+            {
+                double factor = gamma.Length > 0 ? gamma[c] : 1;
+                Scale[c] = factor * normalization.Factor(c) * normalization.InverseDeviation[c];
+                Shift[c] = (beta.Length > 0 ? beta[c] : 0) + factor * normalization.Offset(c);
+            }
+            parameters = new ChannelParameters<double>(1, mean, Scale, Shift);
+        }
+
+        public double[] Scale { get; }
+
+        public double[] Shift { get; }
+
+        public ChannelParameters<double> Parameters(int inner) =>
+            inner == 1 ? parameters : new ChannelParameters<double>(inner, mean, Scale, Shift);
     }
 }

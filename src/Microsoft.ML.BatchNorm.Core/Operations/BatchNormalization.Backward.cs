@@ -82,7 +82,7 @@ public static partial class BatchNormalization
         where T : unmanaged
     {
         ReadOnlySpan<float> scale = pass.Options.Scale ? pass.State.Gamma : [];
-        GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean, threads);
+        GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean.ToArray(), threads);
         bool finite = sums.AreFinite();
         if (!finite && pass.Options.NonFinite == NonFinite.Throw)
         {
@@ -113,7 +113,7 @@ public static partial class BatchNormalization
             kept[i] = mask.IsEmpty || mask[layout.PositionOf(i)];
         bool Normalized(T value, int i) => Lanes.IsFinite(value) || (kept[i] && !ignores);
 
-        GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean, Normalized);
+        GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean.ToArray(), Normalized);
         var gradient = new InputGradient(normalization, scale, sums);
         for (int i = 0; i < dx.Length; i++)
         {

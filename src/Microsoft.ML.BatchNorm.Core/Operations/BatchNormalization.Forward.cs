@@ -49,7 +49,7 @@ public static partial class BatchNormalization
 
         if (!options.UsesBatchStatistics(training))
         {
-            Normalization moving = Normalization.Moving(options, state);
+            var moving = new Normalization(options, state);
             new AffineMap(moving, options, state).Apply(layout, x, y, mask, threads);
             return new ForwardPass(options, state, state, layout, mask.ToArray(), [moving]);
         }
@@ -57,14 +57,14 @@ public static partial class BatchNormalization
         var groups = RowGroups.OfSize(layout, training ? options.VirtualBatchSize : null);
         BatchStatistics[] statistics = Statistics(options, layout, groups, x, mask, threads);
         if (options.VarianceConvention == VarianceConvention.Sample)
-            CheckSample(statistics);
+            Array.ForEach(statistics, group => group.CheckVariances(VarianceConvention.Sample));
         BatchNormalizationState next = options.MovesStatistics(training)
             ? MovingUpdate.Next(options, state, statistics)
             : state;
-        Normalization[] normalizations =
-            Array.ConvertAll(statistics, group => Normalization.Batch(options, state, group));
+        var normalizations = new Normalization[groups.Count];
         for (int group = 0; group < groups.Count; group++)
         {
+            normalizations[group] = new Normalization(options, state, statistics[group]);
             var map = new AffineMap(normalizations[group], options, state);
             if (groups.Count == 1)
             {
@@ -76,17 +76,5 @@ public static partial class BatchNormalization
             groups.Scatter(rows, y, group);
         }
         return new ForwardPass(options, state, next, layout, mask.ToArray(), normalizations);
-    }
-
-    static void CheckSample(BatchStatistics[] groups)
-    {
-        foreach (BatchStatistics group in groups)
-        {
-            for (int c = 0; c < group.Channels; c++)
-            {
-                if (group.Count[c] == 1)
-                    group.Variance(c, VarianceConvention.Sample);
-            }
-        }
     }
 }

@@ -22,7 +22,7 @@ public sealed class ForwardPass
     public BatchNormalizationState NextState { get; }
 
     /// <summary>Whether the output was normalized with the batch's own statistics.</summary>
-    public bool UsedBatchStatistics => Array.Exists(Groups, group => group.Count.AsSpan().ContainsAnyExcept(0));
+    public bool UsedBatchStatistics => Array.Exists(Groups, group => group.Count.ContainsAnyExcept(0));
 
     internal BatchNormalizationOptions Options { get; }
 

@@ -13,14 +13,14 @@ readonly ref struct InputGradient
 
     public InputGradient(Normalization normalization, ReadOnlySpan<float> gamma, GradientSums sums)
     {
-        int channels = normalization.Mean.Length;
-        mean = normalization.Mean;
+        mean = normalization.Mean.ToArray();
+        int channels = mean.Length;
         slope = new double[channels];
         shift = new double[channels];
         scale = new double[channels];
         for (int c = 0; c < channels; c++)
         {
-            double inverse = normalization.InverseDeviation[c], count = normalization.Count[c];
+            double inverse = normalization.InverseDeviation[c], count = normalization.Count.IsEmpty ? 0 : normalization.Count[c];
             scale[c] = (gamma.IsEmpty ? 1 : gamma[c]) * normalization.Factor(c) * inverse;
             if (count == 0)
                 continue;

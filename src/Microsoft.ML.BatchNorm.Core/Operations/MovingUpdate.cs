@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The state after a batch in training mode.</summary>
@@ -21,7 +23,26 @@ static class MovingUpdate
         double decay = options.MovingStatistics == MovingStatistics.Cumulative
             ? 1 - 1.0 / (state.BatchesSeen + 1)
             : options.Momentum;
-        double[] mean = state.MovingMean.ToArray(), variance = state.MovingVariance.ToArray();
+        double[] mean = new double[state.Channels], variance = new double[state.Channels];
+        int less = options.VarianceConvention == VarianceConvention.Sample ? 1 : 0;
+        if (groups.Length > 1)
+            MoveTowardsAverage(options, state, groups, decay, mean, variance);
+        else if (!ChannelMath.Move(groups[0], less, decay, state.MovingMean, state.MovingVariance, mean, variance))
+            groups[0].CheckVariances(options.VarianceConvention);
+        RenormStatistics? renorm = options.Renorm is null
+            ? state.Renorm
+            : Renormalization.Next(options, state.Renorm!, groups[0], variance);
+        return new BatchNormalizationState(
+            mean, variance, state.GammaArray, state.BetaArray, state.BatchesSeen + 1, state.InitialWeight * decay,
+            renorm, population: null);
+    }
+
+    static void MoveTowardsAverage(
+        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups, double decay,
+        double[] mean, double[] variance)
+    {
+        state.MovingMean.CopyTo(mean);
+        state.MovingVariance.CopyTo(variance);
         for (int c = 0; c < mean.Length; c++)
         {
             double groupMean = 0, groupVariance = 0;
@@ -39,12 +60,6 @@ static class MovingUpdate
             mean[c] = Average.Exponential(mean[c], groupMean / used, decay);
             variance[c] = Average.Exponential(variance[c], groupVariance / used, decay);
         }
-        RenormStatistics? renorm = options.Renorm is null
-            ? state.Renorm
-            : Renormalization.Next(options, state.Renorm!, groups[0], variance);
-        return new BatchNormalizationState(
-            mean, variance, state.GammaArray, state.BetaArray, state.BatchesSeen + 1, state.InitialWeight * decay,
-            renorm, population: null);
     }
 
     static BatchNormalizationState Population(

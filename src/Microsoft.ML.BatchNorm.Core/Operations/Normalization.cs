@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -7,62 +9,60 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed class Normalization
 {
-    readonly double[]? factor, offset;
+    readonly BatchStatistics? statistics;
+    readonly double[]? ownMean, factor, offset;
+    readonly BatchNormalizationState state;
+    readonly double[] inverseDeviation;
 
-    Normalization(double[] mean, double[] inverseDeviation, double[] count, double[]? factor = null, double[]? offset = null)
+    /// <summary>Inference: the moving statistics.</summary>
+    public Normalization(BatchNormalizationOptions options, BatchNormalizationState state)
     {
-        Mean = mean;
-        InverseDeviation = inverseDeviation;
-        Count = count;
-        this.factor = factor;
-        this.offset = offset;
+        this.state = state;
+        inverseDeviation = new double[state.Channels];
+        ChannelMath.InverseDeviation(state.MovingVariance, options.Epsilon, inverseDeviation);
     }
 
-    public double[] Mean { get; }
+    /// <summary>Training: the batch's own, and the moving ones for a channel without a value.</summary>
+    public Normalization(
+        BatchNormalizationOptions options, BatchNormalizationState state, BatchStatistics statistics)
+    {
+        this.state = state;
+        this.statistics = statistics;
+        inverseDeviation = new double[state.Channels];
+        ChannelMath.InverseDeviation(statistics.M2, statistics.Count, options.Epsilon, inverseDeviation);
+        if (statistics.Count.Contains(0))
+        {
+            var moving = new Normalization(options, state);
+            ownMean = statistics.Mean.ToArray();
+            for (int c = 0; c < ownMean.Length; c++)
+            {
+                if (statistics.Count[c] == 0)
+                    (ownMean[c], inverseDeviation[c]) = (state.MovingMean[c], moving.InverseDeviation[c]);
+            }
+        }
+        if (options.Renorm is null)
+            return;
+        factor = new double[state.Channels];
+        offset = new double[state.Channels];
+        for (int c = 0; c < factor.Length; c++)
+        {
+            (factor[c], offset[c]) = statistics.Count[c] == 0
+                ? (1, 0)
+                : Renormalization.Correction(options, state.Renorm!, c, statistics.Mean[c], statistics.Variance(c));
+        }
+    }
 
-    public double[] InverseDeviation { get; }
+    public ReadOnlySpan<double> Mean =>
+        ownMean is not null ? ownMean : statistics is not null ? statistics.Mean : state.MovingMean;
 
-    public double[] Count { get; }
+    public ReadOnlySpan<double> InverseDeviation => inverseDeviation;
+
+    /// <summary>Empty where all are 0.</summary>
+    public ReadOnlySpan<double> Count => statistics is not null ? statistics.Count : default;
+
+    public bool IsRenormalized => factor is not null;
 
     public double Factor(int channel) => factor?[channel] ?? 1;
 
     public double Offset(int channel) => offset?[channel] ?? 0;
-
-    /// <summary>Inference: the moving statistics.</summary>
-    public static Normalization Moving(BatchNormalizationOptions options, BatchNormalizationState state)
-    {
-        double[] inverse = new double[state.Channels];
-        for (int c = 0; c < inverse.Length; c++)
-            inverse[c] = Inverse(state.MovingVariance[c], options.Epsilon);
-        return new Normalization(state.MovingMean.ToArray(), inverse, new double[inverse.Length]);
-    }
-
-    /// <summary>Training: the batch's own, and the moving ones for a channel without a value.</summary>
-    public static Normalization Batch(
-        BatchNormalizationOptions options, BatchNormalizationState state, BatchStatistics statistics)
-    {
-        double[] mean = statistics.Mean.ToArray(), inverse = new double[mean.Length];
-        double[]? factor = null, offset = null;
-        if (options.Renorm is not null)
-            (factor, offset) = (new double[mean.Length], new double[mean.Length]);
-        for (int c = 0; c < inverse.Length; c++)
-        {
-            if (statistics.Count[c] == 0)
-            {
-                mean[c] = state.MovingMean[c];
-                inverse[c] = Inverse(state.MovingVariance[c], options.Epsilon);
-                factor?[c] = 1;
-                continue;
-            }
-            double variance = statistics.Variance(c);
-            inverse[c] = Inverse(variance, options.Epsilon);
-            if (factor is not null)
-                (factor[c], offset![c]) = Renormalization.Correction(options, state.Renorm!, c, mean[c], variance);
-        }
-        return new Normalization(mean, inverse, statistics.Count.ToArray(), factor, offset);
-    }
-
-    /// <summary>1/√(variance + ε); a channel with neither is mapped to β, and has no gradient.</summary>
-    static double Inverse(double variance, double epsilon) =>
-        variance + epsilon > 0 ? 1 / Math.Sqrt(variance + epsilon) : 0;
 }

@@ -25,11 +25,9 @@ static unsafe class BatchMoments
         int columns = layout.Channels * layout.Inner;
         var plan = new ColumnPlan(layout.Outer, columns);
         double[]? folded = null;
-        int shardLength = Moments.Arrays * plan.Padded;
-        double[] memory = ArrayPool<double>.Shared.Rent(Math.Max(1, shardLength * plan.Shards));
+        double[] memory = ArrayPool<double>.Shared.Rent(Math.Max(1, Moments.Arrays * plan.Padded * plan.Shards));
         try
         {
-            Array.Clear(memory, 0, shardLength * plan.Shards);
             if (layout.Inner > 1)
             {
                 folded = ArrayPool<double>.Shared.Rent(Moments.Arrays * columns);

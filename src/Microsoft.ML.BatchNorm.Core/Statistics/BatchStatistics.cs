@@ -13,47 +13,44 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public sealed class BatchStatistics
 {
-    readonly double[] count, mean, m2, meanRest, m2Rest;
+    /// <summary>Counts, means and M2, and the rests of the latter two, behind each other.</summary>
+    readonly double[] moments;
 
     /// <summary>Statistics of no values.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is not at least one channel.</exception>
     public BatchStatistics(int channels)
     {
-        Check.Positive(channels, nameof(channels));
-        count = new double[channels];
-        mean = new double[channels];
-        m2 = new double[channels];
-        meanRest = new double[channels];
-        m2Rest = new double[channels];
+        Channels = Check.Positive(channels, nameof(channels));
+        moments = new double[Moments.Arrays * channels];
     }
 
     internal BatchStatistics(ReadOnlySpan<double> count, ReadOnlySpan<double> mean, ReadOnlySpan<double> m2)
         : this(count.Length)
     {
-        count.CopyTo(this.count);
-        mean.CopyTo(this.mean);
-        m2.CopyTo(this.m2);
+        count.CopyTo(moments);
+        mean.CopyTo(moments.AsSpan(Channels));
+        m2.CopyTo(moments.AsSpan(2 * Channels));
         for (int c = 0; c < Channels; c++)
         {
-            if (this.count[c] == 0)
-                this.mean[c] = 0;
+            if (count[c] == 0)
+                moments[Channels + c] = 0;
         }
     }
 
     /// <summary>The number of channels.</summary>
-    public int Channels => count.Length;
+    public int Channels { get; }
 
     /// <summary>The number of values a channel: whole numbers.</summary>
-    public ReadOnlySpan<double> Count => count;
+    public ReadOnlySpan<double> Count => moments.AsSpan(0, Channels);
 
     /// <summary>The mean a channel, in the input's unit; 0 where there are no values.</summary>
-    public ReadOnlySpan<double> Mean => mean;
+    public ReadOnlySpan<double> Mean => moments.AsSpan(Channels, Channels);
 
     /// <summary>The sum of squared deviations from the mean, a channel.</summary>
-    public ReadOnlySpan<double> M2 => m2;
+    public ReadOnlySpan<double> M2 => moments.AsSpan(2 * Channels, Channels);
 
     /// <summary>Whether no channel has a value.</summary>
-    public bool IsEmpty => !count.AsSpan().ContainsAnyExcept(0);
+    public bool IsEmpty => !Count.ContainsAnyExcept(0);
 
     /// <summary>The variance of a channel; 0 for the population variance of no values.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The channel does not exist.</exception>
@@ -64,14 +61,14 @@ public sealed class BatchStatistics
     {
         if ((uint)channel >= (uint)Channels)
             throw Check.OutOfRange(channel, nameof(channel), $"from 0 to {Channels - 1}");
-        double variance;
+        double count = Count[channel], variance;
         if (convention == VarianceConvention.Population)
-            variance = m2[channel] / Math.Max(count[channel], 1);
-        else if (count[channel] < 2)
+            variance = M2[channel] / Math.Max(count, 1);
+        else if (count < 2)
             throw new InvalidDataException(
-                $"channel {channel} has {count[channel]:0} value; the sample variance, divided by n − 1, needs two.");
+                $"channel {channel} has {count:0} value; the sample variance, divided by n − 1, needs two.");
         else
-            variance = m2[channel] / (count[channel] - 1);
+            variance = M2[channel] / (count - 1);
         return double.IsFinite(variance)
             ? variance
             : throw new InvalidDataException($"the variance of channel {channel} overflows a double.");
@@ -103,12 +100,17 @@ public sealed class BatchStatistics
         ArgumentNullException.ThrowIfNull(other);
         if (other.Channels != Channels)
             throw new ArgumentException($"other has {other.Channels} channels, not {Channels}.", nameof(other));
-        fixed (double* n = count, m = mean, s = m2, mRest = meanRest, sRest = m2Rest)
-        fixed (double* otherN = other.count, otherM = other.mean, otherS = other.m2, otherMRest = other.meanRest)
-        fixed (double* otherSRest = other.m2Rest)
+        fixed (double* target = moments, from = other.moments)
+            MomentsMerge.Into(Moments.In(target, Channels), Moments.In(from, Channels), Channels);
+    }
+
+    /// <summary>Throws where the variance of a channel that has values is no number.</summary>
+    internal void CheckVariances(VarianceConvention convention)
+    {
+        for (int c = 0; c < Channels; c++)
         {
-            MomentsMerge.Into(
-                new Moments(n, m, s, mRest, sRest), new Moments(otherN, otherM, otherS, otherMRest, otherSRest), Channels);
+            if (Count[c] > 0)
+                Variance(c, convention);
         }
     }
 
@@ -124,10 +126,9 @@ public sealed class BatchStatistics
         bool ignore = nonFinite == NonFinite.Ignore;
         bool finite;
         fixed (T* data = x)
-        fixed (double* n = statistics.count, m = statistics.mean, s = statistics.m2)
-        fixed (double* mRest = statistics.meanRest, sRest = statistics.m2Rest)
+        fixed (double* memory = statistics.moments)
         {
-            var target = new Moments(n, m, s, mRest, sRest);
+            Moments target = Moments.In(memory, layout.Channels);
             finite = mask.IsEmpty
                 ? BatchMoments.Add(layout, data, threads, ignore, target)
                 : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
