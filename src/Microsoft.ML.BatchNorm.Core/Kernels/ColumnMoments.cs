@@ -18,6 +18,9 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
 {
     const int CenterRows = 8;
 
+    /// <summary>How far ahead memory is asked for: its latency times its rate.</summary>
+    const int PrefetchBytes = 4096;
+
     /// <summary>The results of a shard, in chunk space.</summary>
     public Moments Shard(int shard) => Moments.In(shards + Moments.Arrays * (nint)plan.Padded * shard, plan.Padded);
 
@@ -68,7 +71,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Sum(ColumnPlan.Item item, double* centers, double* sums, double* squares)
     {
-        nint stride = plan.Width;
+        nint stride = plan.Width, ahead = Math.Max(4, PrefetchBytes / (plan.Width * sizeof(T))) * stride;
         int row = 0;
         for (; row <= item.Rows - 4; row += 4)
         {
@@ -82,20 +85,20 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
                 Wide.Load(x + stride, out var b0, out var b1);
                 Wide.Load(x + 2 * stride, out var c0, out var c1);
                 Wide.Load(x + 3 * stride, out var d0, out var d1);
-                for (int ahead = 4; ahead < 8; ahead++)
-                    Wide.Prefetch(x + ahead * stride);
+                for (int next = 0; next < 4; next++)
+                    Wide.Prefetch(x + ahead + next * stride);
                 a0 -= center0;
                 b0 -= center0;
                 c0 -= center0;
                 d0 -= center0;
                 Add(sums + at, (a0 + b0) + (c0 + d0));
-                Add(squares + at, Wide.MultiplyAdd(a0, a0, b0 * b0) + Wide.MultiplyAdd(c0, c0, d0 * d0));
+                AddSquares(squares + at, a0, b0, c0, d0);
                 a1 -= center1;
                 b1 -= center1;
                 c1 -= center1;
                 d1 -= center1;
                 Add(sums + at + 8, (a1 + b1) + (c1 + d1));
-                Add(squares + at + 8, Wide.MultiplyAdd(a1, a1, b1 * b1) + Wide.MultiplyAdd(c1, c1, d1 * d1));
+                AddSquares(squares + at + 8, a1, b1, c1, d1);
             }
         }
         for (; row < item.Rows; row++)
@@ -117,6 +120,11 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Add(double* target, Vector512<double> value) => (Vector512.Load(target) + value).Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void AddSquares(
+        double* target, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
+        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(target))) + Wide.MultiplyAdd(c, c, d * d)).Store(target);
 
     /// <summary>Turns sums into moments; false where one is not finite.</summary>
     static bool Store(double* center, double* sum, double* square, int rows, Moments result)

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// </summary>
 readonly struct ColumnPlan
 {
-    const int PackedWidth = 64;
+    const int PackedWidth = 32;
     const int TileChunks = TileColumns / Wide.Count;
     const int LeastShardRows = 256;
 

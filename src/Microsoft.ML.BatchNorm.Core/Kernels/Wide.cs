@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
@@ -35,11 +36,12 @@ static unsafe class Wide
     public static Vector512<double> MultiplyAdd(Vector512<double> x, Vector512<double> y, Vector512<double> addend) =>
         Vector512.MultiplyAddEstimate(x, y, addend);
 
+    /// <summary>Asks for the memory at an address, which need not exist, to be brought near.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(void* address)
     {
-        if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
-            System.Runtime.Intrinsics.X86.Sse.Prefetch0(address);
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
     }
 
     /// <summary>The sum of the eight, always in the same order.</summary>

@@ -16,7 +16,8 @@ public enum MovingStatistics
 
     /// <summary>
     /// The exact statistics of all positions seen, whatever the batch size and order. Batches are merged by
-    /// count, mean and sum of squared deviations (Chan, Golub, LeVeque, 1983).
+    /// count, mean and sum of squared deviations (Chan, Golub, LeVeque, 1983). A state that holds averages of another
+    /// kind, or statistics from elsewhere, starts a population with its next batch, which replaces them.
     /// </summary>
     Population,
 }
