@@ -22,10 +22,14 @@ public sealed class ParityTests
         }
     }
 
-    static IEnumerable<object[]> LayerCases =>
+    static IEnumerable<object[]> LayerCases => Cases(kind => kind != "network");
+
+    static IEnumerable<object[]> NetworkCases => Cases(kind => kind == "network");
+
+    static IEnumerable<object[]> Cases(Func<string, bool> kinds) =>
         from path in Files
         let file = ParityFile.Read(path)
-        where file.Kind != "network"
+        where kinds(file.Kind)
         from index in Enumerable.Range(0, file.Cases.Length)
         select new object[] { path, index };
 
@@ -91,12 +95,9 @@ public sealed class ParityTests
     }
 
     [TestMethod]
-    public void Network_cases_are_counted_as_not_run()
-    {
-        int cases = Files.Select(ParityFile.Read).Where(file => file.Kind == "network").Sum(file => file.Cases.Length);
-        TestContext.WriteLine($"{cases} network cases not run: there are no networks yet.");
-        Assert.IsTrue(cases > 0, "The network cases are missing from test/parity.");
-    }
+    [DynamicData(nameof(NetworkCases), DynamicDataDisplayName = nameof(Name))]
+    public void A_network_computes_what_its_framework_does(string path, int index) =>
+        Assert.Inconclusive($"{Path.GetFileName(path)}, case {index} is not run: there are no networks yet.");
 
     static void CheckGradients(CaseStep step, ForwardPass pass, int channels, double tolerance, string at)
     {
