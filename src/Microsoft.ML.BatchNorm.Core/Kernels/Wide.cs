@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <summary>
 /// Sixteen floats or doubles as two vectors of double: the step of every kernel that sums. Written over
 /// <see cref="Vector512"/> alone, which the runtime splits where the processor's vectors are narrower, so that the
-/// order of all additions, and with it every bit of a result, is the same on each of them.
+/// order of all additions, and with it every bit of a result, is the same on each that multiplies and adds in one.
 /// </summary>
 static unsafe class Wide
 {
