@@ -37,7 +37,7 @@ public sealed partial class BatchNormalizationTransformer
         ColumnFormat.Write(ctx, columns);
     }
 
-    static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    internal static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
     {
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
