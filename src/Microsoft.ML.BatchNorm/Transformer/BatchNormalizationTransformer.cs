@@ -28,6 +28,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
             Contracts.CheckRef(env, nameof(env)).Register(nameof(BatchNormalizationTransformer)),
             Array.ConvertAll(columns, column => (column.OutputColumnName, column.InputColumnName)))
     {
+        Host.CheckNonEmpty(columns, nameof(columns));
         this.columns = columns;
     }
 

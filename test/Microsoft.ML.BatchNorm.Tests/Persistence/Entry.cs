@@ -35,6 +35,14 @@ static class Entry
         return transformer;
     }
 
+    /// <summary>Loads through ML.NET's catalog of loadable classes, as it loads a part of a larger model.</summary>
+    public static TPart LoadByCatalog<TPart, TSignature>(byte[] entry, params object[] extra) where TPart : class
+    {
+        using var reader = new BinaryReader(new MemoryStream(entry, writable: false), Encoding.UTF8);
+        ModelLoadContext.LoadModel<TPart, TSignature>(new MLContext(), out TPart part, reader, extra);
+        return part;
+    }
+
     static byte[] Write(Action<ModelSaveContext> save)
     {
         var stream = new MemoryStream();

@@ -34,6 +34,15 @@ public class EntryDamageTests
         Mutate(block, 10_000, seed: 2, bytes => Entry.Around(bytes, saved));
 
     [TestMethod]
+    public void ML_NET_s_catalog_passes_the_decode_error_on()
+    {
+        byte[] damaged = [.. block[..40], (byte)~block[40], .. block[41..]];
+        var error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => Entry.LoadByCatalog<ITransformer, SignatureLoadModel>(Entry.Around(damaged, saved)));
+        Assert.IsInstanceOfType<FormatException>(Decode(error));
+    }
+
+    [TestMethod]
     public void A_claim_of_two_thousand_million_columns_allocates_next_to_nothing()
     {
         byte[] claim = [.. block];
@@ -42,6 +51,8 @@ public class EntryDamageTests
         BitConverter.TryWriteBytes(claim, -1);
         Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
     }
+
+    static Exception? Decode(Exception? error) => error is null or FormatException ? error : Decode(error.InnerException);
 
     static void Mutate(byte[] original, int count, int seed, Func<byte[], byte[]> complete)
     {

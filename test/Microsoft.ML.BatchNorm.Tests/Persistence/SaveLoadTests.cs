@@ -47,6 +47,16 @@ public class SaveLoadTests
     }
 
     [TestMethod]
+    public void An_entry_loads_as_the_row_mapper_of_a_schema_too()
+    {
+        BatchNormalizationTransformer transformer = Layers.Transformer(2);
+        DataViewSchema schema = View.Vectors(View.Dense(View.Floats(1, 2)), 2).Schema;
+        IRowMapper mapper = Entry.LoadByCatalog<IRowMapper, SignatureLoadRowMapper>(Entry.Save(transformer), schema);
+        Assert.AreEqual(schema["X"].Type, mapper.GetOutputColumns().Single().Type);
+        Model.AssertSame(transformer, (BatchNormalizationTransformer)mapper.GetTransformer());
+    }
+
+    [TestMethod]
     public void A_process_that_has_never_touched_the_library_loads_a_model_and_gives_the_same_bits()
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("model-");
