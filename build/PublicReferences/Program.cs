@@ -1,4 +1,4 @@
-// Makes the copies for PublicReferences.targets: beside the list that is its argument, one copy of each assembly listed.
+// Makes the copies for PublicReferences.targets: one of each assembly on the list that is its argument, beside the list.
 
 using PublicReferences;
 

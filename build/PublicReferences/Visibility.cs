@@ -29,8 +29,9 @@ static class Visibility
         foreach (TypeDefinitionHandle handle in metadata.TypeDefinitions)
         {
             TypeDefinition type = metadata.GetTypeDefinition(handle);
-            if (!BelongsToCompiler(metadata.GetString(type.Namespace)))
-                BinaryPrimitives.WriteUInt32LittleEndian(Row(TableIndex.TypeDef, handle), (uint)Raised(type.Attributes));
+            if (BelongsToCompiler(metadata.GetString(type.Namespace)))
+                continue;
+            BinaryPrimitives.WriteUInt32LittleEndian(Row(TableIndex.TypeDef, handle), (uint)Raised(type.Attributes));
         }
         foreach (FieldDefinitionHandle handle in metadata.FieldDefinitions)
         {
@@ -49,8 +50,8 @@ static class Visibility
     /// Whether a type is one that compilers put into each assembly, such as NullableAttribute. Several public ones of
     /// the same name would be ambiguous.
     /// </summary>
-    static bool BelongsToCompiler(string @namespace) =>
-        @namespace is "System" or "Microsoft.CodeAnalysis" || @namespace.StartsWith("System.", StringComparison.Ordinal);
+    static bool BelongsToCompiler(string name) =>
+        name is "System" or "Microsoft.CodeAnalysis" || name.StartsWith("System.", StringComparison.Ordinal);
 
     static TypeAttributes Raised(TypeAttributes flags) => (flags & TypeAttributes.VisibilityMask) switch
     {

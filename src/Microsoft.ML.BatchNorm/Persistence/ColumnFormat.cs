@@ -7,8 +7,8 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>
 /// The columns of a transformer in a model entry. Version 1: the number of columns (int32), and for each: the output's
 /// and the input's name (int32 each, in ML.NET's table of strings), the length of the options in bytes (int32), the
-/// <see cref="OptionsFormat">options</see>, the <see cref="BatchNormalizationState.Save">state</see>, and the CRC-32C of
-/// both names and the options (uint32). The state has a checksum of its own.
+/// <see cref="OptionsFormat">options</see>, the <see cref="BatchNormalizationState.Save">state</see>, and the CRC-32C
+/// of both names and the options (uint32). The state has a checksum of its own.
 /// </summary>
 static class ColumnFormat
 {
@@ -43,7 +43,8 @@ static class ColumnFormat
             while (columns.Count < count)
             {
                 BatchNormalizationColumn column = ReadColumn(env, ctx);
-                env.CheckDecode(names.Add(column.OutputColumnName), "Two columns of a batch normalization have one name.");
+                env.CheckDecode(
+                    names.Add(column.OutputColumnName), "Two columns of a batch normalization have one name.");
                 columns.Add(column);
             }
             return [.. columns];
@@ -58,7 +59,8 @@ static class ColumnFormat
     {
         string output = ctx.LoadNonEmptyString(), input = ctx.LoadNonEmptyString();
         int length = ctx.Reader.ReadInt32();
-        env.CheckDecode(length is > 0 and <= LongestOptions, "The options of a batch normalization have a wrong length.");
+        env.CheckDecode(
+            length is > 0 and <= LongestOptions, "The options of a batch normalization have a wrong length.");
         byte[] options = ctx.Reader.ReadBytes(length);
         BatchNormalizationState state = BatchNormalizationState.Load(ctx.Reader.BaseStream);
         env.CheckDecode(

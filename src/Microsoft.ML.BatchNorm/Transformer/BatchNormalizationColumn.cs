@@ -6,7 +6,8 @@ namespace Microsoft.ML.Transforms;
 public sealed class BatchNormalizationColumn
 {
     internal BatchNormalizationColumn(
-        string outputColumnName, string inputColumnName, BatchNormalizationOptions options, BatchNormalizationState state)
+        string outputColumnName, string inputColumnName,
+        BatchNormalizationOptions options, BatchNormalizationState state)
     {
         if (options.Axis == 0)
             throw new ArgumentException(

@@ -29,11 +29,12 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
             Array.ConvertAll(columns, column => (column.OutputColumnName, column.InputColumnName)))
     {
         Host.CheckNonEmpty(columns, nameof(columns));
-        this.columns = columns;
+        this.columns = [.. columns];
+        Columns = Array.AsReadOnly(this.columns);
     }
 
     /// <summary>The columns, in the order in which they were given.</summary>
-    public IReadOnlyList<BatchNormalizationColumn> Columns => columns;
+    public IReadOnlyList<BatchNormalizationColumn> Columns { get; }
 
     /// <summary>
     /// The share of the moving statistics, from 0 to 1, that is still the initializer's, in the column where it is
@@ -54,7 +55,9 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     public BatchNormalizationTransformer Freeze() => WithTrainable(false);
 
-    /// <summary>The same transformer with no layer frozen: fitting that continues from it moves its statistics.</summary>
+    /// <summary>
+    /// The same transformer with no layer frozen: fitting that continues from it moves its statistics.
+    /// </summary>
     public BatchNormalizationTransformer Unfreeze() => WithTrainable(true);
 
     BatchNormalizationTransformer WithTrainable(bool trainable) =>

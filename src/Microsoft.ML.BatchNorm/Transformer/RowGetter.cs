@@ -7,7 +7,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>Getters of normalized values over the rows of a cursor or of a prediction engine.</summary>
-sealed class RowGetter<T>(IExceptionContext host, DataViewRow row, DataViewSchema.Column input, AffineMap map, ChannelLayout layout)
+sealed class RowGetter<T>(
+    IExceptionContext host, DataViewRow row, DataViewSchema.Column input, AffineMap map, ChannelLayout layout)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     public Delegate Create() => input.Type is VectorDataViewType ? Vector() : Scalar();

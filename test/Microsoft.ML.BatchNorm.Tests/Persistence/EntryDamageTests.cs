@@ -52,7 +52,8 @@ public class EntryDamageTests
         Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
     }
 
-    static Exception? Decode(Exception? error) => error is null or FormatException ? error : Decode(error.InnerException);
+    static Exception? Decode(Exception? error) =>
+        error is null or FormatException ? error : Decode(error.InnerException);
 
     static void Mutate(byte[] original, int count, int seed, Func<byte[], byte[]> complete)
     {
@@ -89,7 +90,8 @@ public class EntryDamageTests
         {
         }
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.IsTrue(allocated < 256 * 1024 + 16L * bytes.Length, $"{bytes.Length} bytes made loading allocate {allocated}");
+        Assert.IsTrue(
+            allocated < 256 * 1024 + 16L * bytes.Length, $"{bytes.Length} bytes made loading allocate {allocated}");
         return loaded;
     }
 }

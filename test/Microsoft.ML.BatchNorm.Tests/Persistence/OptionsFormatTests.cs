@@ -43,4 +43,27 @@ public class OptionsFormatTests
             Assert.ThrowsExactly<EndOfStreamException>(() => OptionsFormat.FromBytes(bytes[..length]));
         Assert.ThrowsExactly<InvalidDataException>(() => OptionsFormat.FromBytes([.. bytes, 0]));
     }
+
+    [TestMethod]
+    public void Mutated_options_are_refused_or_are_options_that_could_have_been_saved()
+    {
+        byte[] bytes = OptionsFormat.ToBytes(Layers.Unusual);
+        var random = new Random(3);
+        int loaded = 0;
+        for (int i = 0; i < 50_000; i++)
+        {
+            BatchNormalizationOptions options;
+            try
+            {
+                options = OptionsFormat.FromBytes(Mutation.Of(bytes, random));
+            }
+            catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)
+            {
+                continue;
+            }
+            loaded++;
+            Assert.AreEqual(options, OptionsFormat.FromBytes(OptionsFormat.ToBytes(options)));
+        }
+        Assert.IsTrue(loaded > 1000, $"{loaded} were loaded");
+    }
 }

@@ -65,7 +65,8 @@ public class SaveLoadTests
             string model = Path.Combine(folder.FullName, "model.zip"), data = Path.Combine(folder.FullName, "in.idv");
             IDataView input = View.Vectors(View.Dense(View.Floats(25, 12)), 3, 4);
             var chain = new TransformerChain<ITransformer>(
-                Layers.Transformer(3, BatchNormalizationOptions.PyTorch), Layers.Transformer(Layers.Column(4, output: "Z", input: "Y")));
+                Layers.Transformer(3, BatchNormalizationOptions.PyTorch),
+                Layers.Transformer(Layers.Column(4, output: "Z", input: "Y")));
             View.ML.Model.Save(chain, input.Schema, model);
             using (FileStream file = File.Create(data))
                 View.ML.Data.SaveAsBinary(input, file);

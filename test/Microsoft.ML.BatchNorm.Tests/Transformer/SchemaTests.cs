@@ -32,9 +32,9 @@ public class SchemaTests
     public void Annotations_about_the_input_s_values_are_left_behind()
     {
         var annotations = new DataViewSchema.Annotations.Builder();
-        annotations.Add("ScoreValueKind", NumberDataViewType.Int32, (ValueGetter<int>)((ref int value) => value = 1));
-        annotations.Add("IsUserVisible", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref bool value) => value = true));
-        annotations.Add("IsNormalized", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref bool value) => value = false));
+        annotations.Add("ScoreValueKind", NumberDataViewType.Int32, (ValueGetter<int>)((ref value) => value = 1));
+        annotations.Add("IsUserVisible", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = true));
+        annotations.Add("IsNormalized", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = false));
         var input = new DataViewSchema.Builder();
         input.AddColumn("X", NumberDataViewType.Single, annotations.ToAnnotations());
         DataViewSchema.Column output = Layers.Transformer(1).GetOutputSchema(input.ToSchema())["Y"];
@@ -57,19 +57,23 @@ public class SchemaTests
 
     [TestMethod]
     public void A_missing_column_is_a_schema_mismatch() =>
-        AssertMismatch(Layers.Transformer(Layers.Column(1, input: "Z")), View.Scalars(1f), "Could not find input column 'Z'");
+        AssertMismatch(
+            Layers.Transformer(Layers.Column(1, input: "Z")), View.Scalars(1f), "Could not find input column 'Z'");
 
     [TestMethod]
     public void A_column_of_another_type_is_a_schema_mismatch()
     {
-        AssertMismatch(Layers.Transformer(1), View.Scalars("one"), "expected Single or Double, scalar or vector of known size, got String");
+        AssertMismatch(
+            Layers.Transformer(1), View.Scalars("one"),
+            "expected Single or Double, scalar or vector of known size, got String");
         AssertMismatch(Layers.Transformer(1), View.Scalars(1), "got Int32");
         AssertMismatch(Layers.Transformer(2), View.Vectors(View.Dense<int>([[1, 2]]), 2), "got Vector<Int32, 2>");
     }
 
     [TestMethod]
     public void A_vector_of_unknown_size_is_a_schema_mismatch() =>
-        AssertMismatch(Layers.Transformer(2), View.Vectors(View.Dense(View.Floats(1, 2)), 0), "scalar or vector of known size");
+        AssertMismatch(
+            Layers.Transformer(2), View.Vectors(View.Dense(View.Floats(1, 2)), 0), "scalar or vector of known size");
 
     [TestMethod]
     public void Another_number_of_channels_is_a_schema_mismatch()
@@ -89,10 +93,9 @@ public class SchemaTests
 
     static void AssertMismatch(BatchNormalizationTransformer transformer, IDataView input, string message)
     {
-        foreach (Action bind in (Action[])[() => transformer.GetOutputSchema(input.Schema), () => transformer.Transform(input)])
-        {
-            var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(bind);
-            StringAssert.Contains(error.Message, message);
-        }
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => transformer.GetOutputSchema(input.Schema));
+        StringAssert.Contains(error.Message, message);
+        error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => transformer.Transform(input));
+        StringAssert.Contains(error.Message, message);
     }
 }
