@@ -41,7 +41,7 @@ public abstract record Constraint
     /// <summary>Projects <paramref name="weights"/> in place.</summary>
     public abstract void Project(Span<float> weights);
 
-    sealed record NonNegativeConstraint : Constraint
+    internal sealed record NonNegativeConstraint : Constraint
     {
         public override void Project(Span<float> weights)
         {
@@ -50,7 +50,7 @@ public abstract record Constraint
         }
     }
 
-    sealed record NormConstraint(double MinValue, double MaxValue, double Rate) : Constraint
+    internal sealed record NormConstraint(double MinValue, double MaxValue, double Rate) : Constraint
     {
         public override void Project(Span<float> weights)
         {

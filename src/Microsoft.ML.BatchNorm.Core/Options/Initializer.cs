@@ -38,12 +38,12 @@ public abstract record Initializer
     /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
     public abstract void Fill(Span<double> values);
 
-    sealed record ConstantInitializer(double Value) : Initializer
+    internal sealed record ConstantInitializer(double Value) : Initializer
     {
         public override void Fill(Span<double> values) => values.Fill(Value);
     }
 
-    sealed record UniformInitializer(double MinValue, double MaxValue, int Seed) : Initializer
+    internal sealed record UniformInitializer(double MinValue, double MaxValue, int Seed) : Initializer
     {
         public override void Fill(Span<double> values)
         {
@@ -53,7 +53,7 @@ public abstract record Initializer
         }
     }
 
-    sealed record NormalInitializer(double Mean, double StandardDeviation, int Seed) : Initializer
+    internal sealed record NormalInitializer(double Mean, double StandardDeviation, int Seed) : Initializer
     {
         public override void Fill(Span<double> values)
         {

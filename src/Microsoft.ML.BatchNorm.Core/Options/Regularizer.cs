@@ -10,6 +10,8 @@ public sealed record Regularizer
 
     Regularizer(double l1, double l2) => (this.l1, this.l2) = (l1, l2);
 
+    internal (double L1, double L2) Factors => (l1, l2);
+
     /// <summary><c>l1·Σ|w|</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The factor is negative or not finite.</exception>
     public static Regularizer L1(double l1 = 0.01) => new(Check.NotNegative(l1, nameof(l1)), 0);

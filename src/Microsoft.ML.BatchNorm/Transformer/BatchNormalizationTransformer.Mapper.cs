@@ -1,0 +1,44 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+
+namespace Microsoft.ML.Transforms;
+
+public sealed partial class BatchNormalizationTransformer
+{
+    /// <inheritdoc/>
+    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
+
+    /// <inheritdoc/>
+    protected override void CheckInputColumn(DataViewSchema inputSchema, int col, int srcCol) =>
+        Layout(columns[col], inputSchema[srcCol]);
+
+    ChannelLayout Layout(BatchNormalizationColumn column, DataViewSchema.Column input)
+    {
+        ChannelLayout layout = RowLayout.Of(Host, input, column.Options.Axis);
+        return layout.Channels == column.State.Channels
+            ? layout
+            : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
+    }
+
+    sealed class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
+        : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
+    {
+        protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>
+            [.. parent.columns.Select((column, i) => new DataViewSchema.DetachedColumn(
+                column.OutputColumnName, Input(i).Type, NormalizedAnnotations.Of(Input(i))))];
+
+        protected override Delegate MakeGetter(
+            DataViewRow input, int iinfo, Func<int, bool> activeOutput, out Action? disposer)
+        {
+            disposer = null;
+            DataViewSchema.Column source = Input(iinfo);
+            BatchNormalizationColumn column = parent.columns[iinfo];
+            ChannelLayout layout = parent.Layout(column, source);
+            return source.Type.GetItemType() == NumberDataViewType.Single
+                ? new RowGetter<float>(Host, input, source, column.Map, layout).Create()
+                : new RowGetter<double>(Host, input, source, column.Map, layout).Create();
+        }
+
+        DataViewSchema.Column Input(int column) => InputSchema[ColMapNewToOld[column]];
+    }
+}

@@ -1,0 +1,65 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// Normalizes columns with the statistics that it holds: each channel <c>x</c> becomes
+/// <c>γ (x − movingMean)/√(movingVariance + ε) + β</c>.
+/// </summary>
+/// <remarks>
+/// <para>
+/// A column is <see cref="float"/> or <see cref="double"/>, a scalar (one channel) or a vector of known size, sparse or
+/// dense. Each slot of a plain vector is a channel. A vector with dimensions, <c>[C, H, W]</c> or <c>[H, W, C]</c>, is
+/// normalized over its channel axis, and only that axis must have the size that the layer knows.
+/// </para>
+/// <para>
+/// The output column has the input's type and dimensions, is dense, carries the input's slot names, and is marked as
+/// normalized. Immutable, and safe from any number of threads.
+/// </para>
+/// </remarks>
+public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
+{
+    readonly BatchNormalizationColumn[] columns;
+
+    internal BatchNormalizationTransformer(IHostEnvironment env, params BatchNormalizationColumn[] columns)
+        : base(
+            Contracts.CheckRef(env, nameof(env)).Register(nameof(BatchNormalizationTransformer)),
+            Array.ConvertAll(columns, column => (column.OutputColumnName, column.InputColumnName)))
+    {
+        Host.CheckNonEmpty(columns, nameof(columns));
+        this.columns = [.. columns];
+        Columns = Array.AsReadOnly(this.columns);
+    }
+
+    /// <summary>The columns, in the order in which they were given.</summary>
+    public IReadOnlyList<BatchNormalizationColumn> Columns { get; }
+
+    /// <summary>
+    /// The share of the moving statistics, from 0 to 1, that is still the initializer's, in the column where it is
+    /// greatest. Over 0.05, the output is visibly biased towards the initializer.
+    /// </summary>
+    public double InitialWeight => columns.Max(column => column.State.InitialWeight);
+
+    /// <summary>The state of the layer behind an output column.</summary>
+    /// <param name="outputColumnName">The name of one of the output columns.</param>
+    /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    public BatchNormalizationState GetState(string outputColumnName) =>
+        columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)?.State
+        ?? throw Host.ExceptSchemaMismatch(nameof(outputColumnName), "output", outputColumnName);
+
+    /// <summary>
+    /// The same transformer with every layer frozen: fitting that continues from it leaves γ, β and the moving
+    /// statistics as they are.
+    /// </summary>
+    public BatchNormalizationTransformer Freeze() => WithTrainable(false);
+
+    /// <summary>
+    /// The same transformer with no layer frozen: fitting that continues from it moves its statistics.
+    /// </summary>
+    public BatchNormalizationTransformer Unfreeze() => WithTrainable(true);
+
+    BatchNormalizationTransformer WithTrainable(bool trainable) =>
+        new(Host, Array.ConvertAll(columns, column => column.WithTrainable(trainable)));
+}
