@@ -18,15 +18,14 @@ sealed class OnnxModel
     }
 
     /// <summary>Converts with ML.NET's own converter.</summary>
-    public static OnnxModel Of(ITransformer transformer, IDataView view, int? opSet = null)
-    {
-        using var stream = new MemoryStream();
-        if (opSet is int version)
-            Transformer.View.ML.Model.ConvertToOnnx(transformer, view, version, stream);
-        else
-            Transformer.View.ML.Model.ConvertToOnnx(transformer, view, stream);
-        return new OnnxModel(stream.ToArray());
-    }
+    public static OnnxModel Of(ITransformer transformer, IDataView view) =>
+        Written(stream => Transformer.View.ML.Model.ConvertToOnnx(transformer, view, stream));
+
+    public static OnnxModel Of(ITransformer transformer, IDataView view, int opSet) =>
+        Written(stream => Transformer.View.ML.Model.ConvertToOnnx(transformer, view, opSet, stream));
+
+    public static OnnxModel Of(ITransformer transformer, IDataView view, params string[] outputs) =>
+        Written(stream => Transformer.View.ML.Model.ConvertToOnnx(transformer, view, stream, outputs));
 
     /// <summary>Versions by domain; the standard operators' is the empty one.</summary>
     public Dictionary<string, long> OpSets { get; } = [];
@@ -46,6 +45,13 @@ sealed class OnnxModel
     public string[] Operators => [.. Nodes.Select(node => node.Type).Where(type => type != "Identity")];
 
     public OnnxNode[] Normalizations => [.. Nodes.Where(node => node.Type == "BatchNormalization")];
+
+    static OnnxModel Written(Action<Stream> write)
+    {
+        using var stream = new MemoryStream();
+        write(stream);
+        return new OnnxModel(stream.ToArray());
+    }
 
     static Tensor ReadTensor(Message tensor)
     {
