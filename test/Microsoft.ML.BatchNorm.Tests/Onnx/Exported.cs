@@ -10,7 +10,7 @@ static class Exported
     /// <param name="model">The graph.</param>
     /// <param name="transformer">What the graph was made from.</param>
     /// <param name="view">The rows.</param>
-    /// <param name="digits">The error allowed, in units of the element type's last digit at max(1, the greatest value).</param>
+    /// <param name="digits">The error allowed, in the element type's last digit at max(1, the greatest value).</param>
     /// <param name="columns">The output columns that are compared.</param>
     public static void AssertSameValues(
         OnnxModel model, ITransformer transformer, IDataView view, double digits, params string[] columns)

@@ -26,7 +26,8 @@ public class GraphTests
         BatchNormalizationTransformer transformer = Near(4);
         OnnxModel model = OnnxModel.Of(transformer, View.Vectors(View.Dense(View.Floats(2, 4)), 4));
         BatchNormalizationState state = transformer.GetState("Y");
-        double[][] numbers = [.. model.Normalizations.Single().Inputs[1..].Select(name => model.Constants[name].Values)];
+        string[] constants = model.Normalizations.Single().Inputs[1..];
+        double[][] numbers = Array.ConvertAll(constants, name => model.Constants[name].Values);
         Agreement.Within(2e-7, Sample.Widen(state.Gamma), numbers[0], "scale");
         Agreement.Within(2e-7, Sample.Widen(state.Beta), numbers[1], "B");
         Agreement.Within(2e-7, state.MovingMean, numbers[2], "mean");
@@ -73,11 +74,11 @@ public class GraphTests
         OnnxModel images = OnnxModel.Of(
             Near(5, axis: -1), View.Vectors(View.Dense(View.Floats(2, 60)), 3, 4, 5));
         AssertVariable(images.Inputs.Single(), "X", Element.Single, -1, 3, 4, 5);
-        AssertVariable(images.Outputs.Single(output => output.Name == "Y.output"), "Y.output", Element.Single, -1, 3, 4, 5);
+        AssertVariable(Output(images), "Y.output", Element.Single, -1, 3, 4, 5);
 
         OnnxModel scalars = OnnxModel.Of(Near(1), View.Scalars(1.0, 2.0));
         AssertVariable(scalars.Inputs.Single(), "X", Element.Double, -1, 1);
-        AssertVariable(scalars.Outputs.Single(output => output.Name == "Y.output"), "Y.output", Element.Double, -1, 1);
+        AssertVariable(Output(scalars), "Y.output", Element.Double, -1, 1);
     }
 
     [TestMethod]
@@ -93,7 +94,8 @@ public class GraphTests
     [DataRow(-1, 5, new long[] { 0, 3, 1, 2 }, new long[] { 0, 2, 3, 1 }, DisplayName = "[H, W, C]")]
     [DataRow(3, 5, new long[] { 0, 3, 1, 2 }, new long[] { 0, 2, 3, 1 }, DisplayName = "[H, W, C], from the start")]
     [DataRow(2, 4, new long[] { 0, 2, 1, 3 }, new long[] { 0, 2, 1, 3 }, DisplayName = "[H, C, W]")]
-    public void Channels_on_another_axis_are_transposed_there_and_back(int axis, int channels, long[] there, long[] back)
+    public void Channels_on_another_axis_are_transposed_there_and_back(
+        int axis, int channels, long[] there, long[] back)
     {
         OnnxModel model = OnnxModel.Of(Near(channels, axis), View.Vectors(View.Dense(View.Floats(2, 60)), 3, 4, 5));
         CollectionAssert.AreEqual(new[] { "Transpose", "BatchNormalization", "Transpose" }, model.Operators);
@@ -144,6 +146,8 @@ public class GraphTests
             mean, variance, Sample.Floats(channels, 3, 1, 0.3), Sample.Floats(channels, 4));
         return Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
     }
+
+    static OnnxVariable Output(OnnxModel model) => model.Outputs.Single(output => output.Name == "Y.output");
 
     static void AssertVariable(OnnxVariable variable, string name, Element element, params long[] shape)
     {

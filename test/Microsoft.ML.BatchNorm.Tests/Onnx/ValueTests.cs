@@ -68,7 +68,8 @@ public class ValueTests
     [TestMethod]
     public void A_column_in_place() =>
         Exported.AssertSameValues(
-            Layers.Transformer(Layers.Column(5, output: "X")), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few, "X");
+            Layers.Transformer(Layers.Column(5, output: "X")),
+            View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few, "X");
 
     [TestMethod]
     public void One_input_of_several_columns_one_of_them_in_place() =>
@@ -86,7 +87,8 @@ public class ValueTests
             Enumerable.Range(0, 20).Select(i => new { A = i * 0.1f, B = 1 - i * 0.2f }));
         Exported.AssertSameValues(
             Layers.Transformer(
-                Layers.Column(1, output: "B", input: "A", seed: 21), Layers.Column(1, output: "A", input: "B", seed: 31)),
+                Layers.Column(1, output: "B", input: "A", seed: 21),
+                Layers.Column(1, output: "A", input: "B", seed: 31)),
             view, Few, "A", "B");
     }
 
