@@ -90,26 +90,7 @@ abstract class ColumnFit
             added = new T[rows * Layout.Count];
         }
 
-        public override Action<int> Reader(DataViewRow row)
-        {
-            if (column.Type is not VectorDataViewType)
-            {
-                ValueGetter<T> scalar = row.GetGetter<T>(column);
-                return at => scalar(ref filled[at]);
-            }
-            ValueGetter<VBuffer<T>> vector = row.GetGetter<VBuffer<T>>(column);
-            VBuffer<T> value = default;
-            int length = Layout.Count;
-            return at =>
-            {
-                vector(ref value);
-                Span<T> target = filled.AsSpan(at * length, length);
-                if (value.IsDense)
-                    value.GetValues().CopyTo(target);
-                else
-                    value.CopyTo(target);
-            };
-        }
+        public override Action<int> Reader(DataViewRow row) => RowReader.Of(row, column, Layout.Count, () => filled);
 
         public override void Swap(int rows, bool keepsNext)
         {

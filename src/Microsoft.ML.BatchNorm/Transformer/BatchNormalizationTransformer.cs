@@ -18,6 +18,10 @@ namespace Microsoft.ML.Transforms;
 /// The output column has the input's type and dimensions, is dense, carries the input's slot names, and is marked as
 /// normalized. Immutable, and safe from any number of threads.
 /// </para>
+/// <para>
+/// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type. A graph has no policy for
+/// inputs that are not finite: a NaN comes out as a NaN, and nothing is thrown.
+/// </para>
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
 {
