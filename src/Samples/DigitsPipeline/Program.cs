@@ -26,3 +26,4 @@ var evaluation = new Evaluation(mlContext);
 BatchNormalizationTransformer tuned = ShiftStep.Run(mlContext, evaluation, models, train, test);
 ITransformer chain = tuned.Append(models.Normalized.Classifier);
 SaveStep.Run(mlContext, chain, loader, files);
+OnnxStep.Run(mlContext, chain, test);

@@ -31,10 +31,10 @@ static class ShiftStep
         Show.Text(
             $"  * exponential averages, momentum {FineTuning.Momentum}, one epoch of batches of {FineTuning.BatchSize}");
         Show.Text(
-            "A frozen layer keeps every bit, and its statistics ruin what stands behind it. FineTune merges the new rows " +
-            "into the exact statistics of the old, so it serves both exposures; an average or a new fit goes over to the " +
-            "new one, and is as good there as the old statistics were at home. A linear classifier trained on plain " +
-            "pixels has no statistics that could be wrong, and hardly feels this shift.");
+            "A frozen layer keeps every bit, and its old statistics ruin what stands behind it. FineTune merges the new " +
+            "rows into the exact statistics of the old ones, which here serves both exposures. An average or a new fit " +
+            "goes over to the new one, and is as good there as the old statistics were at home. The classifier on " +
+            "plain pixels has no statistics that could be wrong, and loses little: normalization is not free of risk.");
         return merged;
 
         string[] Row(string name, BatchNormalizationTransformer normalization)
