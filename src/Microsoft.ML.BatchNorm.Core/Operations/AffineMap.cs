@@ -97,6 +97,13 @@ public sealed class AffineMap
     public void Apply(ChannelLayout layout, ReadOnlySpan<double> x, Span<double> y, int threads = 1) =>
         Apply(layout, x, y, default, threads);
 
+    /// <summary>Whether values that are not finite pass through unchanged.</summary>
+    internal bool IgnoresNonFinite => nonFinite == NonFinite.Ignore;
+
+    /// <summary>The map over rows of <paramref name="row"/>, which has as many channels, one row at a time.</summary>
+    internal RowMap<T> ForRows<T>(ChannelLayout row) where T : unmanaged =>
+        new(this, row, typeof(T) == typeof(float) && !singlesSuffice ? null : Parameters<T>(row));
+
     internal void Apply<T>(
         ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
     {
@@ -128,7 +135,7 @@ public sealed class AffineMap
         {
             ShardJob.Run(
                 new AffineKernel<T>(
-                    plan, source, target, values, parameters.Stride, nonFinite == NonFinite.Ignore, streaming, &found),
+                    plan, source, target, values, parameters.Stride, IgnoresNonFinite, streaming, &found),
                 plan.Items, threads);
         }
         if (streaming)
@@ -147,7 +154,7 @@ public sealed class AffineMap
             T value = x[i];
             bool isFinite = Lanes.IsFinite(value);
             finite &= isFinite;
-            y[i] = isFinite || nonFinite != NonFinite.Ignore
+            y[i] = isFinite || !IgnoresNonFinite
                 ? Wide.FromDouble<T>((Wide.ToDouble(value) - mean[c]) * scale[c] + shift[c])
                 : value;
         }

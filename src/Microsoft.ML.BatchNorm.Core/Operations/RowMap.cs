@@ -1,0 +1,69 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// An <see cref="AffineMap"/> over rows of one layout that come one at a time. What is the same for all of them is made
+/// once, so that a row of a few features costs its arithmetic and not its preparation. The bits are those of
+/// <see cref="AffineMap.Apply(ChannelLayout, ReadOnlySpan{float}, Span{float}, int)"/>. Immutable, and safe from any
+/// number of threads.
+/// </summary>
+sealed unsafe class RowMap<T> where T : unmanaged
+{
+    readonly AffineMap map;
+    readonly ChannelLayout layout;
+    readonly T[] parameters;
+    readonly nint stride, period;
+    readonly bool isWhole, isFlat;
+
+    /// <param name="map">The map, of as many channels as the layout.</param>
+    /// <param name="layout">One row.</param>
+    /// <param name="parameters">The map's parameters for the layout, or null where only the map itself will do.</param>
+    public RowMap(AffineMap map, ChannelLayout layout, ChannelParameters<T>? parameters)
+    {
+        (this.map, this.layout) = (map, layout);
+        this.parameters = parameters?.Values ?? [];
+        stride = parameters?.Stride ?? 0;
+        period = parameters?.Period ?? 0;
+        Length = layout.Count;
+        IgnoresNonFinite = map.IgnoresNonFinite;
+        isFlat = BatchMoments.IsColumns(layout);
+        isWhole = parameters is not null && Length <= ShardJob.ItemElements;
+    }
+
+    /// <summary>The number of values in a row.</summary>
+    public int Length { get; }
+
+    /// <summary>Whether values that are not finite pass through unchanged.</summary>
+    public bool IgnoresNonFinite { get; }
+
+    /// <summary>Maps one row; false where a value was not finite, which is then for the caller to tell.</summary>
+    /// <param name="x"><see cref="Length"/> values.</param>
+    /// <param name="y">As many; the same memory, or apart from it.</param>
+    public bool Apply(ReadOnlySpan<T> x, Span<T> y)
+    {
+        if (x.Length != Length || y.Length != Length)
+            throw new ArgumentException($"A row has {Length} values, but {x.Length} were given for {y.Length}.", nameof(x));
+        if (!isWhole)
+            return map.ApplyUnchecked(layout, x, y, threads: 1);
+        fixed (T* source = x, target = y, center = parameters)
+        {
+            return isFlat
+                ? AffineKernel<T>.Flat(source, target, Length, center, stride, period, IgnoresNonFinite, streaming: false)
+                : Runs(source, target, center);
+        }
+    }
+
+    bool Runs(T* source, T* target, T* center)
+    {
+        bool finite = true;
+        nint inner = layout.Inner;
+        for (int channel = 0, run = 0; run < Length; run += layout.Inner)
+        {
+            finite &= AffineKernel<T>.OneRun(
+                source + run, target + run, inner, center + channel, stride, IgnoresNonFinite, streaming: false);
+            channel = channel + 1 == layout.Channels ? 0 : channel + 1;
+        }
+        return finite;
+    }
+}
