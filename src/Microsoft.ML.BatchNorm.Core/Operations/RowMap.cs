@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
@@ -14,7 +17,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
     readonly ChannelLayout layout;
     readonly T[] parameters;
     readonly nint stride, period;
-    readonly bool isWhole, isFlat;
+    readonly bool isWhole, isFlat, isShort;
 
     /// <param name="map">The map, of as many channels as the layout.</param>
     /// <param name="layout">One row.</param>
@@ -29,6 +32,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
         IgnoresNonFinite = map.IgnoresNonFinite;
         isFlat = BatchMoments.IsColumns(layout);
         isWhole = parameters is not null && Length <= ShardJob.ItemElements;
+        isShort = isWhole && isFlat && Length >= Vector512<T>.Count && Length <= period;
     }
 
     /// <summary>The number of values in a row.</summary>
@@ -43,7 +47,18 @@ sealed unsafe class RowMap<T> where T : unmanaged
     public bool Apply(ReadOnlySpan<T> x, Span<T> y)
     {
         if (x.Length != Length || y.Length != Length)
-            throw new ArgumentException($"A row has {Length} values, but {x.Length} were given for {y.Length}.", nameof(x));
+            ThrowLength(x.Length, y.Length);
+        return isShort
+            ? RowKernel.Map(
+                ref MemoryMarshal.GetReference(x), ref MemoryMarshal.GetReference(y), (nuint)Length,
+                ref MemoryMarshal.GetArrayDataReference(parameters), (nuint)stride, IgnoresNonFinite)
+            : ApplyAny(x, y);
+    }
+
+    // Apart from the path of short rows, which would pay for these locals.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    bool ApplyAny(ReadOnlySpan<T> x, Span<T> y)
+    {
         if (!isWhole)
             return map.ApplyUnchecked(layout, x, y, threads: 1);
         fixed (T* source = x, target = y, center = parameters)
@@ -53,6 +68,9 @@ sealed unsafe class RowMap<T> where T : unmanaged
                 : Runs(source, target, center);
         }
     }
+
+    void ThrowLength(int x, int y) =>
+        throw new ArgumentException($"A row has {Length} values, but {x} were given for {y}.", nameof(x));
 
     bool Runs(T* source, T* target, T* center)
     {
