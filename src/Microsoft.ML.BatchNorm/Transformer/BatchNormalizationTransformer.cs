@@ -18,17 +18,35 @@ namespace Microsoft.ML.Transforms;
 /// The output column has the input's type and dimensions, is dense, carries the input's slot names, and is marked as
 /// normalized. Immutable, and safe from any number of threads.
 /// </para>
+/// <para>
+/// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type. A graph has no policy for
+/// inputs that are not finite: a NaN comes out as a NaN, and nothing is thrown.
+/// </para>
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
 {
     readonly BatchNormalizationColumn[] columns;
+    readonly int? downstreamBatchSize;
 
     internal BatchNormalizationTransformer(IHostEnvironment env, params BatchNormalizationColumn[] columns)
+        : this(env, downstreamBatchSize: null, columns)
+    {
+    }
+
+    /// <param name="env">The environment.</param>
+    /// <param name="downstreamBatchSize">
+    /// The rows of a batch whose own statistics normalize what later estimators are trained on, or null where the moving
+    /// ones do. Not stored: a loaded transformer is not being fitted.
+    /// </param>
+    /// <param name="columns">The columns.</param>
+    internal BatchNormalizationTransformer(
+        IHostEnvironment env, int? downstreamBatchSize, BatchNormalizationColumn[] columns)
         : base(
             Contracts.CheckRef(env, nameof(env)).Register(nameof(BatchNormalizationTransformer)),
             Array.ConvertAll(columns, column => (column.OutputColumnName, column.InputColumnName)))
     {
         Host.CheckNonEmpty(columns, nameof(columns));
+        this.downstreamBatchSize = downstreamBatchSize;
         this.columns = [.. columns];
         Columns = Array.AsReadOnly(this.columns);
     }
@@ -60,6 +78,14 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     public BatchNormalizationTransformer Unfreeze() => WithTrainable(true);
 
+    /// <summary>
+    /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit, and
+    /// where all are, the data is not read.
+    /// </summary>
+    /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>
+    public BatchNormalizationTransformer FineTune(IDataView input) =>
+        new BatchNormalizationEstimator(Host, this).Fit(input);
+
     BatchNormalizationTransformer WithTrainable(bool trainable) =>
-        new(Host, Array.ConvertAll(columns, column => column.WithTrainable(trainable)));
+        new(Host, downstreamBatchSize, Array.ConvertAll(columns, column => column.WithTrainable(trainable)));
 }

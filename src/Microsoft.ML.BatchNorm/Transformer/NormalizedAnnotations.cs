@@ -20,4 +20,10 @@ static class NormalizedAnnotations
             (ValueGetter<bool>)((ref bool value) => value = true));
         return builder.ToAnnotations();
     }
+
+    /// <summary>The same of a column that an estimator is promised.</summary>
+    public static SchemaShape Of(SchemaShape.Column input) => new(
+        input.Annotations.Where(annotation => Keeps(annotation.Name)).Append(new SchemaShape.Column(
+            AnnotationUtils.Kinds.IsNormalized, SchemaShape.Column.VectorKind.Scalar, BooleanDataViewType.Instance,
+            isKey: false)));
 }

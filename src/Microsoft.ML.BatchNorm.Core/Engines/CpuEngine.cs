@@ -1,0 +1,65 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>Fits statistics on this process's threads, with the same bits for any number of them.</summary>
+public sealed class CpuEngine : IStatisticsEngine
+{
+    readonly int threads;
+
+    /// <summary>An engine of the given number of threads.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
+    public CpuEngine(int threads = 1) => this.threads = Check.Positive(threads, nameof(threads));
+
+    /// <inheritdoc/>
+    public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        BatchNormalization.CheckState(options, state);
+        return options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true)
+            ? new PopulationFit(options, state, threads)
+            : new MovingFit(options, state, threads);
+    }
+
+    /// <summary>Merges all batches, and makes a state of them once.</summary>
+    sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+        : IStatisticsFit
+    {
+        readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        long batches;
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
+        {
+            statistics.Add(layout, x, default, options.NonFinite, threads);
+            batches++;
+        }
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
+        {
+            statistics.Add(layout, x, default, options.NonFinite, threads);
+            batches++;
+        }
+
+        public BatchNormalizationState Complete() =>
+            batches == 0 ? state : state.WithPopulation(statistics, options.VarianceConvention, batches);
+
+        public void Dispose()
+        {
+        }
+    }
+
+    /// <summary>Moves the state batch by batch.</summary>
+    sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads) : IStatisticsFit
+    {
+        BatchNormalizationState current = state;
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<float> x) =>
+            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, threads: threads);
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<double> x) =>
+            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, threads: threads);
+
+        public BatchNormalizationState Complete() => current;
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,34 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Where the statistics of a layer are fitted: on this process's threads (<see cref="CpuEngine"/>), or on another device.
+/// </summary>
+public interface IStatisticsEngine
+{
+    /// <summary>Starts to fit one layer in training mode.</summary>
+    /// <param name="options">The layer's options; its statistics move.</param>
+    /// <param name="state">The state to go on from.</param>
+    /// <exception cref="ArgumentException">Options contradict each other, or the state does not fit them.</exception>
+    IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state);
+}
+
+/// <summary>One fit of one layer. For one thread at a time.</summary>
+public interface IStatisticsFit : IDisposable
+{
+    /// <summary>Takes the next batch.</summary>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
+    /// <param name="x">One value an element of the layout; not used after the call.</param>
+    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A value is not finite and the options do not ignore it, or a channel has a single value and the sample variance
+    /// moves; nothing was added.
+    /// </exception>
+    void Add(ChannelLayout layout, ReadOnlySpan<float> x);
+
+    /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float})"/>
+    void Add(ChannelLayout layout, ReadOnlySpan<double> x);
+
+    /// <summary>The state after all batches.</summary>
+    /// <exception cref="InvalidDataException">A statistic overflowed, or too few values are there for it.</exception>
+    BatchNormalizationState Complete();
+}

@@ -1,0 +1,114 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
+using Defaults = Microsoft.ML.Transforms.BatchNormalizationEstimator.Defaults;
+
+namespace Microsoft.ML;
+
+/// <summary>Batch normalization in <c>mlContext.Transforms</c>.</summary>
+public static class BatchNormalizationCatalog
+{
+    /// <summary>
+    /// Normalizes each channel of a column to mean β (0) and deviation γ (1), with the exact statistics of the data it
+    /// is fitted to.
+    /// </summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
+    /// <param name="inputColumnName">
+    /// The column to normalize: <see cref="float"/> or <see cref="double"/>, a scalar or a vector of known size. Null
+    /// takes <paramref name="outputColumnName"/>.
+    /// </param>
+    /// <param name="momentum">
+    /// The share of the old moving statistic that stays at each batch, from 0 to 1; it counts where an average goes on,
+    /// not for the exact statistics.
+    /// </param>
+    /// <param name="epsilon">ε, added to the variance; at least 0.</param>
+    /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, string outputColumnName, string? inputColumnName = null,
+        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        catalog.BatchNormalization(
+            [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable);
+
+    /// <summary>Normalizes each channel of several columns.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="columns">The pairs of output and input columns; at least one.</param>
+    /// <param name="momentum">The share of the old moving statistic that stays at each batch, from 0 to 1.</param>
+    /// <param name="epsilon">ε, added to the variance; at least 0.</param>
+    /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, InputOutputColumnPair[] columns,
+        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        catalog.BatchNormalization(new BatchNormalizationEstimator.Options
+        {
+            Columns = columns,
+            Layer = BatchNormalizationEstimator.DefaultLayer with
+            {
+                Momentum = momentum,
+                Epsilon = epsilon,
+                Trainable = trainable,
+            },
+        });
+
+    /// <summary>Normalizes columns as the options say.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="options">The columns, their layer, and how it is fitted.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, BatchNormalizationEstimator.Options options) =>
+        new(CatalogUtils.GetEnvironment(catalog), options);
+
+    /// <summary>Goes on from a fitted or loaded transformer, column by column.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="pretrained">Where the columns, options and states come from.</param>
+    /// <param name="trainable">
+    /// True to fine-tune: fitting moves the statistics on. False to freeze: fitting reads no data, and the states stay
+    /// bit for bit.
+    /// </param>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, BatchNormalizationTransformer pretrained, bool trainable)
+    {
+        IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
+        env.CheckValue(pretrained, nameof(pretrained));
+        return new BatchNormalizationEstimator(env, trainable ? pretrained.Unfreeze() : pretrained.Freeze());
+    }
+
+    /// <summary>Goes on from a known state, such as one read from safetensors.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
+    /// <param name="pretrained">The state; its number of channels is that of the column.</param>
+    /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
+    /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
+    /// <param name="layer">
+    /// The layer's options. Null for Keras's with exponential averages, with or without γ and β as the state has them.
+    /// </param>
+    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, string outputColumnName, BatchNormalizationState pretrained, bool trainable,
+        string? inputColumnName = null, BatchNormalizationOptions? layer = null)
+    {
+        IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
+        env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
+        env.CheckValue(pretrained, nameof(pretrained));
+        layer ??= BatchNormalizationOptions.Keras with
+        {
+            Scale = !pretrained.Gamma.IsEmpty,
+            Center = !pretrained.Beta.IsEmpty,
+        };
+        layer = layer with { Trainable = trainable };
+        try
+        {
+            BatchNorm.BatchNormalization.CheckState(layer, pretrained);
+        }
+        catch (ArgumentException error)
+        {
+            throw env.ExceptParam(nameof(pretrained), error.Message);
+        }
+        return new BatchNormalizationEstimator(
+            env, new BatchNormalizationEstimator.Options(),
+            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName ?? outputColumnName, layer, pretrained));
+    }
+}

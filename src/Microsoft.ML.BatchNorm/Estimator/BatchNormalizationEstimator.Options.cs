@@ -1,0 +1,81 @@
+using Microsoft.ML.BatchNorm;
+
+namespace Microsoft.ML.Transforms;
+
+public sealed partial class BatchNormalizationEstimator
+{
+    /// <summary>How the estimator fits, beside the columns' own options.</summary>
+    public sealed class Options
+    {
+        /// <summary>The pairs of output and input columns; at least one.</summary>
+        public InputOutputColumnPair[] Columns { get; set; } = [];
+
+        /// <summary>
+        /// The layer of each column. Default: Keras's, with <see cref="MovingStatistics.Population"/>, whose result does
+        /// not depend on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>.
+        /// </summary>
+        public BatchNormalizationOptions Layer { get; set; } = DefaultLayer;
+
+        /// <summary>
+        /// The channel axis among the dimensions of a row, negative from the end: 0 is C of a column of dimensions
+        /// <c>[C, H, W]</c>, −1 is C of <c>[H, W, C]</c>. Null takes the layer's own axis, which counts the batch as the
+        /// first dimension. Default: null, which with the default layer is the last.
+        /// </summary>
+        public int? Axis { get; set; }
+
+        /// <summary>
+        /// The number of rows in a batch of an average; at least 1. A last batch of one row is added to the one before
+        /// it. Default: 256.
+        /// </summary>
+        public int BatchSize { get; set; } = Defaults.BatchSize;
+
+        /// <summary>
+        /// The number of passes over the data for an average; at least 1. A population takes one. Default: 1.
+        /// </summary>
+        public int Epochs { get; set; } = Defaults.Epochs;
+
+        /// <summary>
+        /// Whether each epoch takes the rows in another order, by ML.NET's streaming shuffle. Default: false.
+        /// </summary>
+        public bool Shuffle { get; set; }
+
+        /// <summary>The seed of the shuffle; null takes one from the context. Default: null.</summary>
+        public int? Seed { get; set; }
+
+        /// <summary>
+        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Null counts all. Default:
+        /// null.
+        /// </summary>
+        public string? MaskColumnName { get; set; }
+
+        /// <summary>
+        /// Which statistics normalize the data that estimators further down the chain are trained on. Default:
+        /// <see cref="DownstreamStatistics.Moving"/>.
+        /// </summary>
+        public DownstreamStatistics TrainDownstreamOn { get; set; }
+
+        /// <summary>
+        /// How many threads may work; null for as many as there are processors. The result has the same bits for any
+        /// number. Default: null.
+        /// </summary>
+        public int? NumberOfThreads { get; set; }
+
+        /// <summary>
+        /// What fits the statistics. Null for this process's threads, or for the GPU that
+        /// <see cref="MLContext.GpuDeviceId"/> names. Default: null.
+        /// </summary>
+        public IStatisticsEngine? Engine { get; set; }
+    }
+
+    internal static BatchNormalizationOptions DefaultLayer { get; } =
+        BatchNormalizationOptions.Keras with { MovingStatistics = MovingStatistics.Population };
+
+    internal static class Defaults
+    {
+        public const double Momentum = 0.99;
+        public const double Epsilon = 1e-3;
+        public const bool Trainable = true;
+        public const int BatchSize = 256;
+        public const int Epochs = 1;
+    }
+}

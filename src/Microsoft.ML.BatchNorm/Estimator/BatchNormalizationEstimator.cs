@@ -1,0 +1,142 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// Fits batch normalization to columns: reads the data in training mode, and gives a
+/// <see cref="BatchNormalizationTransformer"/> that normalizes with the statistics it found.
+/// </summary>
+/// <remarks>
+/// <para>
+/// A column is <see cref="float"/> or <see cref="double"/>, a scalar (one channel) or a vector of known size, sparse or
+/// dense. Each slot of a plain vector is a channel; a vector with dimensions is normalized over its channel axis. The
+/// output column has the input's type and dimensions, its slot names, and is marked as normalized.
+/// </para>
+/// <para>
+/// By default the statistics are those of all rows, exactly, in one pass and memory that does not grow with the rows.
+/// </para>
+/// </remarks>
+/// <seealso cref="BatchNormalizationCatalog"/>
+public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormalizationTransformer>
+{
+    readonly IHost host;
+    readonly Options options;
+    readonly Layer[] layers;
+
+    internal BatchNormalizationEstimator(IHostEnvironment env, Options options)
+        : this(env, options, [.. LayersOf(env, options)])
+    {
+    }
+
+    /// <summary>Goes on from the columns of a transformer.</summary>
+    internal BatchNormalizationEstimator(IHostEnvironment env, BatchNormalizationTransformer pretrained)
+        : this(env, new Options(), [.. pretrained.Columns.Select(
+            column => new Layer(column.OutputColumnName, column.InputColumnName, column.Options, column.State))])
+    {
+    }
+
+    internal BatchNormalizationEstimator(IHostEnvironment env, Options options, params Layer[] layers)
+    {
+        Contracts.CheckValue(env, nameof(env));
+        host = env.Register(nameof(BatchNormalizationEstimator));
+        host.CheckValue(options, nameof(options));
+        host.CheckNonEmpty(layers, nameof(options.Columns));
+        host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), "Must be positive");
+        host.CheckUserArg(options.Epochs > 0, nameof(options.Epochs), "Must be positive");
+        host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), "Must be positive");
+        host.CheckUserArg(
+            Enum.IsDefined(options.TrainDownstreamOn), nameof(options.TrainDownstreamOn), "Must be Moving or Batch");
+        foreach (Layer layer in layers)
+        {
+            host.CheckUserArg(
+                layer.Options.TrackMovingStatistics, nameof(options.Layer),
+                "Must keep moving statistics, which the transformer normalizes with");
+        }
+        this.options = options;
+        this.layers = layers;
+    }
+
+    /// <summary>One column: where it comes from, its options, and the state to go on from, if any.</summary>
+    internal sealed record Layer(
+        string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null);
+
+    /// <summary>Reads the data in training mode, once for exact statistics or once an epoch for an average.</summary>
+    /// <remarks>
+    /// Where nothing moves, because the layers are not trainable, the data is not read, and the states stay bit for bit.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be normalized.</exception>
+    /// <exception cref="OperationCanceledException">The context was cancelled; nothing is left behind.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
+    /// be had.
+    /// </exception>
+    public BatchNormalizationTransformer Fit(IDataView input) => Fit(input, layers);
+
+    /// <summary>Goes on from a fitted transformer: its states, by the name of the output column, with these options.</summary>
+    /// <exception cref="ArgumentException">The transformer lacks one of the output columns.</exception>
+    /// <inheritdoc cref="Fit(IDataView)"/>
+    public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
+    {
+        host.CheckValue(previous, nameof(previous));
+        return Fit(input, Array.ConvertAll(layers, layer => layer with { Pretrained = previous.GetState(layer.Output) }));
+    }
+
+    /// <summary>The schema that the transformer delivers.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be normalized.</exception>
+    public SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        host.CheckValue(inputSchema, nameof(inputSchema));
+        Dictionary<string, SchemaShape.Column> columns = inputSchema.ToDictionary(column => column.Name);
+        foreach (Layer layer in layers)
+        {
+            if (!inputSchema.TryFindColumn(layer.Input, out SchemaShape.Column column))
+                throw host.ExceptSchemaMismatch(nameof(inputSchema), "input", layer.Input);
+            if (column.Kind == SchemaShape.Column.VectorKind.VariableVector || column.IsKey
+                || column.ItemType != NumberDataViewType.Single && column.ItemType != NumberDataViewType.Double)
+            {
+                throw host.ExceptSchemaMismatch(
+                    nameof(inputSchema), "input", layer.Input, RowLayout.Expected, column.GetTypeString());
+            }
+            columns[layer.Output] = new SchemaShape.Column(
+                layer.Output, column.Kind, column.ItemType, isKey: false, NormalizedAnnotations.Of(column));
+        }
+        if (options.MaskColumnName is { } mask)
+            MaskColumn.Check(host, inputSchema, mask);
+        return new SchemaShape(columns.Values);
+    }
+
+    BatchNormalizationTransformer Fit(IDataView input, Layer[] from)
+    {
+        host.CheckValue(input, nameof(input));
+        ColumnFit[] columns = [.. from.Select(layer => ColumnFit.Of(host, input.Schema, layer))];
+        DataViewSchema.Column? mask = options.MaskColumnName is { } name ? MaskColumn.Find(host, input.Schema, name) : null;
+        using IChannel channel = host.Start("Fit");
+        new StatisticsFitter(host, channel, options).Run(input, columns, mask);
+        return new BatchNormalizationTransformer(
+            host, options.TrainDownstreamOn == DownstreamStatistics.Batch ? options.BatchSize : null,
+            Array.ConvertAll(columns, column => column.ToColumn()));
+    }
+
+    static IEnumerable<Layer> LayersOf(IHostEnvironment env, Options options)
+    {
+        Contracts.CheckValue(env, nameof(env));
+        env.CheckValue(options, nameof(options));
+        env.CheckValue(options.Columns, nameof(options.Columns));
+        env.CheckValue(options.Layer, nameof(options.Layer));
+        BatchNormalizationOptions layer = options.Axis is { } axis
+            ? options.Layer with { Axis = axis < 0 ? axis : axis + 1 }
+            : options.Layer;
+        env.CheckUserArg(layer.Axis != 0, nameof(options.Axis), "Must be an axis of a row, not that of the batch");
+        try
+        {
+            layer.Validate();
+        }
+        catch (ArgumentException error)
+        {
+            throw env.ExceptUserArg(nameof(options.Layer), error.Message);
+        }
+        return options.Columns.Select(pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
+    }
+}

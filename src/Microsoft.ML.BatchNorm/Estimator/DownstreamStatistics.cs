@@ -1,0 +1,13 @@
+namespace Microsoft.ML.Transforms;
+
+/// <summary>Which statistics normalize the data that the estimators further down a chain are trained on.</summary>
+public enum DownstreamStatistics
+{
+    /// <summary>The moving statistics, as at prediction time. The default.</summary>
+    Moving,
+
+    /// <summary>
+    /// The own statistics of each batch of consecutive rows, as training mode gives them to the layers behind it.
+    /// </summary>
+    Batch,
+}

@@ -1,0 +1,128 @@
+using System.Globalization;
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>A column while it is fitted: its layout, its state, and the rows of the batch that is being filled.</summary>
+abstract class ColumnFit
+{
+    readonly BatchNormalizationEstimator.Layer layer;
+    readonly DataViewSchema.Column column;
+    BatchNormalizationState state;
+    IStatisticsFit? fit;
+
+    ColumnFit(
+        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout, BatchNormalizationState state)
+    {
+        this.layer = layer;
+        this.column = column;
+        this.state = state;
+        Layout = layout;
+    }
+
+    public DataViewSchema.Column Column => column;
+
+    public bool Moves => layer.Options.MovesStatistics(training: true);
+
+    public bool IsPopulation => layer.Options.MovingStatistics == MovingStatistics.Population;
+
+    public double InitialWeight => state.InitialWeight;
+
+    public string Output => layer.Output;
+
+    /// <summary>Where the channels lie in one row.</summary>
+    public ChannelLayout Layout { get; }
+
+    public static ColumnFit Of(IHost host, DataViewSchema schema, BatchNormalizationEstimator.Layer layer)
+    {
+        DataViewSchema.Column column =
+            schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
+        ChannelLayout layout = RowLayout.Of(host, column, layer.Options.Axis);
+        BatchNormalizationState state = layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
+        if (state.Channels != layout.Channels)
+            throw RowLayout.Mismatch(host, column, $"{state.Channels} channels, as the pretrained state has");
+        return column.Type.GetItemType() == NumberDataViewType.Single
+            ? new Values<float>(layer, column, layout, state, (fit, shape, x) => fit.Add(shape, x))
+            : new Values<double>(layer, column, layout, state, (fit, shape, x) => fit.Add(shape, x));
+    }
+
+    public void Start(IStatisticsEngine engine) => fit = engine.StartFit(layer.Options, state);
+
+    public void Complete() => state = fit!.Complete();
+
+    public void Stop() => fit?.Dispose();
+
+    public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
+
+    /// <summary>Room for rows of the batch that is filled, and as much again for the one that is added meanwhile.</summary>
+    public abstract void Allocate(int rows);
+
+    /// <summary>What copies the current row of a cursor to a row of the batch that is filled.</summary>
+    public abstract Action<int> Reader(DataViewRow row);
+
+    /// <summary>
+    /// Exchanges the batch that is filled for the other; one row behind its end, if there is one, becomes the first of
+    /// the next batch.
+    /// </summary>
+    public abstract void Swap(int rows, bool keepsNext);
+
+    /// <summary>Adds the batch that is not being filled.</summary>
+    /// <param name="host">Whose error it is where a value is not finite.</param>
+    /// <param name="rows">Its number of rows.</param>
+    /// <param name="positions">The position of each of them in the data.</param>
+    public abstract void Add(IHost host, int rows, long[] positions);
+
+    delegate void AddTo<T>(IStatisticsFit fit, ChannelLayout layout, ReadOnlySpan<T> x);
+
+    sealed class Values<T>(
+        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout,
+        BatchNormalizationState state, AddTo<T> add)
+        : ColumnFit(layer, column, layout, state)
+        where T : unmanaged
+    {
+        T[] filled = [], added = [];
+
+        public override void Allocate(int rows)
+        {
+            filled = new T[rows * Layout.Count];
+            added = new T[rows * Layout.Count];
+        }
+
+        public override Action<int> Reader(DataViewRow row) => RowReader.Of(row, column, Layout.Count, () => filled);
+
+        public override void Swap(int rows, bool keepsNext)
+        {
+            (filled, added) = (added, filled);
+            if (keepsNext)
+                added.AsSpan(rows * Layout.Count, Layout.Count).CopyTo(filled);
+        }
+
+        public override void Add(IHost host, int rows, long[] positions)
+        {
+            ReadOnlySpan<T> x = added.AsSpan(0, rows * Layout.Count);
+            try
+            {
+                add(fit!, Layout.WithRows(rows), x);
+            }
+            catch (InvalidDataException error)
+            {
+                throw host.Except(error, Message(error, x, positions));
+            }
+        }
+
+        string Message(InvalidDataException error, ReadOnlySpan<T> x, long[] positions)
+        {
+            for (int i = 0; i < x.Length; i++)
+            {
+                if (!double.IsFinite(Convert.ToDouble(x[i], CultureInfo.InvariantCulture)))
+                    return string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Column '{column.Name}' is not finite: row {positions[i / Layout.Count]}, " +
+                        $"slot {i % Layout.Count} has {x[i]}.");
+            }
+            return $"Column '{column.Name}': {error.Message}";
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>One pass of a cursor: fills batches, and adds each while the next is filled.</summary>
+/// <param name="host">Whose errors and cancellation it is.</param>
+/// <param name="columns">The columns, with room for a batch and one row.</param>
+/// <param name="batchRows">The rows of a batch; a last batch of one row is added to the one before it.</param>
+/// <param name="overlaps">Whether a batch is added on another thread.</param>
+sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overlaps)
+{
+    long[] filledPositions = new long[batchRows + 1], addedPositions = new long[batchRows + 1];
+    Task adding = Task.CompletedTask;
+    long rows;
+
+    /// <summary>The rows that have counted so far; read from any thread.</summary>
+    public long Rows => Interlocked.Read(ref rows);
+
+    public void Read(IDataView view, DataViewSchema.Column? mask)
+    {
+        IEnumerable<DataViewSchema.Column> needed = columns.Select(column => view.Schema[column.Column.Name]);
+        if (mask is { } maskColumn)
+            needed = needed.Append(view.Schema[maskColumn.Name]);
+        using DataViewRowCursor cursor = view.GetRowCursor(needed.Distinct());
+        Action<int>[] readers = Array.ConvertAll(columns, column => column.Reader(cursor));
+        ValueGetter<bool>? counts = mask is { } found ? cursor.GetGetter<bool>(view.Schema[found.Name]) : null;
+        int at = 0;
+        try
+        {
+            while (cursor.MoveNext())
+            {
+                if (at > batchRows)
+                {
+                    Add(batchRows, keepsNext: true);
+                    at = 1;
+                }
+                if (!Counts(counts))
+                    continue;
+                filledPositions[at] = cursor.Position;
+                foreach (Action<int> read in readers)
+                    read(at);
+                at++;
+                Interlocked.Increment(ref rows);
+            }
+            if (at > 0)
+                Add(at, keepsNext: false);
+        }
+        finally
+        {
+            // Whatever ended the pass, nothing works on the batches any more when it is over.
+            ((IAsyncResult)adding).AsyncWaitHandle.WaitOne();
+        }
+        adding.GetAwaiter().GetResult();
+    }
+
+    static bool Counts(ValueGetter<bool>? mask)
+    {
+        bool value = true;
+        mask?.Invoke(ref value);
+        return value;
+    }
+
+    void Add(int count, bool keepsNext)
+    {
+        host.CheckAlive();
+        adding.GetAwaiter().GetResult();
+        foreach (ColumnFit column in columns)
+            column.Swap(count, keepsNext);
+        (filledPositions, addedPositions) = (addedPositions, filledPositions);
+        if (keepsNext)
+            filledPositions[0] = addedPositions[count];
+        long[] positions = addedPositions;
+        if (overlaps)
+        {
+            adding = Task.Run(() => Add(count, positions));
+        }
+        else
+        {
+            Add(count, positions);
+        }
+    }
+
+    void Add(int count, long[] positions)
+    {
+        foreach (ColumnFit column in columns)
+            column.Add(host, count, positions);
+    }
+}

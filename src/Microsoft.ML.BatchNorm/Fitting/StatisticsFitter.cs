@@ -1,0 +1,103 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// Reads a data view in training mode: one cursor an epoch, batches filled from it, each column's statistics added while
+/// the next batch is filled. Memory does not grow with the rows, and the result has the same bits however many threads
+/// work.
+/// </summary>
+sealed class StatisticsFitter(IHost host, IChannel channel, BatchNormalizationEstimator.Options options)
+{
+    /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
+    const double LargeInitialWeight = 0.05;
+
+    /// <summary>Elements in a batch of a population, whose size changes nothing but the speed.</summary>
+    const int PopulationElements = 1 << 17;
+
+    const int MostPopulationRows = 8192;
+    const int LeastPopulationRows = 8;
+
+    /// <summary>Fits all columns that move; those that do not stay as they are, and the data is not read for them.</summary>
+    public void Run(IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask)
+    {
+        ColumnFit[] populations = [.. columns.Where(column => column.Moves && column.IsPopulation)];
+        ColumnFit[] averages = [.. columns.Where(column => column.Moves && !column.IsPopulation)];
+        if (populations.Length + averages.Length == 0)
+            return;
+        IStatisticsEngine engine = EngineChoice.Of(host, channel, options);
+        using IProgressChannel progress = host.StartProgressChannel("Batch normalization");
+        if (populations.Length > 0)
+        {
+            int rows = Math.Clamp(
+                PopulationElements / populations.Max(column => column.Layout.Count), LeastPopulationRows, MostPopulationRows);
+            Run(input, populations, mask, engine, progress, rows, epochs: 1);
+        }
+        if (averages.Length > 0)
+            Run(input, averages, mask, engine, progress, options.BatchSize, options.Epochs);
+
+        foreach (ColumnFit column in averages.Where(column => column.InitialWeight > LargeInitialWeight))
+        {
+            channel.Warning(
+                $"Column '{column.Output}': {column.InitialWeight:P0} of its moving statistics is still their initial " +
+                "value. Fit more epochs, take a smaller momentum, or exact statistics (MovingStatistics.Population).");
+        }
+    }
+
+    void Run(
+        IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, IStatisticsEngine engine,
+        IProgressChannel progress, int batchRows, int epochs)
+    {
+        try
+        {
+            foreach (ColumnFit column in columns)
+            {
+                column.Start(engine);
+                column.Allocate(batchRows + 1);
+            }
+            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
+            int seed = options.Seed ?? host.Rand.Next();
+            for (int epoch = 0; epoch < epochs; epoch++)
+            {
+                IDataView rows = options.Shuffle && !columns[0].IsPopulation ? Shuffled(input, unchecked(seed + epoch)) : input;
+                var pass = new FitPass(host, columns, batchRows, overlaps);
+                int current = epoch;
+                double? total = rows.GetRowCount();
+                progress.SetHeader(new ProgressHeader(["epochs", "rows"]), entry =>
+                {
+                    entry.SetProgress(0, current, epochs);
+                    if (total is { } count)
+                        entry.SetProgress(1, pass.Rows, count);
+                    else
+                        entry.SetProgress(1, pass.Rows);
+                });
+                pass.Read(rows, mask);
+                if (pass.Rows == 0)
+                    throw host.Except("The data has no rows to fit batch normalization to.");
+            }
+            foreach (ColumnFit column in columns)
+                Complete(column);
+        }
+        finally
+        {
+            foreach (ColumnFit column in columns)
+                column.Stop();
+        }
+    }
+
+    void Complete(ColumnFit column)
+    {
+        try
+        {
+            column.Complete();
+        }
+        catch (InvalidDataException error)
+        {
+            throw host.Except(error, $"Column '{column.Column.Name}': {error.Message}");
+        }
+    }
+
+    RowShufflingTransformer Shuffled(IDataView input, int seed) => new(
+        host, new RowShufflingTransformer.Options { ForceShuffle = true, ForceShuffleSeed = seed }, input);
+}

@@ -1,0 +1,92 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>The batch of one column that is normalized with its own statistics.</summary>
+abstract class TrainingColumn(DataViewSchema.Column output)
+{
+    public DataViewSchema.Column Output => output;
+
+    /// <param name="host">Whose errors they are.</param>
+    /// <param name="column">The column's layer.</param>
+    /// <param name="schema">The schema of the normalized view.</param>
+    /// <param name="row">The cursor that is read.</param>
+    /// <param name="batchSize">Rows in a batch; two more may be held.</param>
+    public static TrainingColumn Of(
+        IHost host, BatchNormalizationColumn column, DataViewSchema schema, DataViewRow row, int batchSize)
+    {
+        DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
+        ChannelLayout layout = RowLayout.Of(host, input, column.Options.Axis);
+        return input.Type.GetItemType() == NumberDataViewType.Single
+            ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y) =>
+                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true))
+            : new Values<double>(host, output, input, row, layout, batchSize, (rows, x, y) =>
+                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true));
+    }
+
+    /// <summary>Moves rows that were read for the next batch to its start.</summary>
+    public abstract void KeepFrom(int row, int rows);
+
+    /// <summary>Copies the cursor's row to one of the batch.</summary>
+    public abstract void Read(int row);
+
+    public abstract void Normalize(int rows);
+
+    /// <summary>A getter of the normalized value in the row that <paramref name="current"/> gives.</summary>
+    public abstract Delegate Getter(Func<int> current);
+
+    delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y);
+
+    sealed class Values<T> : TrainingColumn where T : unmanaged
+    {
+        readonly IHost host;
+        readonly DataViewSchema.Column input;
+        readonly ChannelLayout layout;
+        readonly Forward<T> forward;
+        readonly T[] x, y;
+        readonly Action<int> read;
+
+        public Values(
+            IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row, ChannelLayout layout,
+            int batchSize, Forward<T> forward)
+            : base(output)
+        {
+            (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);
+            x = new T[(batchSize + 2) * layout.Count];
+            y = new T[x.Length];
+            read = RowReader.Of<T>(row, input, layout.Count, () => x);
+        }
+
+        public override void KeepFrom(int row, int rows) =>
+            x.AsSpan(row * layout.Count, rows * layout.Count).CopyTo(x);
+
+        public override void Read(int row) => read(row);
+
+        public override void Normalize(int rows)
+        {
+            int length = rows * layout.Count;
+            try
+            {
+                forward(layout.WithRows(rows), x.AsSpan(0, length), y.AsSpan(0, length));
+            }
+            catch (InvalidDataException error)
+            {
+                throw host.Except(error, $"Column '{input.Name}': {error.Message}");
+            }
+        }
+
+        public override Delegate Getter(Func<int> current)
+        {
+            if (input.Type is not VectorDataViewType)
+                return (ValueGetter<T>)((ref T value) => value = y[current()]);
+            return (ValueGetter<VBuffer<T>>)((ref VBuffer<T> value) =>
+            {
+                VBufferEditor<T> editor = VBufferEditor.Create(ref value, layout.Count);
+                y.AsSpan(current() * layout.Count, layout.Count).CopyTo(editor.Values);
+                value = editor.Commit();
+            });
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using System.Diagnostics;
+
+namespace Microsoft.ML.BatchNorm.Tests.Build;
+
+/// <summary>Runs the SDK on this repository's projects, as they were built for the tests.</summary>
+static class DotNetBuild
+{
+    public const string Configuration =
+#if DEBUG
+        "Debug";
+#else
+        "Release";
+#endif
+
+    public static string Root { get; } = FindRoot(AppContext.BaseDirectory);
+
+    public static void Run(string verb, string project, params IEnumerable<string> arguments)
+    {
+        string[] all = [verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments];
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", all)
+        {
+            RedirectStandardOutput = true,
+        };
+        // A test host sets these for itself; a build inside it must find its own.
+        start.Environment.Remove("MSBuildSDKsPath");
+        start.Environment.Remove("MSBuildExtensionsPath");
+        using Process process = Process.Start(start)!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.AreEqual(0, process.ExitCode, output);
+    }
+
+    static string FindRoot(string folder) =>
+        File.Exists(Path.Combine(folder, "BatchNormExtensions.sln"))
+            ? folder
+            : FindRoot(Path.GetDirectoryName(folder.TrimEnd('/', '\\'))!);
+}
