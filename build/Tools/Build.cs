@@ -25,13 +25,23 @@ public static class Build
         return restored;
     }
 
-    /// <summary>Builds one program with what it references, runs it on this console, and gives its exit code.</summary>
-    public static int AndRun(string name, IEnumerable<string> arguments)
+    /// <summary>
+    /// Builds programs with what they reference, runs those that could be restored, one after another, on this console,
+    /// and gives the first exit code that is not 0. The first program must be there.
+    /// </summary>
+    public static int AndRun(IReadOnlyList<string> names, IEnumerable<string> arguments)
     {
-        Project project = Repository.Find(name);
-        if (Run(Repository.WithReferences(project)) is not { } built || !built.Contains(project))
+        Project[] programs = [.. names.Select(Repository.Find)];
+        Project[] all = [.. programs.SelectMany(Repository.WithReferences).Distinct()];
+        if (Run(all) is not { } built || !built.Contains(programs[0]))
             return 1;
-        return DotNet.Run(
-            ["run", "--project", project.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
+        return programs.Where(built.Contains).Select(program => Run(program, arguments)).FirstOrDefault(code => code != 0);
     }
+
+    /// <summary>Builds one program with what it references, runs it on this console, and gives its exit code.</summary>
+    public static int AndRun(string name, IEnumerable<string> arguments) => AndRun([name], arguments);
+
+    static int Run(Project program, IEnumerable<string> arguments) =>
+        DotNet.Run(
+            ["run", "--project", program.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
 }

@@ -7,5 +7,7 @@ Console.WriteLine("ML.NET: the reference is NormalizeMeanVariance on the same da
 foreach ((string name, int rows, int columns) in shapes)
 {
     var shape = new Shape(name, rows, columns);
+    shape.Fit();
     shape.Transform();
 }
+Prediction.Compare();

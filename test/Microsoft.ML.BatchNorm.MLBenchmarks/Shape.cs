@@ -2,14 +2,13 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
-/// <summary>A data view of one shape, and what is compared on it.</summary>
+/// <summary>A data view of one shape, and the comparisons on it with ML.NET's NormalizeMeanVariance.</summary>
 sealed class Shape
 {
     readonly MLContext ml = new(1);
     readonly string name;
     readonly IDataView input;
     readonly double bytes;
-    readonly BatchNormalizationTransformer transformer;
 
     public Shape(string name, int rows, int columns)
     {
@@ -20,22 +19,43 @@ sealed class Shape
             values[i] = random.NextSingle() * 4 + 3;
         input = new ArrayView(values, columns);
         bytes = sizeof(float) * (double)values.Length;
-        BatchNormalizationOptions options = BatchNormalizationOptions.Keras;
-        BatchNormalizationState state = BatchNormalization.UpdateMovingStatistics(
-            options, BatchNormalization.Initialize(options, columns), ChannelLayout.Features(rows, columns), values);
-        transformer = new(ml, new BatchNormalizationColumn("Y", "X", options, state));
     }
 
+    NormalizingEstimator Reference =>
+        ml.Transforms.NormalizeMeanVariance("Y", "X", maximumExampleCount: long.MaxValue, fixZero: false);
+
+    /// <summary>
+    /// Fitting with the default, exact statistics of the whole data. Without a second thread, and then with the one that
+    /// an estimator takes by default.
+    /// </summary>
+    public void Fit()
+    {
+        Comparison.Print($"fit {name}", bytes, () => Ours(threads: 1).Fit(input), () => Reference.Fit(input));
+        Comparison.Print(
+            $"fit {name} on two threads", bytes, () => Ours(threads: null).Fit(input), () => Reference.Fit(input));
+    }
+
+    /// <summary>
+    /// The normalized column of every row. By default ML.NET hands the rows of such a view to threads of its own and
+    /// back; on the caller's thread, it does not.
+    /// </summary>
     public void Transform()
     {
-        IDataView ours = transformer.Transform(input);
-        IDataView reference = ml.Transforms.NormalizeMeanVariance("Y", "X", fixZero: false).Fit(input).Transform(input);
+        IDataView ours = Ours(threads: 1).Fit(input).Transform(input);
+        IDataView reference = Reference.Fit(input).Transform(input);
         Comparison.Print($"transform {name}", bytes, () => Pass.Over(ours, "Y"), () => Pass.Over(reference, "Y"));
         Comparison.Print(
-            $"transform {name}, reference on the caller's thread", bytes,
+            $"transform {name}, both on the caller's thread", bytes,
             () => Pass.OnOneThread(ours, "Y"), () => Pass.OnOneThread(reference, "Y"));
         Comparison.Print(
-            $"transform {name}, reference bare cursor", bytes,
+            $"transform {name}, reference the bare cursor", bytes,
             () => Pass.Over(ours, "Y"), () => Pass.Over(input, "X"));
     }
+
+    BatchNormalizationEstimator Ours(int? threads) => ml.Transforms.BatchNormalization(
+        new BatchNormalizationEstimator.Options
+        {
+            Columns = [new InputOutputColumnPair("Y", "X")],
+            NumberOfThreads = threads,
+        });
 }
