@@ -44,6 +44,8 @@ sealed unsafe class RowMap<T> where T : unmanaged
     /// <summary>Maps one row; false where a value was not finite, which is then for the caller to tell.</summary>
     /// <param name="x"><see cref="Length"/> values.</param>
     /// <param name="y">As many; the same memory, or apart from it.</param>
+    // Compiled in full at once: what the first calls are like says nothing about those after them.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public bool Apply(ReadOnlySpan<T> x, Span<T> y)
     {
         if (x.Length != Length || y.Length != Length)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -51,6 +52,8 @@ sealed class RowGetter<T>(
 
         public ValueGetter<VBuffer<T>> Get => Next;
 
+        // Compiled in full at once: by the profile of its first calls it came out up to twice as slow.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Next(ref VBuffer<T> y)
         {
             source(ref y);
