@@ -14,9 +14,12 @@ namespace Microsoft.ML.BatchNorm;
 sealed unsafe class RowMap<T> where T : unmanaged
 {
     readonly AffineMap map;
-    readonly ChannelLayout layout;
     readonly T[] parameters;
     readonly nint stride, period;
+
+    /// <summary>The parameters once more for short rows, where no load of them straddles two cache lines.</summary>
+    readonly T[] aligned = [];
+    readonly nuint alignedStart;
     readonly bool isWhole, isFlat, isShort;
 
     /// <param name="map">The map, of as many channels as the layout.</param>
@@ -24,7 +27,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
     /// <param name="parameters">The map's parameters for the layout, or null where only the map itself will do.</param>
     public RowMap(AffineMap map, ChannelLayout layout, ChannelParameters<T>? parameters)
     {
-        (this.map, this.layout) = (map, layout);
+        (this.map, Layout) = (map, layout);
         this.parameters = parameters?.Values ?? [];
         stride = parameters?.Stride ?? 0;
         period = parameters?.Period ?? 0;
@@ -33,7 +36,12 @@ sealed unsafe class RowMap<T> where T : unmanaged
         isFlat = BatchMoments.IsColumns(layout);
         isWhole = parameters is not null && Length <= ShardJob.ItemElements;
         isShort = isWhole && isFlat && Length >= Vector512<T>.Count && Length <= period;
+        if (isShort)
+            (aligned, alignedStart) = Aligned(parameters!.Values);
     }
+
+    /// <summary>One row.</summary>
+    public ChannelLayout Layout { get; }
 
     /// <summary>The number of values in a row.</summary>
     public int Length { get; }
@@ -53,7 +61,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
         return isShort
             ? RowKernel.Map(
                 ref MemoryMarshal.GetReference(x), ref MemoryMarshal.GetReference(y), (nuint)Length,
-                ref MemoryMarshal.GetArrayDataReference(parameters), (nuint)stride, IgnoresNonFinite)
+                ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(aligned), alignedStart), (nuint)stride, IgnoresNonFinite)
             : ApplyAny(x, y);
     }
 
@@ -62,7 +70,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
     bool ApplyAny(ReadOnlySpan<T> x, Span<T> y)
     {
         if (!isWhole)
-            return map.ApplyUnchecked(layout, x, y, threads: 1);
+            return map.ApplyUnchecked(Layout, x, y, threads: 1);
         fixed (T* source = x, target = y, center = parameters)
         {
             return isFlat
@@ -71,18 +79,28 @@ sealed unsafe class RowMap<T> where T : unmanaged
         }
     }
 
+    static (T[] Copy, nuint Start) Aligned(T[] values)
+    {
+        const int line = 64;
+        T[] copy = GC.AllocateUninitializedArray<T>(values.Length + line / sizeof(T), pinned: true);
+        nuint address = (nuint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(copy));
+        int start = (int)((line - address % line) % line) / sizeof(T);
+        values.CopyTo(copy, start);
+        return (copy, (nuint)start);
+    }
+
     void ThrowLength(int x, int y) =>
         throw new ArgumentException($"A row has {Length} values, but {x} were given for {y}.", nameof(x));
 
     bool Runs(T* source, T* target, T* center)
     {
         bool finite = true;
-        nint inner = layout.Inner;
-        for (int channel = 0, run = 0; run < Length; run += layout.Inner)
+        nint inner = Layout.Inner;
+        for (int channel = 0, run = 0; run < Length; run += Layout.Inner)
         {
             finite &= AffineKernel<T>.OneRun(
                 source + run, target + run, inner, center + channel, stride, IgnoresNonFinite, streaming: false);
-            channel = channel + 1 == layout.Channels ? 0 : channel + 1;
+            channel = channel + 1 == Layout.Channels ? 0 : channel + 1;
         }
         return finite;
     }
