@@ -1,6 +1,14 @@
 #:property PublishAot=false
 #:project Tools
 
-// Builds the main sample in Release and runs it: dotnet run build/sample.cs [arguments of the sample]
+// Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
+// Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, ExposureShift does not.
 
-return Tools.Build.AndRun("ExposureShift", args);
+string[] samples = ["DigitsPipeline", "ExposureShift"];
+string[] wanted = args is [] ? samples : [.. samples.Where(sample => args is [var name] && name == sample)];
+if (wanted is [])
+{
+    Console.WriteLine($"usage: dotnet run build/sample.cs [{string.Join(" | ", samples)}]");
+    return 1;
+}
+return Tools.Build.AndRun(wanted, []);

@@ -20,7 +20,8 @@ static class Restore
                 return null;
             }
             Dictionary<Project, string> reasons = Reasons(projects, missing);
-            notes.AddRange(reasons.Select(reason => $"left out: {reason.Key} ({reason.Value})"));
+            notes.AddRange(reasons.GroupBy(reason => reason.Value, reason => reason.Key).Select(
+                group => $"left out: {string.Join(", ", group.OrderBy(project => project.Name))} ({group.Key})"));
             projects = [.. projects.Where(project => !reasons.ContainsKey(project))];
         }
         step.End(projects.Count == 1 ? "1 project" : $"{projects.Count} projects");
@@ -32,29 +33,29 @@ static class Restore
         projects.Count == 0 ? new DotNet.Result(0, "") : new ProjectSet(projects).Run("restore");
 
     /// <summary>
-    /// Why each project is left out. A missing package is named at the projects that ask for it first, not at those
-    /// that inherit it by referencing them.
+    /// Why each project is left out: the package that it lacks, or that the project it references lacks, which is
+    /// then the one to be named.
     /// </summary>
     static Dictionary<Project, string> Reasons(
         IReadOnlyList<Project> projects, IReadOnlyList<MissingPackage> missing)
     {
         var reasons = new Dictionary<Project, string>();
-        bool Lacks(string path) =>
-            missing.Any(m => Project.SamePath(m.Project, path)) || reasons.Keys.Any(p => Project.SamePath(p.Path, path));
-
-        int before;
-        do
-        {
-            before = reasons.Count;
-            foreach (Project project in projects.Where(project => !reasons.ContainsKey(project)))
-            {
-                if (project.References.FirstOrDefault(Lacks) is { } reference)
-                    reasons[project] = $"it references {Path.GetFileNameWithoutExtension(reference)}";
-                else if (missing.FirstOrDefault(m => Project.SamePath(m.Project, project.Path)) is { } package)
-                    reasons[project] = $"{package} cannot be restored";
-            }
-        }
-        while (reasons.Count > before);
+        foreach (Project project in projects)
+            Find(project);
         return reasons;
+
+        string? Find(Project project)
+        {
+            if (reasons.TryGetValue(project, out string? known))
+                return known;
+            string? reason =
+                projects.Where(p => project.References.Any(path => Project.SamePath(path, p.Path)))
+                    .Select(Find).FirstOrDefault(found => found is not null)
+                ?? missing.Where(m => Project.SamePath(m.Project, project.Path))
+                    .Select(package => $"{package} cannot be restored").FirstOrDefault();
+            if (reason is not null)
+                reasons[project] = reason;
+            return reason;
+        }
     }
 }

@@ -77,13 +77,28 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// </exception>
     public BatchNormalizationTransformer Fit(IDataView input) => Fit(input, layers);
 
-    /// <summary>Goes on from a fitted transformer: its states, by the name of the output column, with these options.</summary>
+    /// <summary>
+    /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. A column
+    /// that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
+    /// </summary>
     /// <exception cref="ArgumentException">The transformer lacks one of the output columns.</exception>
     /// <inheritdoc cref="Fit(IDataView)"/>
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));
-        return Fit(input, Array.ConvertAll(layers, layer => layer with { Pretrained = previous.GetState(layer.Output) }));
+        return Fit(input, Array.ConvertAll(layers, layer =>
+        {
+            BatchNormalizationColumn column = previous.GetColumn(layer.Output);
+            return layer with
+            {
+                Pretrained = column.State,
+                Options = layer.Options with
+                {
+                    Trainable = layer.Options.Trainable && column.Options.Trainable,
+                    UpdateStatistics = layer.Options.UpdateStatistics && column.Options.UpdateStatistics,
+                },
+            };
+        }));
     }
 
     /// <summary>The schema that the transformer delivers.</summary>

@@ -20,7 +20,7 @@ public sealed partial class BatchNormalizationTransformer
             : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
     }
 
-    sealed class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
+    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
     {
         protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>

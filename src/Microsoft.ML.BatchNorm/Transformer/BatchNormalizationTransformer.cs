@@ -18,6 +18,10 @@ namespace Microsoft.ML.Transforms;
 /// The output column has the input's type and dimensions, is dense, carries the input's slot names, and is marked as
 /// normalized. Immutable, and safe from any number of threads.
 /// </para>
+/// <para>
+/// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type. A graph has no policy for
+/// inputs that are not finite: a NaN comes out as a NaN, and nothing is thrown.
+/// </para>
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
 {
@@ -59,20 +63,22 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// <summary>The state of the layer behind an output column.</summary>
     /// <param name="outputColumnName">The name of one of the output columns.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
-    public BatchNormalizationState GetState(string outputColumnName) =>
-        columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)?.State
-        ?? throw Host.ExceptSchemaMismatch(nameof(outputColumnName), "output", outputColumnName);
+    public BatchNormalizationState GetState(string outputColumnName) => GetColumn(outputColumnName).State;
 
     /// <summary>
-    /// The same transformer with every layer frozen: fitting that continues from it leaves γ, β and the moving
-    /// statistics as they are.
+    /// The same transformer with layers frozen: fitting that goes on from it leaves γ, β and the moving statistics as
+    /// they are, until they are unfrozen.
     /// </summary>
-    public BatchNormalizationTransformer Freeze() => WithTrainable(false);
+    /// <param name="outputColumnNames">The output columns to freeze; none for all.</param>
+    /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    public BatchNormalizationTransformer Freeze(params string[] outputColumnNames) =>
+        WithTrainable(false, outputColumnNames);
 
-    /// <summary>
-    /// The same transformer with no layer frozen: fitting that continues from it moves its statistics.
-    /// </summary>
-    public BatchNormalizationTransformer Unfreeze() => WithTrainable(true);
+    /// <summary>The same transformer with layers no longer frozen: fitting that goes on from it moves their statistics.</summary>
+    /// <param name="outputColumnNames">The output columns to unfreeze; none for all.</param>
+    /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    public BatchNormalizationTransformer Unfreeze(params string[] outputColumnNames) =>
+        WithTrainable(true, outputColumnNames);
 
     /// <summary>
     /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit, and
@@ -82,6 +88,15 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     public BatchNormalizationTransformer FineTune(IDataView input) =>
         new BatchNormalizationEstimator(Host, this).Fit(input);
 
-    BatchNormalizationTransformer WithTrainable(bool trainable) =>
-        new(Host, downstreamBatchSize, Array.ConvertAll(columns, column => column.WithTrainable(trainable)));
+    internal BatchNormalizationColumn GetColumn(string outputColumnName) =>
+        columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)
+        ?? throw Host.ExceptSchemaMismatch(nameof(outputColumnName), "output", outputColumnName);
+
+    BatchNormalizationTransformer WithTrainable(bool trainable, string[] names)
+    {
+        Host.CheckValue(names, nameof(names));
+        BatchNormalizationColumn[] named = names.Length == 0 ? columns : Array.ConvertAll(names, GetColumn);
+        return new BatchNormalizationTransformer(Host, downstreamBatchSize, Array.ConvertAll(
+            columns, column => named.Contains(column) ? column.WithTrainable(trainable) : column));
+    }
 }

@@ -26,6 +26,29 @@ public class MemberTests
     }
 
     [TestMethod]
+    public void Layers_are_frozen_by_the_names_of_their_columns()
+    {
+        BatchNormalizationTransformer transformer =
+            Layers.Transformer(Layers.Column(2, output: "A"), Layers.Column(2, output: "B"));
+        bool[] Trainable(BatchNormalizationTransformer from) => [.. from.Columns.Select(column => column.Options.Trainable)];
+        CollectionAssert.AreEqual(new[] { true, false }, Trainable(transformer.Freeze("B")));
+        CollectionAssert.AreEqual(new[] { false, true }, Trainable(transformer.Freeze().Unfreeze("B")));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => transformer.Freeze("X"));
+    }
+
+    [TestMethod]
+    public void A_frozen_layer_stays_frozen_when_an_estimator_goes_on_from_it()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(20, 2)), 2);
+        BatchNormalizationTransformer fitted = Layers.Transformer(2), frozen = fitted.Freeze();
+        BatchNormalizationEstimator estimator = View.ML.Transforms.BatchNormalization("Y", "X");
+        BatchNormalizationTransformer next = estimator.Fit(view, frozen);
+        Assert.AreSame(frozen.GetState("Y"), next.GetState("Y"));
+        Assert.IsFalse(next.Columns[0].Options.Trainable);
+        Assert.AreNotEqual(fitted.GetState("Y"), estimator.Fit(view, next.Unfreeze()).GetState("Y"));
+    }
+
+    [TestMethod]
     public void InitialWeight_is_that_of_the_column_where_it_is_greatest()
     {
         BatchNormalizationOptions options = BatchNormalizationOptions.Keras;

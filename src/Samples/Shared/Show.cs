@@ -1,6 +1,6 @@
 using Spectre.Console;
 
-namespace ExposureShift;
+namespace Samples;
 
 /// <summary>How the sample writes on the console: ASCII alone, and colours in a terminal alone.</summary>
 static class Show
@@ -28,6 +28,10 @@ static class Show
         AnsiConsole.MarkupLineInterpolated($"[bold]{number}. {title}[/]");
         Text(text);
     }
+
+    /// <summary>Does something that takes a while, and says so meanwhile where somebody watches.</summary>
+    public static T While<T>(string text, Func<T> work) =>
+        IsTerminal ? AnsiConsole.Status().Spinner(Spinner.Known.Line).Start(Markup.Escape(text), _ => work()) : work();
 
     public static void Text(string text) => AnsiConsole.WriteLine(text);
 

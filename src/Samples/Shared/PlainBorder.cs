@@ -1,7 +1,7 @@
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
-namespace ExposureShift;
+namespace Samples;
 
 /// <summary>A line of dashes below the header, and nothing else.</summary>
 sealed class PlainBorder : TableBorder

@@ -1,0 +1,122 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// One column's part of an ONNX graph: <c>[Cast] → [Transpose] → [Sub] → BatchNormalization → [Transpose] →
+/// [Cast]</c>, where those in brackets are there only when they are needed.
+/// </summary>
+/// <remarks>
+/// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
+/// are for a float column whose numbers no float holds. A double column stays double.
+/// </remarks>
+sealed class OnnxColumn
+{
+    /// <summary>The version that gave the operator the form that it has here, which held until version 14.</summary>
+    public const int MinimumOpSet = 9;
+
+    readonly OnnxContext context;
+    readonly BatchNormalizationColumn column;
+    readonly OnnxNumbers numbers;
+    readonly PrimitiveDataViewType item, inner;
+    readonly int[] dimensions;
+    readonly int axis;
+
+    public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type)
+    {
+        this.context = context;
+        this.column = column;
+        item = (PrimitiveDataViewType)type.GetItemType();
+        OnnxNumbers? single = item == NumberDataViewType.Single ? OnnxNumbers.InSingle(column) : null;
+        numbers = single ?? OnnxNumbers.InDouble(column);
+        inner = single is null ? NumberDataViewType.Double : item;
+        // A vector of one slot is declared without its dimensions, like a scalar.
+        dimensions = type is VectorDataViewType { Size: > 1 } vector ? [.. vector.Dimensions] : [1];
+        axis = dimensions.Length == 1 ? 0 : column.Axis < 0 ? column.Axis + dimensions.Length : column.Axis;
+    }
+
+    /// <summary>Adds the nodes that lead from one variable to another.</summary>
+    public void Save(string input, string output)
+    {
+        var steps = new List<Action<string, string>>();
+        if (inner != item)
+            steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", inner.RawType));
+        if (axis > 0)
+            steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsToSecond()));
+        if (numbers.IsFarFromZero)
+            steps.Add((x, y) => Node("Sub", [x, Constant("Center", numbers.Mean, ChannelShape())], y));
+        steps.Add(Normalize);
+        if (axis > 0)
+            steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsBack()));
+        if (inner != item)
+            steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", item.RawType));
+
+        for (int i = 0; i < steps.Count; i++)
+        {
+            string next = i == steps.Count - 1
+                ? output
+                : context.AddIntermediateVariable(null, Name($"Step{i + 1}"), skip: true);
+            steps[i](input, next);
+            input = next;
+        }
+    }
+
+    void Normalize(string input, string output)
+    {
+        double[] mean = numbers.IsFarFromZero ? new double[numbers.Mean.Length] : numbers.Mean;
+        long[] shape = [mean.Length];
+        OnnxNode node = Node(
+            "BatchNormalization",
+            [
+                input, Constant("Scale", numbers.Scale, shape), Constant("B", numbers.Shift, shape),
+                Constant("Mean", mean, shape), Constant("Var", numbers.Variance, shape),
+            ],
+            output);
+        node.AddAttribute("epsilon", numbers.Epsilon);
+        if (column.Options.MovingStatistics == MovingStatistics.Exponential)
+            node.AddAttribute("momentum", column.Options.Momentum);
+    }
+
+    /// <summary>[N, H, W, C] to [N, C, H, W].</summary>
+    long[] ChannelsToSecond()
+    {
+        List<long> order = [.. Enumerable.Range(0, dimensions.Length + 1)];
+        order.RemoveAt(axis + 1);
+        order.Insert(1, axis + 1);
+        return [.. order];
+    }
+
+    /// <summary>[N, C, H, W] to [N, H, W, C].</summary>
+    long[] ChannelsBack()
+    {
+        List<long> order = [.. Enumerable.Range(0, dimensions.Length + 1)];
+        order.RemoveAt(1);
+        order.Insert(axis + 1, 1);
+        return [.. order];
+    }
+
+    /// <summary>[C, 1, 1], which broadcasts over [N, C, H, W].</summary>
+    long[] ChannelShape() => [numbers.Mean.Length, .. Enumerable.Repeat(1L, dimensions.Length - 1)];
+
+    OnnxNode Node(string type, string[] inputs, string output) =>
+        // The standard operators' domain is the empty one; ML.NET's default is that of the machine learning operators.
+        context.CreateNode(type, inputs, [output], context.GetNodeName(type), domain: "");
+
+    string Constant(string role, double[] values, long[] shape) => inner == NumberDataViewType.Double
+        ? context.AddInitializer(values, shape, Name(role))
+        : context.AddInitializer(Array.ConvertAll(values, value => (float)value), shape, Name(role));
+
+    /// <summary>
+    /// A name that no column has. ML.NET looks up a column's variable by the column's name, and what is added under
+    /// that name takes the column's place.
+    /// </summary>
+    string Name(string role)
+    {
+        string name = $"{column.OutputColumnName}.{role}";
+        while (context.ContainsColumn(name))
+            name += "'";
+        return name;
+    }
+}

@@ -1,0 +1,52 @@
+using Microsoft.ML;
+using Microsoft.ML.Transforms;
+
+namespace DigitsPipeline;
+
+/// <summary>Changes the exposure, and compares a frozen layer with fine-tuned ones.</summary>
+static class ShiftStep
+{
+    /// <returns>The layer that FineTune made.</returns>
+    public static BatchNormalizationTransformer Run(
+        MLContext mlContext, Evaluation evaluation, (Model Plain, Model Normalized) models, IDataView train, IDataView test)
+    {
+        Show.Heading(
+            2, "Freeze and fine-tune on another exposure",
+            $"The same digits at half the contrast on grey paper: {Exposure.Formula}. The classifier stays as it is; the " +
+            "layer before it is frozen, or fine-tuned on the new training rows, without labels. Accuracy and log-loss on " +
+            "the test rows, in the old exposure and in the new:");
+        ExpressionTransformer exposure = Exposure.Create(mlContext, train);
+        IDataView newTest = exposure.Transform(test);
+        (ITransformer fitted, ITransformer classifier) = models.Normalized;
+        var layer = (BatchNormalizationTransformer)fitted;
+        var tuning = new FineTuning(mlContext, layer, exposure.Transform(train));
+        BatchNormalizationTransformer merged = tuning.Merged();
+        Show.Table(
+            ["layer", "bits", "old: right", "log-loss", "new: right", "log-loss"],
+            Row("Freeze, FineTune", tuning.Frozen()),
+            Row("Unfreeze, FineTune", merged),
+            Row("Fit(rows, previous)*", tuning.Averaged()),
+            Row("new Fit(rows)", tuning.Anew()),
+            ["no layer at all", "", .. Cells(models.Plain.Normalization, models.Plain.Classifier)]);
+        Show.Text(
+            $"  * exponential averages, momentum {FineTuning.Momentum}, one epoch of batches of {FineTuning.BatchSize}");
+        Show.Text(
+            "A frozen layer keeps every bit, and its old statistics ruin what stands behind it. FineTune merges the new " +
+            "rows into the exact statistics of the old ones, which here serves both exposures. An average or a new fit " +
+            "goes over to the new one, and is as good there as the old statistics were at home. The classifier on " +
+            "plain pixels has no statistics that could be wrong, and loses little: normalization is not free of risk.");
+        return merged;
+
+        string[] Row(string name, BatchNormalizationTransformer normalization)
+        {
+            bool same = normalization.GetState("Features").Equals(layer.GetState("Features"));
+            return [name, same ? "same" : "moved", .. Cells(normalization, classifier)];
+        }
+
+        string[] Cells(ITransformer normalization, ITransformer classifier) =>
+        [
+            .. evaluation.Cells(normalization, classifier, test),
+            .. evaluation.Cells(normalization, classifier, newTest),
+        ];
+    }
+}

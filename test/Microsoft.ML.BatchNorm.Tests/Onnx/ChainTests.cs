@@ -1,0 +1,102 @@
+using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Data;
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.BatchNorm.Tests.Onnx;
+
+[TestClass]
+public class ChainTests
+{
+    [TestMethod]
+    public void Between_a_concatenation_and_a_trained_classifier()
+    {
+        IDataView view = View.ML.Data.LoadFromEnumerable(Rows());
+        var head = View.ML.Transforms.Concatenate("X", "Width", "Height", "Pixels").Fit(view);
+        BatchNormalizationTransformer normalization = Layers.Transformer(6);
+        IDataView normalized = normalization.Transform(head.Transform(view));
+        var trainer = View.ML.MulticlassClassification.Trainers.SdcaMaximumEntropy(
+            new() { FeatureColumnName = "Y", MaximumNumberOfIterations = 5, NumberOfThreads = 1 });
+        ITransformer chain = head.Append(normalization).Append(trainer.Fit(normalized));
+
+        OnnxModel model = OnnxModel.Of(chain, view, "Score", "PredictedLabel");
+        Assert.HasCount(1, model.Normalizations);
+        CollectionAssert.Contains(model.Operators, "LinearClassifier");
+        Exported.AssertSameValues(model, chain, view, digits: 4, "Score", "PredictedLabel");
+    }
+
+    [TestMethod]
+    public void Before_one_of_the_librarys_own_normalizers()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(100, 6)), 6);
+        BatchNormalizationTransformer normalization = Layers.Transformer(6);
+        ITransformer chain = normalization.Append(
+            View.ML.Transforms.NormalizeMeanVariance("Z", "Y", fixZero: false).Fit(normalization.Transform(view)));
+        OnnxModel model = OnnxModel.Of(chain, view);
+        CollectionAssert.Contains(model.Operators, "Scaler");
+        Exported.AssertSameValues(model, chain, view, digits: 4, "Y", "Z");
+    }
+
+    [TestMethod]
+    public void Two_in_a_row()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(30, 60)), 3, 4, 5);
+        ITransformer chain = Layers.Transformer(Layers.Column(5, new() { Axis = -1 }))
+            .Append(Layers.Transformer(Layers.Column(3, new() { Axis = 1 }, output: "Z", input: "Y")));
+        OnnxModel model = OnnxModel.Of(chain, view);
+        CollectionAssert.AreEqual(
+            new[] { "Transpose", "BatchNormalization", "Transpose", "BatchNormalization" },
+            model.Operators.Where(type => type != "Sub").ToArray());
+        Exported.AssertSameValues(model, chain, view, digits: 4, "Y", "Z");
+    }
+
+    [TestMethod]
+    public void Several_columns_of_different_types()
+    {
+        IDataView view = View.ML.Data.LoadFromEnumerable(Rows());
+        BatchNormalizationTransformer transformer = Layers.Transformer(
+            Layers.Column(1, output: "A", input: "Width"),
+            Layers.Column(4, output: "B", input: "Pixels"),
+            Layers.Column(1, output: "C", input: "Weight"));
+        OnnxModel model = Exported.AssertSameValues(transformer, view, digits: 2, "A", "B", "C");
+        Assert.HasCount(3, model.Normalizations);
+    }
+
+    [TestMethod]
+    public void After_saving_and_loading()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(30, 6)), 6);
+        using var stream = new MemoryStream();
+        View.ML.Model.Save(Layers.Transformer(6), view.Schema, stream);
+        stream.Position = 0;
+        ITransformer loaded = View.ML.Model.Load(stream, out _);
+        Exported.AssertSameValues(OnnxModel.Of(loaded, view), loaded, view, digits: 2, "Y");
+    }
+
+    static Row[] Rows()
+    {
+        float[] values = Sample.Floats(600, 8);
+        return [.. Enumerable.Range(0, 100).Select(i => new Row
+        {
+            Width = values[6 * i],
+            Height = values[6 * i + 1],
+            Pixels = values[(6 * i + 2)..(6 * i + 6)],
+            Weight = values[i],
+            Label = 1 + (uint)(i % 3),
+        })];
+    }
+
+    sealed class Row
+    {
+        public float Width { get; set; }
+
+        public float Height { get; set; }
+
+        [VectorType(4)]
+        public float[] Pixels { get; set; } = [];
+
+        public double Weight { get; set; }
+
+        [KeyType(3)]
+        public uint Label { get; set; }
+    }
+}
