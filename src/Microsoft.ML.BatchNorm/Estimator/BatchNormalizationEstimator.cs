@@ -43,6 +43,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         host = env.Register(nameof(BatchNormalizationEstimator));
         host.CheckValue(options, nameof(options));
         host.CheckNonEmpty(layers, nameof(options.Columns));
+        host.CheckUserArg(
+            layers.DistinctBy(layer => layer.Output).Count() == layers.Length, nameof(options.Columns),
+            "Must have output columns of different names");
         host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), "Must be positive");
         host.CheckUserArg(options.Epochs > 0, nameof(options.Epochs), "Must be positive");
         host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), "Must be positive");

@@ -25,17 +25,22 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
         Action<int>[] readers = Array.ConvertAll(columns, column => column.Reader(cursor));
         ValueGetter<bool>? counts = mask is { } found ? cursor.GetGetter<bool>(view.Schema[found.Name]) : null;
         int at = 0;
+        long hidden = 0;
         try
         {
             while (cursor.MoveNext())
             {
+                if (!Counts(counts))
+                {
+                    if (++hidden % batchRows == 0)
+                        host.CheckAlive();
+                    continue;
+                }
                 if (at > batchRows)
                 {
                     Add(batchRows, keepsNext: true);
                     at = 1;
                 }
-                if (!Counts(counts))
-                    continue;
                 filledPositions[at] = cursor.Position;
                 foreach (Action<int> read in readers)
                     read(at);

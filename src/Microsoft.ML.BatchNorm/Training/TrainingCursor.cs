@@ -22,11 +22,12 @@ sealed class TrainingCursor(
 
     public override ValueGetter<DataViewRowId> GetIdGetter() => rows.GetIdGetter();
 
-    public override bool IsColumnActive(DataViewSchema.Column column) => rows.IsColumnActive(column);
+    public override bool IsColumnActive(DataViewSchema.Column column) =>
+        Find(column) is not null || rows.IsColumnActive(column);
 
     public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
     {
-        if (Array.Find(columns, candidate => candidate.Output.Index == column.Index) is not { } normalized)
+        if (Find(column) is not { } normalized)
             return rows.GetGetter<TValue>(column);
         return normalized.Getter(() => Current) as ValueGetter<TValue>
             ?? throw host.Except($"Column '{column.Name}' has the type {column.Type}, not {typeof(TValue)}.");
@@ -53,6 +54,9 @@ sealed class TrainingCursor(
         }
         base.Dispose(disposing);
     }
+
+    TrainingColumn? Find(DataViewSchema.Column output) =>
+        Array.Find(columns, candidate => candidate.Output.Index == output.Index);
 
     int Current => current >= 0 && rows.Position >= 0
         ? current

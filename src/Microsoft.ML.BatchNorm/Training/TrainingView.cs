@@ -26,7 +26,9 @@ sealed class TrainingView(
         DataViewSchema.Column[] needed = [.. columnsNeeded];
         BatchNormalizationColumn[] normalized =
             [.. columns.Where(column => needed.Any(other => other.Index == Schema[column.OutputColumnName].Index))];
-        DataViewRowCursor rows = transformed.GetRowCursor(needed);
+        // What is normalized here is not normalized with the moving statistics beside.
+        DataViewRowCursor rows = transformed.GetRowCursor(
+            needed.Where(column => !normalized.Any(other => Schema[other.OutputColumnName].Index == column.Index)));
         if (normalized.Length == 0)
             return rows;
 

@@ -1,0 +1,93 @@
+using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.BatchNorm.Tests.Estimator;
+
+/// <summary>What is out of range is an argument error that names the option, when the estimator is made.</summary>
+[TestClass]
+public class OptionErrorTests
+{
+    [TestMethod]
+    public void Options_out_of_range_are_named()
+    {
+        AssertNamed("BatchSize", options => options.BatchSize = 0);
+        AssertNamed("Epochs", options => options.Epochs = -1);
+        AssertNamed("NumberOfThreads", options => options.NumberOfThreads = 0);
+        AssertNamed("TrainDownstreamOn", options => options.TrainDownstreamOn = (DownstreamStatistics)7);
+        AssertNamed("Columns", options => options.Columns = []);
+        AssertNamed("Columns", options => options.Columns = null!);
+        AssertNamed("Layer", options => options.Layer = null!);
+    }
+
+    [TestMethod]
+    public void Contradictions_within_the_layer_are_those_of_the_option_Layer()
+    {
+        AssertNamed("Layer", options => options.Layer = new() { Renorm = new(), VirtualBatchSize = 4 });
+        AssertNamed("Layer", options => options.Layer = new() { TrackMovingStatistics = false });
+    }
+
+    [TestMethod]
+    public void The_batch_s_axis_is_no_axis_of_a_row() =>
+        AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
+
+    [TestMethod]
+    public void Two_outputs_of_one_name_are_refused() =>
+        AssertNamed("Columns", options => options.Columns =
+            [new InputOutputColumnPair("Y", "X"), new InputOutputColumnPair("Y", "Z")]);
+
+    [TestMethod]
+    public void Momentum_and_epsilon_are_named()
+    {
+        foreach (double wrong in (double[])[-0.1, 1.1, double.NaN])
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+                    () => View.ML.Transforms.BatchNormalization("Y", "X", momentum: wrong)).Message, "Momentum");
+        foreach (double wrong in (double[])[-0.1, double.PositiveInfinity, double.NaN])
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+                    () => View.ML.Transforms.BatchNormalization("Y", "X", epsilon: wrong)).Message, "Epsilon");
+    }
+
+    [TestMethod]
+    public void What_is_missing_is_named()
+    {
+        TransformsCatalog catalog = View.ML.Transforms;
+        BatchNormalizationState state = Sample.State(new(), 2);
+        AssertNamed("options", () => catalog.BatchNormalization((BatchNormalizationEstimator.Options)null!));
+        AssertNamed("pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
+        AssertNamed("pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
+        AssertNamed("outputColumnName", () => catalog.BatchNormalization("", state, trainable: true));
+        AssertNamed("input", () => catalog.BatchNormalization("Y").Fit(null!));
+        AssertNamed("inputSchema", () => catalog.BatchNormalization("Y").GetOutputSchema(null!));
+        AssertNamed("previous", () => catalog.BatchNormalization("Y").Fit(View.Scalars(1f), null!));
+    }
+
+    [TestMethod]
+    public void A_state_that_does_not_fit_the_layer_is_refused() =>
+        AssertNamed("pretrained", () => View.ML.Transforms.BatchNormalization(
+            "Y", Sample.State(new() { Scale = false }, 2), trainable: true, layer: new()));
+
+    [TestMethod]
+    public void A_state_s_own_gamma_and_beta_choose_the_layer_s()
+    {
+        BatchNormalizationState state = Sample.State(new() { Scale = false }, 2);
+        BatchNormalizationTransformer transformer = View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X")
+            .Fit(new UnreadableView(View.Vectors(View.Dense(View.Floats(1, 2)), 2)));
+        Assert.IsFalse(transformer.Columns[0].Options.Scale);
+        Assert.IsTrue(transformer.Columns[0].Options.Center);
+    }
+
+    static void AssertNamed(string name, Action<BatchNormalizationEstimator.Options> change)
+    {
+        var options = new BatchNormalizationEstimator.Options { Columns = [new InputOutputColumnPair("Y", "X")] };
+        change(options);
+        AssertNamed(name, () => View.ML.Transforms.BatchNormalization(options));
+    }
+
+    static void AssertNamed(string name, Action action)
+    {
+        var error = Assert.Throws<ArgumentException>(action);
+        StringAssert.Contains(error.Message, name);
+        Assert.IsTrue(Microsoft.ML.Runtime.Contracts.IsMarked(error), "The error is not ML.NET's.");
+    }
+}
