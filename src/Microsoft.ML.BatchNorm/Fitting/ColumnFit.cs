@@ -59,8 +59,8 @@ abstract class ColumnFit
     /// <summary>Room for rows of the batch that is filled, and as much again for the one that is added meanwhile.</summary>
     public abstract void Allocate(int rows);
 
-    /// <summary>What copies the current row of a cursor to a row of the batch that is filled.</summary>
-    public abstract Action<int> Reader(DataViewRow row);
+    /// <summary>What copies a cursor's rows to those of the batch that is filled.</summary>
+    public abstract RowReader Open(DataViewRow row);
 
     /// <summary>
     /// Exchanges the batch that is filled for the other; one row behind its end, if there is one, becomes the first of
@@ -83,6 +83,7 @@ abstract class ColumnFit
         where T : unmanaged
     {
         T[] filled = [], added = [];
+        RowReader<T>? reader;
 
         public override void Allocate(int rows)
         {
@@ -90,11 +91,17 @@ abstract class ColumnFit
             added = new T[rows * Layout.Count];
         }
 
-        public override Action<int> Reader(DataViewRow row) => RowReader.Of(row, column, Layout.Count, () => filled);
+        public override RowReader Open(DataViewRow row)
+        {
+            reader = RowReader.Of<T>(row, column, Layout.Count);
+            reader.Target = filled;
+            return reader;
+        }
 
         public override void Swap(int rows, bool keepsNext)
         {
             (filled, added) = (added, filled);
+            reader!.Target = filled;
             if (keepsNext)
                 added.AsSpan(rows * Layout.Count, Layout.Count).CopyTo(filled);
         }

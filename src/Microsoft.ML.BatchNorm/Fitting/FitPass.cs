@@ -14,7 +14,7 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
     long rows;
 
     /// <summary>The rows that have counted so far; read from any thread.</summary>
-    public long Rows => Interlocked.Read(ref rows);
+    public long Rows => Volatile.Read(ref rows);
 
     public void Read(IDataView view, DataViewSchema.Column? mask)
     {
@@ -22,33 +22,14 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
         if (mask is { } maskColumn)
             needed = needed.Append(view.Schema[maskColumn.Name]);
         using DataViewRowCursor cursor = view.GetRowCursor(needed.Distinct());
-        Action<int>[] readers = Array.ConvertAll(columns, column => column.Reader(cursor));
-        ValueGetter<bool>? counts = mask is { } found ? cursor.GetGetter<bool>(view.Schema[found.Name]) : null;
-        int at = 0;
-        long hidden = 0;
+        RowReader[] readers = Array.ConvertAll(columns, column => column.Open(cursor));
         try
         {
-            while (cursor.MoveNext())
-            {
-                if (!Counts(counts))
-                {
-                    if (++hidden % batchRows == 0)
-                        host.CheckAlive();
-                    continue;
-                }
-                if (at > batchRows)
-                {
-                    Add(batchRows, keepsNext: true);
-                    at = 1;
-                }
-                filledPositions[at] = cursor.Position;
-                foreach (Action<int> read in readers)
-                    read(at);
-                at++;
-                Interlocked.Increment(ref rows);
-            }
-            if (at > 0)
-                Add(at, keepsNext: false);
+            int left = readers.Length == 1 && mask is null
+                ? ReadOne(cursor, readers[0])
+                : ReadAll(cursor, readers, mask is { } found ? cursor.GetGetter<bool>(view.Schema[found.Name]) : null);
+            if (left > 0)
+                Add(left, keepsNext: false);
         }
         finally
         {
@@ -57,6 +38,58 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
         }
         adding.GetAwaiter().GetResult();
     }
+
+    /// <summary>Reads one column of all rows, and gives the number of rows that are left to be added.</summary>
+    int ReadOne(DataViewRowCursor cursor, RowReader reader)
+    {
+        int at = 0;
+        while (true)
+        {
+            int from = at;
+            at = reader.Read(cursor, from, batchRows + 1);
+            for (int row = from; row < at; row++)
+                filledPositions[row] = rows + (row - from);
+            Count(at - from);
+            // With one row behind a full batch, the next tells whether that row is the last.
+            if (at <= batchRows || !cursor.MoveNext())
+                return at;
+            Add(batchRows, keepsNext: true);
+            filledPositions[1] = rows;
+            reader.Read(1);
+            Count(1);
+            at = 2;
+        }
+    }
+
+    /// <summary>The same for several columns, and for the rows that a mask shows.</summary>
+    int ReadAll(DataViewRowCursor cursor, RowReader[] readers, ValueGetter<bool>? mask)
+    {
+        int at = 0;
+        long hidden = 0;
+        while (cursor.MoveNext())
+        {
+            if (!Counts(mask))
+            {
+                if (++hidden % batchRows == 0)
+                    host.CheckAlive();
+                continue;
+            }
+            if (at > batchRows)
+            {
+                Add(batchRows, keepsNext: true);
+                at = 1;
+            }
+            filledPositions[at] = cursor.Position;
+            foreach (RowReader reader in readers)
+                reader.Read(at);
+            at++;
+            Count(1);
+        }
+        return at;
+    }
+
+    /// <summary>Only the reading thread writes, so that there is nothing to lock.</summary>
+    void Count(int added) => Volatile.Write(ref rows, rows + added);
 
     static bool Counts(ValueGetter<bool>? mask)
     {

@@ -1,33 +1,75 @@
+using System.Runtime.CompilerServices;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>What copies the current row of a cursor into a dense array of rows.</summary>
-static class RowReader
+/// <summary>Copies one column of a cursor's rows into a dense array of rows.</summary>
+abstract class RowReader
 {
+    /// <summary>Copies the cursor's row to a row of the array.</summary>
+    public abstract void Read(int row);
+
+    /// <summary>
+    /// Moves the cursor on and copies, from one row of the array up to another, or to the end of the data; gives the row
+    /// behind the last one copied.
+    /// </summary>
+    public abstract int Read(DataViewRowCursor cursor, int from, int to);
+
     /// <param name="row">The cursor.</param>
     /// <param name="column">One of its columns, a scalar or a vector of <paramref name="length"/>.</param>
     /// <param name="length">Values in a row.</param>
-    /// <param name="target">Gives the array at the time of a copy.</param>
-    /// <returns>Copies to the row of the given index.</returns>
-    public static Action<int> Of<T>(DataViewRow row, DataViewSchema.Column column, int length, Func<T[]> target)
-        where T : unmanaged
+    public static RowReader<T> Of<T>(DataViewRow row, DataViewSchema.Column column, int length) where T : unmanaged =>
+        column.Type is VectorDataViewType
+            ? new VectorReader<T>(row.GetGetter<VBuffer<T>>(column), length)
+            : new ScalarReader<T>(row.GetGetter<T>(column));
+
+    sealed class ScalarReader<T>(ValueGetter<T> getter) : RowReader<T> where T : unmanaged
     {
-        if (column.Type is not VectorDataViewType)
+        public override void Read(int row) => getter(ref Target[row]);
+
+        public override int Read(DataViewRowCursor cursor, int from, int to)
         {
-            ValueGetter<T> scalar = row.GetGetter<T>(column);
-            return at => scalar(ref target()[at]);
+            for (; from < to && cursor.MoveNext(); from++)
+                getter(ref Target[from]);
+            return from;
         }
-        ValueGetter<VBuffer<T>> vector = row.GetGetter<VBuffer<T>>(column);
-        VBuffer<T> value = default;
-        return at =>
+    }
+
+    sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, int length) : RowReader<T> where T : unmanaged
+    {
+        VBuffer<T> value;
+
+        public override void Read(int row)
         {
-            vector(ref value);
-            Span<T> cells = target().AsSpan(at * length, length);
+            getter(ref value);
+            Copy(row);
+        }
+
+        public override int Read(DataViewRowCursor cursor, int from, int to)
+        {
+            for (; from < to && cursor.MoveNext(); from++)
+            {
+                getter(ref value);
+                Copy(from);
+            }
+            return from;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Copy(int row)
+        {
+            Span<T> cells = Target.AsSpan(row * length, length);
             if (value.IsDense)
                 value.GetValues().CopyTo(cells);
             else
                 value.CopyTo(cells);
-        };
+        }
     }
+}
+
+/// <summary>The same, with the array that it copies to.</summary>
+abstract class RowReader<T> : RowReader
+{
+    /// <summary>The array of rows; another may be set at any time.</summary>
+    public T[] Target { get; set; } = [];
 }

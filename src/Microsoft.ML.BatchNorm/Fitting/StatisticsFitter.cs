@@ -14,9 +14,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, BatchNormalizationEs
     const double LargeInitialWeight = 0.05;
 
     /// <summary>Elements in a batch of a population, whose size changes nothing but the speed.</summary>
-    const int PopulationElements = 1 << 17;
+    const int PopulationElements = 1 << 18;
 
-    const int MostPopulationRows = 8192;
+    const int MostPopulationRows = 65536;
     const int LeastPopulationRows = 8;
 
     /// <summary>Fits all columns that move; those that do not stay as they are, and the data is not read for them.</summary>

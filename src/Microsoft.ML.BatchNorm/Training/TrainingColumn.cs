@@ -46,7 +46,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         readonly ChannelLayout layout;
         readonly Forward<T> forward;
         readonly T[] x, y;
-        readonly Action<int> read;
+        readonly RowReader<T> reader;
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row, ChannelLayout layout,
@@ -56,13 +56,14 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);
             x = new T[(batchSize + 2) * layout.Count];
             y = new T[x.Length];
-            read = RowReader.Of<T>(row, input, layout.Count, () => x);
+            reader = RowReader.Of<T>(row, input, layout.Count);
+            reader.Target = x;
         }
 
         public override void KeepFrom(int row, int rows) =>
             x.AsSpan(row * layout.Count, rows * layout.Count).CopyTo(x);
 
-        public override void Read(int row) => read(row);
+        public override void Read(int row) => reader.Read(row);
 
         public override void Normalize(int rows)
         {
