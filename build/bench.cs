@@ -1,6 +1,7 @@
 #:property PublishAot=false
 #:project Tools
 
-// Builds the benchmarks in Release and runs them: dotnet run build/bench.cs [arguments of the benchmarks]
+// Builds the benchmarks in Release and runs them: dotnet run build/bench.cs [part of a comparison's name]
+// Those against ML.NET are left out, and named, where no package source has it.
 
-return Tools.Build.AndRun("Microsoft.ML.BatchNorm.Benchmarks", args);
+return Tools.Build.AndRunEach(["Microsoft.ML.BatchNorm.Benchmarks", "Microsoft.ML.BatchNorm.MLBenchmarks"], args);

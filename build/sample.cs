@@ -11,4 +11,4 @@ if (wanted is [])
     Console.WriteLine($"usage: dotnet run build/sample.cs [{string.Join(" | ", samples)}]");
     return 1;
 }
-return Tools.Build.AndRun(wanted, []);
+return Tools.Build.AndRunFirst(wanted, []);

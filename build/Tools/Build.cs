@@ -10,26 +10,33 @@ public static class Build
     public static IReadOnlyList<Project>? Run(IReadOnlyList<Project> projects) =>
         Restore.Run(projects) is { } restored && Compile(restored) ? restored : null;
 
-    /// <summary>Builds one program with what it references, runs it on this console, and gives its exit code.</summary>
-    public static int AndRun(string name, IEnumerable<string> arguments) => AndRun([name], arguments);
-
     /// <summary>
-    /// The same with the first of several programs that can be restored; what is left out before it is named.
+    /// Builds the first of several programs that can be restored, with what it references, runs it on this console, and
+    /// gives its exit code; what is left out before it is named.
     /// </summary>
-    public static int AndRun(IEnumerable<string> names, IEnumerable<string> arguments)
+    public static int AndRunFirst(IEnumerable<string> names, IEnumerable<string> arguments)
     {
-        foreach (Project project in names.Select(Repository.Find))
+        foreach (Project program in names.Select(Repository.Find))
         {
-            if (Restore.Run(Repository.WithReferences(project)) is not { } restored)
+            if (Restore.Run(Repository.WithReferences(program)) is not { } restored)
                 return 1;
-            if (!restored.Contains(project))
-                continue;
-            return Compile(restored)
-                ? DotNet.Run(
-                    ["run", "--project", project.Path, "--configuration", Configuration, "--no-build", "--", .. arguments])
-                : 1;
+            if (restored.Contains(program))
+                return Compile(restored) ? Execute(program, arguments) : 1;
         }
         return 1;
+    }
+
+    /// <summary>
+    /// Builds programs with what they reference, runs those that could be restored, one after another, on this console,
+    /// and gives the first exit code that is not 0. The first program must be there.
+    /// </summary>
+    public static int AndRunEach(IReadOnlyList<string> names, IEnumerable<string> arguments)
+    {
+        Project[] programs = [.. names.Select(Repository.Find)];
+        Project[] all = [.. programs.SelectMany(Repository.WithReferences).Distinct()];
+        if (Run(all) is not { } built || !built.Contains(programs[0]))
+            return 1;
+        return programs.Where(built.Contains).Select(program => Execute(program, arguments)).FirstOrDefault(code => code != 0);
     }
 
     static bool Compile(IReadOnlyList<Project> restored)
@@ -47,4 +54,7 @@ public static class Build
         step.End(Configuration);
         return true;
     }
+
+    static int Execute(Project program, IEnumerable<string> arguments) =>
+        DotNet.Run(["run", "--project", program.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
 }

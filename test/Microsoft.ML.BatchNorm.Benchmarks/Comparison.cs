@@ -24,6 +24,31 @@ static class Comparison
     {
         if (!name.Contains(Filter, StringComparison.OrdinalIgnoreCase))
             return;
+        (double oursTime, double referenceTime) = Medians(ours, reference);
+        double oursRate = bytes / oursTime / 1e9, referenceRate = bytes / referenceTime / 1e9;
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} ours={oursRate:F1} GB/s reference={referenceRate:F1} GB/s ratio={oursRate / referenceRate:F2}"));
+    }
+
+    /// <summary>Prints one line of times, whose ratio is better the smaller it is.</summary>
+    /// <param name="name">What is compared.</param>
+    /// <param name="count">How often each of the two does what is timed.</param>
+    /// <param name="ours">The library's work.</param>
+    /// <param name="reference">What it is measured against.</param>
+    public static void PrintTimes(string name, int count, Action ours, Action reference)
+    {
+        if (!name.Contains(Filter, StringComparison.OrdinalIgnoreCase))
+            return;
+        (double oursTime, double referenceTime) = Medians(ours, reference);
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} ours={oursTime / count * 1e9:F0} ns reference={referenceTime / count * 1e9:F0} ns " +
+            $"ratio of times={oursTime / referenceTime:F2}"));
+    }
+
+    static (double Ours, double Reference) Medians(Action ours, Action reference)
+    {
         Warm(ours);
         Warm(reference);
         double[] oursTimes = new double[Rounds], referenceTimes = new double[Rounds];
@@ -32,10 +57,7 @@ static class Comparison
             oursTimes[round] = Seconds(ours);
             referenceTimes[round] = Seconds(reference);
         }
-        double oursRate = bytes / Median(oursTimes) / 1e9, referenceRate = bytes / Median(referenceTimes) / 1e9;
-        Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{name} ours={oursRate:F1} GB/s reference={referenceRate:F1} GB/s ratio={oursRate / referenceRate:F2}"));
+        return (Median(oursTimes), Median(referenceTimes));
     }
 
     static void Warm(Action work)

@@ -37,7 +37,7 @@ readonly unsafe struct AffineKernel<T>(
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static bool Flat(
+    public static bool Flat(
         T* x, T* y, nint length, T* center, nint stride, nint period, bool ignoreNonFinite, bool streaming)
     {
         T* scale = center + stride, shift = scale + stride;
@@ -86,7 +86,7 @@ readonly unsafe struct AffineKernel<T>(
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static bool OneRun(T* x, T* y, nint length, T* parameters, nint stride, bool ignoreNonFinite, bool streaming)
+    public static bool OneRun(T* x, T* y, nint length, T* parameters, nint stride, bool ignoreNonFinite, bool streaming)
     {
         T center = *parameters, scale = parameters[stride], shift = parameters[2 * stride];
         Vector512<T> centers = Vector512.Create(center), scales = Vector512.Create(scale);

@@ -28,6 +28,9 @@ public sealed class AffineMap
     /// <summary>Scale and shift in double, made when first asked for; any thread's are the same.</summary>
     Exact? exact;
 
+    /// <summary>The map over the kind of rows asked for last, which is most often the next one too.</summary>
+    object? rows;
+
     /// <summary>The map of a layer in inference mode.</summary>
     /// <exception cref="ArgumentException">
     /// Options contradict each other, the layer keeps no moving statistics, or the state lacks the γ or β that the
@@ -97,6 +100,19 @@ public sealed class AffineMap
     public void Apply(ChannelLayout layout, ReadOnlySpan<double> x, Span<double> y, int threads = 1) =>
         Apply(layout, x, y, default, threads);
 
+    /// <summary>Whether values that are not finite pass through unchanged.</summary>
+    internal bool IgnoresNonFinite => nonFinite == NonFinite.Ignore;
+
+    /// <summary>The map over rows of <paramref name="row"/>, which has as many channels, one row at a time.</summary>
+    internal RowMap<T> ForRows<T>(ChannelLayout row) where T : unmanaged
+    {
+        if (rows is RowMap<T> made && made.Layout == row)
+            return made;
+        var map = new RowMap<T>(this, row, typeof(T) == typeof(float) && !singlesSuffice ? null : Parameters<T>(row));
+        rows = map;
+        return map;
+    }
+
     internal void Apply<T>(
         ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
     {
@@ -128,7 +144,7 @@ public sealed class AffineMap
         {
             ShardJob.Run(
                 new AffineKernel<T>(
-                    plan, source, target, values, parameters.Stride, nonFinite == NonFinite.Ignore, streaming, &found),
+                    plan, source, target, values, parameters.Stride, IgnoresNonFinite, streaming, &found),
                 plan.Items, threads);
         }
         if (streaming)
@@ -147,7 +163,7 @@ public sealed class AffineMap
             T value = x[i];
             bool isFinite = Lanes.IsFinite(value);
             finite &= isFinite;
-            y[i] = isFinite || nonFinite != NonFinite.Ignore
+            y[i] = isFinite || !IgnoresNonFinite
                 ? Wide.FromDouble<T>((Wide.ToDouble(value) - mean[c]) * scale[c] + shift[c])
                 : value;
         }

@@ -1,0 +1,18 @@
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+// ITransformer is named again for its Transform to be the one of this class.
+public sealed partial class BatchNormalizationTransformer : ITransformer
+{
+    /// <summary>
+    /// The data with the normalized columns appended. Nothing is computed until a cursor's getter asks for it.
+    /// </summary>
+    /// <param name="input">Data with every input column.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An input column is missing, or is of another type or size.</exception>
+    public new IDataView Transform(IDataView input)
+    {
+        Host.CheckValue(input, nameof(input));
+        return new NormalizedDataView(Host, this, MakeDataTransform(input), MakeRowMapper(input.Schema));
+    }
+}

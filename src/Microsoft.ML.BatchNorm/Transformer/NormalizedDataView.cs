@@ -1,0 +1,78 @@
+using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// The data that a <see cref="BatchNormalizationTransformer"/> gives. It stands in for ML.NET's own
+/// <see cref="RowToRowMapperTransform"/>, which hands rows from thread to thread to spread the work of a mapper over
+/// them: that costs a multiple of normalizing a row. Here a row is normalized where it is read, and threads are as many
+/// as the source gives cursors. Schema, saving, export and single rows are those of ML.NET's view.
+/// </summary>
+/// <param name="host">The transformer's host.</param>
+/// <param name="transformer">The transformer.</param>
+/// <param name="mapped">ML.NET's view of the same data.</param>
+/// <param name="mapper">Where the getters come from.</param>
+sealed class NormalizedDataView(
+    IHost host, BatchNormalizationTransformer transformer, RowToRowMapperTransform mapped, IRowMapper mapper)
+    : RowToRowTransformBase(host, mapped.Source), IRowToRowMapper, ITransformCanSaveOnnx, ITransformTemplate
+{
+    readonly ColumnBindings bindings = new(mapped.Source.Schema, mapper.GetOutputColumns());
+
+    /// <inheritdoc/>
+    public override DataViewSchema OutputSchema => mapped.OutputSchema;
+
+    DataViewSchema IRowToRowMapper.InputSchema => mapped.InputSchema;
+
+    /// <inheritdoc/>
+    public override DataViewRowCursor[] GetRowCursorSet(
+        IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
+    {
+        bool[] active = Active(columnsNeeded);
+        return Array.ConvertAll(
+            Source.GetRowCursorSet(Dependencies(columnsNeeded), n, rand), input => Cursor(input, active));
+    }
+
+    /// <inheritdoc/>
+    protected override DataViewRowCursor GetRowCursorCore(
+        IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
+        Cursor(Source.GetRowCursor(Dependencies(columnsNeeded), rand), Active(columnsNeeded));
+
+    /// <inheritdoc/>
+    protected override bool? ShouldUseParallelCursors(Func<int, bool> predicate) => false;
+
+    /// <inheritdoc/>
+    protected override void SaveModel(ModelSaveContext ctx) => ((ICanSaveModel)mapped).Save(ctx);
+
+    IEnumerable<DataViewSchema.Column> IRowToRowMapper.GetDependencies(
+        IEnumerable<DataViewSchema.Column> dependingColumns) => Dependencies(dependingColumns);
+
+    DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) =>
+        ((IRowToRowMapper)mapped).GetRow(input, activeColumns);
+
+    bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => ((ICanSaveOnnx)mapped).CanSaveOnnx(ctx);
+
+    void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx) => ((ISaveAsOnnx)mapped).SaveAsOnnx(ctx);
+
+    IDataTransform ITransformTemplate.ApplyToData(IHostEnvironment env, IDataView newSource) =>
+        (IDataTransform)transformer.Transform(newSource);
+
+    IEnumerable<DataViewSchema.Column> Dependencies(IEnumerable<DataViewSchema.Column> columns) =>
+        ((IRowToRowMapper)mapped).GetDependencies(columns);
+
+    bool[] Active(IEnumerable<DataViewSchema.Column> columns)
+    {
+        var active = new bool[OutputSchema.Count];
+        foreach (DataViewSchema.Column column in columns)
+            active[column.Index] = true;
+        return active;
+    }
+
+    NormalizedCursor Cursor(DataViewRowCursor input, bool[] active)
+    {
+        Delegate[] getters = mapper.CreateGetters(
+            input, added => active[bindings.AddedColumnIndices[added]], out Action? disposer);
+        return new NormalizedCursor(Host, input, OutputSchema, bindings, active, getters, disposer);
+    }
+}

@@ -1,0 +1,61 @@
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.BatchNorm.Benchmarks;
+
+/// <summary>A data view of one shape, and the comparisons on it with ML.NET's NormalizeMeanVariance.</summary>
+sealed class Shape
+{
+    readonly MLContext ml = new(1);
+    readonly string name;
+    readonly IDataView input;
+    readonly double bytes;
+
+    public Shape(string name, int rows, int columns)
+    {
+        this.name = name;
+        float[] values = new float[rows * columns];
+        var random = new Random(1);
+        for (int i = 0; i < values.Length; i++)
+            values[i] = random.NextSingle() * 4 + 3;
+        input = new ArrayView(values, columns);
+        bytes = sizeof(float) * (double)values.Length;
+    }
+
+    NormalizingEstimator Reference =>
+        ml.Transforms.NormalizeMeanVariance("Y", "X", maximumExampleCount: long.MaxValue, fixZero: false);
+
+    /// <summary>
+    /// Fitting with the default, exact statistics of the whole data. Without a second thread, and then with the one that
+    /// an estimator takes by default.
+    /// </summary>
+    public void Fit()
+    {
+        Comparison.Print($"fit {name}", bytes, () => Ours(threads: 1).Fit(input), () => Reference.Fit(input));
+        Comparison.Print(
+            $"fit {name} on two threads", bytes, () => Ours(threads: null).Fit(input), () => Reference.Fit(input));
+    }
+
+    /// <summary>
+    /// The normalized column of every row. By default ML.NET hands the rows of such a view to threads of its own and
+    /// back; on the caller's thread, it does not.
+    /// </summary>
+    public void Transform()
+    {
+        IDataView ours = Ours(threads: 1).Fit(input).Transform(input);
+        IDataView reference = Reference.Fit(input).Transform(input);
+        Comparison.Print($"transform {name}", bytes, () => Pass.Over(ours, "Y"), () => Pass.Over(reference, "Y"));
+        Comparison.Print(
+            $"transform {name}, both on the caller's thread", bytes,
+            () => Pass.OnOneThread(ours, "Y"), () => Pass.OnOneThread(reference, "Y"));
+        Comparison.Print(
+            $"transform {name}, reference the bare cursor", bytes,
+            () => Pass.Over(ours, "Y"), () => Pass.Over(input, "X"));
+    }
+
+    BatchNormalizationEstimator Ours(int? threads) => ml.Transforms.BatchNormalization(
+        new BatchNormalizationEstimator.Options
+        {
+            Columns = [new InputOutputColumnPair("Y", "X")],
+            NumberOfThreads = threads,
+        });
+}
