@@ -19,19 +19,19 @@ public class AverageTests
         [[Exponential], [Cumulative], [Sampled], [Exponential with { VirtualBatchSize = 3 }], [Exponential with { Renorm = new() }]];
 
     [TestMethod]
-    [DynamicData(nameof(Layers))]
+    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void Full_batches(BatchNormalizationOptions layer) => AssertLoop(layer, 24, 8, [8, 8, 8]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers))]
+    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_that_is_smaller(BatchNormalizationOptions layer) => AssertLoop(layer, 22, 8, [8, 8, 6]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers))]
+    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_of_two(BatchNormalizationOptions layer) => AssertLoop(layer, 18, 8, [8, 8, 2]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers))]
+    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_of_one_is_joined_to_the_one_before(BatchNormalizationOptions layer) =>
         AssertLoop(layer, 17, 8, [8, 9]);
 

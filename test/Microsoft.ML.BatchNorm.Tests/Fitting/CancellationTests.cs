@@ -56,7 +56,6 @@ public class CancellationTests
         {
             if (row == 1050)
                 context.CancelExecution();
-            Assert.IsTrue(row < 1_000_000, "The fit goes on.");
         });
         Assert.ThrowsExactly<OperationCanceledException>(() => Fits.Estimator(
             options => (options.Layer, options.BatchSize, options.MaskColumnName) = (Exponential, BatchSize, "Counts"),

@@ -54,7 +54,7 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds))]
+    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void What_is_not_trainable_keeps_every_bit_and_reads_no_data(BatchNormalizationOptions layer)
     {
         BatchNormalizationTransformer pretrained = Fits.Estimator(layer).Fit(Fits.Vectors(First));
@@ -68,7 +68,7 @@ public class ContinuedFitTests
                 pretrained.Freeze().FineTune(unread),
                 Fits.Estimator(layer with { Trainable = false }).Fit(unread, pretrained),
                 Fits.Estimator(layer with { UpdateStatistics = false }).Fit(unread, pretrained),
-                catalog.BatchNormalization(pretrained.Freeze(), trainable: false).Fit(unread, pretrained),
+                Fits.Estimator(layer).Fit(unread, pretrained.Freeze()),
             ])
         {
             Assert.AreEqual(state, frozen.GetState("Y"));
@@ -76,7 +76,7 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds))]
+    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void Unfrozen_a_transformer_fine_tunes_as_if_it_had_never_been_frozen(BatchNormalizationOptions layer)
     {
         BatchNormalizationTransformer fitted = Fits.Estimator(layer).Fit(Fits.Vectors(First));
@@ -91,7 +91,7 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds))]
+    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_loaded_transformer_fine_tunes_to_the_same_bits(BatchNormalizationOptions layer)
     {
         IDataView first = Fits.Vectors(First), second = Fits.Vectors(Second);
@@ -119,6 +119,18 @@ public class ContinuedFitTests
         BatchNormalizationTransformer next = mixed.FineTune(view);
         Assert.AreSame(fitted.GetState("Y"), next.GetState("Y"));
         Assert.AreEqual(Fits.Loop(Exponential, First, [256, 256, 188]), next.GetState("Z"));
+    }
+
+    [TestMethod]
+    public void A_column_that_is_frozen_by_name_stays_while_the_other_moves()
+    {
+        BatchNormalizationTransformer fitted = Fits.Estimator(options =>
+            options.Columns = [new InputOutputColumnPair("Y", "X"), new InputOutputColumnPair("Z", "X")])
+            .Fit(Fits.Vectors(First));
+        BatchNormalizationTransformer tuned = fitted.Freeze("Z").FineTune(Fits.Vectors(Second));
+        Assert.AreEqual(fitted.GetState("Z"), tuned.GetState("Z"));
+        Assert.AreEqual(fitted.FineTune(Fits.Vectors(Second)).GetState("Y"), tuned.GetState("Y"));
+        Assert.AreNotEqual(fitted.GetState("Y"), tuned.GetState("Y"));
     }
 
     [TestMethod]

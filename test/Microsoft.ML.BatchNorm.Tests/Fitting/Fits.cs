@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
 
@@ -38,6 +39,14 @@ static class Fits
         }
         Assert.AreEqual(rows.Length, at, "The batches are not all rows.");
         return state;
+    }
+
+    /// <summary>A test's name in which the layer is told by what is special about it.</summary>
+    public static string Name(MethodInfo method, object[] data)
+    {
+        var layer = (BatchNormalizationOptions)data[0];
+        string renorm = layer.Renorm is null ? "" : ", renorm", groups = layer.VirtualBatchSize is null ? "" : ", virtual batches";
+        return $"{method.Name} ({layer.MovingStatistics}, {layer.VarianceConvention} variance{renorm}{groups})";
     }
 
     public static IDataView Vectors(float[][] rows) => View.Vectors(View.Dense(rows), rows[0].Length);

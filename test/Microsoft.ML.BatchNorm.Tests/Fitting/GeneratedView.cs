@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 /// A data view of one vector column X and a column Counts, made row by row while it is read, that knows who reads it.
 /// </summary>
 /// <param name="length">Values in a row of X.</param>
-/// <param name="rows">The number of rows; null for a view without end.</param>
+/// <param name="rows">The number of rows; null for a view whose end no test should reach.</param>
 /// <param name="fill">Writes the values of a row.</param>
 /// <param name="onRow">Called as a cursor moves to a row, or null.</param>
 /// <param name="counts">Whether a row counts; null where all do.</param>
@@ -14,6 +14,8 @@ sealed class GeneratedView(
     int length, long? rows, Action<long, Span<float>> fill, Action<long>? onRow = null, Func<long, bool>? counts = null)
     : IDataView
 {
+    const long LongestReading = 50_000_000;
+
     int opened, disposed;
     long read;
 
@@ -50,6 +52,7 @@ sealed class GeneratedView(
     {
         if (row >= rows)
             return false;
+        Assert.IsTrue(row < LongestReading, "The reading does not end.");
         Interlocked.Increment(ref read);
         onRow?.Invoke(row);
         return true;
