@@ -80,7 +80,8 @@ public class CatalogContractTests
     }
 
     [TestMethod]
-    public void Sparse_vectors() => Check(View.Vectors(Sparse.Of(View.Floats(20, 3)), 3), View.Vectors(Sparse.Of(View.Floats(5, 3)), 3));
+    public void Sparse_vectors() => Check(
+        View.Vectors(Sparse.Of(View.Floats(20, 3)), 3), View.Vectors(Sparse.Of(View.Floats(5, 3)), 3));
 
     [TestMethod]
     [DataRow(0)]

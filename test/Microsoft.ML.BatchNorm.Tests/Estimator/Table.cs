@@ -14,7 +14,8 @@ static class Table
 
     static string Describe(DataViewSchema.Column column) =>
         $"{column.Name} {column.Type} {(column.IsHidden ? "hidden" : "visible")} " +
-        string.Join(", ", column.Annotations.Schema.Select(kind => $"{kind.Name} {kind.Type} {Value(column.Annotations, kind)}"));
+        string.Join(", ", column.Annotations.Schema.Select(
+            kind => $"{kind.Name} {kind.Type} {Value(column.Annotations, kind)}"));
 
     static string Value(DataViewSchema.Annotations annotations, DataViewSchema.Column kind) =>
         kind.Type == BooleanDataViewType.Instance ? Describe(Get<bool>(annotations, kind))

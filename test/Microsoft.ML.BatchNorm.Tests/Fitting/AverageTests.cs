@@ -16,22 +16,33 @@ public class AverageTests
         BatchNormalizationOptions.PyTorch with { NonFinite = NonFinite.Ignore };
 
     static IEnumerable<object[]> Layers =>
-        [[Exponential], [Cumulative], [Sampled], [Exponential with { VirtualBatchSize = 3 }], [Exponential with { Renorm = new() }]];
+    [
+        [Exponential], [Cumulative], [Sampled], [Exponential with { VirtualBatchSize = 3 }],
+        [Exponential with { Renorm = new() }],
+    ];
 
     [TestMethod]
-    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Layers),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void Full_batches(BatchNormalizationOptions layer) => AssertLoop(layer, 24, 8, [8, 8, 8]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Layers),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_that_is_smaller(BatchNormalizationOptions layer) => AssertLoop(layer, 22, 8, [8, 8, 6]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Layers),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_of_two(BatchNormalizationOptions layer) => AssertLoop(layer, 18, 8, [8, 8, 2]);
 
     [TestMethod]
-    [DynamicData(nameof(Layers), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Layers),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_last_batch_of_one_is_joined_to_the_one_before(BatchNormalizationOptions layer) =>
         AssertLoop(layer, 17, 8, [8, 9]);
 
@@ -87,7 +98,8 @@ public class AverageTests
     {
         IDataView view = Fits.Vectors(View.Floats(3000, 3));
         BatchNormalizationState[] states = [.. new[] { 4, 4, 5 }.Select(seed => Fits.Estimator(
-            options => (options.Layer, options.Shuffle) = (Exponential, true), new MLContext(seed)).Fit(view).GetState("Y"))];
+            options => (options.Layer, options.Shuffle) = (Exponential, true), new MLContext(seed))
+            .Fit(view).GetState("Y"))];
         Assert.AreEqual(states[0], states[1]);
         Assert.AreNotEqual(states[0], states[2]);
     }

@@ -63,7 +63,9 @@ public class CancellationTests
         AssertLeftAlone(view);
     }
 
-    /// <summary>ML.NET's shuffle fills its pool on a thread of its own, and leaves the view's cursor to the collector.</summary>
+    /// <summary>
+    /// ML.NET's shuffle fills its pool on a thread of its own, and leaves the view's cursor to the collector.
+    /// </summary>
     [TestMethod]
     public void A_shuffled_fit_can_be_cancelled()
     {

@@ -54,7 +54,9 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Kinds),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void What_is_not_trainable_keeps_every_bit_and_reads_no_data(BatchNormalizationOptions layer)
     {
         BatchNormalizationTransformer pretrained = Fits.Estimator(layer).Fit(Fits.Vectors(First));
@@ -76,7 +78,9 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Kinds),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void Unfrozen_a_transformer_fine_tunes_as_if_it_had_never_been_frozen(BatchNormalizationOptions layer)
     {
         BatchNormalizationTransformer fitted = Fits.Estimator(layer).Fit(Fits.Vectors(First));
@@ -91,7 +95,9 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Kinds), DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
+    [DynamicData(
+        nameof(Kinds),
+        DynamicDataDisplayName = nameof(Fits.Name), DynamicDataDisplayNameDeclaringType = typeof(Fits))]
     public void A_loaded_transformer_fine_tunes_to_the_same_bits(BatchNormalizationOptions layer)
     {
         IDataView first = Fits.Vectors(First), second = Fits.Vectors(Second);
@@ -201,7 +207,8 @@ public class ContinuedFitTests
                 MovingStatistics = kind,
                 VarianceConvention = VarianceConvention.Sample,
             };
-            var error = Assert.ThrowsExactly<InvalidOperationException>(() => Fits.Fit(Fits.Vectors(View.Floats(1, 2)), layer));
+            var error = Assert.ThrowsExactly<InvalidOperationException>(
+                () => Fits.Fit(Fits.Vectors(View.Floats(1, 2)), layer));
             StringAssert.Contains(error.Message, "Column 'X'");
             StringAssert.Contains(error.Message, "needs two");
         }

@@ -45,7 +45,8 @@ static class Fits
     public static string Name(MethodInfo method, object[] data)
     {
         var layer = (BatchNormalizationOptions)data[0];
-        string renorm = layer.Renorm is null ? "" : ", renorm", groups = layer.VirtualBatchSize is null ? "" : ", virtual batches";
+        string renorm = layer.Renorm is null ? "" : ", renorm";
+        string groups = layer.VirtualBatchSize is null ? "" : ", virtual batches";
         return $"{method.Name} ({layer.MovingStatistics}, {layer.VarianceConvention} variance{renorm}{groups})";
     }
 

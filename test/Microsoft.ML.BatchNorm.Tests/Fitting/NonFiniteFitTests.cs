@@ -53,7 +53,8 @@ public class NonFiniteFitTests
     {
         double[] values = Sample.Doubles(10, 1);
         values[7] = double.NaN;
-        AssertError(View.Scalars(values), MovingStatistics.Population, 1, "Column 'X' is not finite: row 7, slot 0 has NaN.");
+        AssertError(
+            View.Scalars(values), MovingStatistics.Population, 1, "Column 'X' is not finite: row 7, slot 0 has NaN.");
     }
 
     [TestMethod]

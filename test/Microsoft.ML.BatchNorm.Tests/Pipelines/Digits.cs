@@ -22,7 +22,10 @@ static class Digits
     /// <summary>Label, a number from 0 to 9, and Pixels, from 0 to 16.</summary>
     public static IDataView Load(MLContext? context = null) => (context ?? View.ML).Data.LoadFromTextFile(
         File.Value,
-        [new TextLoader.Column("Pixels", DataKind.Single, 0, Slots - 1), new TextLoader.Column("Label", DataKind.Single, Slots)],
+        [
+            new TextLoader.Column("Pixels", DataKind.Single, 0, Slots - 1),
+            new TextLoader.Column("Label", DataKind.Single, Slots),
+        ],
         separatorChar: ',');
 
     /// <summary>From the pixels to a predicted digit, with batch normalization before a linear trainer.</summary>
@@ -31,7 +34,8 @@ static class Digits
             .AppendCacheCheckpoint(context)
             .Append(context.Transforms.BatchNormalization("Features", "Pixels"))
             .AppendCacheCheckpoint(context)
-            .Append<ITransformer>(context.MulticlassClassification.Trainers.SdcaMaximumEntropy(maximumNumberOfIterations: 20));
+            .Append<ITransformer>(
+                context.MulticlassClassification.Trainers.SdcaMaximumEntropy(maximumNumberOfIterations: 20));
 
     public sealed class Image
     {

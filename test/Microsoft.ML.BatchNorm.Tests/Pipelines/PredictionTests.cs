@@ -45,7 +45,8 @@ public class PredictionTests
     {
         var context = new MLContext(1);
         TransformerChain<ITransformer> chain = Digits.Pipeline(context).Fit(Data);
-        float[][] features = chain.Transform(Data).Rows<float>("Features"), scores = chain.Transform(Data).Rows<float>("Score");
+        float[][] features = chain.Transform(Data).Rows<float>("Features");
+        float[][] scores = chain.Transform(Data).Rows<float>("Score");
         using var engine = context.Model.CreatePredictionEngine<Digits.Image, Digits.Predicted>(chain);
         for (int i = 0; i < Few; i++)
         {
