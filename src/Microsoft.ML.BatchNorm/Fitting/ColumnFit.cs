@@ -56,8 +56,11 @@ abstract class ColumnFit
 
     public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
 
-    /// <summary>Room for rows of the batch that is filled, and as much again for the one that is added meanwhile.</summary>
-    public abstract void Allocate(int rows);
+    /// <summary>
+    /// Room for rows of the batch that is filled, and, where it <paramref name="overlaps"/>, as much again for the one
+    /// that is added meanwhile.
+    /// </summary>
+    public abstract void Allocate(int rows, bool overlaps);
 
     /// <summary>What copies a cursor's rows to those of the batch that is filled.</summary>
     public abstract RowReader Open(DataViewRow row);
@@ -68,7 +71,7 @@ abstract class ColumnFit
     /// </summary>
     public abstract void Swap(int rows, bool keepsNext);
 
-    /// <summary>Adds the batch that is not being filled.</summary>
+    /// <summary>Adds the batch that is not being filled, which is the same where nothing overlaps.</summary>
     /// <param name="host">Whose error it is where a value is not finite.</param>
     /// <param name="rows">Its number of rows.</param>
     /// <param name="positions">The position of each of them in the data.</param>
@@ -85,10 +88,10 @@ abstract class ColumnFit
         T[] filled = [], added = [];
         RowReader<T>? reader;
 
-        public override void Allocate(int rows)
+        public override void Allocate(int rows, bool overlaps)
         {
             filled = new T[rows * Layout.Count];
-            added = new T[rows * Layout.Count];
+            added = overlaps ? new T[rows * Layout.Count] : filled;
         }
 
         public override RowReader Open(DataViewRow row)

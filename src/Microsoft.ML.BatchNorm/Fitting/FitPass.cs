@@ -9,12 +9,15 @@ namespace Microsoft.ML.Transforms;
 /// <param name="overlaps">Whether a batch is added on another thread.</param>
 sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overlaps)
 {
+    /// <summary>How often a cancellation is looked for while a large batch is filled.</summary>
+    const int RowsBetweenChecks = 256;
+
     long[] filledPositions = new long[batchRows + 1], addedPositions = new long[batchRows + 1];
     Task adding = Task.CompletedTask;
-    long rows;
+    readonly RowCount rows = new();
 
     /// <summary>The rows that have counted so far; read from any thread.</summary>
-    public long Rows => Volatile.Read(ref rows);
+    public long Rows => rows.Value;
 
     public void Read(IDataView view, DataViewSchema.Column? mask)
     {
@@ -42,21 +45,26 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
     /// <summary>Reads one column of all rows, and gives the number of rows that are left to be added.</summary>
     int ReadOne(DataViewRowCursor cursor, RowReader reader)
     {
-        int at = 0;
-        while (true)
+        for (int at = 0; ;)
         {
-            int from = at;
-            at = reader.Read(cursor, from, batchRows + 1);
-            for (int row = from; row < at; row++)
-                filledPositions[row] = rows + (row - from);
-            Count(at - from);
+            while (at <= batchRows)
+            {
+                host.CheckAlive();
+                int from = at, to = Math.Min(at + RowsBetweenChecks, batchRows + 1);
+                long first = rows.Value;
+                at = reader.Read(cursor, from, to, rows);
+                for (int row = from; row < at; row++)
+                    filledPositions[row] = first + (row - from);
+                if (at < to)
+                    return at;
+            }
             // With one row behind a full batch, the next tells whether that row is the last.
-            if (at <= batchRows || !cursor.MoveNext())
+            if (!cursor.MoveNext())
                 return at;
             Add(batchRows, keepsNext: true);
-            filledPositions[1] = rows;
+            filledPositions[1] = rows.Value;
             reader.Read(1);
-            Count(1);
+            rows.Increment();
             at = 2;
         }
     }
@@ -83,13 +91,10 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
             foreach (RowReader reader in readers)
                 reader.Read(at);
             at++;
-            Count(1);
+            rows.Increment();
         }
         return at;
     }
-
-    /// <summary>Only the reading thread writes, so that there is nothing to lock.</summary>
-    void Count(int added) => Volatile.Write(ref rows, rows + added);
 
     static bool Counts(ValueGetter<bool>? mask)
     {
@@ -101,21 +106,26 @@ sealed class FitPass(IHost host, ColumnFit[] columns, int batchRows, bool overla
     void Add(int count, bool keepsNext)
     {
         host.CheckAlive();
+        if (!overlaps)
+        {
+            Add(count, filledPositions);
+            Next(count, keepsNext);
+            return;
+        }
         adding.GetAwaiter().GetResult();
+        Next(count, keepsNext);
+        long[] positions = addedPositions;
+        adding = Task.Run(() => Add(count, positions));
+    }
+
+    /// <summary>Begins the next batch, with the row behind this one where there is one.</summary>
+    void Next(int count, bool keepsNext)
+    {
         foreach (ColumnFit column in columns)
             column.Swap(count, keepsNext);
         (filledPositions, addedPositions) = (addedPositions, filledPositions);
         if (keepsNext)
             filledPositions[0] = addedPositions[count];
-        long[] positions = addedPositions;
-        if (overlaps)
-        {
-            adding = Task.Run(() => Add(count, positions));
-        }
-        else
-        {
-            Add(count, positions);
-        }
     }
 
     void Add(int count, long[] positions)

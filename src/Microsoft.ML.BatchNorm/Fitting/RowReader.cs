@@ -10,10 +10,10 @@ abstract class RowReader
     public abstract void Read(int row);
 
     /// <summary>
-    /// Moves the cursor on and copies, from one row of the array up to another, or to the end of the data; gives the row
-    /// behind the last one copied.
+    /// Moves the cursor on and copies, from one row of the array up to another, or to the end of the data, and counts;
+    /// gives the row behind the last one copied.
     /// </summary>
-    public abstract int Read(DataViewRowCursor cursor, int from, int to);
+    public abstract int Read(DataViewRowCursor cursor, int from, int to, RowCount rows);
 
     /// <param name="row">The cursor.</param>
     /// <param name="column">One of its columns, a scalar or a vector of <paramref name="length"/>.</param>
@@ -27,10 +27,13 @@ abstract class RowReader
     {
         public override void Read(int row) => getter(ref Target[row]);
 
-        public override int Read(DataViewRowCursor cursor, int from, int to)
+        public override int Read(DataViewRowCursor cursor, int from, int to, RowCount rows)
         {
             for (; from < to && cursor.MoveNext(); from++)
+            {
                 getter(ref Target[from]);
+                rows.Increment();
+            }
             return from;
         }
     }
@@ -45,12 +48,13 @@ abstract class RowReader
             Copy(row);
         }
 
-        public override int Read(DataViewRowCursor cursor, int from, int to)
+        public override int Read(DataViewRowCursor cursor, int from, int to, RowCount rows)
         {
             for (; from < to && cursor.MoveNext(); from++)
             {
                 getter(ref value);
                 Copy(from);
+                rows.Increment();
             }
             return from;
         }

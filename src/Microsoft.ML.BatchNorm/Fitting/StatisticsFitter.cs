@@ -14,9 +14,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, BatchNormalizationEs
     const double LargeInitialWeight = 0.05;
 
     /// <summary>Elements in a batch of a population, whose size changes nothing but the speed.</summary>
-    const int PopulationElements = 1 << 18;
+    const int PopulationElements = 1 << 17;
 
-    const int MostPopulationRows = 65536;
+    const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
 
     /// <summary>Fits all columns that move; those that do not stay as they are, and the data is not read for them.</summary>
@@ -51,12 +51,12 @@ sealed class StatisticsFitter(IHost host, IChannel channel, BatchNormalizationEs
     {
         try
         {
+            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
             foreach (ColumnFit column in columns)
             {
                 column.Start(engine);
-                column.Allocate(batchRows + 1);
+                column.Allocate(batchRows + 1, overlaps);
             }
-            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
             int seed = options.Seed ?? host.Rand.Next();
             for (int epoch = 0; epoch < epochs; epoch++)
             {
