@@ -50,7 +50,7 @@ public sealed partial class BatchNormalizationEstimator
 
         /// <summary>
         /// Which statistics normalize the data that estimators further down the chain are trained on. Default:
-        /// <see cref="DownstreamStatistics.Moving"/>.
+        /// <see cref="DownstreamStatistics.Moving"/>, the only one that goes with <see cref="MaskColumnName"/>.
         /// </summary>
         public DownstreamStatistics TrainDownstreamOn { get; set; }
 

@@ -51,6 +51,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), "Must be positive");
         host.CheckUserArg(
             Enum.IsDefined(options.TrainDownstreamOn), nameof(options.TrainDownstreamOn), "Must be Moving or Batch");
+        host.CheckUserArg(
+            options.MaskColumnName is null || options.TrainDownstreamOn == DownstreamStatistics.Moving,
+            nameof(options.TrainDownstreamOn), "Must be Moving with a MaskColumnName, which batches down the chain do not know");
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
