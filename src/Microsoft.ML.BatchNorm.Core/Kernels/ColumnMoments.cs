@@ -10,7 +10,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <remarks>
 /// <c>M2 = Σd² − (Σd)²/n</c> is as good as a second pass. Its loss is u·n·δ², with δ from the center to the mean, and the
 /// k first rows alone contribute k·δ² to M2; so in a shard of n rows at most n/k units of rounding of M2 are lost, some
-/// 1e-14 of it for the worst data, and next to none where the first rows are like the others.
+/// 2e-13 of it for the worst data, and next to none where the first rows are like the others.
 /// </remarks>
 readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards, int* failed, bool ignoreNonFinite)
     : IShardJob

@@ -5,14 +5,15 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
 /// Count, mean and sum of squared deviations of each channel where its values lie in runs behind each other (channels
-/// first), in one read of the data. A channel of a shard is centred on the mean of the start of its first run, which
-/// stays in the first-level cache; <see cref="ColumnMoments{T}"/> tells why this loses nothing.
+/// first), in one read of the data. A channel of a shard is centred on the mean of the start of its first run, which is read
+/// twice, out of a cache; <see cref="ColumnMoments{T}"/> tells why this loses next to nothing.
 /// </summary>
 readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int* failed, bool ignoreNonFinite)
     : IShardJob
     where T : unmanaged
 {
-    const int CenterLength = 1024;
+    const int LeastCenterLength = 1024;
+    const int CentersInRun = 256;
 
     /// <summary>The results of a shard, one value a channel.</summary>
     public Moments Shard(int shard) => Moments.In(memory + Moments.Arrays * (nint)plan.Channels * shard, plan.Channels);
@@ -24,7 +25,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         for (int channel = item.FirstChannel; channel < item.FirstChannel + item.Channels; channel++)
         {
             T* first = data + plan.Offset(item.FirstOuter, channel);
-            int length = Math.Min(CenterLength, plan.Inner);
+            int length = Math.Min(Math.Max(LeastCenterLength, plan.Inner / CentersInRun), plan.Inner);
             double sum = 0, square = 0;
             Add(first, length, 0, ref sum, ref square);
             result.Mean[channel] = sum / length;

@@ -55,8 +55,8 @@ public sealed partial class BatchNormalizationEstimator
         public DownstreamStatistics TrainDownstreamOn { get; set; }
 
         /// <summary>
-        /// How many threads may work; null for as many as there are processors. The result has the same bits for any
-        /// number. Default: null.
+        /// How many threads may work; null for as many as there are processors. With two or more, a batch is added while
+        /// the next is read; further ones are not used yet. The result has the same bits for any number. Default: null.
         /// </summary>
         public int? NumberOfThreads { get; set; }
 

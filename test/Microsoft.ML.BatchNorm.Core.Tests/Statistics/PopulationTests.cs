@@ -165,9 +165,12 @@ public sealed class PopulationTests
         double[] wide = Sample.Widen(x);
         double mean = wide.Aggregate(0m, (sum, value) => sum + (decimal)value) is var total ? (double)(total / Rows) : 0;
         double m2 = wide.Sum(value => (value - mean) * (value - mean));
-        var statistics = new BatchStatistics(1);
-        statistics.Add(ChannelLayout.Features(Rows, 1), x);
-        Assert.AreEqual(1, statistics.Mean[0] / mean, 1e-12);
-        Assert.AreEqual(1, statistics.M2[0] / m2, 1e-12);
+        foreach (int[] shape in new[] { new[] { Rows, 1 }, [1000, 1, 1000], [1, 1, Rows] })
+        {
+            var statistics = new BatchStatistics(1);
+            statistics.Add(new ChannelLayout(shape, axis: 1), x);
+            Assert.AreEqual(1, statistics.Mean[0] / mean, 1e-12);
+            Assert.AreEqual(1, statistics.M2[0] / m2, 1e-12);
+        }
     }
 }
