@@ -1,3 +1,4 @@
+using System.IO.Enumeration;
 
 namespace Microsoft.ML.BatchNorm;
 
