@@ -10,7 +10,7 @@ static unsafe class MatrixBlocks
     const int MaxSteps = 256;
 
     /// <summary>The most rows in a block: as many of as many steps take 224 KB, a quarter of the second cache.</summary>
-    const int MaxRows = 16 * MatrixTile.MaxRows;
+    const int MaxRows = 224;
 
     /// <summary><c>C = start + A·B</c>.</summary>
     /// <param name="a">A, row by <paramref name="rowStride"/>, step of the sums by <paramref name="stepStride"/>.</param>
@@ -23,10 +23,10 @@ static unsafe class MatrixBlocks
     /// <param name="c">C.</param>
     /// <param name="cStride">From one row of C to the next.</param>
     public static void Run(
-        float* a, nint rowStride, nint stepStride, int rows, PackedMatrix b, float* start, nint startStride, float* c,
+        float* a, nint rowStride, nint stepStride, int rows, in MatrixPanels b, float* start, nint startStride, float* c,
         nint cStride)
     {
-        if (rows == 1)
+        if (rows == 1 && b.IsPacked)
         {
             Row(a, stepStride, b, start, c);
             return;
@@ -44,26 +44,29 @@ static unsafe class MatrixBlocks
                 block.A = a + row * rowStride + step * stepStride;
                 block.Start = start == null ? null : start + row * startStride;
                 block.C = c + row * cStride;
-                Panels(block, end - row, b, step);
+                Tiles(block, end - row, b, step);
             }
             start = c;
             startStride = cStride;
         }
-        GC.KeepAlive(b);
+        GC.KeepAlive(b.Owner);
     }
 
-    static void Panels(in TileOperands block, int rows, PackedMatrix b, int step)
+    static void Tiles(in TileOperands block, int rows, in MatrixPanels b, int step)
     {
         TileOperands tile = block;
-        for (int panel = 0; panel < b.Panels; panel++)
+        int most = MatrixTile.Vectors * PackedMatrix.Lanes;
+        for (int column = 0, columns; column < b.Columns; column += columns)
         {
-            int column = panel * PackedMatrix.PanelColumns, columns = b.ColumnsOf(panel), width = b.WidthOf(panel);
-            tile.LastColumns = columns - (width - PackedMatrix.Lanes);
+            columns = Math.Min(b.Columns - column, most);
+            tile.PanelWidth = b.WidthAt(column);
             tile.A = block.A;
-            tile.B = b.Panel(panel) + step * width;
+            tile.B = b.At(column) + step * tile.PanelWidth;
             tile.Start = block.Start == null ? null : block.Start + column;
             tile.C = block.C + column;
-            if (width == PackedMatrix.PanelColumns)
+            bool wide = columns > PackedMatrix.Lanes;
+            tile.LastColumns = wide ? columns - PackedMatrix.Lanes : columns;
+            if (wide)
                 Tiles<Count2>(ref tile, rows);
             else
                 Tiles<Count1>(ref tile, rows);
@@ -85,21 +88,21 @@ static unsafe class MatrixBlocks
         }
     }
 
-    /// <summary>One row, by four panels at once.</summary>
-    static void Row(float* a, nint stepStride, PackedMatrix b, float* start, float* c)
+    /// <summary>One row, by several panels at once.</summary>
+    static void Row(float* a, nint stepStride, in MatrixPanels b, float* start, float* c)
     {
-        const int MaxColumns = MatrixTile.MaxRowVectors * PackedMatrix.Lanes;
+        int most = MatrixTile.MaxRowVectors * PackedMatrix.Lanes;
         var row = new TileOperands { A = a, StepStride = stepStride, Steps = b.Steps };
-        for (int column = 0; column < b.Columns; column += MaxColumns)
+        for (int column = 0; column < b.Columns; column += most)
         {
-            int columns = Math.Min(b.Columns - column, MaxColumns), vectors = Count(columns, PackedMatrix.Lanes);
+            int columns = Math.Min(b.Columns - column, most), vectors = Count(columns, PackedMatrix.Lanes);
             row.LastColumns = columns - (vectors - 1) * PackedMatrix.Lanes;
-            row.B = b.Panel(column / PackedMatrix.PanelColumns);
+            row.B = b.At(column);
             row.Start = start == null ? null : start + column;
             row.C = c + column;
-            MatrixTile.RunRow(vectors, row, b.PanelLength);
+            MatrixTile.RunRow(vectors, row, b.Distance);
         }
-        GC.KeepAlive(b);
+        GC.KeepAlive(b.Owner);
     }
 
     static int Count(int length, int most) => (int)(((uint)length + (uint)most - 1) / (uint)most);

@@ -21,7 +21,7 @@ static unsafe class Partial
         else if (Avx512F.IsSupported)
             Avx512F.MaskStore(target, Mask(count), value);
         else
-            Scatter(value, target, count);
+            StoreParts(value, target, count);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -36,9 +36,32 @@ static unsafe class Partial
         return values;
     }
 
-    static void Scatter(Vector512<float> value, float* target, int count)
+    /// <summary>By powers of two: masks of narrower vectors are slow to store on some processors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void StoreParts(Vector512<float> value, float* target, int count)
     {
-        for (int i = 0; i < count; i++)
-            target[i] = ((float*)&value)[i];
+        Vector256<float> eight = value.GetLower();
+        if ((count & 8) != 0)
+        {
+            eight.Store(target);
+            target += 8;
+            eight = value.GetUpper();
+        }
+        Vector128<float> four = eight.GetLower();
+        if ((count & 4) != 0)
+        {
+            four.Store(target);
+            target += 4;
+            four = eight.GetUpper();
+        }
+        Vector64<float> two = four.GetLower();
+        if ((count & 2) != 0)
+        {
+            two.Store(target);
+            target += 2;
+            two = four.GetUpper();
+        }
+        if ((count & 1) != 0)
+            *target = two.ToScalar();
     }
 }
