@@ -24,3 +24,4 @@ foreach (Func<Workload> make in workloads)
         }
     }
 }
+TrainingTable.Print();

@@ -45,10 +45,8 @@ sealed unsafe class PackedMatrix
         start = packed;
     }
 
-    /// <summary>
-    /// k: the rows of the matrix, the steps of the sum. May be set to fewer than there is room for, before rows are packed.
-    /// </summary>
-    public int Steps { get; set; }
+    /// <summary>k: the rows of the matrix, the steps of the sum.</summary>
+    public int Steps { get; }
 
     /// <summary>n.</summary>
     public int Columns { get; }
