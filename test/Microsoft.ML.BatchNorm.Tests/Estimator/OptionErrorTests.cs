@@ -27,11 +27,6 @@ public class OptionErrorTests
     }
 
     [TestMethod]
-    public void A_mask_does_not_go_with_batch_statistics_down_the_chain() =>
-        AssertNamed("TrainDownstreamOn", options =>
-            (options.MaskColumnName, options.TrainDownstreamOn) = ("M", DownstreamStatistics.Batch));
-
-    [TestMethod]
     public void The_batch_s_axis_is_no_axis_of_a_row() =>
         AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
 
