@@ -56,6 +56,10 @@ public class OptionErrorTests
         AssertNamed("options", () => catalog.BatchNormalization((BatchNormalizationEstimator.Options)null!));
         AssertNamed("pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
         AssertNamed("pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
+        AssertNamed("pretrained", () => catalog.BatchNormalization(
+            (BatchNormalizationTransformer)null!, new BatchNormalizationEstimator.Options()));
+        AssertNamed("options", () => catalog.BatchNormalization(
+            Layers.Transformer(2), (BatchNormalizationEstimator.Options)null!));
         AssertNamed("outputColumnName", () => catalog.BatchNormalization("", state, trainable: true));
         AssertNamed("input", () => catalog.BatchNormalization("Y").Fit(null!));
         AssertNamed("inputSchema", () => catalog.BatchNormalization("Y").GetOutputSchema(null!));
