@@ -17,6 +17,9 @@ static class Check
     public static double Finite(double value, string name) =>
         double.IsFinite(value) ? value : throw OutOfRange(value, name, "finite");
 
+    public static double PositiveFinite(double value, string name) =>
+        value > 0 && double.IsFinite(value) ? value : throw OutOfRange(value, name, "finite and positive");
+
     public static int Positive(int value, string name) =>
         value > 0 ? value : throw OutOfRange(value, name, "positive");
 

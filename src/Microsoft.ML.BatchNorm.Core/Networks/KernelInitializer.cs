@@ -1,0 +1,75 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// How a kernel or bias gets its first values, from the number of inputs and outputs that a weight connects (fan-in and
+/// fan-out; those of a convolution times its kernel's area). An immutable value.
+/// </summary>
+/// <remarks>Names follow <c>keras.initializers</c>.</remarks>
+public abstract record KernelInitializer
+{
+    private protected KernelInitializer()
+    {
+    }
+
+    /// <summary>Uniform on ±√(6/(fan-in + fan-out)) (Glorot and Bengio, 2010); Keras's default.</summary>
+    public static KernelInitializer GlorotUniform { get; } = new Scaled("glorot_uniform", 1, FanMode.Average, false);
+
+    /// <summary>Normal with variance 2/(fan-in + fan-out), cut off at two deviations.</summary>
+    public static KernelInitializer GlorotNormal { get; } = new Scaled("glorot_normal", 1, FanMode.Average, true);
+
+    /// <summary>Uniform on ±√(6/fan-in) (He and others, 2015).</summary>
+    public static KernelInitializer HeUniform { get; } = new Scaled("he_uniform", 2, FanMode.In, false);
+
+    /// <summary>Normal with variance 2/fan-in, cut off at two deviations.</summary>
+    public static KernelInitializer HeNormal { get; } = new Scaled("he_normal", 2, FanMode.In, true);
+
+    /// <summary>Uniform on ±1/√fan-in: what PyTorch's <c>Linear</c> and <c>Conv2d</c> begin with, kernel and bias.</summary>
+    public static KernelInitializer PyTorch { get; } = new Scaled("pytorch", 1.0 / 3, FanMode.In, false);
+
+    /// <summary>All zeros.</summary>
+    public static KernelInitializer Zeros { get; } = new Constant(0);
+
+    /// <summary>Every value is <paramref name="value"/>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
+    public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
+
+    internal abstract void Fill(Span<float> values, int fanIn, int fanOut, Random random);
+
+    internal enum FanMode
+    {
+        In,
+        Average,
+    }
+
+    internal sealed record Constant(double Value) : KernelInitializer
+    {
+        internal override void Fill(Span<float> values, int fanIn, int fanOut, Random random) =>
+            values.Fill((float)Value);
+    }
+
+    /// <summary>Variance <c>gain/fan</c>: Keras's <c>VarianceScaling</c>.</summary>
+    internal sealed record Scaled(string Name, double Gain, FanMode Fan, bool IsNormal) : KernelInitializer
+    {
+        /// <summary>The deviation that a standard normal has when it is cut off at ±2.</summary>
+        const double TruncatedDeviation = 0.87962566103423978;
+
+        internal override void Fill(Span<float> values, int fanIn, int fanOut, Random random)
+        {
+            double variance = Gain / (Fan == FanMode.In ? fanIn : (fanIn + fanOut) / 2.0);
+            double deviation = Math.Sqrt(variance) / TruncatedDeviation, limit = Math.Sqrt(3 * variance);
+            foreach (ref float value in values)
+                value = (float)(IsNormal ? deviation * Truncated(random) : limit * (2 * random.NextDouble() - 1));
+        }
+
+        static double Truncated(Random random)
+        {
+            while (true)
+            {
+                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
+                double value = radius * Math.Cos(Math.Tau * random.NextDouble());
+                if (Math.Abs(value) <= 2)
+                    return value;
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>What one layer has learned: kernel and bias, or a batch normalization's state. An immutable value.</summary>
+public sealed class LayerState : IEquatable<LayerState>
+{
+    readonly float[] kernel, bias;
+
+    /// <summary>A dense or convolutional layer's.</summary>
+    /// <param name="kernel">
+    /// Finite values: <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>, the last dimension running
+    /// fastest.
+    /// </param>
+    /// <param name="bias">One finite value a unit or filter; or empty for a layer without.</param>
+    /// <exception cref="ArgumentException">There is no kernel, or a value is not finite.</exception>
+    public LayerState(ReadOnlySpan<float> kernel, ReadOnlySpan<float> bias = default)
+        : this(kernel.ToArray(), bias.ToArray(), null)
+    {
+        if (kernel.IsEmpty)
+            throw new ArgumentException("A kernel must have values.", nameof(kernel));
+        CheckFinite(kernel, nameof(kernel));
+        CheckFinite(bias, nameof(bias));
+    }
+
+    /// <summary>A batch normalization's.</summary>
+    public LayerState(BatchNormalizationState batchNormalization)
+        : this([], [], batchNormalization)
+    {
+        ArgumentNullException.ThrowIfNull(batchNormalization);
+    }
+
+    internal LayerState(float[] kernel, float[] bias, BatchNormalizationState? batchNormalization)
+    {
+        this.kernel = kernel;
+        this.bias = bias;
+        BatchNormalization = batchNormalization;
+    }
+
+    /// <summary>
+    /// The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; empty for a batch normalization.
+    /// </summary>
+    public ReadOnlySpan<float> Kernel => kernel;
+
+    /// <summary>The bias, one value a unit or filter; empty for a layer without.</summary>
+    public ReadOnlySpan<float> Bias => bias;
+
+    /// <summary>The state of a batch normalization, or null for another layer.</summary>
+    public BatchNormalizationState? BatchNormalization { get; }
+
+    /// <inheritdoc/>
+    public bool Equals(LayerState? other) =>
+        other is not null
+        && Bits(kernel).SequenceEqual(Bits(other.kernel))
+        && Bits(bias).SequenceEqual(Bits(other.bias))
+        && Equals(BatchNormalization, other.BatchNormalization);
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as LayerState);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(kernel));
+        hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(bias));
+        hash.Add(BatchNormalization);
+        return hash.ToHashCode();
+    }
+
+    static ReadOnlySpan<int> Bits(float[] values) =>
+        System.Runtime.InteropServices.MemoryMarshal.Cast<float, int>(values);
+
+    static void CheckFinite(ReadOnlySpan<float> values, string name)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!float.IsFinite(values[i]))
+                throw new ArgumentException($"{name}[{i}] is {values[i]}; it must be finite.", name);
+        }
+    }
+}

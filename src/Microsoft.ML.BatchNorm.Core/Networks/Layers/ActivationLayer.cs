@@ -1,0 +1,49 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>A function of one value.</summary>
+public enum Activation
+{
+    /// <summary><c>max(x, 0)</c>.</summary>
+    ReLU,
+
+    /// <summary><c>x</c> where it is positive, else <c>slope·x</c>.</summary>
+    LeakyReLU,
+
+    /// <summary><c>x·Φ(x)</c> with the normal distribution's Φ (Hendrycks and Gimpel, 2016), exactly, through erf.</summary>
+    Gelu,
+
+    /// <summary><c>1/(1 + e⁻ˣ)</c>.</summary>
+    Sigmoid,
+
+    /// <summary><c>tanh x</c>.</summary>
+    Tanh,
+}
+
+/// <summary>A function of each value.</summary>
+/// <param name="Function">Which.</param>
+public sealed record ActivationLayer(Activation Function) : Layer
+{
+    /// <summary>Which function.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
+    public Activation Function { get; init => field = Check.Defined(value, nameof(Function)); } =
+        Check.Defined(Function, nameof(Function));
+
+    /// <summary>The slope of <see cref="Activation.LeakyReLU"/> below 0. Default: 0.3, as in Keras.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
+    public double NegativeSlope { get; init => field = Check.Finite(value, nameof(NegativeSlope)); } = 0.3;
+
+    /// <inheritdoc/>
+    public override string Kind => Function.ToString();
+
+    internal override string DefaultName => Function switch
+    {
+        Activation.ReLU => "re_lu",
+        Activation.LeakyReLU => "leaky_re_lu",
+        Activation.Gelu => "gelu",
+        Activation.Sigmoid => "sigmoid",
+        _ => "tanh",
+    };
+
+    /// <inheritdoc/>
+    public override TensorShape OutputShape(TensorShape input) => input;
+}

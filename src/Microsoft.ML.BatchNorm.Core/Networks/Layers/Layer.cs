@@ -1,0 +1,54 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// One layer of a <see cref="Network"/>: what it computes, its name and its switch. An immutable value without
+/// parameters; these are in a <see cref="NetworkState"/>.
+/// </summary>
+public abstract record Layer
+{
+    private protected Layer()
+    {
+    }
+
+    /// <summary>
+    /// The layer's name, without <c>/</c>, <c>*</c> and <c>?</c>; unique in its network. Empty: the network names it as
+    /// Keras does, <c>dense</c>, <c>dense_1</c>, and so on. Default: empty.
+    /// </summary>
+    /// <exception cref="ArgumentException">The name holds one of the three characters.</exception>
+    public string Name { get; init => field = Named(value); } = "";
+
+    /// <summary>
+    /// False freezes the layer: training leaves its parameters, and a batch normalization stays in inference mode.
+    /// Default: true.
+    /// </summary>
+    public bool Trainable { get; init; } = true;
+
+    /// <summary>What kind of layer it is, in Keras's or PyTorch's name: <c>Dense</c>, <c>ReLU</c>.</summary>
+    public abstract string Kind { get; }
+
+    /// <summary>Keras's name for the first layer of the kind: <c>dense</c>, <c>re_lu</c>.</summary>
+    internal abstract string DefaultName { get; }
+
+    /// <summary>The shape of a row that comes out where one of <paramref name="input"/> goes in.</summary>
+    /// <exception cref="ArgumentException">
+    /// The layer cannot take that shape; the message names the layer, the shape, and the one that it needs.
+    /// </exception>
+    public abstract TensorShape OutputShape(TensorShape input);
+
+    /// <summary>The shapes of its parameters for such an input, without a batch normalization's.</summary>
+    internal virtual IEnumerable<LayerParameter> Parameters(TensorShape input) => [];
+
+    private protected ArgumentException Misfit(TensorShape input, string needed) => new(
+        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has an input of shape {input}; it needs {needed}.");
+
+    static string Named(string value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return value.AsSpan().IndexOfAny('/', '*', '?') < 0
+            ? value
+            : throw new ArgumentException($"The layer name '{value}' must not hold '/', '*' or '?'.", nameof(value));
+    }
+}
+
+/// <summary>One learned tensor of a layer: <c>kernel</c> or <c>bias</c>, its shape, and how it begins.</summary>
+sealed record LayerParameter(string Name, TensorShape Shape, KernelInitializer Initializer, int FanIn, int FanOut);

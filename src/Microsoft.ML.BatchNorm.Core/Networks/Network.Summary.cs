@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Text;
+
+namespace Microsoft.ML.BatchNorm;
+
+public sealed partial class Network
+{
+    /// <summary>
+    /// A table as <c>keras.Model.summary</c> prints it: layer and kind, the shape that comes out of a batch, parameters,
+    /// and whether training changes them; with the totals below.
+    /// </summary>
+    public string Summary()
+    {
+        string[] titles = ["Layer (kind)", "Output shape", "Param #", "Trainable"];
+        string[][] rows = [.. Nodes.Select(node => new[]
+        {
+            $"{node.Path} ({node.Layer.Kind})",
+            $"(None, {node.Output.ToString()[1..^1]})",
+            Number(node.ParameterCount),
+            node.ParameterCount == 0 ? "-" : Switches(node),
+        })];
+        int[] widths = [.. titles.Select((title, i) => rows.Select(row => row[i].Length).Append(title.Length).Max())];
+
+        var text = new StringBuilder();
+        Line(text, titles, widths);
+        text.AppendJoin("  ", widths.Select(width => new string('─', width))).AppendLine();
+        foreach (string[] row in rows)
+            Line(text, row, widths);
+        int total = Nodes.Sum(node => node.ParameterCount), trainable = Nodes.Sum(node => node.TrainableCount);
+        text.AppendLine();
+        text.AppendLine(CultureInfo.InvariantCulture, $"Total params: {Number(total)}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"Trainable params: {Number(trainable)}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"Non-trainable params: {Number(total - trainable)}");
+        return text.ToString();
+    }
+
+    /// <summary>The summary.</summary>
+    public override string ToString() => Summary();
+
+    static string Switches(NetworkNode node) => node switch
+    {
+        { IsTrainable: false } => "no",
+        { Layer: BatchNormalizationLayer { Options: { UpdateStatistics: false, TrainAffine: false } } } => "no",
+        { Layer: BatchNormalizationLayer { Options.UpdateStatistics: false } } => "gamma, beta",
+        { Layer: BatchNormalizationLayer { Options.TrainAffine: false } } => "statistics",
+        _ => "yes",
+    };
+
+    static string Number(int value) => value.ToString("N0", CultureInfo.InvariantCulture);
+
+    static void Line(StringBuilder text, string[] cells, int[] widths)
+    {
+        for (int i = 0; i < cells.Length; i++)
+        {
+            string cell = i == 2 ? cells[i].PadLeft(widths[i]) : cells[i].PadRight(widths[i]);
+            text.Append(i == 0 ? "" : "  ").Append(i == cells.Length - 1 ? cell.TrimEnd() : cell);
+        }
+        text.AppendLine();
+    }
+}

@@ -1,0 +1,79 @@
+using System.IO.Enumeration;
+
+namespace Microsoft.ML.BatchNorm;
+
+public sealed partial class Network
+{
+    /// <summary>
+    /// The network with layers frozen: training leaves their parameters as they are, and a batch normalization among them
+    /// stays in inference mode, until <see cref="Unfreeze"/> names them.
+    /// </summary>
+    /// <param name="patterns">
+    /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one.
+    /// </param>
+    /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
+    public Network Freeze(params string[] patterns) =>
+        With(patterns, layer => layer is BatchNormalizationLayer normalization
+            ? normalization with { Options = normalization.Options with { Trainable = false }, Trainable = false }
+            : layer with { Trainable = false });
+
+    /// <summary>The network with layers no longer frozen.</summary>
+    /// <inheritdoc cref="Freeze"/>
+    public Network Unfreeze(params string[] patterns) =>
+        With(patterns, layer => layer is BatchNormalizationLayer normalization
+            ? normalization with { Options = normalization.Options with { Trainable = true }, Trainable = true }
+            : layer with { Trainable = true });
+
+    /// <summary>
+    /// The network with other options in the batch normalization layers that the patterns match, such as
+    /// <c>options => options with { UpdateStatistics = false }</c>.
+    /// </summary>
+    /// <param name="change">Gives the new options from the old.</param>
+    /// <param name="patterns">
+    /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one. Layers
+    /// of other kinds stay as they are.
+    /// </param>
+    /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
+    public Network WithBatchNormalization(
+        Func<BatchNormalizationOptions, BatchNormalizationOptions> change, params string[] patterns)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        return With(patterns, layer => layer is BatchNormalizationLayer normalization
+            ? normalization with { Options = change(normalization.Options) }
+            : layer);
+    }
+
+    Network With(string[] patterns, Func<Layer, Layer> change)
+    {
+        ArgumentNullException.ThrowIfNull(patterns);
+        if (patterns.Length == 0)
+            throw new ArgumentException("Name the layers, or give '*' for all.", nameof(patterns));
+        foreach (string pattern in patterns)
+        {
+            if (Nodes.Count > 0 && !Nodes.Any(node => Matches(pattern, node.Path)))
+                throw new ArgumentException(
+                    $"'{pattern}' matches no layer; there are {string.Join(", ", Nodes.Select(node => node.Path))}.",
+                    nameof(patterns));
+        }
+        return With(path => Array.Exists(patterns, pattern => Matches(pattern, path)), change, "");
+    }
+
+    Network With(Func<string, bool> isMeant, Func<Layer, Layer> change, string prefix) =>
+        new(InputShape, preset, [.. layers.Select(layer => layer switch
+        {
+            NetworkLayer inner => inner with { Inner = inner.Inner.With(isMeant, change, $"{prefix}{inner.Name}/") },
+            _ when isMeant(prefix + layer.Name) => change(layer),
+            _ => layer,
+        })]);
+
+    /// <summary>Whether the pattern matches the path, or that of a network around it.</summary>
+    static bool Matches(string pattern, string path)
+    {
+        for (int end = path.Length; end > 0; end = path.LastIndexOf('/', end - 1))
+        {
+            if (FileSystemName.MatchesSimpleExpression(pattern, path.AsSpan(0, end), ignoreCase: false))
+                return true;
+        }
+        return false;
+    }
+}

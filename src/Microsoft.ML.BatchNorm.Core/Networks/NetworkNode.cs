@@ -1,0 +1,31 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>A layer in its place in a network: its path, and the shapes of a row on both sides.</summary>
+/// <param name="Path">The layer's name behind those of the networks around it: <c>base/dense_1</c>.</param>
+/// <param name="Layer">The layer, never a <see cref="NetworkLayer"/>.</param>
+/// <param name="Input">The shape of a row that goes in.</param>
+/// <param name="Output">The shape of a row that comes out.</param>
+public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, TensorShape Output)
+{
+    /// <summary>The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.</summary>
+    public int ParameterCount => LearnedCount + StatisticsCount;
+
+    /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>
+    public int TrainableCount => Layer switch
+    {
+        { Trainable: false } => 0,
+        BatchNormalizationLayer { Options: { Trainable: false } or { TrainAffine: false } } => 0,
+        _ => LearnedCount,
+    };
+
+    /// <summary>Whether training changes anything in this layer.</summary>
+    public bool IsTrainable => Layer.Trainable && Layer is not BatchNormalizationLayer { Options.Trainable: false };
+
+    int LearnedCount => Layer is BatchNormalizationLayer layer
+        ? layer.Channels(Input) * ((layer.Options.Scale ? 1 : 0) + (layer.Options.Center ? 1 : 0))
+        : Layer.Parameters(Input).Sum(parameter => parameter.Shape.Size);
+
+    int StatisticsCount => Layer is BatchNormalizationLayer layer && layer.Options.TrackMovingStatistics
+        ? 2 * layer.Channels(Input)
+        : 0;
+}
