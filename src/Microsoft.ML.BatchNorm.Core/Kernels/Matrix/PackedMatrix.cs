@@ -8,6 +8,10 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 sealed unsafe class PackedMatrix
 {
     public const int PanelColumns = 32;
+
+    /// <summary>The columns of a vector.</summary>
+    public const int Lanes = 16;
+
     const int Alignment = 64;
 
     // On the pinned heap, so that its address stays; freed with this object.
@@ -24,9 +28,9 @@ sealed unsafe class PackedMatrix
         Steps = steps;
         Columns = columns;
         Panels = (columns + PanelColumns - 1) / PanelColumns;
-        int vectors = (columns + MatrixPacking.Lanes - 1) / MatrixPacking.Lanes;
+        int vectors = (columns + Lanes - 1) / Lanes;
         memory = GC.AllocateArray<float>(
-            checked(vectors * MatrixPacking.Lanes * steps + Alignment / sizeof(float)), pinned: true);
+            checked(vectors * Lanes * steps + Alignment / sizeof(float)), pinned: true);
         fixed (float* address = memory)
             start = (float*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
     }
@@ -69,8 +73,14 @@ sealed unsafe class PackedMatrix
     }
 
     /// <summary>The first float of a panel; the address holds as long as this object is reachable.</summary>
-    public float* Panel(int panel) => start + (nint)panel * PanelColumns * Steps;
+    public float* Panel(int panel) => start + panel * PanelLength;
+
+    /// <summary>From one panel to the next, in floats.</summary>
+    public nint PanelLength => (nint)PanelColumns * Steps;
 
     /// <summary>The columns that a panel has of the matrix, 1 to 32.</summary>
     public int ColumnsOf(int panel) => Math.Min(PanelColumns, Columns - panel * PanelColumns);
+
+    /// <summary>The columns that a panel has memory for, 16 or 32.</summary>
+    public int WidthOf(int panel) => ColumnsOf(panel) > Lanes ? PanelColumns : Lanes;
 }
