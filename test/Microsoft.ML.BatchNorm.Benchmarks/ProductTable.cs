@@ -32,7 +32,7 @@ static class ProductTable
     static void PrintLayer(int batch, int inputs, int outputs)
     {
         string name = $"product {inputs}→{outputs} at {batch},";
-        var layer = new DenseLayer(batch, inputs, outputs);
+        var layer = new DenseProducts(batch, inputs, outputs);
         PrintRate($"{name} forward", layer.Operations, layer.Forward);
         PrintRate($"{name} input gradient", layer.Operations, layer.InputGradient);
         PrintRate($"{name} weight gradient", layer.Operations, layer.WeightGradient);

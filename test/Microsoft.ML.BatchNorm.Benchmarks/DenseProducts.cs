@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>The products of a dense layer in a step of training, on one thread.</summary>
-sealed unsafe class DenseLayer
+sealed unsafe class DenseProducts
 {
     readonly int batch, inputs, outputs;
     readonly PackedMatrix weights, weightsTransposed, outputGradient;
@@ -11,7 +11,7 @@ sealed unsafe class DenseLayer
     readonly float[] inputArray, outputArray, weightArray, biasArray;
     readonly float* x, y, w, bias;
 
-    public DenseLayer(int batch, int inputs, int outputs)
+    public DenseProducts(int batch, int inputs, int outputs)
     {
         (this.batch, this.inputs, this.outputs) = (batch, inputs, outputs);
         inputArray = Aligned(batch * inputs, out x);
