@@ -13,7 +13,7 @@ static class ProductTable
 {
     const int Rounds = 201;
 
-    // Short against the slices in which a busy machine shares its processors, so that most rounds have one to themselves.
+    // Short against the slices in which a busy machine shares its processors: most rounds have one to themselves.
     static readonly TimeSpan Round = TimeSpan.FromMilliseconds(0.2);
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(50);
 

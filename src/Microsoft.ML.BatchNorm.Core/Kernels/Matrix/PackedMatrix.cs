@@ -44,7 +44,7 @@ sealed unsafe class PackedMatrix
     /// <summary>The number of panels, the unit in which packing can be shared between threads.</summary>
     public int Panels { get; }
 
-    /// <summary>Packs a matrix that is <c>[k × n]</c> in rows, <paramref name="stride"/> floats apart.</summary>
+    /// <summary>Packs <c>[k × n]</c> in rows, <paramref name="stride"/> floats apart.</summary>
     public void Pack(float* source, nint stride) => Pack(source, stride, 0, Panels);
 
     /// <summary>Packs the panels from <paramref name="first"/> to before <paramref name="end"/>.</summary>
@@ -58,7 +58,7 @@ sealed unsafe class PackedMatrix
         GC.KeepAlive(memory);
     }
 
-    /// <summary>Packs the transpose of a matrix that is <c>[n × k]</c> in rows, <paramref name="stride"/> floats apart.</summary>
+    /// <summary>Packs the transpose of <c>[n × k]</c> in rows, <paramref name="stride"/> floats apart.</summary>
     public void PackTransposed(float* source, nint stride) => PackTransposed(source, stride, 0, Panels);
 
     /// <summary>Packs the panels from <paramref name="first"/> to before <paramref name="end"/>.</summary>
