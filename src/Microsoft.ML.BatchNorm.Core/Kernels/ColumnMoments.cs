@@ -38,7 +38,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         Moments result = Shard(item.Shard).At(item.FirstChunk * Wide.Count);
         bool finite = true;
         for (int i = 0; i < length; i += 8)
-            finite &= Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
+            finite &= CenteredSums.Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
         if (finite)
             return;
         if (!ignoreNonFinite)
@@ -80,25 +80,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             {
                 T* x = rows + plan.FirstColumn(item.FirstChunk + chunk);
                 int at = chunk * Wide.Count;
-                Vector512<double> center0 = Vector512.Load(centers + at), center1 = Vector512.Load(centers + at + 8);
                 Wide.Load(x, out var a0, out var a1);
                 Wide.Load(x + stride, out var b0, out var b1);
                 Wide.Load(x + 2 * stride, out var c0, out var c1);
                 Wide.Load(x + 3 * stride, out var d0, out var d1);
                 for (int next = 0; next < 4; next++)
                     Wide.Prefetch(x + ahead + next * stride);
-                a0 -= center0;
-                b0 -= center0;
-                c0 -= center0;
-                d0 -= center0;
-                Add(sums + at, (a0 + b0) + (c0 + d0));
-                AddSquares(squares + at, a0, b0, c0, d0);
-                a1 -= center1;
-                b1 -= center1;
-                c1 -= center1;
-                d1 -= center1;
-                Add(sums + at + 8, (a1 + b1) + (c1 + d1));
-                AddSquares(squares + at + 8, a1, b1, c1, d1);
+                CenteredSums.AddFour(a0, b0, c0, d0, centers + at, sums + at, squares + at);
+                CenteredSums.AddFour(a1, b1, c1, d1, centers + at + 8, sums + at + 8, squares + at + 8);
             }
         }
         for (; row < item.Rows; row++)
@@ -108,37 +97,10 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             {
                 int at = chunk * Wide.Count;
                 Wide.Load(rows + plan.FirstColumn(item.FirstChunk + chunk), out var a0, out var a1);
-                a0 -= Vector512.Load(centers + at);
-                a1 -= Vector512.Load(centers + at + 8);
-                Add(sums + at, a0);
-                Add(squares + at, a0 * a0);
-                Add(sums + at + 8, a1);
-                Add(squares + at + 8, a1 * a1);
+                CenteredSums.AddOne(a0, centers + at, sums + at, squares + at);
+                CenteredSums.AddOne(a1, centers + at + 8, sums + at + 8, squares + at + 8);
             }
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Add(double* target, Vector512<double> value) => (Vector512.Load(target) + value).Store(target);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void AddSquares(
-        double* target, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
-        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(target))) + Wide.MultiplyAdd(c, c, d * d)).Store(target);
-
-    /// <summary>Turns sums into moments; false where one is not finite.</summary>
-    static bool Store(double* center, double* sum, double* square, int rows, Moments result)
-    {
-        Vector512<double> count = Vector512.Create((double)rows), sums = Vector512.Load(sum);
-        Vector512<double> shift = sums / count, squares = Vector512.Load(square);
-        Vector512<double> mean = Vector512.Load(center), meanRest = default;
-        MomentsMerge.Add(ref mean, ref meanRest, shift);
-        count.Store(result.Count);
-        mean.Store(result.Mean);
-        meanRest.Store(result.MeanRest);
-        Vector512<double>.Zero.Store(result.M2Rest);
-        Vector512.Max(squares - sums * shift, Vector512<double>.Zero).Store(result.M2);
-        return Lanes.AreFinite(squares);
     }
 
     /// <summary>Does the columns that hold something not finite again, one value after the other, without it.</summary>
