@@ -9,32 +9,13 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// </summary>
 static unsafe class CenteredSums
 {
-    /// <summary>Adds four values of each of eight columns, and gives the sums of their deviations.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<double> AddFour(
-        Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d,
-        double* center, double* sum, double* square)
-    {
-        Vector512<double> centers = Vector512.Load(center);
-        a -= centers;
-        b -= centers;
-        c -= centers;
-        d -= centers;
-        Vector512<double> deviations = (a + b) + (c + d);
-        (Vector512.Load(sum) + deviations).Store(sum);
-        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(square))) + Wide.MultiplyAdd(c, c, d * d)).Store(square);
-        return deviations;
-    }
+    public static void Add(double* sum, Vector512<double> value) => (Vector512.Load(sum) + value).Store(sum);
 
-    /// <summary>Adds one value of each of eight columns, and gives the deviations.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<double> AddOne(Vector512<double> a, double* center, double* sum, double* square)
-    {
-        a -= Vector512.Load(center);
-        (Vector512.Load(sum) + a).Store(sum);
-        (Vector512.Load(square) + a * a).Store(square);
-        return a;
-    }
+    public static void AddSquares(
+        double* square, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
+        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(square))) + Wide.MultiplyAdd(c, c, d * d)).Store(square);
 
     /// <summary>Turns the sums of eight columns into moments; false where one is not finite.</summary>
     public static bool Store(double* center, double* sum, double* square, int rows, Moments result)

@@ -80,14 +80,25 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             {
                 T* x = rows + plan.FirstColumn(item.FirstChunk + chunk);
                 int at = chunk * Wide.Count;
+                Vector512<double> center0 = Vector512.Load(centers + at), center1 = Vector512.Load(centers + at + 8);
                 Wide.Load(x, out var a0, out var a1);
                 Wide.Load(x + stride, out var b0, out var b1);
                 Wide.Load(x + 2 * stride, out var c0, out var c1);
                 Wide.Load(x + 3 * stride, out var d0, out var d1);
                 for (int next = 0; next < 4; next++)
                     Wide.Prefetch(x + ahead + next * stride);
-                CenteredSums.AddFour(a0, b0, c0, d0, centers + at, sums + at, squares + at);
-                CenteredSums.AddFour(a1, b1, c1, d1, centers + at + 8, sums + at + 8, squares + at + 8);
+                a0 -= center0;
+                b0 -= center0;
+                c0 -= center0;
+                d0 -= center0;
+                CenteredSums.Add(sums + at, (a0 + b0) + (c0 + d0));
+                CenteredSums.AddSquares(squares + at, a0, b0, c0, d0);
+                a1 -= center1;
+                b1 -= center1;
+                c1 -= center1;
+                d1 -= center1;
+                CenteredSums.Add(sums + at + 8, (a1 + b1) + (c1 + d1));
+                CenteredSums.AddSquares(squares + at + 8, a1, b1, c1, d1);
             }
         }
         for (; row < item.Rows; row++)
@@ -97,8 +108,12 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             {
                 int at = chunk * Wide.Count;
                 Wide.Load(rows + plan.FirstColumn(item.FirstChunk + chunk), out var a0, out var a1);
-                CenteredSums.AddOne(a0, centers + at, sums + at, squares + at);
-                CenteredSums.AddOne(a1, centers + at + 8, sums + at + 8, squares + at + 8);
+                a0 -= Vector512.Load(centers + at);
+                a1 -= Vector512.Load(centers + at + 8);
+                CenteredSums.Add(sums + at, a0);
+                CenteredSums.Add(squares + at, a0 * a0);
+                CenteredSums.Add(sums + at + 8, a1);
+                CenteredSums.Add(squares + at + 8, a1 * a1);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Microsoft.ML.BatchNorm;
 /// to nothing.
 /// </summary>
 /// <remarks>
-/// Columns go in chunks of <see cref="Wide.Count"/>; where their number is no multiple of it, the last chunk starts earlier
+/// Columns go in chunks of eight; where their number is no multiple of it, the last chunk starts earlier
 /// and sums columns again, into sums of its own. For one thread at a time.
 /// </remarks>
 sealed unsafe class RowShard<T> where T : unmanaged
@@ -19,7 +19,9 @@ sealed unsafe class RowShard<T> where T : unmanaged
     public const int Group = 4;
 
     /// <summary>The fewest columns, and the most whose sums stay in the first-level cache.</summary>
-    public const int LeastColumns = Wide.Count, MostColumns = 1024;
+    public const int LeastColumns = Chunk, MostColumns = 1024;
+
+    const int Chunk = 8;
 
     /// <summary>With centers from the first rows, some 2e-13 of M2 is lost at worst.</summary>
     const int MostRows = 8192;
@@ -32,8 +34,8 @@ sealed unsafe class RowShard<T> where T : unmanaged
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, LeastColumns);
         this.columns = columns;
-        padded = (columns + Wide.Count - 1) / Wide.Count * Wide.Count;
-        memory = GC.AllocateArray<double>((3 + Moments.Arrays) * padded + 8, pinned: true);
+        padded = (columns + Chunk - 1) / Chunk * Chunk;
+        memory = GC.AllocateArray<double>((3 + Moments.Arrays) * padded + Chunk, pinned: true);
         centers = Wide.Align((double*)Unsafe.AsPointer(ref memory[0]));
         sums = centers + padded;
         squares = sums + padded;
@@ -78,11 +80,11 @@ sealed unsafe class RowShard<T> where T : unmanaged
     {
         Moments result = Moments.In(squares + padded, padded);
         bool finite = true;
-        for (int at = 0; at < padded; at += 8)
+        for (int at = 0; at < padded; at += Chunk)
             finite &= CenteredSums.Store(centers + at, sums + at, squares + at, Rows, result.At(at));
         if (!finite)
             throw new InvalidDataException("The statistics of x overflow a double.");
-        int tail = columns % Wide.Count, whole = columns - tail;
+        int tail = columns % Chunk, whole = columns - tail;
         for (int array = 0; array < Moments.Arrays && tail > 0; array++)
         {
             var values = new Span<double>(result.Count + array * (nint)padded, padded);
@@ -98,16 +100,12 @@ sealed unsafe class RowShard<T> where T : unmanaged
     /// <summary>The mean of the first rows.</summary>
     void Center(T* a, T* b, T* c, T* d)
     {
-        Vector512<double> quarter = Vector512.Create(0.25);
-        for (int at = 0; at < padded; at += Wide.Count)
+        for (int at = 0; at < padded; at += Chunk)
         {
             int column = FirstColumn(at);
-            Wide.Load(a + column, out var a0, out var a1);
-            Wide.Load(b + column, out var b0, out var b1);
-            Wide.Load(c + column, out var c0, out var c1);
-            Wide.Load(d + column, out var d0, out var d1);
-            (((a0 + b0) + (c0 + d0)) * quarter).Store(centers + at);
-            (((a1 + b1) + (c1 + d1)) * quarter).Store(centers + at + 8);
+            Vector512<double> first = Wide.LoadEight(a + column) + Wide.LoadEight(b + column);
+            Vector512<double> last = Wide.LoadEight(c + column) + Wide.LoadEight(d + column);
+            ((first + last) * 0.25).Store(centers + at);
         }
     }
 
@@ -115,35 +113,35 @@ sealed unsafe class RowShard<T> where T : unmanaged
     bool Sum(T* a, T* b, T* c, T* d)
     {
         // 0 · x is 0 where x is finite, and there only.
-        Vector512<double> zero = Vector512<double>.Zero, rest0 = zero, rest1 = zero;
+        Vector512<double> zero = Vector512<double>.Zero, rest = zero;
         double* center = centers, sum = sums, square = squares;
-        for (int at = 0; at < padded; at += Wide.Count)
+        int length = padded, last = columns - Chunk;
+        for (int at = 0; at < length; at += Chunk)
         {
-            int column = FirstColumn(at);
-            Wide.Load(a + column, out var a0, out var a1);
-            Wide.Load(b + column, out var b0, out var b1);
-            Wide.Load(c + column, out var c0, out var c1);
-            Wide.Load(d + column, out var d0, out var d1);
-            var sum0 = CenteredSums.AddFour(a0, b0, c0, d0, center + at, sum + at, square + at);
-            var sum1 = CenteredSums.AddFour(a1, b1, c1, d1, center + at + 8, sum + at + 8, square + at + 8);
-            rest0 = Wide.MultiplyAdd(sum0, zero, rest0);
-            rest1 = Wide.MultiplyAdd(sum1, zero, rest1);
+            int column = Math.Min(at, last);
+            Vector512<double> middle = Vector512.Load(center + at);
+            Vector512<double> a0 = Wide.LoadEight(a + column) - middle, b0 = Wide.LoadEight(b + column) - middle;
+            Vector512<double> c0 = Wide.LoadEight(c + column) - middle, d0 = Wide.LoadEight(d + column) - middle;
+            Vector512<double> deviations = (a0 + b0) + (c0 + d0);
+            CenteredSums.Add(sum + at, deviations);
+            CenteredSums.AddSquares(square + at, a0, b0, c0, d0);
+            rest = Wide.MultiplyAdd(deviations, zero, rest);
         }
-        return Vector512.EqualsAll(rest0 + rest1, zero);
+        return Vector512.EqualsAll(rest, zero);
     }
 
     bool Sum(T* row)
     {
         Vector512<double> zero = Vector512<double>.Zero, rest = zero;
-        for (int at = 0; at < padded; at += Wide.Count)
+        for (int at = 0; at < padded; at += Chunk)
         {
-            Wide.Load(row + FirstColumn(at), out var a0, out var a1);
-            rest = Wide.MultiplyAdd(CenteredSums.AddOne(a0, centers + at, sums + at, squares + at), zero, rest);
-            rest = Wide.MultiplyAdd(CenteredSums.AddOne(a1, centers + at + 8, sums + at + 8, squares + at + 8), zero, rest);
+            Vector512<double> deviation = Wide.LoadEight(row + FirstColumn(at)) - Vector512.Load(centers + at);
+            CenteredSums.Add(sums + at, deviation);
+            CenteredSums.Add(squares + at, deviation * deviation);
+            rest = Wide.MultiplyAdd(deviation, zero, rest);
         }
         return Vector512.EqualsAll(rest, zero);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    int FirstColumn(int at) => Math.Min(at, columns - Wide.Count);
+    int FirstColumn(int at) => Math.Min(at, columns - Chunk);
 }
