@@ -109,7 +109,7 @@ sealed unsafe class RowShard<T> where T : unmanaged
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     bool Sum(T* a, T* b, T* c, T* d)
     {
         // 0 · x is 0 where x is finite, and there only.

@@ -25,20 +25,17 @@ abstract class RowSummer
 sealed class RowSummer<T>(IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, PopulationFit fit) : RowSummer
     where T : unmanaged
 {
-    /// <summary>Groups of a shard, so that one is never cut by the end of a shard.</summary>
-    const int Held = 2 * RowShard<T>.Group;
-
     readonly RowShard<T> shard = new(length);
-    readonly VBuffer<T>[] held = new VBuffer<T>[Held];
-    readonly T[]?[] dense = new T[Held][];
-    readonly long[] positions = new long[Held];
-    int count;
+    readonly VBuffer<T>[] buffers = new VBuffer<T>[RowShard<T>.Group];
+    readonly T[]?[] dense = new T[RowShard<T>.Group][];
+    readonly long[] positions = new long[RowShard<T>.Group];
+    int held;
 
     public override void Read(long position)
     {
-        getter(ref held[count]);
-        positions[count] = position;
-        if (++count == Held)
+        getter(ref buffers[held]);
+        positions[held] = position;
+        if (++held == RowShard<T>.Group)
             Add();
     }
 
@@ -62,14 +59,18 @@ sealed class RowSummer<T>(IHost host, string column, ValueGetter<VBuffer<T>> get
     void Add()
     {
         bool finite = true;
-        int row = 0;
-        for (; row <= count - RowShard<T>.Group; row += RowShard<T>.Group)
-            finite &= shard.Add(Values(row), Values(row + 1), Values(row + 2), Values(row + 3));
-        for (; row < count; row++)
-            finite &= shard.Add(Values(row));
+        if (held == RowShard<T>.Group)
+        {
+            finite = shard.Add(Values(0), Values(1), Values(2), Values(3));
+        }
+        else
+        {
+            for (int row = 0; row < held; row++)
+                finite &= shard.Add(Values(row));
+        }
         if (!finite)
             ThrowIfAny();
-        count = 0;
+        held = 0;
         if (shard.IsFull)
             Add(shard);
     }
@@ -88,7 +89,7 @@ sealed class RowSummer<T>(IHost host, string column, ValueGetter<VBuffer<T>> get
 
     void ThrowIfAny()
     {
-        for (int row = 0; row < count; row++)
+        for (int row = 0; row < held; row++)
         {
             if (NonFiniteRow.Describe(column, Values(row), positions[row]) is { } found)
                 throw host.Except(new InvalidDataException(found), found);
@@ -98,14 +99,14 @@ sealed class RowSummer<T>(IHost host, string column, ValueGetter<VBuffer<T>> get
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     ReadOnlySpan<T> Values(int row)
     {
-        ReadOnlySpan<T> values = held[row].GetValues();
+        ReadOnlySpan<T> values = buffers[row].GetValues();
         return values.Length == length ? values : Dense(row);
     }
 
     T[] Dense(int row)
     {
         T[] values = dense[row] ??= new T[length];
-        held[row].CopyTo(values);
+        buffers[row].CopyTo(values);
         return values;
     }
 }
