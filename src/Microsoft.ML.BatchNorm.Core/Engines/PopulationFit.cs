@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Merges all batches, and makes a state of them once.</summary>
-sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads) : IStatisticsFit
+sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+    : IStatisticsFit
 {
     readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
     long batches;

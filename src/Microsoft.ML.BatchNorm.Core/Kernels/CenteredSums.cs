@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// The sums of a shard's columns: <c>d = x − center</c> and <c>d²</c> in double. <see cref="ColumnMoments{T}"/> tells what
-/// they lose.
+/// The sums of a shard's columns: <c>d = x − center</c> and <c>d²</c> in double. <see cref="ColumnMoments{T}"/> tells
+/// what they lose.
 /// </summary>
 static unsafe class CenteredSums
 {
@@ -15,7 +15,8 @@ static unsafe class CenteredSums
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AddSquares(
         double* square, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
-        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(square))) + Wide.MultiplyAdd(c, c, d * d)).Store(square);
+        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(square))) + Wide.MultiplyAdd(c, c, d * d))
+        .Store(square);
 
     /// <summary>Turns the sums of eight columns into moments; false where one is not finite.</summary>
     public static bool Store(double* center, double* sum, double* square, int rows, Moments result)

@@ -5,9 +5,9 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each column of rows that lie apart from each other, summed where they lie
-/// as they come. A shard is centred on the mean of its first rows; <see cref="ColumnMoments{T}"/> tells why this loses next
-/// to nothing.
+/// Count, mean and sum of squared deviations of each column of rows that lie apart from each other, summed where they
+/// lie as they come. A shard is centred on the mean of its first rows; <see cref="ColumnMoments{T}"/> tells why this
+/// loses next to nothing.
 /// </summary>
 /// <remarks>
 /// Columns go in chunks of eight; where their number is no multiple of it, the last chunk starts earlier
@@ -45,7 +45,9 @@ sealed unsafe class RowShard<T> where T : unmanaged
 
     public bool IsFull => Rows >= MostRows;
 
-    /// <summary>Adds four rows; false where a value is not finite, or a sum overflows, and the shard is spoilt.</summary>
+    /// <summary>
+    /// Adds four rows; false where a value is not finite, or a sum overflows, and the shard is spoilt.
+    /// </summary>
     public bool Add(ReadOnlySpan<T> a, ReadOnlySpan<T> b, ReadOnlySpan<T> c, ReadOnlySpan<T> d)
     {
         Check(a);

@@ -56,8 +56,8 @@ abstract class ColumnFit
     public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
 
     /// <summary>
-    /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that several are
-    /// added at once nor so long that their sums leave the cache, and statistics that need no batches.
+    /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that
+    /// several are added at once nor so long that their sums leave the cache, and statistics that need no batches.
     /// </summary>
     public abstract bool SumsRows { get; }
 

@@ -3,8 +3,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Sums each row where the cursor's getters put it, without a batch. On the thread that reads: handing rows to another costs
-/// more than adding them.
+/// Sums each row where the cursor's getters put it, without a batch. On the thread that reads: to hand rows to another
+/// takes no less than to add them.
 /// </summary>
 sealed class RowPass(IHost host, ColumnFit[] columns) : FitPass(host)
 {

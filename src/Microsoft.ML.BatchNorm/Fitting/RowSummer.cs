@@ -22,7 +22,8 @@ abstract class RowSummer
 /// Holds a few rows in the buffers that the cursor's getter filled, and adds them from there while they are in the
 /// first-level cache.
 /// </summary>
-sealed class RowSummer<T>(IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, PopulationFit fit) : RowSummer
+sealed class RowSummer<T>(
+    IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, PopulationFit fit) : RowSummer
     where T : unmanaged
 {
     readonly RowShard<T> shard = new(length);

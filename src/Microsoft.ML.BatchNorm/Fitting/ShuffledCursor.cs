@@ -4,12 +4,13 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// A cursor's rows in another order: a pool is filled, any row of it comes next, and the row behind takes its place. A row
-/// comes earlier by less than a pool at most, and later by any number; each comes once. The order is decided by the seed
-/// alone.
+/// A cursor's rows in another order: a pool is filled, any row of it comes next, and the row behind takes its place. A
+/// row comes earlier by less than a pool at most, and later by any number; each comes once. The order is decided by
+/// the seed alone.
 /// </summary>
 /// <remarks>
-/// On the caller's thread, so that errors of the view are as they are, and nothing reads on when the cursor is disposed.
+/// On the caller's thread, so that errors of the view are as they are, and nothing reads on when the cursor is
+/// disposed.
 /// <see cref="Position"/> is that of the row in the data.
 /// </remarks>
 sealed class ShuffledCursor : DataViewRowCursor
@@ -32,7 +33,8 @@ sealed class ShuffledCursor : DataViewRowCursor
     bool started, ended;
 
     ShuffledCursor(
-        IHost host, DataViewRowCursor input, IReadOnlyCollection<DataViewSchema.Column> needed, bool isShuffled, Random random)
+        IHost host, DataViewRowCursor input, IReadOnlyCollection<DataViewSchema.Column> needed, bool isShuffled,
+        Random random)
     {
         this.host = host;
         this.input = input;

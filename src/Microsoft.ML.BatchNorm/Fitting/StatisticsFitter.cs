@@ -4,15 +4,14 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Reads a data view in training mode: one cursor an epoch, rows summed where the cursor puts them, or batches filled from
-/// it, each added while the next is filled. Memory does not grow with the rows, and the result has the same bits however
-/// many threads work.
+/// Reads a data view in training mode: one cursor an epoch, rows summed where the cursor puts them, or batches filled
+/// from it, each added while the next is filled. Memory does not grow with the rows, and the result has the same bits
+/// however many threads work.
 /// </summary>
 /// <remarks>
-/// A cursor set is not asked for: how many rows a batch of a set has is not told before it is read, so sums that are the
-/// same for any number of cursors need the rows in one order again, on one thread. ML.NET's transforms do just that behind
-/// the one cursor they give, with as many threads as there are processors, and a view in memory is read no faster by it
-/// than its rows are summed.
+/// A cursor set is not asked for: how many rows a batch of it has is not known before it is read, so sums that have the
+/// same bits for any number of cursors would need all rows in one order again. ML.NET's transforms do just that behind
+/// the one cursor that they give, with as many threads as there are processors.
 /// </remarks>
 sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 {
@@ -67,7 +66,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             int seed = options.Seed ?? host.Rand.Next();
             for (int epoch = 0; epoch < epochs; epoch++)
             {
-                FitPass pass = sumsRows ? new RowPass(host, columns) : new BatchPass(host, columns, batchRows, overlaps);
+                FitPass pass =
+                    sumsRows ? new RowPass(host, columns) : new BatchPass(host, columns, batchRows, overlaps);
                 int current = epoch;
                 double? total = input.GetRowCount();
                 progress.SetHeader(new ProgressHeader(["epochs", "rows"]), entry =>
@@ -78,8 +78,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                     else
                         entry.SetProgress(1, pass.Rows);
                 });
-                using DataViewRowCursor cursor =
-                    Open(input, [.. columns.Select(column => column.Column)], mask, shuffles ? unchecked(seed + epoch) : null);
+                using DataViewRowCursor cursor = Open(
+                    input, columns.Select(column => column.Column), mask, shuffles ? unchecked(seed + epoch) : null);
                 pass.Read(cursor, mask is { } counts ? cursor.GetGetter<bool>(counts) : null);
                 if (pass.Rows == 0)
                     throw host.Except("The data has no rows to fit batch normalization to.");

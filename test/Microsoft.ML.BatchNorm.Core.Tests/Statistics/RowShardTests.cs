@@ -66,7 +66,8 @@ public sealed class RowShardTests
             float[] x = Sample.Floats(5 * 19, 1);
             x[at] = value;
             var shard = new RowShard<float>(19);
-            Assert.AreEqual(at >= 4 * 19, shard.Add(x.AsSpan(0, 19), x.AsSpan(19, 19), x.AsSpan(38, 19), x.AsSpan(57, 19)));
+            Assert.AreEqual(
+                at >= 4 * 19, shard.Add(x.AsSpan(0, 19), x.AsSpan(19, 19), x.AsSpan(38, 19), x.AsSpan(57, 19)));
             if (at >= 4 * 19)
                 Assert.IsFalse(shard.Add(x.AsSpan(76)));
             Assert.ThrowsExactly<InvalidDataException>(() => shard.MoveTo(new BatchStatistics(19)));

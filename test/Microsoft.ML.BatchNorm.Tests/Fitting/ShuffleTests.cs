@@ -31,7 +31,8 @@ public class ShuffleTests
     [TestMethod]
     public void The_order_is_another_for_each_seed_and_the_same_for_one()
     {
-        List<long>[] orders = [.. new[] { 1, 1, 2, 3 }.Select(seed => Read(new GeneratedView(3, 20_000, Fill, counts: IsThird), seed))];
+        List<long>[] orders = [.. new[] { 1, 1, 2, 3 }.Select(
+            seed => Read(new GeneratedView(3, 20_000, Fill, counts: IsThird), seed))];
         CollectionAssert.AreEqual(orders[0], orders[1]);
         CollectionAssert.AreNotEqual(orders[0], orders[2]);
         CollectionAssert.AreNotEqual(orders[0], orders[3]);
@@ -64,7 +65,8 @@ public class ShuffleTests
         List<long> order = Read(view, seed: 1);
         CollectionAssert.AreEqual(order, Read(view, seed: 1));
         CollectionAssert.AreEquivalent(Enumerable.Range(0, 20_000).Select(row => (long)row).ToArray(), order);
-        Assert.IsTrue(order.Select((row, place) => Math.Abs(row - place)).Average() > Pool, "The view was not asked to.");
+        Assert.IsTrue(
+            order.Select((row, place) => Math.Abs(row - place)).Average() > Pool, "The view was not asked to.");
     }
 
     [TestMethod]
@@ -90,7 +92,9 @@ public class ShuffleTests
     {
         float[][] rows = View.Floats(9000, 3);
         rows[5432][2] = float.NaN;
-        foreach (IDataView view in (IDataView[])[View.ML.Data.Cache(Fits.Vectors(rows)), new GeneratedView(3, 9000, (row, x) => rows[row].CopyTo(x))])
+        IDataView[] views =
+            [View.ML.Data.Cache(Fits.Vectors(rows)), new GeneratedView(3, 9000, (row, x) => rows[row].CopyTo(x))];
+        foreach (IDataView view in views)
         {
             var error = Assert.ThrowsExactly<InvalidOperationException>(() => Fits.Fit(view, Shuffle));
             StringAssert.Contains(error.Message, "Column 'X' is not finite: row 5432, slot 2 has NaN.");

@@ -4,7 +4,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 
-/// <summary>Rows that are long enough are summed where the cursor puts them, with all that is true of batches.</summary>
+/// <summary>
+/// Rows that are long enough are summed where the cursor puts them, with all that is true of batches.
+/// </summary>
 [TestClass]
 public class WideRowTests
 {
@@ -18,13 +20,14 @@ public class WideRowTests
     public void Dense_and_sparse_rows_in_turn(int count)
     {
         float[][] rows = View.Floats(count, Columns);
-        VBuffer<float>[] mixed = [.. Sparse.Of(rows).Select((row, i) => i % 5 < 2 ? new VBuffer<float>(Columns, rows[i]) : row)];
+        VBuffer<float>[] mixed =
+            [.. Sparse.Of(rows).Select((row, i) => i % 5 < 2 ? new VBuffer<float>(Columns, rows[i]) : row)];
         var expected = new BatchStatistics(Columns);
         expected.Add(ChannelLayout.Features(count, Columns), (float[])[.. rows.SelectMany(row => row)]);
         BatchNormalizationState state = Fits.Fit(View.Vectors(mixed, Columns), _ => { });
         Agreement.Within(1e-14, expected.Mean, state.MovingMean, "mean");
-        Agreement.Within(
-            1e-13, [.. Enumerable.Range(0, Columns).Select(channel => expected.Variance(channel))], state.MovingVariance);
+        double[] variance = [.. Enumerable.Range(0, Columns).Select(channel => expected.Variance(channel))];
+        Agreement.Within(1e-13, variance, state.MovingVariance, "variance");
         Agreement.SameBits(expected.Count, state.GetPopulation()!.Count, "count");
     }
 
