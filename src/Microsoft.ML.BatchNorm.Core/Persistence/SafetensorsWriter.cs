@@ -18,10 +18,13 @@ static class SafetensorsWriter
     public static void Write(Stream stream, IEnumerable<SafetensorsTensor> tensors)
     {
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
-        (byte[] header, int digits) = Header(ordered);
-        if (header.Length > SafetensorsHeader.MaxLength)
+        // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
+        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200);
+        if (longest > SafetensorsHeader.MaxLength)
             throw new ArgumentException(
-                $"The tensors' names make a header of {header.Length} bytes, over {SafetensorsHeader.MaxLength}.");
+                $"The names of {ordered.Length} tensors may take {longest} bytes; a header has at most "
+                + $"{SafetensorsHeader.MaxLength}.");
+        (byte[] header, int digits) = Header(ordered);
         var first = new ByteSink(Stream.Null);
         Write(first, header, ordered);
         Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
