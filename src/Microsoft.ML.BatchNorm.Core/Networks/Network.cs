@@ -50,7 +50,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <summary>The layers with those of inner networks in their places, in the order in which they compute.</summary>
     public IReadOnlyList<NetworkNode> Nodes { get; }
 
-    /// <summary>A network without layers, for rows of the given shape: <c>Input(64)</c>, <c>Input(3, 32, 32)</c>.</summary>
+    /// <summary>
+    /// A network without layers, for rows of the given shape: <c>Input(64)</c>, <c>Input(3, 32, 32)</c>.
+    /// </summary>
     /// <param name="shape">Features; or channels, height and width.</param>
     /// <exception cref="ArgumentException">There is no dimension, or one is not positive.</exception>
     public static Network Input(params ReadOnlySpan<int> shape) => new(new TensorShape(shape), NetworkPreset.Keras, []);
@@ -58,7 +60,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <summary>A network of the given layers.</summary>
     /// <param name="inputShape">The shape of a row that goes in.</param>
     /// <param name="layers">The layers; those without a name get Keras's.</param>
-    /// <exception cref="ArgumentException">A name is there twice, or a shape does not fit; the message names the layer.</exception>
+    /// <exception cref="ArgumentException">
+    /// A name is there twice, or a shape does not fit; the message names the layer.
+    /// </exception>
     public static Network Of(TensorShape inputShape, params IEnumerable<Layer> layers)
     {
         ArgumentNullException.ThrowIfNull(inputShape);
@@ -92,7 +96,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     public Network Until(string name) => new(InputShape, Preset, layers[..(IndexOf(name) + 1)]);
 
-    /// <summary>The network without one of its own layers and all behind it, to which a new head can be added.</summary>
+    /// <summary>
+    /// The network without one of its own layers and all behind it, to which a new head can be added.
+    /// </summary>
     /// <param name="name">The name of one of <see cref="Layers"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     public Network Before(string name) => new(InputShape, Preset, layers[..IndexOf(name)]);
@@ -133,8 +139,8 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The layer with its switches in one place: a network's in its layers alone, a batch normalization's the same in its
-    /// options as in the layer.
+    /// The layer with its switches in one place: a network's in its layers alone, a batch normalization's the same in
+    /// its options as in the layer.
     /// </summary>
     internal static Layer Settled(Layer layer) => layer switch
     {
@@ -151,7 +157,8 @@ public sealed partial class Network : IEquatable<Network>
         {
             TensorShape output = layer.OutputShape(shape);
             if (layer is NetworkLayer inner)
-                nodes.AddRange(inner.Inner.Nodes.Select(node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));
+                nodes.AddRange(inner.Inner.Nodes.Select(
+                    node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));
             else
                 nodes.Add(new NetworkNode(CheckedPath(layer.Name), layer, shape, output));
             if (nodes.Count > MaxNodes)
