@@ -31,7 +31,7 @@ public sealed partial class Network : IEquatable<Network>
         this.layers = layers;
         depth = 1 + layers.Max(layer => (layer as NetworkLayer)?.Inner.depth) ?? 1;
         if (depth > MaxDepth)
-            throw new ArgumentException($"Networks nest up to {MaxDepth} deep, not {depth}.", nameof(layers));
+            throw new ArgumentException($"Networks nest up to {MaxDepth} deep, not {depth}.");
         (Nodes, OutputShape) = Place(inputShape, layers);
     }
 
@@ -124,7 +124,7 @@ public sealed partial class Network : IEquatable<Network>
             ArgumentNullException.ThrowIfNull(layer);
             Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names) } : layer;
             if (!names.Add(named.Name))
-                throw new ArgumentException($"The network has a layer '{named.Name}' already.", nameof(more));
+                throw new ArgumentException($"The network has a layer '{named.Name}' already.");
             all.Add(Settled(named));
         }
         return new Network(InputShape, Preset, all.ToImmutable());
@@ -162,7 +162,7 @@ public sealed partial class Network : IEquatable<Network>
             else
                 nodes.Add(new NetworkNode(CheckedPath(layer.Name), layer, shape, output));
             if (nodes.Count > MaxNodes)
-                throw new ArgumentException($"A network has at most {MaxNodes} layers.", nameof(layers));
+                throw new ArgumentException($"A network has at most {MaxNodes} layers.");
             shape = output;
         }
         return (nodes.ToImmutable(), shape);
@@ -175,7 +175,7 @@ public sealed partial class Network : IEquatable<Network>
         path.Length <= MaxPath
             ? path
             : throw new ArgumentException(
-                $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.", nameof(path));
+                $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.");
 
     /// <inheritdoc/>
     public bool Equals(Network? other) =>
