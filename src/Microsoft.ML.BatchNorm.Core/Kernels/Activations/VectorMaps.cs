@@ -57,13 +57,6 @@ readonly struct TanhMap : IVectorMap
 /// </remarks>
 readonly struct GeluMap : IVectorMap
 {
-    static ReadOnlySpan<double> P =>
-    [
-        -1.265512123885431, 1.000000180441626, 0.3749864946447752, 0.08373282920857222, -0.0921269126465641,
-        -0.08611711631485074, -0.4401406441482928, 1.4571586991580259, -3.915871030084963, 8.06365071068576,
-        -10.523459751352977, 8.53997542213959, -4.241996587254107, 1.191725952674945, -0.1460061232248942,
-    ];
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<float> Map(Vector512<float> x) =>
         Vector512.Narrow(Map(Vector512.WidenLower(x)), Map(Vector512.WidenUpper(x)));
@@ -73,9 +66,22 @@ readonly struct GeluMap : IVectorMap
     {
         Vector512<double> one = Vector512<double>.One, half = Vector512.Create(0.5);
         Vector512<double> z = Vector512.Abs(x) * Vector512.Create(0.70710678118654752);
-        Vector512<double> t = one / Wide.MultiplyAdd(z, half, one), p = Vector512.Create(P[^1]);
-        for (int i = P.Length - 2; i >= 0; i--)
-            p = Wide.MultiplyAdd(p, t, Vector512.Create(P[i]));
+        Vector512<double> t = one / Wide.MultiplyAdd(z, half, one);
+        Vector512<double> p = Vector512.Create(-0.1460061232248942);
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(1.191725952674945));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-4.241996587254107));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(8.53997542213959));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-10.523459751352977));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(8.06365071068576));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-3.915871030084963));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(1.4571586991580259));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-0.4401406441482928));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-0.08611711631485074));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-0.0921269126465641));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(0.08373282920857222));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(0.3749864946447752));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(1.000000180441626));
+        p = Wide.MultiplyAdd(p, t, Vector512.Create(-1.265512123885431));
         Vector512<double> tail = half * t * Vector512.Exp(p - z * z);
         Vector512<double> share = Vector512.ConditionalSelect(
             Vector512.GreaterThan(x, Vector512<double>.Zero), one - tail, tail);
