@@ -92,7 +92,4 @@ sealed unsafe class PackedMatrix
 
     /// <summary>The columns that a panel has of the matrix, 1 to 32.</summary>
     public int ColumnsOf(int panel) => Math.Min(PanelColumns, Columns - panel * PanelColumns);
-
-    /// <summary>The columns that a panel has memory for, 16 or 32.</summary>
-    public int WidthOf(int panel) => ColumnsOf(panel) > Lanes ? PanelColumns : Lanes;
 }
