@@ -43,7 +43,10 @@ public sealed partial class TrainingCheckpoint
     public long Step => position.Step;
 
     /// <summary>The same checkpoint in a run whose last phase has that many epochs: how a finished run is prolonged.</summary>
-    /// <param name="epochs">All epochs of the phase, those that are over counted.</param>
+    /// <param name="epochs">
+    /// All epochs of the phase, those that are over counted. A schedule over the whole run, such as
+    /// <see cref="LearningRateSchedule.Cosine"/>, goes by the new number from here on.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">As many are over already, and more; or the value is not positive.</exception>
     public TrainingCheckpoint WithEpochs(int epochs)
     {
