@@ -26,7 +26,8 @@ public class EarlyStoppingTests
     [TestMethod]
     public void A_fall_smaller_than_asked_is_no_improvement()
     {
-        TrainingResult result = Train(new EarlyStopping { Patience = 2, MinimumImprovement = 2 }, 5, 4.5f, 4.4f, 1, 1, 1);
+        var stopping = new EarlyStopping { Patience = 2, MinimumImprovement = 2 };
+        TrainingResult result = Train(stopping, 5, 4.5f, 4.4f, 1, 1, 1);
         Assert.AreEqual(3, result.History.Length);
         Assert.AreEqual(1, result.BestEpoch);
     }
@@ -34,10 +35,11 @@ public class EarlyStoppingTests
     [TestMethod]
     public void A_validation_loss_that_is_not_finite_is_no_improvement()
     {
-        TrainingResult result = Train(new EarlyStopping { Patience = 2 }, float.NaN, 3, float.NaN, float.PositiveInfinity, 1, 1);
+        var stopping = new EarlyStopping { Patience = 2 };
+        TrainingResult result = Train(stopping, float.NaN, 3, float.NaN, float.PositiveInfinity, 1, 1);
         Assert.AreEqual(4, result.History.Length);
         Assert.AreEqual(2, result.BestEpoch);
-        Assert.AreEqual(2, Train(new EarlyStopping { Patience = 2 }, float.NaN, float.NaN, 1, 1, 1, 1).History.Length);
+        Assert.AreEqual(2, Train(stopping, float.NaN, float.NaN, 1, 1, 1, 1).History.Length);
     }
 
     [TestMethod]
@@ -101,10 +103,12 @@ public class EarlyStoppingTests
         Assert.AreEqual(0, engine.Last.Recomputed.Count);
     }
 
-    static TrainingOptions Options(EarlyStopping? stopping) => Runs.Options with { Epochs = 6, EarlyStopping = stopping };
+    static TrainingOptions Options(EarlyStopping? stopping) =>
+        Runs.Options with { Epochs = 6, EarlyStopping = stopping };
 
     /// <summary>With these validation losses, epoch by epoch of three steps.</summary>
-    static RecordingEngine Engine(params float[] losses) => new() { Output = steps => MathF.Sqrt(losses[(int)steps / 3 - 1]) };
+    static RecordingEngine Engine(params float[] losses) =>
+        new() { Output = steps => MathF.Sqrt(losses[(int)steps / 3 - 1]) };
 
     static TrainingResult Train(EarlyStopping? stopping, params float[] losses) =>
         Runs.Train(Engine(losses), Options(stopping), validation: validation);

@@ -23,7 +23,8 @@ public class EvaluationTests
         var training = new TrainingData(3, new float[3], targets);
         var engine = new RecordingEngine { Output = _ => 0.5f };
         TrainingOptions options = Runs.Options with { Loss = loss, Epochs = 1, ClassWeights = [.. classWeights] };
-        EpochResult epoch = NetworkTrainer.Train(network, network.Initialize(), training, options, validation, engine).History[0];
+        EpochResult epoch =
+            NetworkTrainer.Train(network, network.Initialize(), training, options, validation, engine).History[0];
         double first = Weight(0), second = 2 * Weight(1);
         Assert.AreEqual(
             (first * rowLosses[0] + second * rowLosses[1]) / (first + second), epoch.ValidationLoss!.Value, 1e-12);
@@ -38,18 +39,24 @@ public class EvaluationTests
         get
         {
             double binary0 = 0.5 + Math.Log(1 + Math.Exp(-0.5)), binary1 = Math.Log(1 + Math.Exp(-0.5));
+            double half = Math.Log(2);
+            double[] none = [];
             return
             [
-                [Loss.SoftmaxCrossEntropy, new float[] { 0, 1, 1 }, Array.Empty<double>(), new[] { Math.Log(2), Math.Log(2) }, new[] { 1.0, 0 }],
-                [Loss.SoftmaxCrossEntropy, new float[] { 0, 1, 1 }, new[] { 3.0, 0.25 }, new[] { Math.Log(2), Math.Log(2) }, new[] { 1.0, 0 }],
-                [Loss.BinaryCrossEntropy, new float[] { 0, 1, 1 }, Array.Empty<double>(), new[] { binary0, binary1 }, new[] { 0.0, 1 }],
-                [Loss.BinaryCrossEntropy, new float[] { 0, 1, 1 }, new[] { 3.0, 0.25 }, new[] { binary0, binary1 }, new[] { 0.0, 1 }],
-                [Loss.BinaryCrossEntropy, new float[] { 0, 1, 1, 1, 0, 0 }, Array.Empty<double>(), new[] { (binary0 + binary1) / 2, binary1 }, new[] { 0.5, 1 }],
-                [Loss.MeanSquaredError, new float[] { 1.5f, -1.5f, 9 }, Array.Empty<double>(), new[] { 1.0, 4 }, new[] { 1.0, 2 }],
-                [Loss.MeanAbsoluteError, new float[] { 1.5f, -1.5f, 9 }, Array.Empty<double>(), new[] { 1.0, 2 }, new[] { 1.0, 2 }],
-                [Loss.Huber(1.5), new float[] { 1.5f, -1.5f, 9 }, Array.Empty<double>(), new[] { 0.5, 1.5 * (2 - 0.75) }, new[] { 1.0, 2 }],
-                [Loss.MeanSquaredError, new float[] { 1.5f, 0.5f, -1.5f, 0.5f, 9, 9 }, Array.Empty<double>(), new[] { 0.5, 2 }, new[] { 0.5, 1 }],
+                Case(Loss.SoftmaxCrossEntropy, [0, 1, 1], none, [half, half], [1, 0]),
+                Case(Loss.SoftmaxCrossEntropy, [0, 1, 1], [3, 0.25], [half, half], [1, 0]),
+                Case(Loss.BinaryCrossEntropy, [0, 1, 1], none, [binary0, binary1], [0, 1]),
+                Case(Loss.BinaryCrossEntropy, [0, 1, 1], [3, 0.25], [binary0, binary1], [0, 1]),
+                Case(Loss.BinaryCrossEntropy, [0, 1, 1, 1, 0, 0], none, [(binary0 + binary1) / 2, binary1], [0.5, 1]),
+                Case(Loss.MeanSquaredError, [1.5f, -1.5f, 9], none, [1, 4], [1, 2]),
+                Case(Loss.MeanAbsoluteError, [1.5f, -1.5f, 9], none, [1, 2], [1, 2]),
+                Case(Loss.Huber(1.5), [1.5f, -1.5f, 9], none, [0.5, 1.5 * (2 - 0.75)], [1, 2]),
+                Case(Loss.MeanSquaredError, [1.5f, 0.5f, -1.5f, 0.5f, 9, 9], none, [0.5, 2], [0.5, 1]),
             ];
+
+            static object[] Case(
+                Loss loss, float[] targets, double[] classWeights, double[] losses, double[] metrics) =>
+                [loss, targets, classWeights, losses, metrics];
         }
     }
 

@@ -62,7 +62,8 @@ public class FineTuneTests
     [TestMethod]
     public void History_and_progress_name_the_phases_and_the_result_has_the_users_own_switches()
     {
-        Network given = network.Freeze("first").WithBatchNormalization(options => options with { TrainAffine = false }, "norm");
+        Network given = network.Freeze("first")
+            .WithBatchNormalization(options => options with { TrainAffine = false }, "norm");
         var reports = new Reports();
         TrainingResult result = NetworkTrainer.Train(
             given, state, Runs.Data(10), Runs.Options, Plan(FineTuneBatchNormalization.KeepFrozen),
@@ -71,7 +72,8 @@ public class FineTuneTests
         string[] expected = ["head 1", "head 2", "all 1", "all 2", "all 3", "all 4"];
         CollectionAssert.AreEqual(expected, result.History.Select(epoch => $"{epoch.Phase} {epoch.Epoch}").ToArray());
         CollectionAssert.AreEqual(
-            expected, reports.All.Where(report => report.IsEndOfEpoch).Select(report => $"{report.Phase} {report.Epoch}").ToArray());
+            expected,
+            reports.All.Where(report => report.IsEndOfEpoch).Select(end => $"{end.Phase} {end.Epoch}").ToArray());
     }
 
     [TestMethod]
@@ -137,7 +139,8 @@ public class FineTuneTests
             network, state, data, Runs.Options, FineTune.HeadThenAll(1, 2, 0.01, 0.01));
         foreach (string path in new[] { "norm", "inner/deep" })
         {
-            BatchNormalizationState before = state[path].BatchNormalization!, after = result.State[path].BatchNormalization!;
+            BatchNormalizationState before = state[path].BatchNormalization!;
+            BatchNormalizationState after = result.State[path].BatchNormalization!;
             Agreement.SameBits(before.MovingMean, after.MovingMean, path);
             Agreement.SameBits(before.MovingVariance, after.MovingVariance, path);
             Assert.IsFalse(before.Gamma.SequenceEqual(after.Gamma), path);

@@ -10,7 +10,7 @@ public class OrderTests
     {
         var engine = new RecordingEngine();
         Runs.Train(engine, Runs.Options, rows: 50);
-        int[][] epochs = [.. engine.Last.Batches.Chunk(13).Select(batches => batches.SelectMany(rows => rows).ToArray())];
+        int[][] epochs = [.. engine.Last.Batches.Chunk(13).Select(batches => batches.SelectMany(row => row).ToArray())];
         Assert.AreEqual(3, epochs.Length);
         foreach (int[] epoch in epochs)
             CollectionAssert.AreEqual(RowOrder.All(50), epoch.Order().ToArray());
@@ -63,11 +63,13 @@ public class OrderTests
     [DataRow(5, 4, "5")]
     [DataRow(3, 1, "1 1 1")]
     [DataRow(3, 2, "3")]
-    public void A_smaller_last_batch_counts_and_a_single_row_goes_with_the_batch_before(int rows, int size, string expected)
+    public void A_smaller_last_batch_counts_and_a_single_row_goes_with_the_batch_before(
+        int rows, int size, string expected)
     {
         var engine = new RecordingEngine();
         Runs.Train(engine, Runs.Options with { BatchSize = size, Epochs = 2 }, rows);
-        string epoch = string.Join(' ', engine.Last.Batches.Take(engine.Last.Batches.Count / 2).Select(batch => batch.Length));
+        int steps = engine.Last.Batches.Count / 2;
+        string epoch = string.Join(' ', engine.Last.Batches.Take(steps).Select(batch => batch.Length));
         Assert.AreEqual(expected, epoch);
     }
 
@@ -89,7 +91,8 @@ public class OrderTests
         Runs.Train(engine, options, rows: 40);
         Runs.Train(engine, options, rows: 40);
         Runs.Train(engine, options with { Seed = 1 }, rows: 40);
-        int[][] trained = [.. engine.Sessions.Select(session => session.Batches.SelectMany(rows => rows).Distinct().Order().ToArray())];
+        int[][] trained = [.. engine.Sessions.Select(
+            session => session.Batches.SelectMany(rows => rows).Distinct().Order().ToArray())];
         Assert.AreEqual(28, trained[0].Length);
         CollectionAssert.AreEqual(trained[0], trained[1]);
         CollectionAssert.AreNotEqual(trained[0], trained[2]);
@@ -115,6 +118,7 @@ public class OrderTests
         double[] expected = [.. Enumerable.Range(0, 9).Select(i => 0.5 * schedule.Factor(i, 3, 3))];
         CollectionAssert.AreEqual(expected, engine.Last.Rates);
         CollectionAssert.AreEqual(
-            new[] { expected[2], expected[5], expected[8] }, result.History.Select(epoch => epoch.LearningRate).ToArray());
+            new[] { expected[2], expected[5], expected[8] },
+            result.History.Select(epoch => epoch.LearningRate).ToArray());
     }
 }

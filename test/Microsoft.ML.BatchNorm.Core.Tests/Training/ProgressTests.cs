@@ -8,7 +8,8 @@ public class ProgressTests
     {
         var reports = new Reports();
         TrainingResult result = Runs.Train(
-            new RecordingEngine(), Runs.Options with { EvaluateTrainingData = true }, validation: Runs.Data(2), progress: reports);
+            new RecordingEngine(), Runs.Options with { EvaluateTrainingData = true }, validation: Runs.Data(2),
+            progress: reports);
         TrainingProgress[] ends = [.. reports.All.Where(report => report.IsEndOfEpoch)];
         Assert.AreEqual(3, ends.Length);
         for (int i = 0; i < 3; i++)
@@ -33,9 +34,11 @@ public class ProgressTests
         // Of a hundred steps, each takes 30 ms: every fourth is reported.
         var engine = new RecordingEngine { BeforeStep = _ => clock.Now += TimeSpan.FromMilliseconds(30) };
         NetworkTrainer.Start(
-            Runs.Network, Runs.State, Runs.Data(400), Runs.Options with { Epochs = 1 }, null, null, engine, reports, clock, default);
+            Runs.Network, Runs.State, Runs.Data(400), Runs.Options with { Epochs = 1 }, null, null, engine, reports,
+            clock, default);
         CollectionAssert.AreEqual(
-            Enumerable.Range(1, 24).Select(i => 4L * i).Append(100).ToArray(), reports.All.Select(report => report.Step).ToArray());
+            Enumerable.Range(1, 24).Select(i => 4L * i).Append(100).ToArray(),
+            reports.All.Select(report => report.Step).ToArray());
         Assert.IsTrue(reports.All.SkipLast(1).All(report => !report.IsEndOfEpoch && report.ValidationLoss is null));
         foreach (TrainingProgress report in reports.All)
             Assert.AreEqual(4 / 0.03, report.RowsPerSecond, 1e-9);
@@ -46,8 +49,10 @@ public class ProgressTests
     {
         var clock = new Clock();
         var reports = new Reports();
-        var engine = new RecordingEngine { BeforeStep = _ => clock.Now += TimeSpan.FromSeconds(1), Loss = step => step };
-        NetworkTrainer.Start(Runs.Network, Runs.State, Runs.Data(10), Runs.Options, null, null, engine, reports, clock, default);
+        var second = TimeSpan.FromSeconds(1);
+        var engine = new RecordingEngine { BeforeStep = _ => clock.Now += second, Loss = step => step };
+        NetworkTrainer.Start(
+            Runs.Network, Runs.State, Runs.Data(10), Runs.Options, null, null, engine, reports, clock, default);
         CollectionAssert.AreEqual(
             new[] { 1, 1.5, 1.8, 4, 4.5, 4.8, 7, 7.5, 7.8 }, reports.All.Select(report => report.Loss).ToArray());
     }

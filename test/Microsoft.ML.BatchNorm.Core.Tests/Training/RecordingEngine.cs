@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>
-/// An engine of the loop's tests alone: it writes down what it is asked, moves the parameters that the switches let move
-/// by numbers that depend on everything a step is given, and has losses and outputs as a test wants them.
+/// An engine of the loop's tests alone: it writes down what it is asked, moves the parameters that the switches let
+/// move by numbers that depend on everything a step is given, and has losses and outputs as a test wants them.
 /// </summary>
 sealed class RecordingEngine : ITrainingEngine
 {

@@ -18,7 +18,8 @@ public class ResumeTests
 
     [TestMethod]
     [DynamicData(nameof(Optimizers))]
-    public void A_run_canceled_before_any_step_and_resumed_from_a_file_has_the_bits_of_the_unbroken_one(Optimizer optimizer)
+    public void A_run_canceled_before_any_step_and_resumed_from_a_file_has_the_bits_of_the_unbroken_one(
+        Optimizer optimizer)
     {
         TrainingOptions options = Options(optimizer);
         TrainingResult unbroken = NetworkTrainer.Train(network, state, data, options, validation);
@@ -29,7 +30,7 @@ public class ResumeTests
             var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Train(
                 network, state, data, options, validation, new CancelingEngine(new CpuEngine(), source, step),
                 cancellationToken: source.Token));
-            Assert.AreEqual(step / 6 + 1 - (step > 0 && step % 6 == 0 ? 1 : 0), canceled.Checkpoint.Epoch, $"step {step}");
+            Assert.AreEqual(Math.Max(0, step - 1) / 6 + 1, canceled.Checkpoint.Epoch, $"step {step}");
             AssertSame(unbroken, NetworkTrainer.Resume(Stored(canceled.Checkpoint), data, validation), $"step {step}");
         }
     }
@@ -64,8 +65,8 @@ public class ResumeTests
             try
             {
                 result = checkpoint is null
-                    ? NetworkTrainer.Train(network, state, data, options, validation, engine, cancellationToken: source.Token)
-                    : NetworkTrainer.Resume(checkpoint, data, validation, engine, cancellationToken: source.Token);
+                    ? NetworkTrainer.Train(network, state, data, options, validation, engine, null, source.Token)
+                    : NetworkTrainer.Resume(checkpoint, data, validation, engine, null, source.Token);
             }
             catch (TrainingCanceledException canceled)
             {
@@ -85,8 +86,9 @@ public class ResumeTests
         };
         TrainingResult longer = NetworkTrainer.Train(network, state, data, options with { Epochs = 5 }, validation);
         TrainingResult three = NetworkTrainer.Train(network, state, data, options with { Epochs = 3 }, validation);
-        AssertSame(longer, NetworkTrainer.Resume(Stored(three.Checkpoint).WithEpochs(5), data, validation), "prolonged");
-        AssertSame(three, NetworkTrainer.Resume(Stored(three.Checkpoint), data, validation), "finished");
+        TrainingCheckpoint finished = Stored(three.Checkpoint);
+        AssertSame(longer, NetworkTrainer.Resume(finished.WithEpochs(5), data, validation), "prolonged");
+        AssertSame(three, NetworkTrainer.Resume(finished, data, validation), "finished");
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => three.Checkpoint.WithEpochs(2));
     }
 
@@ -108,8 +110,8 @@ public class ResumeTests
     [TestMethod]
     public void Other_rows_than_the_checkpoints_are_an_ArgumentException()
     {
-        TrainingCheckpoint checkpoint =
-            NetworkTrainer.Train(network, state, data, Options(Optimizer.Adam()) with { Epochs = 1 }, validation).Checkpoint;
+        TrainingOptions options = Options(Optimizer.Adam()) with { Epochs = 1 };
+        TrainingCheckpoint checkpoint = NetworkTrainer.Train(network, state, data, options, validation).Checkpoint;
         Assert.ThrowsExactly<ArgumentException>(() => NetworkTrainer.Resume(checkpoint, Data(90, 3), validation));
         Assert.ThrowsExactly<ArgumentException>(() => NetworkTrainer.Resume(checkpoint, data, Data(20, 3)));
     }
@@ -128,8 +130,10 @@ public class ResumeTests
     };
 
     static TrainingData Data(int rows, int seed) => new(
-        rows, Sample.Floats(5 * rows, seed), Array.ConvertAll(Sample.Floats(rows, seed + 9), value => value < -0.5f ? 0f : value < 0.5f ? 1 : 2),
+        rows, Sample.Floats(5 * rows, seed), Array.ConvertAll(Sample.Floats(rows, seed + 9), Class),
         Array.ConvertAll(Sample.Floats(rows, seed + 5), MathF.Abs));
+
+    static float Class(float value) => value < -0.5f ? 0 : value < 0.5f ? 1 : 2;
 
     static TrainingCheckpoint Stored(TrainingCheckpoint checkpoint)
     {

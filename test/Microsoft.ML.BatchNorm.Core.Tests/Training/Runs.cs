@@ -17,7 +17,8 @@ static class Runs
     };
 
     /// <summary>Rows of two features whose target is 0.</summary>
-    public static TrainingData Data(int rows, int seed = 1) => new(rows, Sample.Floats(2 * rows, seed), new float[rows]);
+    public static TrainingData Data(int rows, int seed = 1) =>
+        new(rows, Sample.Floats(2 * rows, seed), new float[rows]);
 
     public static TrainingResult Train(
         RecordingEngine engine, TrainingOptions options, int rows = 10, TrainingData? validation = null,

@@ -7,14 +7,16 @@ public class TrainerTests
     public void Classes_that_can_be_told_apart_are_learned_and_the_learned_network_serves_them()
     {
         (TrainingData data, TrainingData test) = (Spirals(1500, 1), Spirals(300, 2));
-        Network network = Network.Input(2).Dense(48).BatchNormalization().ReLU().Dense(48).BatchNormalization().ReLU().Dense(3);
+        Network network = Network.Input(2)
+            .Dense(48).BatchNormalization().ReLU().Dense(48).BatchNormalization().ReLU().Dense(3);
         var options = new TrainingOptions { Optimizer = Optimizer.Adam(0.01), Epochs = 25, RecomputeStatistics = true };
         TrainingResult result = NetworkTrainer.Train(network, network.Initialize(1), data, options, test);
         Assert.IsTrue(result.History[^1].ValidationMetric > 0.97, $"{result.History[^1]}");
         float[] outputs = new float[3 * 300];
         new NetworkModel(result.Network, result.State).Predict(test.Features.Span, outputs);
-        int right = Enumerable.Range(0, 300).Count(row =>
-            outputs.AsSpan(3 * row, 3).IndexOf(outputs.AsSpan(3 * row, 3).ToArray().Max()) == (int)test.Targets.Span[row]);
+        int right = outputs.Chunk(3)
+            .Zip(test.Targets.ToArray())
+            .Count(row => Array.IndexOf(row.First, row.First.Max()) == (int)row.Second);
         Assert.IsTrue(right > 0.97 * 300, $"{right}");
     }
 
@@ -22,7 +24,13 @@ public class TrainerTests
     public void One_thread_and_three_give_the_same_bits()
     {
         Network network = Network.Input(2).Dense(48).BatchNormalization().ReLU().Dropout(0.2).Dense(3);
-        var options = new TrainingOptions { Epochs = 2, BatchSize = 100, ValidationSplit = 0.2, EarlyStopping = new EarlyStopping() };
+        var options = new TrainingOptions
+        {
+            Epochs = 2,
+            BatchSize = 100,
+            ValidationSplit = 0.2,
+            EarlyStopping = new EarlyStopping(),
+        };
         TrainingResult[] results = [.. new[] { 1, 3 }.Select(threads => NetworkTrainer.Train(
             network, network.Initialize(1), Spirals(1000, 1), options, engine: new CpuEngine(threads)))];
         Assert.AreEqual(results[0].State, results[1].State);
@@ -58,11 +66,15 @@ public class TrainerTests
     {
         var engine = new RecordingEngine();
         TrainingData data = Runs.Data(10);
-        IsRefused(() => NetworkTrainer.Train(Runs.Network, Network.Input(2).Dense(1).Initialize(), data, Runs.Options, engine: engine));
-        IsRefused(() => NetworkTrainer.Train(Runs.Network, Runs.State, new TrainingData(5, new float[15], new float[5]), Runs.Options, engine: engine));
-        IsRefused(() => NetworkTrainer.Train(Runs.Network, Runs.State, data, Runs.Options, new TrainingData(5, new float[15], new float[5]), engine));
+        var wide = new TrainingData(5, new float[15], new float[5]);
+        (Network network, NetworkState state, NetworkState other) =
+            (Runs.Network, Runs.State, Network.Input(2).Dense(1).Initialize());
+        IsRefused(() => NetworkTrainer.Train(network, other, data, Runs.Options, engine: engine));
+        IsRefused(() => NetworkTrainer.Train(network, state, wide, Runs.Options, engine: engine));
+        IsRefused(() => NetworkTrainer.Train(network, state, data, Runs.Options, wide, engine));
         IsRefused(() => Runs.Train(engine, Runs.Options with { ClassWeights = [1, 2] }));
-        IsRefused(() => Runs.Train(engine, Runs.Options with { Loss = Loss.BinaryCrossEntropy, ClassWeights = [1, 2, 3] }));
+        TrainingOptions binary = Runs.Options with { Loss = Loss.BinaryCrossEntropy };
+        IsRefused(() => Runs.Train(engine, binary with { ClassWeights = [1, 2, 3] }));
         IsRefused(() => Runs.Train(engine, Runs.Options with { ValidationSplit = 0.5 }, rows: 1));
         Assert.ThrowsExactly<DirectoryNotFoundException>(
             () => Runs.Train(engine, Runs.Options with { CheckpointPath = "/no/such/folder/run.bin" }));
@@ -86,8 +98,10 @@ public class TrainerTests
         for (int row = 0; row < rows; row++)
         {
             int arm = row % 3;
-            double radius = 0.2 + random.NextDouble(), angle = 3 * radius + arm * Math.Tau / 3 + 0.1 * random.NextDouble();
-            (features[2 * row], features[2 * row + 1]) = ((float)(radius * Math.Cos(angle)), (float)(radius * Math.Sin(angle)));
+            double radius = 0.2 + random.NextDouble();
+            double angle = 3 * radius + arm * Math.Tau / 3 + 0.1 * random.NextDouble();
+            features[2 * row] = (float)(radius * Math.Cos(angle));
+            features[2 * row + 1] = (float)(radius * Math.Sin(angle));
             targets[row] = arm;
         }
         return new TrainingData(rows, features, targets);
