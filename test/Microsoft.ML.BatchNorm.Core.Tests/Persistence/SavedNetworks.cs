@@ -74,7 +74,8 @@ static class SavedNetworks
             else if (state.TryGet(node.Path) is { } known)
                 state = state.With(
                     node.Path,
-                    new LayerState(Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
+                    new LayerState(
+                        Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
         }
         return state;
     }
@@ -87,4 +88,18 @@ static class SavedNetworks
     }
 
     public static SavedNetwork Load(byte[] bytes) => Network.Load(new TrickleStream(bytes, int.MaxValue));
+
+    public static byte[] SaveSafetensors(
+        Network network, NetworkState state, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null)
+    {
+        var stream = new MemoryStream();
+        network.SaveSafetensors(stream, state, naming, prefix);
+        return stream.ToArray();
+    }
+
+    public static NetworkState LoadSafetensors(
+        Network network, byte[] bytes, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null, NetworkState? onto = null) =>
+        network.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), naming, prefix, onto);
 }
