@@ -26,3 +26,4 @@ foreach (Func<Workload> make in workloads)
         }
     }
 }
+TrainingTable.Print();
