@@ -31,7 +31,8 @@ sealed record PartHeader(string Name, string Letters, string Part, int MaxLength
         source.Fill(first);
         if (!first.SequenceEqual(magic))
             throw new InvalidDataException(
-                $"this is not a {Name}: it begins with {Convert.ToHexString(first)}, not {Convert.ToHexString(magic)}.");
+                $"this is not a {Name}: "
+                + $"it begins with {Convert.ToHexString(first)}, not {Convert.ToHexString(magic)}.");
         ushort version = source.Read<ushort>();
         if (version != Version)
             throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
