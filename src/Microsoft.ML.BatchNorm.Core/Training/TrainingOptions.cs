@@ -47,8 +47,8 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// A weight for the rows of each class, for <see cref="Loss.SoftmaxCrossEntropy"/> (one a class) and
-    /// <see cref="Loss.BinaryCrossEntropy"/> with one output (two: for targets below and from 0.5); empty for none. They
-    /// multiply the rows' own weights. Default: empty.
+    /// <see cref="Loss.BinaryCrossEntropy"/> with one output (two: for targets below and from 0.5); empty for none.
+    /// They multiply the rows' own weights. Default: empty.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is negative or not finite.</exception>
     public ImmutableArray<double> ClassWeights
@@ -58,8 +58,8 @@ public sealed record TrainingOptions
     } = [];
 
     /// <summary>
-    /// The share of the rows, from 0 to below 1, that is kept for validation where no validation data is given; drawn with
-    /// <see cref="Seed"/>. Default: 0.
+    /// The share of the rows, from 0 to below 1, that is kept for validation where no validation data is given; drawn
+    /// with <see cref="Seed"/>. Default: 0.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not from 0 to below 1.</exception>
     public double ValidationSplit
@@ -78,6 +78,18 @@ public sealed record TrainingOptions
     /// exact ones of the training data under the final parameters, layer after layer. Default: false.
     /// </summary>
     public bool RecomputeStatistics { get; init; }
+
+    /// <summary>
+    /// Whether each epoch ends with the metric of the training rows in inference mode, for one more pass over them.
+    /// Default: false.
+    /// </summary>
+    public bool EvaluateTrainingData { get; init; }
+
+    /// <summary>
+    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced
+    /// as a whole: whoever reads it finds the old one or the new one, never a part. Default: null.
+    /// </summary>
+    public string? CheckpointPath { get; init; }
 
     static T NotNull<T>(T value) where T : class
     {
