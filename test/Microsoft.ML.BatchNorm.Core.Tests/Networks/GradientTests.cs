@@ -91,7 +91,7 @@ public sealed class GradientTests
         }
     }
 
-    static void Compare(Lesson lesson, string what)
+    internal static void Compare(Lesson lesson, string what)
     {
         (Dictionary<string, double[]> expected, double loss, Dictionary<string, BatchNormalizationState> next) = lesson.Expected();
         (Dictionary<string, double[]> actual, double actualLoss, NetworkState after) = lesson.Gradients();
@@ -121,7 +121,7 @@ public sealed class GradientTests
             Tolerance, renorm.MovingStandardDeviation, actual.Renorm.MovingStandardDeviation, $"{what}, moving deviation");
     }
 
-    static void CompareWithDifferences(Lesson lesson)
+    internal static void CompareWithDifferences(Lesson lesson)
     {
         const float h = 1f / 1024;
         Dictionary<string, double[]> gradients = lesson.Expected().Gradients;

@@ -50,6 +50,9 @@ abstract class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     /// <summary>From the gradient of the output to those of the input and of the parameters.</summary>
     public abstract IEnumerable<Pass> Backward();
 
+    /// <summary>What is left to do with the gradients of the parameters when all stages have gone back.</summary>
+    public virtual IEnumerable<Pass> Complete() => [];
+
     /// <summary>Makes room for a batch.</summary>
     public virtual void Grow(int rows)
     {

@@ -2,8 +2,10 @@ namespace Microsoft.ML.BatchNorm;
 
 sealed unsafe partial class TrainingSession
 {
-    /// <summary>Rows that go through the network at a time, whatever the batches of training are.</summary>
-    const int InferenceRows = 512;
+    /// <summary>Blocks of rows that go through the network at a time, whatever the batches of training are.</summary>
+    const int InferenceBlocks = 8;
+
+    int InferenceRows => InferenceBlocks * step.BlockRows;
 
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {

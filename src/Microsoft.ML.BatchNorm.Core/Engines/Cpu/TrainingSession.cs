@@ -12,7 +12,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly LossStage loss;
     readonly ParameterMemory parameters;
     readonly OptimizerStep optimizer;
-    readonly Schedule preparation, training, inference;
+    readonly Schedule preparation, training, completion, inference;
     readonly LossHistory losses = new();
     bool disposed;
 
@@ -21,7 +21,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
         (this.network, this.data) = (network, data);
-        step = new Step(options.Seed);
+        step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         input = new InputStage(data, IgnoresNonFinite(network), step);
         stages = StageFactory.Create(network, input.Output, step);
         Stage? last = stages.LastOrDefault();
@@ -43,6 +43,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass,
                 .. backward.SelectMany(stage => stage.Backward()),
             ], step, team);
+        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
         inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
     }
 
@@ -64,6 +65,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             stage.BeginTraining(rows.Length);
         preparation.Run();
         training.Run();
+        completion.Run();
         input.ThrowIfNonFinite(firstRow: null);
         double value = loss.Value;
         foreach (Stage stage in stages)

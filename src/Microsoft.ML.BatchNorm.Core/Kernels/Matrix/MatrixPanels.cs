@@ -51,6 +51,10 @@ readonly unsafe struct MatrixPanels
         return new(b, PackedMatrix.PanelColumns, stride, stride, steps, columns, owner: null);
     }
 
+    /// <summary>At most 32 columns, their rows behind one another, each filled up to whole vectors by anything.</summary>
+    public static MatrixPanels OfPanel(float* panel, int steps, int columns) =>
+        new(panel, 0, PackedMatrix.PanelColumns, PackedMatrix.Lanes, steps, columns, owner: null);
+
     public static implicit operator MatrixPanels(PackedMatrix matrix) => new(
         matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, PackedMatrix.Lanes, matrix.Steps, matrix.Columns,
         matrix);
