@@ -5,7 +5,8 @@ namespace Microsoft.ML.BatchNorm;
 /// <para>To add a layer: derive a class in a file of its own, and name it in <see cref="StageFactory"/>. Its constructor
 /// makes <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session calls
 /// <see cref="Load"/>. Passes are asked for once; their delegates are kept, so that a step allocates nothing. Whatever
-/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then.</para>
+/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then; what a pass needs for
+/// the time of one item it takes from <see cref="Step.Work"/>.</para>
 /// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges in
 /// their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a buffer's
 /// <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>

@@ -42,7 +42,8 @@ sealed class Step(int seed, int blockRows, int threads)
     /// <summary>The most rows of a block for a network: few where they are large images.</summary>
     public static int BlockRowsOf(Network network)
     {
-        int largest = network.Nodes.Where(node => node.Output.Rank == 3).Select(node => node.Output.Size).DefaultIfEmpty(1).Max();
+        int largest = network.Nodes.Where(node => node.Output.Rank == 3)
+            .Select(node => Math.Max(node.Input.Size, node.Output.Size)).DefaultIfEmpty(1).Max();
         return Math.Clamp(BlockFloats / largest, 1, MaxBlockRows);
     }
 

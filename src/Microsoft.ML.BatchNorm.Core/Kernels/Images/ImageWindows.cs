@@ -6,17 +6,16 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// </summary>
 sealed unsafe class ImageWindows
 {
-    readonly int height, width;
-    readonly Size2D padding;
+    readonly int height;
 
     public ImageWindows(TensorShape image, Window2D window)
     {
         Size2D places = window.Places(image)!.Value;
-        (Channels, height, width) = (image[0], image[1], image[2]);
-        (Size, Stride, padding) = window;
+        (Channels, height, Width) = (image[0], image[1], image[2]);
+        (Size, Stride, Padding) = window;
         (PlaceLines, LinePlaces) = places;
-        PaddedWidth = width + 2 * padding.Width;
-        PaddedChannel = checked((height + 2 * padding.Height) * PaddedWidth);
+        PaddedWidth = checked(Width + 2 * Padding.Width);
+        PaddedChannel = checked((height + 2 * Padding.Height) * PaddedWidth);
         Slack = StridedLine.Reach(Stride.Width);
     }
 
@@ -27,6 +26,9 @@ sealed unsafe class ImageWindows
 
     public Size2D Stride { get; }
 
+    /// <summary>Lines and columns on each side of the image.</summary>
+    public Size2D Padding { get; }
+
     /// <summary>The places one below the other.</summary>
     public int PlaceLines { get; }
 
@@ -36,54 +38,49 @@ sealed unsafe class ImageWindows
     public int Places => PlaceLines * LinePlaces;
 
     /// <summary>The values that the window shows of all channels.</summary>
-    public int Seen => Channels * Size.Height * Size.Width;
+    public int Seen => checked(Channels * Size.Height * Size.Width);
 
+    /// <summary>From one line of a channel to the next.</summary>
+    public int Width { get; }
+
+    /// <summary>From one line to the next with the Padding.</summary>
     public int PaddedWidth { get; }
 
-    /// <summary>The floats of a channel with its padding.</summary>
+    /// <summary>The floats of a channel with its Padding.</summary>
     public int PaddedChannel { get; }
 
     /// <summary>The floats that kernels may touch behind padded channels.</summary>
     public int Slack { get; }
 
     /// <summary>The values of a channel.</summary>
-    public int Channel => height * width;
+    public int Channel => height * Width;
 
-    /// <summary>Copies channels into their padding.</summary>
+    /// <summary>Copies channels into their Padding.</summary>
     public void Pad(float* image, int channels, float* padded, float fill)
     {
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
         {
-            int top = padding.Height * PaddedWidth;
+            int top = Padding.Height * PaddedWidth;
             new Span<float>(padded, top).Fill(fill);
             for (int line = 0; line < height; line++)
             {
                 float* target = padded + top + line * PaddedWidth;
-                new Span<float>(target, padding.Width).Fill(fill);
-                new ReadOnlySpan<float>(image + line * width, width).CopyTo(new Span<float>(target + padding.Width, width));
-                new Span<float>(target + padding.Width + width, padding.Width).Fill(fill);
+                new Span<float>(target, Padding.Width).Fill(fill);
+                new ReadOnlySpan<float>(image + line * Width, Width).CopyTo(new Span<float>(target + Padding.Width, Width));
+                new Span<float>(target + Padding.Width + Width, Padding.Width).Fill(fill);
             }
             new Span<float>(padded + PaddedChannel - top, top).Fill(fill);
         }
     }
 
-    /// <summary>Copies channels out of their padding.</summary>
+    /// <summary>Copies channels out of their Padding.</summary>
     public void Unpad(float* padded, int channels, float* image)
     {
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
         {
-            float* source = padded + padding.Height * PaddedWidth + padding.Width;
+            float* source = padded + Padding.Height * PaddedWidth + Padding.Width;
             for (int line = 0; line < height; line++)
-                new ReadOnlySpan<float>(source + line * PaddedWidth, width).CopyTo(new Span<float>(image + line * width, width));
+                new ReadOnlySpan<float>(source + line * PaddedWidth, Width).CopyTo(new Span<float>(image + line * Width, Width));
         }
     }
-
-    /// <summary>The index in its channel, without padding, of what the window shows first at a place's line.</summary>
-    public int IndexOf(int placeLine) =>
-        (placeLine * Stride.Height - padding.Height) * width - padding.Width;
-
-    /// <summary>From one line of a channel to the next.</summary>
-    public int Width => width;
-
-    public Size2D Padding => padding;
 }

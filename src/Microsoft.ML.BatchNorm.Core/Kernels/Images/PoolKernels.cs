@@ -18,22 +18,22 @@ static unsafe class PoolKernels
         for (int line = 0; line < windows.PlaceLines; line++)
         {
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
-            int firstLine = Math.Max(line * windows.Stride.Height - windows.Padding.Height, 0) * windows.Width;
+            int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
             for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
             {
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
                 Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
-                Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(firstLine);
+                Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(Math.Max(firstIndex, 0));
                 for (int i = 0; i < windows.Size.Height; i++)
                 {
-                    int at = windows.IndexOf(line) + windows.Padding.Width + i * windows.Width;
                     for (int j = 0; j < windows.Size.Width; j++)
                     {
+                        Vector512<int> indexHere = columns + Vector512.Create(firstIndex + i * windows.Width + j);
                         Vector512<float> value = StridedLine.Load(
                             seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
                         Vector512<float> wins = Vector512.GreaterThan(value, best) | ~Vector512.Equals(value, value);
                         best = Vector512.ConditionalSelect(wins, value, best);
-                        index = Vector512.ConditionalSelect(wins.AsInt32(), columns + Vector512.Create(at + j), index);
+                        index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
                     }
                 }
                 int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
