@@ -4,8 +4,8 @@ using System.Globalization;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>
-/// Rows a second in training of small convolutional networks with Adam on one thread and on two, and the multiplications
-/// and additions a second that the convolutions alone make of them.
+/// Rows a second in training of small convolutional networks with Adam on one thread and on two, and the
+/// multiplications and additions a second that the convolutions alone make of them.
 /// </summary>
 static class ImageTable
 {
@@ -18,8 +18,9 @@ static class ImageTable
             .Conv2D(32, 3, padding: 1, useBias: false).BatchNormalization().ReLU().MaxPool2D()
             .Conv2D(64, 3, padding: 1, useBias: false).BatchNormalization().ReLU().GlobalAveragePool2D().Dense(10), 64),
         ("64×14×14: 64, 32 and 128 filters of 1×1", Network.Input(64, 14, 14)
-            .Conv2D(64, 1, useBias: false).BatchNormalization().ReLU().Conv2D(32, 1, useBias: false).BatchNormalization()
-            .ReLU().Conv2D(128, 1, useBias: false).BatchNormalization().ReLU().GlobalAveragePool2D().Dense(10), 64),
+            .Conv2D(64, 1, useBias: false).BatchNormalization().ReLU()
+            .Conv2D(32, 1, useBias: false).BatchNormalization().ReLU()
+            .Conv2D(128, 1, useBias: false).BatchNormalization().ReLU().GlobalAveragePool2D().Dense(10), 64),
     ];
 
     public static void Print()
@@ -78,8 +79,8 @@ static class ImageTable
     }
 
     /// <summary>
-    /// Multiplications and additions of the convolutions of a row: forward, the kernel's gradient, and the input's except
-    /// for the first layer.
+    /// Multiplications and additions of the convolutions of a row: forward, the kernel's gradient, and the input's
+    /// except for the first layer.
     /// </summary>
     static double Work(Network network)
     {

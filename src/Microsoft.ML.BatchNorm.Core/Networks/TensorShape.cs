@@ -6,21 +6,29 @@ namespace Microsoft.ML.BatchNorm;
 /// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.</summary>
 public sealed class TensorShape : IEquatable<TensorShape>
 {
+    const int MaxRank = 32;
+
     readonly ImmutableArray<int> dimensions;
 
     /// <summary>A shape of the given dimensions.</summary>
-    /// <exception cref="ArgumentException">There is none, or one is not positive, or their product is too large.</exception>
+    /// <param name="dimensions">From one to 32, the outermost first.</param>
+    /// <exception cref="ArgumentException">
+    /// There is none or over 32, one is not positive, or there are more elements than an array can have.
+    /// </exception>
     public TensorShape(params ReadOnlySpan<int> dimensions)
     {
         if (dimensions.IsEmpty)
             throw new ArgumentException("A shape must have a dimension.", nameof(dimensions));
+        if (dimensions.Length > MaxRank)
+            throw new ArgumentException($"A shape has at most {MaxRank} dimensions.", nameof(dimensions));
         long size = 1;
         foreach (int dimension in dimensions)
         {
             Check.Positive(dimension, nameof(dimensions));
             size *= dimension;
             if (size > Array.MaxLength)
-                throw new ArgumentException("A shape must not have more elements than an array can.", nameof(dimensions));
+                throw new ArgumentException(
+                    "A shape must not have more elements than an array can.", nameof(dimensions));
         }
         this.dimensions = [.. dimensions];
         Size = (int)size;
@@ -33,6 +41,7 @@ public sealed class TensorShape : IEquatable<TensorShape>
     public int Size { get; }
 
     /// <summary>One dimension.</summary>
+    /// <param name="index">From 0, the outermost, to below <see cref="Rank"/>.</param>
     /// <exception cref="IndexOutOfRangeException">There is no such dimension.</exception>
     public int this[int index] => dimensions[index];
 
@@ -40,6 +49,7 @@ public sealed class TensorShape : IEquatable<TensorShape>
     public ReadOnlySpan<int> Dimensions => dimensions.AsSpan();
 
     /// <summary>The shape of a batch: <paramref name="rows"/> before the row's own dimensions.</summary>
+    /// <param name="rows">The number of rows.</param>
     public int[] WithRows(int rows) => [rows, .. dimensions];
 
     /// <inheritdoc/>

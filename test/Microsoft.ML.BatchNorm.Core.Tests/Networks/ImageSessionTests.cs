@@ -78,7 +78,8 @@ public sealed class ImageSessionTests
         }
         Network smooth = Network.Of(Images.InputShape, Images.Layers.Where(layer => layer is not DropoutLayer));
         GradientTests.Compare(new Lesson(smooth.Freeze("conv2d_1"), rows: 6), "a frozen layer in the middle");
-        GradientTests.Compare(new Lesson(smooth.Freeze("conv2d", "batch_normalization"), rows: 6), "frozen layers below");
+        GradientTests.Compare(
+            new Lesson(smooth.Freeze("conv2d", "batch_normalization"), rows: 6), "frozen layers below");
     }
 
     [TestMethod]

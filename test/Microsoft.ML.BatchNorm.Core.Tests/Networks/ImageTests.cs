@@ -31,13 +31,15 @@ public sealed class ImageTests
     {
         foreach (object[] data in Convolutions)
         {
-            var (input, size, stride, padding) = ((TensorShape)data[0], (Size2D)data[1], (Size2D)data[2], (Size2D)data[3]);
+            var (input, size) = ((TensorShape)data[0], (Size2D)data[1]);
+            var (stride, padding) = ((Size2D)data[2], (Size2D)data[3]);
             Network below = Network.Of(input, [new Conv2DLayer(input[0], 1), new ActivationLayer(Activation.Tanh)]);
             foreach (Network start in new[] { Network.Of(input, []), below })
             {
                 Network network = start.Conv2D(5, size, stride, padding, useBias: stride.Height < 3).Flatten().Dense(3);
                 GradientTests.Compare(
-                    new Lesson(network, rows: 3), $"{input}, {size} by {stride} in {padding}, {start.Layers.Count} below");
+                    new Lesson(network, rows: 3),
+                    $"{input}, {size} by {stride} in {padding}, {start.Layers.Count} below");
             }
         }
     }
@@ -87,7 +89,8 @@ public sealed class ImageTests
         {
             Network network = Network.Input(size, 6, 5).Conv2D(3, size, padding: size / 2).Tanh()
                 .Add(new Pool2DLayer(function, 3) { Stride = 2, Padding = 1 })
-                .Conv2D(3, (2, 3), stride: (2, 1), padding: (1, 0)).BatchNormalization().Tanh().GlobalAveragePool2D().Dense(3);
+                .Conv2D(3, (2, 3), stride: (2, 1), padding: (1, 0)).BatchNormalization().Tanh()
+                .GlobalAveragePool2D().Dense(3);
             GradientTests.CompareWithDifferences(new Lesson(network, rows: 6));
         }
     }
@@ -101,13 +104,15 @@ public sealed class ImageTests
         float[] features = Array.ConvertAll(lesson.Features, value => value > 0.3f ? 1f : 0);
         NetworkState state = lesson.State.With("conv2d", new LayerState([1, 1, -1, -1]));
         using ITrainingSession session = new CpuEngine().Start(
-            network, state, new TrainingOptions { Optimizer = Optimizer.Sgd(1) }, new TrainingData(5, features, lesson.Targets));
+            network, state, new TrainingOptions { Optimizer = Optimizer.Sgd(1) },
+            new TrainingData(5, features, lesson.Targets));
         session.TrainOnBatch(lesson.AllRows, 1);
         var naive = new NaiveNetwork(network, state);
         double[] outputs = naive.Forward(Sample.Widen(features), 5, training: true);
         naive.Backward(NaiveLoss.Of(lesson.Options.Loss, outputs, lesson.Targets, [1, 1, 1, 1, 1]).Gradient, 5);
         double[] after = Sample.Widen(session.GetState()["conv2d"].Kernel);
-        double[] expected = [.. Sample.Widen(state["conv2d"].Kernel).Zip(naive.Gradients["conv2d/kernel"], (old, g) => old - g)];
+        double[] before = Sample.Widen(state["conv2d"].Kernel);
+        double[] expected = [.. before.Zip(naive.Gradients["conv2d/kernel"], (old, gradient) => old - gradient)];
         Agreement.Within(1e-6, expected, after);
     }
 
@@ -131,7 +136,8 @@ public sealed class ImageTests
             Agreement.Within(1e-5, Sample.Widen(values), actual[name], name);
     }
 
-    static (NetworkState State, double Loss) NaiveStep(Lesson lesson, NetworkState state, int[] rows, double learningRate)
+    static (NetworkState State, double Loss) NaiveStep(
+        Lesson lesson, NetworkState state, int[] rows, double learningRate)
     {
         int width = lesson.Network.InputShape.Size;
         double[] x = [.. rows.SelectMany(row => Sample.Widen(lesson.Features.AsSpan(row * width, width)))];
@@ -146,7 +152,8 @@ public sealed class ImageTests
             state = state.With(path, layer.BatchNormalization is null
                 ? new LayerState(Moved(layer.Kernel, $"{path}/kernel"), Moved(layer.Bias, $"{path}/bias"))
                 : new LayerState(naive.NextStates[path].WithAffine(
-                    Moved(layer.BatchNormalization.Gamma, $"{path}/gamma"), Moved(layer.BatchNormalization.Beta, $"{path}/beta"))));
+                    Moved(layer.BatchNormalization.Gamma, $"{path}/gamma"),
+                    Moved(layer.BatchNormalization.Beta, $"{path}/beta"))));
         }
         return (state, loss);
 

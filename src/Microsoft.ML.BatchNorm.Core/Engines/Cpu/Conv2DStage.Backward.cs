@@ -72,7 +72,7 @@ sealed unsafe partial class Conv2DStage
         int width = WindowColumns.Stride(count);
         for (int panel = 0; panel < kernel.Panels; panel++)
         {
-            MatrixPanels gradients = MatrixPanels.OfPanel(
+            MatrixPanels gradients = MatrixPanels.OfPacked(
                 packed + (nint)panel * PackedMatrix.PanelColumns * width, kernel.UnitsOf(panel), count);
             MatrixProduct.Multiply(
                 kernel.Value + kernel.Start(panel), kernel.WidthOf(panel), seen, gradients, target, stride,
@@ -88,15 +88,15 @@ sealed unsafe partial class Conv2DStage
         int first = (int)((long)step.Rows * part / UsedParts), end = (int)((long)step.Rows * (part + 1) / UsedParts);
         float* target = partials.Start + (nint)part * kernel.Room;
         new Span<float>(target, kernel.Room).Clear();
-        if (bias is not null)
-            new Span<double>(partialBiases.Start + (nint)part * filters, filters).Clear();
+        double* targetBias = partialBiases.Start + (nint)part * filters;
+        new Span<double>(targetBias, filters).Clear();
         using WorkMemory.Lease work = step.Work.Take();
         float* padded = work.Start, columns = padded + PaddedRoom, packed = columns + ColumnsRoom;
         for (int row = first; row < end; row++)
         {
             float* x = Input.Row(row), dy = OutputGradient!.Row(row);
             for (int filter = 0; filter < filters && bias is not null; filter++)
-                partialBiases.Start[(nint)part * filters + filter] += PlaneKernels.Sum(dy + (nint)filter * places, places);
+                targetBias[filter] += PlaneKernels.Sum(dy + (nint)filter * places, places);
             if (!isPointwise)
                 windows.Pad(x, windows.Channels, padded, 0);
             for (int place = 0; place < places; place += WindowColumns.MaxPlaces)
@@ -121,7 +121,7 @@ sealed unsafe partial class Conv2DStage
             int units = kernel.UnitsOf(panel);
             MatrixPacking.Columns(dy + (nint)panel * PackedMatrix.PanelColumns * places, places, count, units, packed);
             MatrixProduct.Multiply(
-                columns, stride, seen, MatrixPanels.OfPanel(packed, count, units), target + kernel.Start(panel),
+                columns, stride, seen, MatrixPanels.OfPacked(packed, count, units), target + kernel.Start(panel),
                 kernel.WidthOf(panel), accumulate: true);
         }
     }

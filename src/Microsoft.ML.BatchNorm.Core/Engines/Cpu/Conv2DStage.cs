@@ -4,7 +4,8 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// <see cref="Conv2DLayer"/> on the threads of a session: the kernel times the matrix of what its window shows
-/// (<see cref="WindowColumns"/>), some places at a time. A window of one element that moves by one shows the image itself.
+/// (<see cref="WindowColumns"/>), some places at a time. A window of one element that moves by one shows the image
+/// itself.
 /// </summary>
 sealed unsafe partial class Conv2DStage : Stage
 {
@@ -35,7 +36,9 @@ sealed unsafe partial class Conv2DStage : Stage
 
     public override IReadOnlyList<Parameter> Parameters { get; }
 
-    int PaddedRoom => isPointwise ? 0 : Vectors.RoundUp(checked(windows.Channels * windows.PaddedChannel) + windows.Slack);
+    int PaddedRoom => isPointwise
+        ? 0
+        : Vectors.RoundUp(checked(windows.Channels * windows.PaddedChannel + windows.Slack));
 
     int ColumnsRoom => WindowColumns.Room(seen, Math.Min(places, WindowColumns.MaxPlaces));
 
@@ -66,7 +69,7 @@ sealed unsafe partial class Conv2DStage : Stage
             {
                 int count = Math.Min(PanelPlaces, places - first);
                 WindowColumns.Gather(windows, padded, first, count, columns);
-                Multiply(MatrixPanels.OfPanel(columns, seen, count), y + first);
+                Multiply(MatrixPanels.OfPacked(columns, seen, count), y + first);
             }
         }
     }
@@ -84,7 +87,7 @@ sealed unsafe partial class Conv2DStage : Stage
             if (rest == 0)
                 continue;
             MatrixPacking.Rows(x + whole, places, seen, rest, work.Start);
-            Multiply(MatrixPanels.OfPanel(work.Start, seen, rest), y + whole);
+            Multiply(MatrixPanels.OfPacked(work.Start, seen, rest), y + whole);
         }
     }
 

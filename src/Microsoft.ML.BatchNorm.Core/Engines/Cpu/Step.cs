@@ -6,7 +6,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="threads">The threads that share the work.</param>
 sealed class Step(int seed, int blockRows, int threads)
 {
-    /// <summary>The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.</summary>
+    /// <summary>
+    /// The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.
+    /// </summary>
     const int MaxBlockRows = 64;
 
     /// <summary>The most floats of a block of images.</summary>

@@ -66,7 +66,7 @@ sealed unsafe class ImageWindows
             {
                 float* target = padded + top + line * PaddedWidth;
                 new Span<float>(target, Padding.Width).Fill(fill);
-                new ReadOnlySpan<float>(image + line * Width, Width).CopyTo(new Span<float>(target + Padding.Width, Width));
+                Copy(image + line * Width, target + Padding.Width);
                 new Span<float>(target + Padding.Width + Width, Padding.Width).Fill(fill);
             }
             new Span<float>(padded + PaddedChannel - top, top).Fill(fill);
@@ -80,7 +80,9 @@ sealed unsafe class ImageWindows
         {
             float* source = padded + Padding.Height * PaddedWidth + Padding.Width;
             for (int line = 0; line < height; line++)
-                new ReadOnlySpan<float>(source + line * PaddedWidth, Width).CopyTo(new Span<float>(image + line * Width, Width));
+                Copy(source + line * PaddedWidth, image + line * Width);
         }
     }
+
+    void Copy(float* from, float* to) => new ReadOnlySpan<float>(from, Width).CopyTo(new Span<float>(to, Width));
 }

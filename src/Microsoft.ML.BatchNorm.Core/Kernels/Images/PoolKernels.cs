@@ -7,8 +7,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 static unsafe class PoolKernels
 {
     /// <summary>
-    /// The first of the greatest values of each window, and its index in the channel without padding; the last that is no
-    /// number wins over all.
+    /// The first of the greatest values of each window, and its index in the channel without padding; the last that is
+    /// no number wins over all.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Max(ImageWindows windows, float* padded, float* values, int* indices)
@@ -78,7 +78,10 @@ static unsafe class PoolKernels
             for (int i = 0; i < windows.Size.Height; i++)
             {
                 for (int j = 0; j < windows.Size.Width; j++)
-                    StridedLine.Add(shares, windows.LinePlaces, seen + i * windows.PaddedWidth + j, windows.Stride.Width);
+                {
+                    StridedLine.Add(
+                        shares, windows.LinePlaces, seen + i * windows.PaddedWidth + j, windows.Stride.Width);
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// What windows show, as a matrix <c>[seen × places]</c>: a row for every element of the window in every channel, a column
-/// a place. With it a convolution is a product (im2col), and so are its gradients (col2im).
+/// What windows show, as a matrix <c>[seen × places]</c>: a row for every element of the window in every channel, a
+/// column a place. With it a convolution is a product (im2col), and so are its gradients (col2im).
 /// </summary>
 static unsafe class WindowColumns
 {
