@@ -28,3 +28,4 @@ foreach (Func<Workload> make in workloads)
     }
 }
 TrainingTable.Print();
+ImageTable.Print();
