@@ -27,3 +27,4 @@ foreach (Func<Workload> make in workloads)
     }
 }
 TrainingTable.Print();
+ImageTable.Print();
