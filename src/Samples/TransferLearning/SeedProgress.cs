@@ -3,8 +3,8 @@ using Spectre.Console;
 
 namespace TransferLearning;
 
-/// <summary>Moves a bar with every epoch; without a bar, writes a line at the end of a seed.</summary>
-sealed class SeedProgress(ProgressTask? bar) : IProgress<TrainingProgress>
+/// <summary>Moves a bar with every epoch; without a bar, says nothing.</summary>
+sealed class SeedProgress(ProgressTask? bar = null) : IProgress<TrainingProgress>
 {
     public string Name { get; set; } = "";
 
@@ -12,17 +12,7 @@ sealed class SeedProgress(ProgressTask? bar) : IProgress<TrainingProgress>
     {
         if (bar is null || !value.IsEndOfEpoch)
             return;
-        bar.Description = Markup.Escape(
-            $"{Name}{(value.Phase == "" ? "" : $", {value.Phase}")}: epoch {value.Epoch} of {value.Epochs}, " +
-            $"loss {value.Loss:0.000}, {value.RowsPerSecond:N0} rows/s");
+        bar.Description = $"{Name}, loss {value.Loss:0.000}, {value.RowsPerSecond:N0} rows/s";
         bar.Increment(1);
-    }
-
-    public void End(SeedResult result)
-    {
-        if (bar is null)
-            Show.Text(
-                $"{Name}: {string.Join(", ", result.Accuracies.Select(value => $"{value:0.0 %}"))} " +
-                $"in {result.Seconds:0.0} s");
     }
 }

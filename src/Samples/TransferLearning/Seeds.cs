@@ -10,19 +10,21 @@ static class Seeds
     const int Count = 10;
 
     /// <summary>The work of the seeds 1 to 10.</summary>
+    /// <param name="names">What the accuracies are of.</param>
     /// <param name="epochs">The epochs that the work of one seed takes.</param>
     /// <param name="work">From a seed, and whom to tell how far it is, to accuracies.</param>
-    public static IReadOnlyList<SeedResult> Run(int epochs, Func<int, IProgress<TrainingProgress>, double[]> work)
+    public static IReadOnlyList<SeedResult> Run(
+        string[] names, int epochs, Func<int, IProgress<TrainingProgress>, double[]> work)
     {
         var results = new List<SeedResult>();
         if (Show.IsTerminal)
             AnsiConsole.Progress()
                 .Columns(
-                    new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn(),
+                    new ProgressBarColumn { Width = 20 }, new PercentageColumn(), new RemainingTimeColumn(),
                     new TaskDescriptionColumn { Alignment = Justify.Left })
-                .Start(context => Take(new SeedProgress(context.AddTask("", maxValue: Count * epochs))));
+                .Start(context => Take(new SeedProgress(context.AddTask("seed 1", maxValue: Count * epochs))));
         else
-            Take(new SeedProgress(null));
+            Take(new SeedProgress());
         return results;
 
         void Take(SeedProgress progress)
@@ -33,7 +35,8 @@ static class Seeds
                 var watch = Stopwatch.StartNew();
                 double[] accuracies = work(seed, progress);
                 results.Add(new SeedResult(accuracies, watch.Elapsed.TotalSeconds));
-                progress.End(results[^1]);
+                if (!Show.IsTerminal)
+                    Show.Text($"seed {seed}: {string.Join(", ", names.Zip(accuracies, Named))}");
             }
         }
     }
@@ -46,6 +49,8 @@ static class Seeds
         double deviation = Math.Sqrt(values.Sum(value => Math.Pow(value - mean, 2)) / (values.Length - 1));
         return [$"{mean:0.0 %}", $"{deviation:0.0 %}", $"{values.Min():0.0 %}", $"{values.Max():0.0 %}"];
     }
+
+    static string Named(string name, double accuracy) => $"{name} {accuracy:0.0 %}";
 }
 
 /// <summary>What one seed came to.</summary>

@@ -28,24 +28,25 @@ static class Formulas
         Show.Heading(
             2, "The layer's formulas",
             $"x = {string.Join(", ", x)}; gamma = {Gamma}, beta = {Beta}, epsilon = {options.Epsilon}, momentum = " +
-            $"{options.Momentum}; the moving mean begins at 0, the moving variance at 1.");
+            $"{options.Momentum}; the moving mean m begins at 0, the moving variance v at 1. In training mode " +
+            "y = gamma (x - mean) / sqrt(variance + epsilon) + beta and m = 0.99 m + 0.01 mean, the same for v; in " +
+            "inference mode m and v take the places of mean and variance.");
         Show.Table(
             ["", "by hand", "by the layer"],
             [
                 Row("mean of the batch", mean, pass.Mean()[0]),
                 .. x.Select((value, i) => Row(
-                    $"training: gamma ({value} - {mean}) / sqrt({variance} + epsilon) + beta",
-                    Normalized(value, mean, variance), training[i])),
-                Row($"moving mean: 0.99 * 0 + 0.01 * {mean}", movingMean, pass.NextState.MovingMean[0]),
-                Row($"moving variance: 0.99 * 1 + 0.01 * {variance}", movingVariance, pass.NextState.MovingVariance[0]),
+                    $"training, x = {value}", Normalized(value, mean, variance), training[i])),
+                Row("moving mean", movingMean, pass.NextState.MovingMean[0]),
+                Row("moving variance", movingVariance, pass.NextState.MovingVariance[0]),
                 .. x.Select((value, i) => Row(
-                    $"inference: gamma ({value} - {movingMean:0.00}) / sqrt({movingVariance:0.000} + epsilon) + beta",
-                    Normalized(value, movingMean, movingVariance), inference[i])),
+                    $"inference, x = {value}", Normalized(value, movingMean, movingVariance), inference[i])),
             ]);
         Show.Text(
-            "After one batch the moving statistics are still 99 % of what they began with, so that inference is far from " +
-            $"training: InitialWeight is {pass.NextState.InitialWeight:0.00}.");
+            "After one batch the moving statistics are still 99 % of what they began with, and inference is far from " +
+            $"training. The state says so: its InitialWeight is {pass.NextState.InitialWeight:0.00}.");
     }
 
-    static string[] Row(string name, double byHand, double byLayer) => [name, $"{byHand:0.000000}", $"{byLayer:0.000000}"];
+    static string[] Row(string name, double byHand, double byLayer) =>
+        [name, $"{byHand:0.000000}", $"{byLayer:0.000000}"];
 }

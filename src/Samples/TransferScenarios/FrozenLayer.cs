@@ -21,19 +21,20 @@ static class FrozenLayer
         Network frozen = network.Freeze("norm");
         (string Name, Network Network)[] runs =
         [
-            ("Freeze(\"norm\")", frozen),
-            ("Unfreeze(\"norm\")", frozen.Unfreeze("norm")),
+            ("Freeze", frozen),
+            ("Unfreeze", frozen.Unfreeze("norm")),
             ("UpdateStatistics = false", network.WithBatchNormalization(
                 layer => layer with { UpdateStatistics = false }, "norm")),
         ];
 
         Show.Heading(
             1, "In a training run, a frozen layer stays in inference mode",
-            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {fresh.Rows} rows of 5 to 9. The loss of the " +
-            "first step tells the mode: with moving statistics, as in Predict, it is " +
-            $"{InferenceLoss(new NetworkModel(network, state), fresh.ToData(first: 5)):0.0000}.");
+            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {fresh.Rows} rows of 5 to 9. The first " +
+            "step's loss tells the mode: with moving statistics, as in Predict, it is " +
+            $"{InferenceLoss(new NetworkModel(network, state), fresh.ToData(first: 5)):0.0000}. On the right, how " +
+            "many of the layer's values the run has changed:");
         Show.Table(
-            ["batch normalization", "first loss", "last loss", "gamma, beta changed", "statistics moved"],
+            ["layer", "first loss", "last loss", "gamma, beta", "statistics"],
             runs.Select(run =>
             {
                 TrainingResult result = NetworkTrainer.Train(run.Network, state, fresh.ToData(first: 5), options);
@@ -44,12 +45,13 @@ static class FrozenLayer
                     run.Name, $"{result.History[0].Loss:0.0000}", $"{result.History[^1].Loss:0.0000}",
                     Changed<float>([.. before.Gamma, .. before.Beta], [.. after.Gamma, .. after.Beta]),
                     Changed<double>(
-                        [.. before.MovingMean, .. before.MovingVariance], [.. after.MovingMean, .. after.MovingVariance]),
+                        [.. before.MovingMean, .. before.MovingVariance],
+                        [.. after.MovingMean, .. after.MovingVariance]),
                 };
             }));
         Show.Text(
-            "Unfrozen, the layer normalizes with the batch's own statistics, and the moving ones follow the new digits. " +
-            "With its statistics kept, gamma and beta learn and the layer computes in training what it will in Predict.");
+            "Unfrozen, the layer normalizes with the batch's own statistics, and the moving ones follow the new " +
+            "digits. With its statistics kept, gamma and beta learn, and training computes what Predict will.");
     }
 
     static string Changed<T>(T[] before, T[] after) =>

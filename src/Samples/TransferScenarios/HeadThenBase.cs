@@ -20,40 +20,41 @@ static class HeadThenBase
         Network network = pretrained.WithHead(5, "head").Freeze("base");
         NetworkState start = network.Initialize(learned, seed: 1);
         TrainingData data = train.Between(5, 9).ToData(first: 5), validation = test.Between(5, 9).ToData(first: 5);
-        TrainingResult head = NetworkTrainer.Train(
-            network, start, data, new TrainingOptions { Epochs = Epochs, Optimizer = Optimizer.Adam(1e-3) }, validation);
+        var options = new TrainingOptions { Epochs = Epochs, Optimizer = Optimizer.Adam(1e-2) };
+        TrainingResult head = NetworkTrainer.Train(network, start, data, options, validation);
 
         // Its statistics stay those that it was pretrained with.
         Network tuned = network.Unfreeze("base")
             .WithBatchNormalization(layer => layer with { UpdateStatistics = false }, "base");
         TrainingResult all = NetworkTrainer.Train(
-            tuned, head.State, data, new TrainingOptions { Epochs = Epochs, Optimizer = Optimizer.Adam(1e-4) }, validation);
+            tuned, head.State, data, options with { Optimizer = Optimizer.Adam(1e-4) }, validation);
 
         Show.Heading(
             4, "The head first, then the base",
-            $"Pretrained on the digits 0 to 4; a new head for 5 to 9: {data.Rows} rows to train, {validation.Rows} to test. " +
-            "Accuracy on the test rows:");
+            $"Pretrained on the digits 0 to 4; a new head for 5 to 9: {data.Rows} rows to train, " +
+            $"{validation.Rows} to test. Accuracy on the test rows:");
         Show.Table(
-            ["", "head, base frozen, rate 1e-3", "all layers, rate 1e-4"],
+            ["", "head, base frozen, rate 1e-2", "all layers, rate 1e-4"],
             [
                 .. new[] { 1, 2, 5, 10, Epochs }.Select(epoch => new[]
                 {
                     $"epoch {epoch}", $"{head.History[epoch - 1].ValidationMetric:0.0 %}",
                     $"{all.History[epoch - 1].ValidationMetric:0.0 %}",
                 }),
-                ["gamma, beta changed", Changed(Affine, start, head.State), Changed(Affine, head.State, all.State)],
-                ["statistics moved", Changed(Statistics, start, head.State), Changed(Statistics, head.State, all.State)],
+                ["gamma, beta changed", .. Changed(Affine, start, head.State, all.State)],
+                ["statistics moved", .. Changed(Statistics, start, head.State, all.State)],
             ]);
         Show.Text(
             "The same in one call: NetworkTrainer.Train with the plan " +
-            $"FineTune.HeadThenAll({Epochs}, {Epochs}, 1e-3, 1e-4).");
+            $"FineTune.HeadThenAll({Epochs}, {Epochs}, 1e-2, 1e-4).");
     }
 
-    static string Changed(Func<BatchNormalizationState, double[]> values, NetworkState before, NetworkState after)
+    static IEnumerable<string> Changed(Func<BatchNormalizationState, double[]> values, params NetworkState[] states)
     {
         string[] paths = ["base/norm", "base/norm_1"];
         double[] All(NetworkState state) => [.. paths.SelectMany(path => values(state[path].BatchNormalization!))];
-        return $"{All(before).Zip(All(after)).Count(pair => pair.First != pair.Second)} of {All(before).Length}";
+        return states.Zip(states.Skip(1), (before, after) =>
+            $"{All(before).Zip(All(after)).Count(pair => pair.First != pair.Second)} of {All(before).Length}");
     }
 
     static double[] Affine(BatchNormalizationState state) =>

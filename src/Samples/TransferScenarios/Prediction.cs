@@ -16,8 +16,8 @@ static class Prediction
 
         Show.Heading(
             3, "Prediction never moves the statistics; a call in training mode does",
-            $"A network trained on ten digits; calls with the first {BatchRows} test rows. Each output of the network " +
-            $"afterwards, over all {test.Rows} test rows, against what it was before:");
+            "A network trained on ten digits, then Predict on the test rows and the layer's own Forward on a batch " +
+            $"of {BatchRows}. How much the outputs of the network on {test.Rows} test rows have changed after each:");
         float[] outputs = Outputs(network, state, test.Pixels);
 
         var model = new NetworkModel(network, state);
@@ -28,7 +28,8 @@ static class Prediction
         // The layer's own calls, on what the layer before it gives.
         NetworkNode node = network.GetNode("norm");
         var layer = (BatchNormalizationLayer)node.Layer;
-        float[] x = Outputs(network.Until("dense"), Only(state, "dense"), test.Pixels[..(BatchRows * Digits.PixelCount)]);
+        Network below = network.Until("dense");
+        float[] x = Outputs(below, below.Initialize(state), test.Pixels[..(BatchRows * Digits.PixelCount)]);
         NetworkState After(bool training)
         {
             ForwardPass pass = BatchNormalization.Forward(
@@ -37,22 +38,20 @@ static class Prediction
             return state.With("norm", new LayerState(pass.NextState));
         }
         Show.Table(
-            ["call", "statistics moved", "largest change of an output", "of outputs up to"],
+            ["call", "statistics moved", "largest change", "of up to"],
             predicted,
             Row("Forward, training: false", After(training: false)),
             Row("Forward, training: true", After(training: true)));
         Show.Text(
-            "States are values: a call in training mode gives the next one, and only who takes it sees other predictions.");
+            "States are values: a call in training mode gives the next one, and who takes it sees other predictions.");
 
         string[] Row(string name, NetworkState after)
         {
             ReadOnlySpan<double> was = state["norm"].BatchNormalization!.MovingMean;
             ReadOnlySpan<double> now = after["norm"].BatchNormalization!.MovingMean;
-            float change = Outputs(network, after, test.Pixels).Zip(outputs).Max(pair => Math.Abs(pair.First - pair.Second));
-            return
-            [
-                name, Show.YesNo(!was.SequenceEqual(now)), $"{change:0.####}", $"{outputs.Max(Math.Abs):0.0}",
-            ];
+            float change = Outputs(network, after, test.Pixels)
+                .Zip(outputs, (now, was) => Math.Abs(now - was)).Max();
+            return [name, Show.YesNo(!was.SequenceEqual(now)), $"{change:0.####}", $"{outputs.Max(Math.Abs):0.0}"];
         }
     }
 
@@ -62,6 +61,4 @@ static class Prediction
         new NetworkModel(network, state).Predict(features, outputs);
         return outputs;
     }
-
-    static NetworkState Only(NetworkState state, string path) => new([new(path, state[path])]);
 }
