@@ -48,8 +48,9 @@ static class ConvolutionBlock
 
         Show.Heading(
             5, "A convolutional block, in training and in evaluation mode",
-            $"Conv2D of 16 filters of 3 x 3, BatchNormalization, ReLU. In training mode, on {Images} random images, " +
-            "each running number becomes 0.9 of what it was and 0.1 of the batch's:");
+            "Conv2D of 16 filters of 3 x 3, BatchNormalization, ReLU. In training mode, a batch of random images " +
+            $"{Shape(Images, block.InputShape)} becomes {Shape(Images, block.OutputShape)}, and each running number " +
+            "0.9 of what it was and 0.1 of the batch's:");
         Show.Table(
             ["", "channel 0", "channel 1", "channel 2"],
             Row("batch's mean", pass.Mean()),
@@ -64,8 +65,8 @@ static class ConvolutionBlock
             Row("the same by the layer's Forward", pass.NextState.MovingVariance));
         Show.Table(
             ["evaluation mode", "shape in", "shape out", "same bits"],
-            ["one image, twice", Shape(1, block.InputShape), Shape(1, block.OutputShape), Show.YesNo(
-                alone.AsSpan().SequenceEqual(again))],
+            ["one image, twice", Shape(1, block.InputShape), Shape(1, block.OutputShape),
+                Show.YesNo(alone.AsSpan().SequenceEqual(again))],
             [$"alone, and as one of {Images}", Shape(Images, block.InputShape), Shape(Images, block.OutputShape),
                 Show.YesNo(alone.AsSpan().SequenceEqual(all.AsSpan(0, alone.Length)))]);
     }

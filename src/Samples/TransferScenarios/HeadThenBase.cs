@@ -23,7 +23,7 @@ static class HeadThenBase
         var options = new TrainingOptions { Epochs = Epochs, Optimizer = Optimizer.Adam(1e-2) };
         TrainingResult head = NetworkTrainer.Train(network, start, data, options, validation);
 
-        // Its statistics stay those that it was pretrained with.
+        // The base learns, and its statistics stay those of the pretraining.
         Network tuned = network.Unfreeze("base")
             .WithBatchNormalization(layer => layer with { UpdateStatistics = false }, "base");
         TrainingResult all = NetworkTrainer.Train(
@@ -45,7 +45,7 @@ static class HeadThenBase
                 ["statistics moved", .. Changed(Statistics, start, head.State, all.State)],
             ]);
         Show.Text(
-            "The same in one call: NetworkTrainer.Train with the plan " +
+            "Both phases in one call: NetworkTrainer.Train with the plan " +
             $"FineTune.HeadThenAll({Epochs}, {Epochs}, 1e-2, 1e-4).");
     }
 
