@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Training;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -36,10 +38,8 @@ public static class NetworkTrainer
     public static TrainingResult Train(
         Network network, NetworkState state, TrainingData data, TrainingOptions options, TrainingData? validation = null,
         ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
-        CancellationToken cancellationToken = default)
-    {
-        throw null!;
-    }
+        CancellationToken cancellationToken = default) =>
+        Start(network, state, data, options, null, validation, engine, progress, TimeProvider.System, cancellationToken);
 
     /// <summary>
     /// Trains a network phase by phase. The plan's epochs and learning rates take the place of the options'; the result
@@ -66,7 +66,9 @@ public static class NetworkTrainer
         TrainingData? validation = null, ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
         CancellationToken cancellationToken = default)
     {
-        throw null!;
+        ArgumentNullException.ThrowIfNull(plan);
+        return Start(
+            network, state, data, options, plan, validation, engine, progress, TimeProvider.System, cancellationToken);
     }
 
     /// <summary>Goes on where a checkpoint stands, to the same bits as the run that was not broken.</summary>
@@ -84,6 +86,51 @@ public static class NetworkTrainer
         TrainingCheckpoint checkpoint, TrainingData data, TrainingData? validation = null, ITrainingEngine? engine = null,
         IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
     {
-        throw null!;
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(data);
+        RunSetup setup = checkpoint.Setup;
+        var rows = new RunData(data, validation, setup.Network, setup.Options);
+        uint checksum = RunData.Checksum(data, validation);
+        if (checksum != setup.DataChecksum)
+            throw new ArgumentException(
+                $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, this data's {checksum:x8}.",
+                nameof(data));
+        return new RunContext(
+            setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, TimeProvider.System, cancellationToken).Run(checkpoint.Position);
+    }
+
+    internal static TrainingResult Start(
+        Network network, NetworkState state, TrainingData data, TrainingOptions options, FineTuningPlan? plan,
+        TrainingData? validation, ITrainingEngine? engine, IProgress<TrainingProgress>? progress,
+        TimeProvider clock, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(options);
+        network.CheckState(state);
+        CheckClassWeights(options, network.OutputShape.Size);
+        var rows = new RunData(data, validation, network, options);
+        var setup = new RunSetup(
+            network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
+        return new RunContext(setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, clock, cancellationToken)
+            .Run(RunPosition.StartOf(0, state, []));
+    }
+
+    static void CheckClassWeights(TrainingOptions options, int outputs)
+    {
+        if (options.ClassWeights.IsEmpty)
+            return;
+        int needed = options.Loss switch
+        {
+            SoftmaxCrossEntropyLoss => outputs,
+            BinaryCrossEntropyLoss when outputs == 1 => 2,
+            _ => throw new ArgumentException(
+                $"ClassWeights go with SoftmaxCrossEntropy, and with BinaryCrossEntropy on one output, not with "
+                + $"{options.Loss.GetType().Name} on {outputs}.", nameof(options)),
+        };
+        if (options.ClassWeights.Length != needed)
+            throw new ArgumentException(
+                $"There are {options.ClassWeights.Length} ClassWeights; {needed} are needed.", nameof(options));
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,14 +1,14 @@
 using System.Collections.Immutable;
 
-namespace Microsoft.ML.BatchNorm;
+namespace Microsoft.ML.BatchNorm.Training;
 
-/// <summary>Where a run stands between two steps, besides what never changes.</summary>
+/// <summary>Where a run stands between two steps.</summary>
 sealed record RunPosition
 {
     /// <summary>The phase, from 0.</summary>
     public required int Phase { get; init; }
 
-    /// <summary>The epoch in the phase, from 0; the number of epochs when the phase is over.</summary>
+    /// <summary>The epoch in the phase, from 0; the number of those run when the phase is over.</summary>
     public required int Epoch { get; init; }
 
     /// <summary>The steps taken in the epoch.</summary>
@@ -21,10 +21,22 @@ sealed record RunPosition
 
     public required OptimizerState Optimizer { get; init; }
 
-    /// <summary>The best epoch of the phase so far, or null before the first validation.</summary>
+    /// <summary>The best epoch of the phase so far, or null before the first finite validation loss.</summary>
     public required BestEpoch? Best { get; init; }
 
     public required ImmutableArray<EpochResult> History { get; init; }
+
+    public static RunPosition StartOf(int phase, NetworkState state, ImmutableArray<EpochResult> history) => new()
+    {
+        Phase = phase,
+        Epoch = 0,
+        Step = 0,
+        LossSum = 0,
+        State = state,
+        Optimizer = OptimizerState.Empty,
+        Best = null,
+        History = history,
+    };
 }
 
 /// <summary>The epoch of the lowest validation loss.</summary>
