@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 

@@ -98,7 +98,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         var column = new BatchNormalizationColumn(
             nodes.Name(node.Path), x, layer.Options, state[node.Path].BatchNormalization!);
         new OnnxColumn(
-            nodes.Context, column, new VectorDataViewType(NumberDataViewType.Single, [.. node.Input.Dimensions])).Save(x, y);
+            nodes.Context, column, new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray())).Save(x, y);
         return y;
     }
 

@@ -27,7 +27,7 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            catalog, new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName, featureColumnName,
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName, featureColumnName,
             exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to tell classes apart, as the options say.</summary>
@@ -56,7 +56,7 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            catalog, new BatchNormNetworkBinaryTrainer.Options(), labelColumnName, featureColumnName,
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName, featureColumnName,
             exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to tell two classes apart, as the options say.</summary>
@@ -83,7 +83,7 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            catalog, new BatchNormNetworkRegressionTrainer.Options(), labelColumnName, featureColumnName,
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName, featureColumnName,
             exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to predict a number, as the options say.</summary>
@@ -95,11 +95,11 @@ public static class BatchNormNetworkCatalog
         new(CatalogUtils.GetEnvironment(catalog), options);
 
     static TOptions With<TOptions>(
-        TrainerCatalogBase.CatalogInstantiatorBase catalog, TOptions options, string label, string features,
+        IHostEnvironment env, TOptions options, string label, string features,
         string? weights, Network? network, int epochs, int batchSize, double learningRate)
         where TOptions : BatchNormNetworkTrainerOptions
     {
-        CatalogUtils.GetEnvironment(catalog).CheckUserArg(
+        env.CheckUserArg(
             learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate), "Must be finite and not negative");
         options.LabelColumnName = label;
         options.FeatureColumnName = features;

@@ -27,7 +27,7 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
     private protected NetworkModel Predictor { get; }
 
     DataViewType IValueMapper.InputType =>
-        new VectorDataViewType(NumberDataViewType.Single, [.. Network.InputShape.Dimensions]);
+        new VectorDataViewType(NumberDataViewType.Single, Network.InputShape.Dimensions.ToArray());
 
     DataViewType IValueMapper.OutputType => OutputType;
 

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
 
