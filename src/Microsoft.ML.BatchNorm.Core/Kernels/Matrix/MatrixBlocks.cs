@@ -10,7 +10,7 @@ static unsafe class MatrixBlocks
     const int MaxSteps = 256;
 
     /// <summary>The most rows in a block: as many of as many steps take 224 KB, a quarter of the second cache.</summary>
-    const int MaxRows = 16 * MatrixTile.MaxRows;
+    const int MaxRows = 224;
 
     /// <summary><c>C = start + A·B</c>.</summary>
     /// <param name="a">A, row by <paramref name="rowStride"/>, step of the sums by <paramref name="stepStride"/>.</param>
@@ -55,15 +55,19 @@ static unsafe class MatrixBlocks
     static void Panels(in TileOperands block, int rows, PackedMatrix b, int step)
     {
         TileOperands tile = block;
-        for (int panel = 0; panel < b.Panels; panel++)
+        int most = MatrixTile.Vectors * PackedMatrix.Lanes;
+        for (int column = 0, columns; column < b.Columns; column += columns)
         {
-            int column = panel * PackedMatrix.PanelColumns, columns = b.ColumnsOf(panel), width = b.WidthOf(panel);
-            tile.LastColumns = columns - (width - PackedMatrix.Lanes);
+            int panel = column / PackedMatrix.PanelColumns, columnOfPanel = column % PackedMatrix.PanelColumns;
+            columns = Math.Min(b.ColumnsOf(panel) - columnOfPanel, most);
+            tile.PanelWidth = b.WidthOf(panel);
             tile.A = block.A;
-            tile.B = b.Panel(panel) + step * width;
+            tile.B = b.Panel(panel) + step * tile.PanelWidth + columnOfPanel;
             tile.Start = block.Start == null ? null : block.Start + column;
             tile.C = block.C + column;
-            if (width == PackedMatrix.PanelColumns)
+            bool wide = columns > PackedMatrix.Lanes;
+            tile.LastColumns = wide ? columns - PackedMatrix.Lanes : columns;
+            if (wide)
                 Tiles<Count2>(ref tile, rows);
             else
                 Tiles<Count1>(ref tile, rows);
@@ -85,14 +89,14 @@ static unsafe class MatrixBlocks
         }
     }
 
-    /// <summary>One row, by four panels at once.</summary>
+    /// <summary>One row, by several panels at once.</summary>
     static void Row(float* a, nint stepStride, PackedMatrix b, float* start, float* c)
     {
-        const int MaxColumns = MatrixTile.MaxRowVectors * PackedMatrix.Lanes;
+        int most = MatrixTile.MaxRowVectors * PackedMatrix.Lanes;
         var row = new TileOperands { A = a, StepStride = stepStride, Steps = b.Steps };
-        for (int column = 0; column < b.Columns; column += MaxColumns)
+        for (int column = 0; column < b.Columns; column += most)
         {
-            int columns = Math.Min(b.Columns - column, MaxColumns), vectors = Count(columns, PackedMatrix.Lanes);
+            int columns = Math.Min(b.Columns - column, most), vectors = Count(columns, PackedMatrix.Lanes);
             row.LastColumns = columns - (vectors - 1) * PackedMatrix.Lanes;
             row.B = b.Panel(column / PackedMatrix.PanelColumns);
             row.Start = start == null ? null : start + column;

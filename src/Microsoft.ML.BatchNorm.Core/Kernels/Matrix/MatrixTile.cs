@@ -1,12 +1,21 @@
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>Picks the code for a tile of 1 to 14 rows, and for a row of 1 to 8 vectors.</summary>
 static class MatrixTile
 {
-    /// <summary>Two sums for each of as many rows, two vectors of B and one of A fill the processor's 32 registers.</summary>
-    public const int MaxRows = 14;
+    /// <summary>
+    /// The most rows of a tile: two vectors of sums in each, two of B and one of A fill 32 registers. Where the runtime
+    /// splits a vector in two, one of sums in each of six rows fills 16.
+    /// </summary>
+    public static int MaxRows => Vector512.IsHardwareAccelerated ? 14 : 6;
 
-    public const int MaxRowVectors = 8;
+    /// <summary>The vectors of a tile's row.</summary>
+    public static int Vectors => Vector512.IsHardwareAccelerated ? 2 : 1;
+
+    /// <summary>The most vectors of a single row: as many sums as are under way at once.</summary>
+    public static int MaxRowVectors => Vector512.IsHardwareAccelerated ? 8 : 4;
 
     public static void Run<TVectors>(int rows, in TileOperands operands) where TVectors : struct, ICount
     {

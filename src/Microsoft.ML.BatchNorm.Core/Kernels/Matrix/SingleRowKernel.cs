@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// One row of a product: <typeparamref name="TVectors"/> (1 to 8) vectors, side by side in up to four panels. A tile of
-/// one row would keep the processor waiting, since each sum waits for its last step and a panel has only two.
+/// One row of a product: <typeparamref name="TVectors"/> (1 to 8) vectors, side by side in up to four panels. Each
+/// sum waits for its last step, and the two of a tile of one row would keep the processor waiting with them.
 /// </summary>
 static unsafe class SingleRowKernel<TVectors>
     where TVectors : struct, ICount
@@ -61,7 +61,7 @@ static unsafe class SingleRowKernel<TVectors>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> MultiplyAdd(Vector512<float> x, float* b, Vector512<float> c) =>
-        Vector512.FusedMultiplyAdd(x, Vector512.LoadAligned(b), c);
+        Vector512.FusedMultiplyAdd(x, Vector512.Load(b), c);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Load(int vector, float* row, int last) =>

@@ -15,7 +15,7 @@ static unsafe class TileKernel<TRows, TVectors>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(in TileOperands operands)
     {
-        nint row = operands.RowStride, twoRows = 2 * row, step = operands.StepStride;
+        nint row = operands.RowStride, twoRows = 2 * row, step = operands.StepStride, width = operands.PanelWidth;
         // Three rows to an address, which leaves registers for all of them.
         float* a0 = operands.A, a3 = a0 + 3 * row, a6 = a3 + 3 * row, a9 = a6 + 3 * row, a12 = a9 + 3 * row;
         Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
@@ -47,8 +47,8 @@ static unsafe class TileKernel<TRows, TVectors>
         float* b = operands.B;
         for (nint k = operands.Steps; k > 0; k--)
         {
-            Vector512<float> b0 = Vector512.LoadAligned(b);
-            Vector512<float> b1 = TVectors.Value > 1 ? Vector512.LoadAligned(b + PackedMatrix.Lanes) : b0;
+            Vector512<float> b0 = Vector512.Load(b);
+            Vector512<float> b1 = TVectors.Value > 1 ? Vector512.Load(b + PackedMatrix.Lanes) : b0;
             MultiplyAdd(*a0, b0, b1, ref c0, ref d0);
             if (TRows.Value > 1) MultiplyAdd(*(a0 + row), b0, b1, ref c1, ref d1);
             if (TRows.Value > 2) MultiplyAdd(*(a0 + twoRows), b0, b1, ref c2, ref d2);
@@ -68,7 +68,7 @@ static unsafe class TileKernel<TRows, TVectors>
             if (TRows.Value > 6) a6 += step;
             if (TRows.Value > 9) a9 += step;
             if (TRows.Value > 12) a12 += step;
-            b += TVectors.Value * PackedMatrix.Lanes;
+            b += width;
         }
         float* c = operands.C;
         nint nextRow = operands.CStride;

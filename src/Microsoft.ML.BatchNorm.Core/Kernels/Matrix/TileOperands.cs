@@ -11,6 +11,9 @@ unsafe struct TileOperands
     /// <summary>The panel's columns at the first step.</summary>
     public float* B;
 
+    /// <summary>From one step to the next in the panel.</summary>
+    public nint PanelWidth;
+
     /// <summary>The number of steps of the sum.</summary>
     public nint Steps;
 
