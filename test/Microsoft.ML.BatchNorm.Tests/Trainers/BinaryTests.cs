@@ -12,7 +12,7 @@ public class BinaryTests
     public void Its_model_is_evaluated_with_its_probabilities()
     {
         var context = new MLContext(1);
-        ITransformer model = Blobs.Binary(context).Fit(Blobs.View(context));
+        var model = Blobs.Binary(context).Fit(Blobs.View(context));
         CalibratedBinaryClassificationMetrics metrics = context.BinaryClassification.Evaluate(
             model.Transform(Blobs.View(context, seed: 2)), labelColumnName: "IsRed");
         Assert.IsTrue(metrics.Accuracy > 0.96, $"{metrics.Accuracy:P1}");
@@ -78,7 +78,7 @@ public class BinaryTests
         IDataView view = Blobs.View(context);
         var trainer = context.MulticlassClassification.Trainers.OneVersusAll(
             Blobs.Binary(context, options => options.LabelColumnName = "Label"), useProbabilities: useProbabilities);
-        ITransformer model = trainer.Fit(view);
+        var model = trainer.Fit(view);
         double accuracy = context.MulticlassClassification.Evaluate(
             model.Transform(Blobs.View(context, seed: 2))).MicroAccuracy;
         Assert.IsTrue(accuracy > 0.95, $"{accuracy:P1}");
@@ -93,7 +93,7 @@ public class BinaryTests
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
-        ITransformer model = Blobs.Binary(context)
+        var model = Blobs.Binary(context)
             .Append(context.BinaryClassification.Calibrators.Platt("IsRed")).Fit(view);
         CalibratedBinaryClassificationMetrics metrics = context.BinaryClassification.Evaluate(
             model.Transform(Blobs.View(context, seed: 2)), labelColumnName: "IsRed");

@@ -79,7 +79,7 @@ static class Blobs
         options.Seed = 7;
     }
 
-    public class Row
+    public sealed class Row
     {
         [VectorType(Slots)]
         public float[] Features { get; set; } = [];

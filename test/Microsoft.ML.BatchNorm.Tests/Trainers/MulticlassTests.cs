@@ -10,7 +10,7 @@ public class MulticlassTests
     public void Its_model_is_evaluated()
     {
         var context = new MLContext(1);
-        ITransformer model = Blobs.Multiclass(context).Fit(Blobs.View(context));
+        var model = Blobs.Multiclass(context).Fit(Blobs.View(context));
         MulticlassClassificationMetrics metrics =
             context.MulticlassClassification.Evaluate(model.Transform(Blobs.View(context, seed: 2)));
         Assert.IsTrue(metrics.MicroAccuracy > 0.97, $"{metrics.MicroAccuracy:P1}");
@@ -98,7 +98,7 @@ public class MulticlassTests
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
-        ITransformer model = Blobs.Multiclass(context, options => options.Epochs = 2).Fit(view);
+        var model = Blobs.Multiclass(context, options => options.Epochs = 2).Fit(view);
         var engine = context.Model.CreatePredictionEngine<Blobs.Row, Predicted>(model, view.Schema);
         float[][] expected = model.Transform(view).Rows<float>("Score");
         Blobs.Row[] rows = Blobs.Rows();
@@ -129,7 +129,7 @@ public class MulticlassTests
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
-        ITransformer model = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view);
+        var model = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view);
         float[] expected = [.. model.Transform(view).Rows<float>("Score").SelectMany(row => row)];
         Parallel.For(0, 8, _ => Agreement.SameBits<float>(
             expected, [.. model.Transform(view).Rows<float>("Score").SelectMany(row => row)]));

@@ -9,7 +9,7 @@ public class RegressionTests
     public void Its_model_is_evaluated()
     {
         var context = new MLContext(1);
-        ITransformer model = Blobs.Regression(context).Fit(Blobs.View(context));
+        var model = Blobs.Regression(context).Fit(Blobs.View(context));
         RegressionMetrics metrics = context.Regression.Evaluate(
             model.Transform(Blobs.View(context, seed: 2)), labelColumnName: "Value");
         Assert.IsTrue(metrics.RSquared > 0.95, $"{metrics.RSquared}");
@@ -59,7 +59,7 @@ public class RegressionTests
         IDataView view = Blobs.View(context);
         foreach (Loss loss in (Loss[])[Loss.MeanSquaredError, Loss.MeanAbsoluteError, Loss.Huber()])
         {
-            ITransformer model = Blobs.Regression(context, options => options.Loss = loss).Fit(view);
+            var model = Blobs.Regression(context, options => options.Loss = loss).Fit(view);
             double error = context.Regression.Evaluate(model.Transform(view), labelColumnName: "Value").MeanAbsoluteError;
             Assert.IsTrue(error < 3, $"{loss}: {error}");
         }
