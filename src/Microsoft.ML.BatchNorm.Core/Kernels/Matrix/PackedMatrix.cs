@@ -35,8 +35,20 @@ sealed unsafe class PackedMatrix
             start = (float*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
     }
 
-    /// <summary>k: the rows of the matrix, the steps of the sum.</summary>
-    public int Steps { get; }
+    /// <summary>A matrix that is packed already, in memory of the caller's at an address that is a multiple of 64.</summary>
+    public PackedMatrix(float* packed, int steps, int columns)
+    {
+        Steps = steps;
+        Columns = columns;
+        Panels = (columns + PanelColumns - 1) / PanelColumns;
+        memory = [];
+        start = packed;
+    }
+
+    /// <summary>
+    /// k: the rows of the matrix, the steps of the sum. May be set to fewer than there is room for, before rows are packed.
+    /// </summary>
+    public int Steps { get; set; }
 
     /// <summary>n.</summary>
     public int Columns { get; }
