@@ -109,28 +109,10 @@ public static class NetworkTrainer
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
         network.CheckState(state);
-        CheckClassWeights(options, network.OutputShape.Size);
         var rows = new RunData(data, validation, network, options);
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
         return new RunContext(setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, clock, cancellationToken)
             .Run(RunPosition.StartOf(0, state, []));
-    }
-
-    static void CheckClassWeights(TrainingOptions options, int outputs)
-    {
-        if (options.ClassWeights.IsEmpty)
-            return;
-        int needed = options.Loss switch
-        {
-            SoftmaxCrossEntropyLoss => outputs,
-            BinaryCrossEntropyLoss when outputs == 1 => 2,
-            _ => throw new ArgumentException(
-                $"ClassWeights go with SoftmaxCrossEntropy, and with BinaryCrossEntropy on one output, not with "
-                + $"{options.Loss.GetType().Name} on {outputs}.", nameof(options)),
-        };
-        if (options.ClassWeights.Length != needed)
-            throw new ArgumentException(
-                $"There are {options.ClassWeights.Length} ClassWeights; {needed} are needed.", nameof(options));
     }
 }

@@ -43,9 +43,15 @@ public sealed partial class TrainingCheckpoint
     public long Step => position.Step;
 
     /// <summary>The same checkpoint in a run whose last phase has that many epochs: how a finished run is prolonged.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
-    public TrainingCheckpoint WithEpochs(int epochs) =>
-        new(Setup.WithEpochs(Check.Positive(epochs, nameof(epochs))), position);
+    /// <param name="epochs">All epochs of the phase, those that are over counted.</param>
+    /// <exception cref="ArgumentOutOfRangeException">As many are over already, and more; or the value is not positive.</exception>
+    public TrainingCheckpoint WithEpochs(int epochs)
+    {
+        int over = position.Phase == Setup.Phases.Length - 1 ? position.Epoch : 1;
+        return epochs >= Math.Max(1, over)
+            ? new TrainingCheckpoint(Setup.WithEpochs(epochs), position)
+            : throw Check.OutOfRange(epochs, nameof(epochs), $"at least {Math.Max(1, over)}");
+    }
 
     /// <summary>
     /// The same checkpoint in a run that saves itself at another path, or at none. A loaded checkpoint has none: a path is

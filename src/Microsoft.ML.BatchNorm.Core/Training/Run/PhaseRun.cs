@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Training;
 
@@ -212,6 +213,6 @@ sealed class PhaseRun : IDisposable
     NetworkState LastGoodState()
     {
         NetworkState state = session.GetState();
-        return FiniteState.Holds(state) ? state : known;
+        return NetworkStateFormat.Fault(phase.Network, state) is null ? state : known;
     }
 }

@@ -9,9 +9,9 @@ static class RowOrder
     /// <summary>Apart from every epoch's number.</summary>
     const int SplitNumber = -1;
 
-    public static void Shuffle(Span<int> rows, int seed, int number)
+    public static void Shuffle(Span<int> rows, int seed, long number)
     {
-        ulong state = Mix(Mix((uint)seed) + (uint)number);
+        ulong state = Mix(Mix((uint)seed) + (ulong)number);
         for (int i = rows.Length - 1; i > 0; i--)
         {
             int other = Below(ref state, (uint)i + 1);

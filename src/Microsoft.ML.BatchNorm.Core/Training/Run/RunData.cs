@@ -18,6 +18,7 @@ sealed class RunData
             : null;
         if (options.EarlyStopping is not null && Validation is null)
             throw new ArgumentException("EarlyStopping needs validation data, or a ValidationSplit.", nameof(options));
+        CheckClassWeights(options, network.OutputShape.Size);
     }
 
     public TrainingData Data { get; }
@@ -30,12 +31,29 @@ sealed class RunData
     public RowSet? Validation { get; }
 
     /// <summary>The order of an epoch, counted over all phases as planned.</summary>
-    public int[] Order(TrainingOptions options, int epoch)
+    public int[] Order(TrainingOptions options, long epoch)
     {
         int[] order = [.. TrainingRows];
         if (options.Shuffle)
             RowOrder.Shuffle(order, options.Seed, epoch);
         return order;
+    }
+
+    static void CheckClassWeights(TrainingOptions options, int outputs)
+    {
+        if (options.ClassWeights.IsEmpty)
+            return;
+        int needed = options.Loss switch
+        {
+            SoftmaxCrossEntropyLoss => outputs,
+            BinaryCrossEntropyLoss when outputs == 1 => 2,
+            _ => throw new ArgumentException(
+                $"ClassWeights go with SoftmaxCrossEntropy, and with BinaryCrossEntropy on one output, not with "
+                + $"{options.Loss.GetType().Name} on {outputs}.", nameof(options)),
+        };
+        if (options.ClassWeights.Length != needed)
+            throw new ArgumentException(
+                $"There are {options.ClassWeights.Length} ClassWeights; {needed} are needed.", nameof(options));
     }
 
     public static uint Checksum(params ReadOnlySpan<TrainingData?> parts)

@@ -9,11 +9,15 @@ namespace Microsoft.ML.BatchNorm.Training;
 /// <param name="DataChecksum">Of all rows, so that a run is not resumed on others.</param>
 sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<RunPhase> Phases, uint DataChecksum)
 {
-    public RunSetup WithEpochs(int epochs) =>
-        this with { Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }) };
+    /// <summary>With another number of epochs in the last phase.</summary>
+    public RunSetup WithEpochs(int epochs) => this with
+    {
+        Options = Options with { Epochs = epochs },
+        Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
+    };
 
     /// <summary>The epochs of the phases before this one, as planned.</summary>
-    public int EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => earlier.Epochs);
+    public long EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => (long)earlier.Epochs);
 
     /// <summary>What a phase's session is given.</summary>
     public TrainingOptions OptionsOf(RunPhase phase) => Options with
@@ -26,26 +30,34 @@ sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<
 /// <summary>A phase on its network, which differs from the given one in switches alone.</summary>
 sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Network)
 {
-    public static ImmutableArray<RunPhase> Of(Network network, TrainingOptions options, FineTuningPlan? plan) => plan is null
-        ? [new RunPhase("", options.Epochs, options.Optimizer.LearningRate, network)]
-        : [.. plan.Phases.Select(phase => new RunPhase(
-            phase.Name, phase.Epochs, phase.LearningRate, Checked(network, phase)))];
+    public static ImmutableArray<RunPhase> Of(Network network, TrainingOptions options, FineTuningPlan? plan) =>
+        plan is null
+            ? [new RunPhase("", options.Epochs, options.Optimizer.LearningRate, network)]
+            : [.. plan.Phases.Select(phase => Of(network, phase))];
 
-    static Network Checked(Network given, TrainingPhase phase)
+    /// <exception cref="ArgumentException">The phase's network differs from the given one in more than switches.</exception>
+    public void CheckSameLayers(Network given)
+    {
+        if (!Network.InputShape.Equals(given.InputShape)
+            || !Network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
+            throw new ArgumentException($"Phase '{Name}' changes the layers themselves, not their switches alone.");
+
+        static (string Path, string Kind, TensorShape Output) Place(NetworkNode node) =>
+            (node.Path, node.Layer.Kind, node.Output);
+    }
+
+    static RunPhase Of(Network given, TrainingPhase phase)
     {
         Network network = phase.Switches(given)
             ?? throw new ArgumentException($"The switches of phase '{phase.Name}' give no network.");
-        if (!network.InputShape.Equals(given.InputShape) || !network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
-            throw new ArgumentException($"The switches of phase '{phase.Name}' change the layers themselves.");
+        var run = new RunPhase(phase.Name, phase.Epochs, phase.LearningRate, network);
+        run.CheckSameLayers(given);
         for (int i = 0; i < given.Nodes.Count; i++)
         {
             if (!given.Nodes[i].IsTrainable && network.Nodes[i].IsTrainable)
                 throw new ArgumentException(
                     $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', which is frozen in the network that was given.");
         }
-        return network;
-
-        static (string Path, string Kind, TensorShape Output) Place(NetworkNode node) =>
-            (node.Path, node.Layer.Kind, node.Output);
+        return run;
     }
 }
