@@ -20,7 +20,7 @@ static class EngineChoice
         if (options.Engine is { } engine)
             return engine;
         CheckGpu(host, channel, "The network is trained");
-        return (ITrainingEngine)(object)new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
+        return new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
     }
 
     /// <summary>A GPU that is asked for and not at hand is an error, or a warning where the CPU may take its place.</summary>

@@ -119,7 +119,10 @@ public class BinaryTests
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
-        var model = Blobs.Binary(context, options => options.ClassWeights = [1, 0]).Fit(view);
-        Assert.IsTrue(model.Transform(view).GetColumn<bool>("PredictedLabel").All(label => !label));
+        float Probability(params double[] weights) =>
+            Blobs.Binary(context, options => (options.ClassWeights, options.Epochs) = (weights, 2)).Fit(view)
+                .Transform(view).GetColumn<float>("Probability").Average();
+        Assert.IsTrue(Probability(100, 1) < Probability(1, 1) - 0.05);
+        Assert.IsTrue(Probability(1, 100) > Probability(1, 1) + 0.05);
     }
 }

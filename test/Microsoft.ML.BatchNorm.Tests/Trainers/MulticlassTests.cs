@@ -99,7 +99,7 @@ public class MulticlassTests
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
         var model = Blobs.Multiclass(context, options => options.Epochs = 2).Fit(view);
-        var engine = context.Model.CreatePredictionEngine<Blobs.Row, Predicted>(model, view.Schema);
+        var engine = context.Model.CreatePredictionEngine<Blobs.Row, Predicted>(model);
         float[][] expected = model.Transform(view).Rows<float>("Score");
         Blobs.Row[] rows = Blobs.Rows();
         for (int i = 0; i < rows.Length; i++)
