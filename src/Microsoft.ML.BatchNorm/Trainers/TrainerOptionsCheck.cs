@@ -12,6 +12,7 @@ static class TrainerOptionsCheck
     public static TrainingOptions Run(
         IHost host, BatchNormNetworkTrainerOptions options, Loss loss, double[] classWeights)
     {
+        host.CheckUserArg(loss is not null, nameof(TrainingOptions.Loss), "Must not be null");
         host.CheckUserArg(options.Epochs > 0, nameof(options.Epochs), Positive);
         host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), Positive);
         host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), Positive);
@@ -37,7 +38,7 @@ static class TrainerOptionsCheck
             "ClassWeights", "Must be finite and not negative");
         return new TrainingOptions
         {
-            Loss = loss,
+            Loss = loss!,
             Optimizer = options.Optimizer!,
             LearningRateSchedule = options.LearningRateSchedule!,
             Epochs = options.Epochs,

@@ -94,6 +94,17 @@ static class NetworkOperators
             x.Values.Chunk((int)x.Shape[1]).Select(row => (double)Array.IndexOf(row, row.Max())));
     }
 
+    /// <summary>Of one column each, side by side.</summary>
+    public static Tensor Concat(OnnxNode node, Tensor[] x)
+    {
+        Assert.AreEqual(1, node.Integer("axis"));
+        foreach (Tensor column in x)
+            Assert.AreEqual(1, column.Shape[1]);
+        return new Tensor(
+            x[0].Element, [x[0].Shape[0], x.Length],
+            Enumerable.Range(0, (int)x[0].Shape[0]).SelectMany(row => x.Select(column => column.Values[row])));
+    }
+
     public static double Erf(double x)
     {
         double size = Math.Abs(x);

@@ -75,7 +75,7 @@ public class RowSelectionTests
         rows[1].Features[0] = float.NaN;
         IDataView predicted = model.Transform(Blobs.Keyed(context, rows));
         var error = Assert.ThrowsExactly<InvalidOperationException>(() => predicted.Preview());
-        StringAssert.Contains(error.ToString(), "not finite");
+        StringAssert.Contains(error.ToString(), "The features of a row are not finite: slot 0 has NaN.");
     }
 
     [TestMethod]

@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;
 

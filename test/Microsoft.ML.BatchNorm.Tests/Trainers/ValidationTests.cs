@@ -26,7 +26,13 @@ public class ValidationTests
     {
         NetworkState expected = Stopping().Fit(Rows, Others).Model.State;
         Assert.AreEqual(expected, Stopping(Others).Fit(Rows).Model.State);
-        Assert.AreNotEqual(expected, Stopping(Rows).Fit(Rows).Model.State);
+        // Rows of other classes than they should be end the run at once.
+        IDataView wrong = Blobs.Keyed(context, Blobs.Rows(60).Select((row, i) =>
+        {
+            row.Color = Blobs.Names[(i + 1) % 3];
+            return row;
+        }));
+        Assert.AreNotEqual(expected, Stopping(wrong).Fit(Rows).Model.State);
     }
 
     [TestMethod]
