@@ -96,7 +96,7 @@ public static class NetworkTrainer
                 $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, this data's {checksum:x8}.",
                 nameof(data));
         return new RunContext(
-            setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, TimeProvider.System, cancellationToken).Run(checkpoint.Position);
+            setup, rows, engine ?? new CpuEngine(), progress, TimeProvider.System, cancellationToken).Run(checkpoint.Position);
     }
 
     internal static TrainingResult Start(
@@ -112,7 +112,7 @@ public static class NetworkTrainer
         var rows = new RunData(data, validation, network, options);
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
-        return new RunContext(setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, clock, cancellationToken)
+        return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
             .Run(RunPosition.StartOf(0, state, []));
     }
 }

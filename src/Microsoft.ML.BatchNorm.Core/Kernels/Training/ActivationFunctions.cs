@@ -38,7 +38,7 @@ readonly struct SigmoidFunction : IActivationFunction
         dy * (y * (Vector512<float>.One - y));
 }
 
-/// <summary>In double, where (1 − e^−2|x|) keeps its digits near 0.</summary>
+/// <summary>In double, where (1 − e^−2|x|)/(1 + e^−2|x|) keeps a float's digits; a series next to 0.</summary>
 readonly struct TanhFunction : IActivationFunction
 {
     public Vector512<float> Forward(Vector512<float> x) =>
@@ -50,8 +50,11 @@ readonly struct TanhFunction : IActivationFunction
 
     static Vector512<double> Tanh(Vector512<double> x)
     {
-        Vector512<double> e = Vector512.Exp(Vector512.Abs(x) * -2.0);
-        return Vector512.CopySign((Vector512<double>.One - e) / (Vector512<double>.One + e), x);
+        Vector512<double> size = Vector512.Abs(x), square = x * x, e = Vector512.Exp(size * -2.0);
+        Vector512<double> near = x + x * square * (square * (2.0 / 15) - Vector512.Create(1.0 / 3));
+        return Vector512.ConditionalSelect(
+            Vector512.LessThan(size, Vector512.Create(1.0 / 64)), near,
+            Vector512.CopySign((Vector512<double>.One - e) / (Vector512<double>.One + e), x));
     }
 }
 
@@ -63,7 +66,10 @@ readonly struct GeluFunction : IActivationFunction
     public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
         dy * Vector512.Narrow(Slope(Vector512.WidenLower(x)), Slope(Vector512.WidenUpper(x)));
 
-    static Vector512<double> Gelu(Vector512<double> x) => x * NormalDistribution.Cumulative(x);
+    /// <summary>0 far below 0, where an infinite x would give −∞·0.</summary>
+    static Vector512<double> Gelu(Vector512<double> x) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero, x * NormalDistribution.Cumulative(x));
 
     static Vector512<double> Slope(Vector512<double> x) =>
         NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);
