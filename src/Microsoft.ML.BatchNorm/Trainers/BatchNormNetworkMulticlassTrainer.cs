@@ -17,7 +17,7 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         : base(
             TrainerHost.Of<BatchNormNetworkMulticlassTrainer>(env, options), options,
             TrainerUtils.MakeU4ScalarColumn(options.LabelColumnName), Loss.SoftmaxCrossEntropy, options.ClassWeights) =>
-        classWeights = options.ClassWeights;
+        classWeights = [.. options.ClassWeights];
 
     /// <summary>The options of a <see cref="BatchNormNetworkMulticlassTrainer"/>.</summary>
     public sealed class Options : BatchNormNetworkTrainerOptions

@@ -29,7 +29,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             TrainerUtils.MakeR4ScalarWeightColumn(options.ExampleWeightColumnName))
     {
         training = TrainerOptionsCheck.Run(host, options, loss, classWeights);
-        this.options = options;
+        this.options = options.Copy();
     }
 
     /// <inheritdoc/>

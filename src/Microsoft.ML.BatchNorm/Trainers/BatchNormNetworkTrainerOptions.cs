@@ -112,6 +112,13 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// </summary>
     public ITrainingEngine? Engine { get; set; }
 
+    internal BatchNormNetworkTrainerOptions Copy()
+    {
+        var copy = (BatchNormNetworkTrainerOptions)MemberwiseClone();
+        copy.Freeze = [.. Freeze];
+        return copy;
+    }
+
     internal static class Defaults
     {
         public const int Epochs = 10;

@@ -36,6 +36,7 @@ static class TrainerOptionsCheck
         host.CheckUserArg(
             classWeights is not null && Array.TrueForAll(classWeights, weight => weight >= 0 && double.IsFinite(weight)),
             "ClassWeights", "Must be finite and not negative");
+        host.CheckUserArg(options.CheckpointPath is not "", nameof(options.CheckpointPath), "Must be a path, or null");
         return new TrainingOptions
         {
             Loss = loss!,

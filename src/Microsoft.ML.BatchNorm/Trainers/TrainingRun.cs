@@ -30,6 +30,16 @@ sealed class TrainingRun(
         {
             throw host.Except(error, error.Message);
         }
+        catch (NotSupportedException error)
+        {
+            host.Process(error);
+            throw;
+        }
+        catch (ArgumentException error) when (!error.IsMarked())
+        {
+            throw host.ExceptUserArg(
+                options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), error.Message);
+        }
     }
 
     /// <summary>Keeps the last progress for whoever asks ML.NET for it, and tells each epoch's end.</summary>

@@ -36,6 +36,7 @@ public class TrainerOptionTests
             options => options.ClassWeights = null!, options => options.ClassWeights = [1, -1, 1],
             options => options.ClassWeights = [1, double.NaN, 1],
         ],
+        ["CheckpointPath"] = [options => options.CheckpointPath = ""],
         ["LabelColumnName"] = [options => options.LabelColumnName = "", options => options.LabelColumnName = null!],
         ["FeatureColumnName"] = [options => options.FeatureColumnName = ""],
     };
@@ -152,6 +153,56 @@ public class TrainerOptionTests
         Assert.AreNotEqual(State(3, 1), State(4, 1));
         Assert.AreEqual(State(null, 1), State(null, 1), "The context's seed gives the trainer's.");
         Assert.AreNotEqual(State(null, 1), State(null, 1, context: 2));
+    }
+
+    [TestMethod]
+    public void Every_option_reaches_the_run()
+    {
+        Network network = Network.Input(4).Dense(6).BatchNormalization().Dropout(0.2).ReLU().Dense(3);
+        var run = new TrainingOptions
+        {
+            Optimizer = Optimizer.Sgd(0.1, momentum: 0.9, nesterov: true),
+            LearningRateSchedule = LearningRateSchedule.Cosine(0.1).WithWarmUp(1),
+            Epochs = 4,
+            BatchSize = 17,
+            Shuffle = false,
+            Seed = 21,
+            GradientClipNorm = 0.5,
+            ClassWeights = [1, 2, 3],
+            ValidationSplit = 0.25,
+            EarlyStopping = new EarlyStopping { Patience = 1 },
+            RecomputeStatistics = true,
+        };
+        Blobs.Row[] rows = Blobs.Rows();
+        var data = new TrainingData(
+            rows.Length, (float[])[.. rows.SelectMany(row => row.Features)],
+            Array.ConvertAll(rows, row => (float)Array.IndexOf(Blobs.Names, row.Color)),
+            Array.ConvertAll(rows, row => row.Weight));
+        NetworkState expected = NetworkTrainer.Train(network, network.Initialize(21), data, run).State;
+
+        var model = Blobs.Multiclass(View.ML, options =>
+        {
+            (options.Network, options.NetworkFactory) = (network, null);
+            options.ExampleWeightColumnName = "Weight";
+            options.Optimizer = run.Optimizer;
+            options.LearningRateSchedule = run.LearningRateSchedule;
+            (options.Epochs, options.BatchSize, options.Shuffle, options.Seed) = (4, 17, false, 21);
+            (options.GradientClipNorm, options.ClassWeights) = (0.5, [1, 2, 3]);
+            (options.ValidationSplit, options.EarlyStopping) = (0.25, run.EarlyStopping);
+            options.RecomputeStatistics = true;
+        }).Fit(Rows);
+        Assert.AreEqual(expected, model.Model.State);
+        Assert.AreEqual(network, model.Model.Network);
+    }
+
+    [TestMethod]
+    public void A_trainer_keeps_the_options_that_it_was_made_with()
+    {
+        BatchNormNetworkMulticlassTrainer.Options? kept = null;
+        var trainer = Blobs.Multiclass(View.ML, options => (kept = options).Epochs = 1);
+        NetworkState expected = trainer.Fit(Rows).Model.State;
+        (kept!.Seed, kept.Epochs, kept.ClassWeights, kept.NetworkFactory) = (99, 9, [0, 0, 1], null);
+        Assert.AreEqual(expected, trainer.Fit(Rows).Model.State);
     }
 
     static void AssertNames(string name, Action action)
