@@ -27,6 +27,8 @@ public sealed class LayerState : IEquatable<LayerState>
     }
 
     /// <summary>A batch normalization's.</summary>
+    /// <param name="batchNormalization">Its state.</param>
+    /// <exception cref="ArgumentNullException">The state is null.</exception>
     public LayerState(BatchNormalizationState batchNormalization)
         : this([], [], batchNormalization)
     {

@@ -31,6 +31,7 @@ public sealed partial class Network
     }
 
     /// <summary>Checks that a state has every layer of this network, with its shapes, and no other.</summary>
+    /// <param name="state">The state.</param>
     /// <exception cref="ArgumentException">It does not; the message names every layer that differs.</exception>
     public void CheckState(NetworkState state)
     {

@@ -17,6 +17,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     }
 
     /// <summary>The layer's options.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
+    /// <exception cref="ArgumentException">Two options contradict each other.</exception>
     public BatchNormalizationOptions Options { get; init => field = Checked(value); } = Checked(Options);
 
     /// <inheritdoc/>
@@ -29,6 +31,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         Trainable ? Options : Options with { Trainable = false };
 
     /// <summary>Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.</summary>
+    /// <param name="input">The shape of a row.</param>
+    /// <param name="rows">The number of rows in the batch.</param>
     /// <exception cref="ArgumentException">The shape has no such axis.</exception>
     public ChannelLayout Layout(TensorShape input, int rows)
     {

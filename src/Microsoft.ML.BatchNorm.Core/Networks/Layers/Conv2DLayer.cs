@@ -34,10 +34,12 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public bool UseBias { get; init; } = true;
 
     /// <summary>The kernel's first values. Default: Glorot uniform, as in Keras.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
     public KernelInitializer KernelInitializer { get; init => field = Check.NotNull(value); } =
         KernelInitializer.GlorotUniform;
 
     /// <summary>The bias's first values. Default: zeros.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
     public KernelInitializer BiasInitializer { get; init => field = Check.NotNull(value); } =
         KernelInitializer.Zeros;
 

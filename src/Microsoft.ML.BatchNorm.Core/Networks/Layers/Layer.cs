@@ -35,6 +35,7 @@ public abstract record Layer
     internal abstract string DefaultName { get; }
 
     /// <summary>The shape of a row that comes out where one of <paramref name="input"/> goes in.</summary>
+    /// <param name="input">The shape of a row, without the batch.</param>
     /// <exception cref="ArgumentException">
     /// The layer cannot take that shape; the message names the layer, the shape, and the one that it needs.
     /// </exception>
