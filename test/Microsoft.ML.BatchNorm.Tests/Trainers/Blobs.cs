@@ -50,6 +50,7 @@ static class Blobs
             Label = 1 + (uint)Array.IndexOf(Names, row.Color),
             IsRed = row.IsRed,
             Value = row.Value,
+            Weight = row.Weight,
         }));
 
     public static BatchNormNetworkMulticlassTrainer Multiclass(
@@ -114,6 +115,8 @@ static class Blobs
         public bool IsRed { get; set; }
 
         public float Value { get; set; }
+
+        public float Weight { get; set; }
     }
 
     sealed class Name

@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;

@@ -94,6 +94,21 @@ public class MulticlassTests
     }
 
     [TestMethod]
+    public void Permutation_takes_a_chain_that_was_loaded()
+    {
+        var context = new MLContext(1);
+        IDataView view = Blobs.Plain(context);
+        ITransformer loaded = Persistence.Model.Reload(
+            context.Transforms.Concatenate("All", "Weight", "Features")
+                .Append(Blobs.Multiclass(context, options => options.FeatureColumnName = "All")).Fit(view),
+            view.Schema);
+        var importance = context.MulticlassClassification.PermutationFeatureImportance(
+            loaded, loaded.Transform(view), permutationCount: 2);
+        Assert.IsTrue(importance["Slot 1"].MicroAccuracy.Mean < -0.2);
+        Assert.AreEqual(0, importance["Weight"].MicroAccuracy.Mean, 0.03);
+    }
+
+    [TestMethod]
     public void A_prediction_engine_gives_the_scores_of_the_transformed_data()
     {
         var context = new MLContext(1);

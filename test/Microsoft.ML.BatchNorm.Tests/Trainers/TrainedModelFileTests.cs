@@ -1,6 +1,4 @@
 using Microsoft.ML.BatchNorm.Tests.Persistence;
-using Microsoft.ML.BatchNorm.Tests.Transformer;
-using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 

@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Transformer;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
