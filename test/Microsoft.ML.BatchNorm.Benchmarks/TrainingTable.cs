@@ -4,8 +4,8 @@ using System.Globalization;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>
-/// Rows a second in training with Adam, each hidden layer a dense one without bias, batch normalization and ReLU; beside
-/// what PyTorch 1.13 with OpenBLAS did on one thread of such a machine.
+/// Rows a second in training with Adam, each hidden layer a dense one without bias, batch normalization and ReLU;
+/// beside what PyTorch 1.13 with OpenBLAS did on one thread of such a machine.
 /// </summary>
 static class TrainingTable
 {
@@ -44,8 +44,9 @@ static class TrainingTable
             double median = one[Rounds / 2], medianOfTwo = two[Rounds / 2];
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name} one thread={median:N0} rows/s (best {one[^1]:N0}) PyTorch={pyTorch:N0} ratio={median / pyTorch:F2} " +
-                $"two threads={medianOfTwo:N0} (best {two[^1]:N0}) ratio of the two={medianOfTwo / median:F2}"));
+                $"{name} one thread={median:N0} rows/s (best {one[^1]:N0}) PyTorch={pyTorch:N0} " +
+                $"ratio={median / pyTorch:F2} two threads={medianOfTwo:N0} (best {two[^1]:N0}) " +
+                $"ratio of the two={medianOfTwo / median:F2}"));
         }
     }
 

@@ -1,3 +1,7 @@
+using Gradients = System.Collections.Generic.Dictionary<string, double[]>;
+using States =
+    System.Collections.Generic.Dictionary<string, Microsoft.ML.BatchNorm.BatchNormalizationState>;
+
 namespace Microsoft.ML.BatchNorm.Tests.Networks;
 
 /// <summary>One step of the CPU engine against the formulas in double, layer by layer and loss by loss.</summary>
@@ -25,8 +29,10 @@ public sealed class GradientTests
         ["batch normalization and ReLU", Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(3)],
         ["batch normalization and LeakyReLU", Network.Input(5).Dense(40).BatchNormalization().LeakyReLU().Dense(3)],
         ["batch normalization and Gelu", Network.Input(5).Dense(40).BatchNormalization().Gelu().Dense(3)],
-        ["two blocks", Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(20).BatchNormalization().ReLU().Dense(3)],
-        ["PyTorch's", Network.Input(5).WithPreset(NetworkPreset.PyTorch).Dense(9).BatchNormalization().LeakyReLU().Dense(3)],
+        ["two blocks", Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(20).BatchNormalization(
+            ).ReLU().Dense(3)],
+        ["PyTorch's", Network.Input(5).WithPreset(NetworkPreset.PyTorch).Dense(9).BatchNormalization(
+            ).LeakyReLU().Dense(3)],
         ["without scale", Normalized(Keras with { Scale = false })],
         ["without center", Normalized(Keras with { Center = false })],
         ["without both", Normalized(Keras with { Scale = false, Center = false })],
@@ -37,13 +43,17 @@ public sealed class GradientTests
         ["population", Normalized(Keras with { MovingStatistics = MovingStatistics.Population })],
         ["renormalization", Normalized(Keras with { Renorm = new() { RMin = 0.5, RMax = 2, DMax = 1 } })],
         ["virtual batches of 16", Normalized(Keras with { VirtualBatchSize = 16 })],
-        ["virtual batches of 7", Normalized(Keras with { VirtualBatchSize = 7, VarianceConvention = VarianceConvention.Sample })],
-        ["regularized", Normalized(Keras with { GammaRegularizer = Regularizer.L1L2(0.01, 0.02), BetaRegularizer = Regularizer.L2(0.03) })],
+        ["virtual batches of 7", Normalized(
+            Keras with { VirtualBatchSize = 7, VarianceConvention = VarianceConvention.Sample })],
+        ["regularized", Normalized(
+            Keras with { GammaRegularizer = Regularizer.L1L2(0.01, 0.02), BetaRegularizer = Regularizer.L2(0.03) })],
         ["images by channel", Image(axis: 1)],
         ["images by height", Image(axis: 2)],
         ["images by width", Image(axis: 3)],
-        ["images of long runs", Network.Input(3, 7, 5).BatchNormalization().ReLU().BatchNormalization().Flatten().Dense(3)],
-        ["fixed maps of images", Network.Input(3, 7, 5).BatchNormalization().Tanh().BatchNormalization(Keras with { UpdateStatistics = false }).ReLU().Flatten().Dense(3)],
+        ["images of long runs", Network.Input(3, 7, 5).BatchNormalization().ReLU().BatchNormalization(
+            ).Flatten().Dense(3)],
+        ["fixed maps of images", Network.Input(3, 7, 5).BatchNormalization().Tanh().BatchNormalization(
+            Keras with { UpdateStatistics = false }).ReLU().Flatten().Dense(3)],
     ];
 
     static Network Normalized(BatchNormalizationOptions options) =>
@@ -78,14 +88,18 @@ public sealed class GradientTests
         Compare(new Lesson(network, new TrainingOptions { Loss = loss }, weighted: true), $"{loss}, weighted");
     }
 
+    static Loss[] SmoothLosses =>
+        [Loss.SoftmaxCrossEntropy, Loss.BinaryCrossEntropy, Loss.MeanSquaredError, Loss.Huber()];
+
     [TestMethod]
     public void The_formulas_have_the_slopes_that_differences_have()
     {
         foreach (Activation activation in Enum.GetValues<Activation>())
         {
-            foreach (Loss loss in new Loss[] { Loss.SoftmaxCrossEntropy, Loss.BinaryCrossEntropy, Loss.MeanSquaredError, Loss.Huber() })
+            foreach (Loss loss in SmoothLosses)
             {
-                Network network = Network.Input(3).Dense(4).BatchNormalization().Add(new ActivationLayer(activation)).Dense(3);
+                Network network = Network.Input(3).Dense(4).BatchNormalization().Add(
+                    new ActivationLayer(activation)).Dense(3);
                 CompareWithDifferences(new Lesson(network, new TrainingOptions { Loss = loss }, rows: 9));
             }
         }
@@ -93,14 +107,16 @@ public sealed class GradientTests
 
     static void Compare(Lesson lesson, string what)
     {
-        (Dictionary<string, double[]> expected, double loss, Dictionary<string, BatchNormalizationState> next) = lesson.Expected();
+        (Gradients expected, double loss, States next) = lesson.Expected();
         (Dictionary<string, double[]> actual, double actualLoss, NetworkState after) = lesson.Gradients();
         Assert.AreEqual(loss, actualLoss, 2e-6 * Math.Max(1, Math.Abs(loss)), $"{what}, loss");
         foreach ((string name, double[] gradient) in expected)
         {
-            bool trains = lesson.Network.Nodes.Single(node => name.StartsWith($"{node.Path}/", StringComparison.Ordinal))
+            bool trains = lesson.Network.Nodes.Single(
+                node => name.StartsWith($"{node.Path}/", StringComparison.Ordinal))
                 .TrainableCount > 0;
-            Agreement.Within(Tolerance, trains ? gradient : new double[gradient.Length], actual[name], $"{what}, {name}");
+            Agreement.Within(
+                Tolerance, trains ? gradient : new double[gradient.Length], actual[name], $"{what}, {name}");
         }
         foreach ((string path, BatchNormalizationState state) in next)
             CompareStates(state, after[path].BatchNormalization!, $"{what}, {path}");
@@ -116,22 +132,26 @@ public sealed class GradientTests
         if (expected.Renorm is not { } renorm)
             return;
         Agreement.Within(Tolerance, renorm.Mean, actual.Renorm!.Mean, $"{what}, renorm mean");
-        Agreement.Within(Tolerance, renorm.StandardDeviation, actual.Renorm.StandardDeviation, $"{what}, renorm deviation");
         Agreement.Within(
-            Tolerance, renorm.MovingStandardDeviation, actual.Renorm.MovingStandardDeviation, $"{what}, moving deviation");
+            Tolerance, renorm.StandardDeviation, actual.Renorm.StandardDeviation, $"{what}, renorm deviation");
+        Agreement.Within(
+            Tolerance, renorm.MovingStandardDeviation, actual.Renorm.MovingStandardDeviation,
+            $"{what}, moving deviation");
     }
 
     static void CompareWithDifferences(Lesson lesson)
     {
         const float h = 1f / 1024;
         Dictionary<string, double[]> gradients = lesson.Expected().Gradients;
-        foreach (NetworkNode node in lesson.Network.Nodes.Where(node => lesson.State.TryGet(node.Path)?.Kernel.IsEmpty == false))
+        foreach (NetworkNode node in lesson.Network.Nodes.Where(
+            node => lesson.State.TryGet(node.Path)?.Kernel.IsEmpty == false))
         {
             LayerState layer = lesson.State[node.Path];
             for (int i = 0; i < layer.Kernel.Length; i++)
             {
                 double slope = (LossWith(lesson, node.Path, i, h) - LossWith(lesson, node.Path, i, -h)) / (2 * h);
-                Assert.AreEqual(slope, gradients[$"{node.Path}/kernel"][i], 1e-4, $"{node.Path}, {i}, {lesson.Options.Loss}");
+                Assert.AreEqual(
+                    slope, gradients[$"{node.Path}/kernel"][i], 1e-4, $"{node.Path}, {i}, {lesson.Options.Loss}");
             }
         }
     }
@@ -140,8 +160,10 @@ public sealed class GradientTests
     {
         float[] kernel = lesson.State[path].Kernel.ToArray();
         kernel[index] += change;
-        var naive = new NaiveNetwork(lesson.Network, lesson.State.With(path, new LayerState(kernel, lesson.State[path].Bias)));
+        var naive = new NaiveNetwork(
+            lesson.Network, lesson.State.With(path, new LayerState(kernel, lesson.State[path].Bias)));
         double[] outputs = naive.Forward(Sample.Widen(lesson.Features), lesson.Data.Rows, training: true);
-        return NaiveLoss.Of(lesson.Options.Loss, outputs, lesson.Targets, [.. Enumerable.Repeat(1.0, lesson.Data.Rows)]).Value;
+        return NaiveLoss.Of(
+            lesson.Options.Loss, outputs, lesson.Targets, [.. Enumerable.Repeat(1.0, lesson.Data.Rows)]).Value;
     }
 }

@@ -58,7 +58,9 @@ sealed class Lesson
     public int[] Rows(int step, int batch) =>
         [.. Enumerable.Range(0, batch).Select(i => (step * batch + i) % Data.Rows)];
 
-    /// <summary>The engine's gradients on all rows, as the differences that a step of size 1 makes, and its loss.</summary>
+    /// <summary>
+    /// The engine's gradients on all rows, as the differences that a step of size 1 makes, and its loss.
+    /// </summary>
     public (Dictionary<string, double[]> Gradients, double Loss, NetworkState After) Gradients(int threads = 1)
     {
         using ITrainingSession session = new CpuEngine(threads).Start(
@@ -73,8 +75,10 @@ sealed class Lesson
         return (gradients, loss[0], after);
     }
 
-    /// <summary>What the formulas give: gradients of every parameter, the loss, and the states of batch normalizations.</summary>
-    public (Dictionary<string, double[]> Gradients, double Loss, Dictionary<string, BatchNormalizationState> Next) Expected()
+    /// <summary>
+    /// What the formulas give: gradients of every parameter, the loss, and the states of batch normalizations.
+    /// </summary>
+    public (Dictionary<string, double[]> Gradients, double Loss, Dictionary<string, BatchNormalizationState>) Expected()
     {
         var naive = new NaiveNetwork(Network, State);
         double[] outputs = naive.Forward(Sample.Widen(Features), Data.Rows, training: true);
@@ -114,7 +118,9 @@ sealed class Lesson
         }
     }
 
-    /// <summary>The state with numbers of its own in biases and batch normalizations, which begin as zeros and ones.</summary>
+    /// <summary>
+    /// The state with numbers of its own in biases and batch normalizations, which begin as zeros and ones.
+    /// </summary>
     static NetworkState Stirred(Network network, NetworkState state, int seed)
     {
         foreach (NetworkNode node in network.Nodes)
@@ -122,7 +128,8 @@ sealed class Lesson
             if (state.TryGet(node.Path) is not { } layer)
                 continue;
             state = state.With(node.Path, layer.BatchNormalization is { } normalization
-                ? new LayerState(Sample.State(((BatchNormalizationLayer)node.Layer).Options, normalization.Channels, seed + 20))
+                ? new LayerState(
+                    Sample.State(((BatchNormalizationLayer)node.Layer).Options, normalization.Channels, seed + 20))
                 : new LayerState(layer.Kernel, Sample.Floats(layer.Bias.Length, seed + 30, 0, 0.2)));
         }
         return state;

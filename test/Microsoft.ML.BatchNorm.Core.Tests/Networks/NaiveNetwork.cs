@@ -9,7 +9,9 @@ sealed class NaiveNetwork(Network network, NetworkState state)
     readonly List<double[]> inputs = [];
     readonly Dictionary<string, ForwardPass> passes = [];
 
-    /// <summary>The gradients by path and name, as the optimizer's moments are named; of every layer, frozen or not.</summary>
+    /// <summary>
+    /// The gradients by path and name, as the optimizer's moments are named; of every layer, frozen or not.
+    /// </summary>
     public Dictionary<string, double[]> Gradients { get; } = [];
 
     /// <summary>Batch normalizations' states after the forward pass in training mode.</summary>
@@ -68,9 +70,11 @@ sealed class NaiveNetwork(Network network, NetworkState state)
                 double[] dx = new double[x.Length], gamma = new double[channels], beta = new double[channels];
                 BatchNormalization.Backward(passes[node.Path], x, dy, dx, gamma, beta);
                 if (layer.Options.Scale)
-                    Gradients[$"{node.Path}/gamma"] = Penalized(layer.Options.GammaRegularizer, state[node.Path].BatchNormalization!.Gamma, gamma);
+                    Gradients[$"{node.Path}/gamma"] = Penalized(
+                        layer.Options.GammaRegularizer, state[node.Path].BatchNormalization!.Gamma, gamma);
                 if (layer.Options.Center)
-                    Gradients[$"{node.Path}/beta"] = Penalized(layer.Options.BetaRegularizer, state[node.Path].BatchNormalization!.Beta, beta);
+                    Gradients[$"{node.Path}/beta"] = Penalized(
+                        layer.Options.BetaRegularizer, state[node.Path].BatchNormalization!.Beta, beta);
                 return dx;
             case ActivationLayer activation:
                 return [.. x.Zip(dy, (value, gradient) => NaiveActivation.Slope(activation, value) * gradient)];

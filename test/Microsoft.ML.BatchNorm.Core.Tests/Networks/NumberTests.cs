@@ -8,15 +8,18 @@ public sealed class NumberTests
     public void Inference_is_that_of_the_formulas_with_the_moving_statistics()
     {
         Network network = Network.Input(6).BatchNormalization().Dense(40).BatchNormalization().LeakyReLU().Dropout(0.5)
-            .Dense(17).Gelu().BatchNormalization(BatchNormalizationOptions.Keras with { UpdateStatistics = false }).Dense(3);
+            .Dense(17).Gelu().BatchNormalization(
+                BatchNormalizationOptions.Keras with { UpdateStatistics = false }).Dense(3);
         var lesson = new Lesson(network, rows: 1100);
         using ITrainingSession session = lesson.Start();
         lesson.Step(session, 0, 4, 50);
         float[] outputs = new float[3300];
         session.Predict(lesson.Features, outputs);
         var without = Network.Of(
-            network.InputShape, network.Layers.Select(layer => layer is DropoutLayer dropout ? dropout with { Rate = 0 } : layer));
-        double[] expected = new NaiveNetwork(without, session.GetState()).Forward(Sample.Widen(lesson.Features), 1100, training: false);
+            network.InputShape, network.Layers.Select(
+                layer => layer is DropoutLayer dropout ? dropout with { Rate = 0 } : layer));
+        double[] expected = new NaiveNetwork(without, session.GetState()).Forward(
+            Sample.Widen(lesson.Features), 1100, training: false);
         Agreement.Within(3e-6, expected, outputs);
         session.Predict([], []);
     }
@@ -30,7 +33,8 @@ public sealed class NumberTests
         using ITrainingSession session = lesson.Start();
         float[] outputs = new float[3300];
         session.Predict(lesson.Features, outputs);
-        double[] expected = new NaiveNetwork(network, lesson.State).Forward(Sample.Widen(lesson.Features), 1100, training: false);
+        double[] expected = new NaiveNetwork(network, lesson.State).Forward(
+            Sample.Widen(lesson.Features), 1100, training: false);
         Agreement.Within(3e-6, expected, outputs);
     }
 
@@ -71,10 +75,12 @@ public sealed class NumberTests
         foreach (Network network in new[] { Network.Input(3), Network.Input(3, 1), Network.Input(1, 3) })
         {
             int axis = network.InputShape.Rank == 2 && network.InputShape[0] == 1 ? 2 : 1;
-            Network whole = network.BatchNormalization(BatchNormalizationOptions.Keras with { Momentum = 0 }, axis).Flatten().Dense(2);
+            Network whole = network.BatchNormalization(
+                BatchNormalizationOptions.Keras with { Momentum = 0 }, axis).Flatten().Dense(2);
             float[] features = Sample.Floats(3000, 3, 1e4, 0.1);
             var data = new TrainingData(1000, features, new float[1000]);
-            using ITrainingSession session = new CpuEngine().Start(whole, whole.Initialize(), new TrainingOptions(), data);
+            using ITrainingSession session = new CpuEngine().Start(
+                whole, whole.Initialize(), new TrainingOptions(), data);
             session.TrainOnBatch([.. Enumerable.Range(0, 1000)], 0.01);
             BatchNormalizationState state = session.GetState()["batch_normalization"].BatchNormalization!;
             for (int c = 0; c < 3; c++)
@@ -106,7 +112,8 @@ public sealed class NumberTests
 
         float[] Kept(int seed, int steps)
         {
-            var options = new TrainingOptions { Loss = Loss.MeanAbsoluteError, Optimizer = Optimizer.Sgd(1), Seed = seed };
+            var options = new TrainingOptions { Loss = Loss.MeanAbsoluteError, Optimizer = Optimizer.Sgd(
+                1), Seed = seed };
             var wanted = new TrainingData(2, features, new float[] { 1000, 1000 });
             using ITrainingSession session = new CpuEngine().Start(network, state, options, wanted);
             float[] before = new float[2000];
@@ -115,7 +122,8 @@ public sealed class NumberTests
                 before = session.GetState()["dense"].Kernel.ToArray();
                 session.TrainOnBatch([0, 1], 1);
             }
-            return [.. session.GetState()["dense"].Kernel.ToArray().Zip(before, (now, old) => MathF.Round((now - old) * 1000))];
+            return [.. session.GetState()["dense"].Kernel.ToArray().Zip(
+                before, (now, old) => MathF.Round((now - old) * 1000))];
         }
     }
 
@@ -137,12 +145,14 @@ public sealed class NumberTests
     [TestMethod]
     public void A_feature_that_is_not_finite_is_an_error_that_names_row_and_slot_and_changes_nothing()
     {
-        foreach (Network network in new[] { Network.Input(4).Dense(3), Network.Input(4).BatchNormalization().ReLU().Dense(3) })
+        foreach (Network network in new[] { Network.Input(4).Dense(3), Network.Input(4).BatchNormalization(
+            ).ReLU().Dense(3) })
         {
             var lesson = new Lesson(network, rows: 300);
             lesson.Features[4 * 170 + 2] = float.NegativeInfinity;
             using ITrainingSession session = lesson.Start(threads: 2);
-            var error = Assert.ThrowsExactly<InvalidDataException>(() => session.TrainOnBatch(lesson.AllRows.AsSpan(100), 0.1));
+            var error = Assert.ThrowsExactly<InvalidDataException>(
+                () => session.TrainOnBatch(lesson.AllRows.AsSpan(100), 0.1));
             StringAssert.Contains(error.Message, "row 170, slot 2");
             Assert.AreEqual(lesson.State, session.GetState());
             error = Assert.ThrowsExactly<InvalidDataException>(() => session.Predict(lesson.Features, new float[900]));
@@ -161,7 +171,7 @@ public sealed class NumberTests
             int axis = start.InputShape is { Rank: 2 } shape && shape[0] == 3 ? 2 : 1;
             var lesson = new Lesson(start.BatchNormalization(options, axis).Sigmoid().Flatten().Dense(3), rows: 90);
             (lesson.Features[7], lesson.Features[200]) = (float.PositiveInfinity, float.NegativeInfinity);
-            (Dictionary<string, double[]> expected, double loss, Dictionary<string, BatchNormalizationState> next) = lesson.Expected();
+            var (expected, loss, next) = lesson.Expected();
             (Dictionary<string, double[]> actual, double actualLoss, NetworkState after) = lesson.Gradients();
             Assert.AreEqual(loss, actualLoss, 2e-6);
             foreach ((string name, double[] gradient) in expected)
@@ -175,7 +185,8 @@ public sealed class NumberTests
     [TestMethod]
     public void A_step_that_diverges_names_the_first_layer_and_leaves_everything_as_it_was()
     {
-        Network network = Network.Input(4).Dense(8, name: "first").ReLU().Dense(8, name: "second").BatchNormalization().Dense(3);
+        Network network = Network.Input(4).Dense(8, name: "first").ReLU().Dense(8, name: "second").BatchNormalization(
+            ).Dense(3);
         var lesson = new Lesson(network);
         NetworkState huge = lesson.State
             .With("first", new LayerState(Filled(32, 1e30f), new float[8]))
@@ -195,7 +206,8 @@ public sealed class NumberTests
         var lesson = new Lesson(Network.Input(4).Dense(1), new TrainingOptions { Loss = Loss.MeanSquaredError });
         lesson.Targets[3] = float.NaN;
         using ITrainingSession session = lesson.Start();
-        Assert.AreEqual("", Assert.ThrowsExactly<TrainingDivergedException>(() => session.TrainOnBatch(lesson.AllRows, 1)).Layer);
+        Assert.AreEqual(
+            "", Assert.ThrowsExactly<TrainingDivergedException>(() => session.TrainOnBatch(lesson.AllRows, 1)).Layer);
         Assert.AreEqual(lesson.State, session.GetState());
     }
 
@@ -217,7 +229,8 @@ public sealed class NumberTests
     [TestMethod]
     public void One_row_is_too_few_for_the_sample_variance_and_changes_nothing()
     {
-        var lesson = new Lesson(Network.Input(4).Dense(5).BatchNormalization(BatchNormalizationOptions.PyTorch).Dense(3));
+        var lesson = new Lesson(
+            Network.Input(4).Dense(5).BatchNormalization(BatchNormalizationOptions.PyTorch).Dense(3));
         using ITrainingSession session = lesson.Start();
         Assert.ThrowsExactly<InvalidDataException>(() => session.TrainOnBatch([3], 0.1));
         Assert.AreEqual(lesson.State, session.GetState());
@@ -230,7 +243,8 @@ public sealed class NumberTests
         {
             GammaConstraint = Constraint.UnitNorm, BetaConstraint = Constraint.NonNegative,
         };
-        NetworkState after = new Lesson(Network.Input(4).Dense(20).BatchNormalization(options).Dense(3)).Train(3, 30).State;
+        NetworkState after = new Lesson(
+            Network.Input(4).Dense(20).BatchNormalization(options).Dense(3)).Train(3, 30).State;
         BatchNormalizationState state = after["batch_normalization"].BatchNormalization!;
         Assert.AreEqual(1, Math.Sqrt(Sample.Widen(state.Gamma).Sum(value => value * value)), 1e-5);
         Assert.IsTrue(Sample.Widen(state.Beta).All(value => value >= 0));

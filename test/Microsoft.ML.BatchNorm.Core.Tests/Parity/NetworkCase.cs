@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm.Tests.Parity;
 
-/// <summary>A network, how it is trained, and what came of it. A loss, optimizer or layer that is not known is an error.</summary>
+/// <summary>
+/// A network, how it is trained, and what came of it. A loss, optimizer or layer that is not known is an error.
+/// </summary>
 sealed record NetworkCase(
     string Name, string Loss, JsonElement Optimizer, NetworkCaseLayer[] Layers, int BatchSize, int Inputs, int Outputs,
     NetworkBatch[] Batches, NetworkExpectation Expected)
@@ -44,8 +46,9 @@ sealed record NetworkInference(float[] X, double[] Y);
 
 /// <summary>A layer with its numbers: before training, or as expected behind it.</summary>
 sealed record NetworkCaseLayer(
-    string Type, int Inputs, int Units, double[]? Weight, double[]? Bias, int Features, CaseOptions? Options, double[]? Gamma,
-    double[]? Beta, double[]? MovingMean, double[]? MovingVariance, bool Trainable, bool UpdateStatistics, bool TrainAffine)
+    string Type, int Inputs, int Units, double[]? Weight, double[]? Bias, int Features, CaseOptions? Options,
+    double[]? Gamma, double[]? Beta, double[]? MovingMean, double[]? MovingVariance, bool Trainable,
+    bool UpdateStatistics, bool TrainAffine)
 {
     public BatchNorm.Layer ToLayer() => Type switch
     {
@@ -79,7 +82,8 @@ static class OptimizerCase
     /// <summary>Reads every member of the object; one that it does not know is an error.</summary>
     public static Optimizer Read(JsonElement json)
     {
-        Dictionary<string, JsonElement> members = json.EnumerateObject().ToDictionary(member => member.Name, member => member.Value);
+        Dictionary<string, JsonElement> members = json.EnumerateObject().ToDictionary(
+            member => member.Name, member => member.Value);
         double Number(string name, double otherwise = double.NaN) =>
             members.Remove(name, out JsonElement value) ? value.GetDouble()
             : double.IsNaN(otherwise) ? throw new InvalidDataException($"The optimizer has no '{name}'.")
@@ -93,8 +97,10 @@ static class OptimizerCase
                 Momentum = Number("momentum", 0),
                 Nesterov = members.Remove("nesterov", out JsonElement nesterov) && nesterov.GetBoolean(),
             },
-            "adam" => new AdamOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number("epsilon") },
-            "adamw" => new AdamWOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number("epsilon") },
+            "adam" => new AdamOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number(
+                "epsilon") },
+            "adamw" => new AdamWOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number(
+                "epsilon") },
             var other => throw new InvalidDataException($"The optimizer '{other}' is not known."),
         };
         optimizer = optimizer with { LearningRate = Number("learningRate"), WeightDecay = Number("weightDecay", 0) };

@@ -167,7 +167,9 @@ public sealed class ParityTests
     static void Agree(double[]? expected, ReadOnlySpan<float> actual, double tolerance, string what) =>
         Agree(expected, Array.ConvertAll(actual.ToArray(), value => (double)value), tolerance, what);
 
-    /// <summary>What the case does not state, such as the statistics of a layer that keeps none, is not compared.</summary>
+    /// <summary>
+    /// What the case does not state, such as the statistics of a layer that keeps none, is not compared.
+    /// </summary>
     static void Agree(double[]? expected, ReadOnlySpan<double> actual, double tolerance, string what)
     {
         if (expected is null)
