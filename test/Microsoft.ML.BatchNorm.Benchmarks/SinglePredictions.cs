@@ -4,8 +4,8 @@ using System.Globalization;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>
-/// Outputs of one row and of many, beside what PyTorch takes for one row (2.x, one thread, <c>inference_mode</c>; 25, 28
-/// and 125 µs).
+/// Outputs of one row and of many, beside what PyTorch takes for one row (2.x, one thread, <c>inference_mode</c>; 25,
+/// 28 and 125 µs).
 /// </summary>
 static class SinglePredictions
 {

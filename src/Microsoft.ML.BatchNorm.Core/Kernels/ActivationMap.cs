@@ -21,7 +21,8 @@ static unsafe class ActivationMap
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Run<TFunction>(TFunction function, float* x, float* y, nint length) where TFunction : struct, IActivationFunction
+    static void Run<TFunction>(TFunction function, float* x, float* y, nint length)
+        where TFunction : struct, IActivationFunction
     {
         nint i = 0;
         for (; i <= length - 4 * Lanes; i += 4 * Lanes)

@@ -26,7 +26,8 @@ static class CheckpointHeader
         source.Fill(magic);
         if (!magic.SequenceEqual(Magic))
             throw new InvalidDataException(
-                $"this is not a checkpoint: it begins with {Convert.ToHexString(magic)}, not {Convert.ToHexString(Magic)}.");
+                "this is not a checkpoint: "
+                + $"it begins with {Convert.ToHexString(magic)}, not {Convert.ToHexString(Magic)}.");
         ushort version = source.Read<ushort>();
         if (version != Version)
             throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
@@ -36,6 +37,7 @@ static class CheckpointHeader
         uint length = source.Read<uint>();
         return length <= MaxRun
             ? (int)length
-            : throw new InvalidDataException($"the checkpoint claims a run of {length} bytes; it has at most {MaxRun}.");
+            : throw new InvalidDataException(
+                $"the checkpoint claims a run of {length} bytes; it has at most {MaxRun}.");
     }
 }

@@ -10,10 +10,10 @@ public sealed partial class TrainingCheckpoint
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16: 0), length
-    /// of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC 3720) of all
-    /// before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best epoch where they
-    /// are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16: 0),
+    /// length of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC
+    /// 3720) of all before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best
+    /// epoch where they are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
@@ -42,7 +42,9 @@ public sealed partial class TrainingCheckpoint
         sink.Write(sink.Checksum.Value);
     }
 
-    /// <summary>Reads a checkpoint that <see cref="Save"/> wrote; a run resumed from it comes to the same bits.</summary>
+    /// <summary>
+    /// Reads a checkpoint that <see cref="Save"/> wrote; a run resumed from it comes to the same bits.
+    /// </summary>
     /// <param name="stream">Read up to the checkpoint's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
     /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.

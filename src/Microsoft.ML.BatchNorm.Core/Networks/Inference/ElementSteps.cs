@@ -23,7 +23,9 @@ sealed unsafe class AffineStep(RowMap<float> map) : ServingStep(map.Length, map.
     }
 }
 
-/// <summary>Swaps the dimensions of a matrix: <c>[channels, positions]</c> to <c>[positions, channels]</c> or back.</summary>
+/// <summary>
+/// Swaps the dimensions of a matrix: <c>[channels, positions]</c> to <c>[positions, channels]</c> or back.
+/// </summary>
 sealed unsafe class TransposeStep(int height, int width) : ServingStep(height * width, height * width)
 {
     const int Tile = 16;

@@ -48,11 +48,14 @@ sealed class PhaseRun : IDisposable
 
     /// <summary>Whether early stopping has ended the phase.</summary>
     public bool StoppedEarly =>
-        epoch < phase.Epochs && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
+        epoch < phase.Epochs
+        && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
 
     public int BestEpoch => best?.Epoch ?? epoch;
 
-    /// <summary>Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.</summary>
+    /// <summary>
+    /// Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.
+    /// </summary>
     public (RunPosition End, NetworkState State) Run()
     {
         try
