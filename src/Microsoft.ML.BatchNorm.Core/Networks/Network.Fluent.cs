@@ -11,7 +11,9 @@ public sealed partial class Network
     /// <summary>Adds a <see cref="DenseLayer"/>.</summary>
     /// <param name="units">The number of outputs.</param>
     /// <param name="useBias">Whether a bias is added.</param>
-    /// <param name="kernelInitializer">The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.</param>
+    /// <param name="kernelInitializer">
+    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
     public Network Dense(
@@ -30,7 +32,9 @@ public sealed partial class Network
     /// <param name="stride">How far it moves at a time; null for 1.</param>
     /// <param name="padding">Rows and columns of zeros on each side.</param>
     /// <param name="useBias">Whether a bias is added.</param>
-    /// <param name="kernelInitializer">The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.</param>
+    /// <param name="kernelInitializer">
+    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
     public Network Conv2D(
@@ -51,7 +55,9 @@ public sealed partial class Network
     /// Its options, null for the preset's. Their <see cref="BatchNormalizationOptions.Axis"/> is not used; see
     /// <paramref name="axis"/>.
     /// </param>
-    /// <param name="axis">The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.</param>
+    /// <param name="axis">
+    /// The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">
     /// The shape has no such axis, the options contradict each other, or the name is there already.
@@ -105,7 +111,8 @@ public sealed partial class Network
     /// <param name="padding">Rows and columns on each side.</param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
-    public Network MaxPool2D(Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
+    public Network MaxPool2D(
+        Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
         Pool(Pooling.Max, poolSize, stride, padding, name);
 
     /// <summary>Adds a <see cref="Pool2DLayer"/> of means.</summary>

@@ -27,7 +27,8 @@ public sealed class TensorShape : IEquatable<TensorShape>
             Check.Positive(dimension, nameof(dimensions));
             size *= dimension;
             if (size > Array.MaxLength)
-                throw new ArgumentException("A shape must not have more elements than an array can.", nameof(dimensions));
+                throw new ArgumentException(
+                    "A shape must not have more elements than an array can.", nameof(dimensions));
         }
         this.dimensions = [.. dimensions];
         Size = (int)size;

@@ -14,8 +14,8 @@ public class DefinitionNameTests
             (string[])
             [
                 "conv2d", "conv2d_1", "batch_normalization", "batch_normalization_1", "re_lu", "leaky_re_lu", "dropout",
-                "max_pooling2d", "average_pooling2d", "global_average_pooling2d", "flatten", "dense", "dense_1", "dense_2",
-                "gelu", "sigmoid", "tanh", "network",
+                "max_pooling2d", "average_pooling2d", "global_average_pooling2d", "flatten", "dense", "dense_1",
+                "dense_2", "gelu", "sigmoid", "tanh", "network",
             ],
             network.Layers.Select(layer => layer.Name).ToArray());
         Assert.AreEqual("network/dense", network.Nodes[^1].Path);
@@ -28,7 +28,8 @@ public class DefinitionNameTests
         CollectionAssert.AreEqual(
             (string[])["dense_1", "dense", "dense_2"], network.Layers.Select(layer => layer.Name).ToArray());
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => network.ReLU("dense")).Message, "has a layer 'dense' already");
+            Assert.ThrowsExactly<ArgumentException>(() => network.ReLU("dense")).Message,
+            "has a layer 'dense' already");
         Assert.ThrowsExactly<ArgumentException>(
             () => Network.Of(new TensorShape(2), new DenseLayer(2) { Name = "a" }, new DropoutLayer(0) { Name = "a" }));
     }
@@ -50,8 +51,8 @@ public class DefinitionNameTests
             Assert.ThrowsExactly<ArgumentException>(() => Network.Input(2).ReLU(new string('n', 501))).Message,
             "501 characters; 500 are allowed");
         StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(
-                () => Network.Input(2).Append(Network.Input(2).ReLU(new string('n', 400)), new string('m', 100))).Message,
+            Assert.ThrowsExactly<ArgumentException>(() => Network.Input(2).Append(
+                Network.Input(2).ReLU(new string('n', 400)), new string('m', 100))).Message,
             "501 characters");
         ActivationLayer[] layers = [.. Enumerable.Range(0, 20_001).Select(
             i => new ActivationLayer(Activation.ReLU) { Name = $"{i}" })];
@@ -90,7 +91,8 @@ public class DefinitionNameTests
     public void Networks_are_equal_when_shapes_presets_layers_names_and_switches_are()
     {
         static Network Make(
-            int inputs = 4, int units = 3, string name = "fc", double momentum = 0.9, double slope = 0.1, bool frozen = false)
+            int inputs = 4, int units = 3, string name = "fc", double momentum = 0.9, double slope = 0.1,
+            bool frozen = false)
         {
             Network network = Network.Input(inputs)
                 .Append(

@@ -14,7 +14,10 @@ public class DefinitionShapeTests
         [Network.Input(3, 7, 6).AveragePool2D(3), "[3, 2, 2]"],
         [Network.Input(3, 7, 6).GlobalAveragePool2D(), "[3]"],
         [Network.Input(3, 7, 6).Flatten(), "[126]"],
-        [Network.Input(3, 7, 6).BatchNormalization().ReLU().LeakyReLU().Gelu().Sigmoid().Tanh().Dropout(0.5), "[3, 7, 6]"],
+        [
+            Network.Input(3, 7, 6).BatchNormalization().ReLU().LeakyReLU().Gelu().Sigmoid().Tanh().Dropout(0.5),
+            "[3, 7, 6]",
+        ],
         [Network.Input(2).Append(Network.Input(2).Append(Network.Input(2).Dense(5))), "[5]"],
         [Network.Input(9, 2), "[9, 2]"],
     ];
@@ -30,17 +33,20 @@ public class DefinitionShapeTests
         [() => Network.Input(2, 3, 3).Conv2D(4, 5, padding: (0, 1), name: "c"), "'c' (Conv2D)", "shape [2, 3, 3]",
             "[channels, height, width] with room for a window of 5×5 and a padding of 0×1"],
         [() => Network.Input(20).Conv2D(4, 5), "'conv2d'", "shape [20]", "[channels, height, width]"],
-        [() => Network.Input(2, 3, 3).MaxPool2D(4), "'max_pooling2d' (MaxPool2D)", "shape [2, 3, 3]", "a window of 4×4"],
+        [() => Network.Input(2, 3, 3).MaxPool2D(4), "'max_pooling2d' (MaxPool2D)", "shape [2, 3, 3]",
+            "a window of 4×4"],
         [() => Network.Input(2, 9, 9).AveragePool2D(3, padding: 2), "'average_pooling2d'", "shape [2, 9, 9]",
             "a padding of at most half the window, not 2×2 for 3×3"],
         [() => Network.Input(2, 3).GlobalAveragePool2D(), "'global_average_pooling2d'", "[2, 3]",
             "[channels, height, width]"],
-        [() => Network.Input(5).BatchNormalization(axis: 2, name: "bn"), "'bn' (BatchNormalization)", "shape [5]", "axis 2"],
+        [() => Network.Input(5).BatchNormalization(axis: 2, name: "bn"), "'bn' (BatchNormalization)", "shape [5]",
+            "axis 2"],
         [() => Network.Input(5).BatchNormalization(axis: 0), "'batch_normalization'", "shape [5]", "axis 0"],
         [() => Network.Input(5).ReLU().Append(Network.Input(6).ReLU(), "head"), "'head' (Network)", "shape [5]", "[6]"],
         [() => Network.Input(100_000).Dense(100_000, name: "vast"), "'vast' (Dense)", "shape [100000]",
             "kernel of [100000, 100000] is larger than an array can be"],
-        [() => Network.Input(1, 50_000, 1).Conv2D(50_000, 1), "'conv2d'", "[1, 50000, 1]", "output of [50000, 50000, 1]"],
+        [() => Network.Input(1, 50_000, 1).Conv2D(50_000, 1), "'conv2d'", "[1, 50000, 1]",
+            "output of [50000, 50000, 1]"],
         [() => Network.Input(1, 5, 5).Conv2D(1, 60_000, padding: 60_000), "'conv2d'", "[1, 5, 5]",
             "kernel of [1, 1, 60000, 60000] is larger"],
         [() => Network.Input(1, 5, 5).Conv2D(1, 1, padding: int.MaxValue), "'conv2d'", "[1, 5, 5]", "padding of"],
@@ -107,7 +113,8 @@ public class DefinitionShapeTests
         Assert.ThrowsExactly<ArgumentNullException>(() => Network.Of(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => Network.Of(new TensorShape(2), [null!]));
         Assert.ThrowsExactly<ArgumentNullException>(() => new NetworkLayer(null!));
-        Assert.ThrowsExactly<ArgumentNullException>(() => new BatchNormalizationLayer((BatchNormalizationOptions)null!));
+        Assert.ThrowsExactly<ArgumentNullException>(
+            () => new BatchNormalizationLayer((BatchNormalizationOptions)null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => new DenseLayer(1) { KernelInitializer = null! });
         Assert.ThrowsExactly<ArgumentNullException>(() => new Conv2DLayer(1, 1) { BiasInitializer = null! });
         Assert.ThrowsExactly<ArgumentNullException>(() => new DenseLayer(1) { Name = null! });

@@ -24,7 +24,8 @@ public class DefinitionSwitchTests
         Assert.AreEqual(frozen, Frozen(network.Freeze(pattern)));
         Assert.AreEqual(network, network.Freeze(pattern).Unfreeze(pattern));
         Network thawed = network.Freeze("*").Unfreeze(pattern);
-        Assert.AreEqual(frozen, string.Join(" ", thawed.Nodes.Where(node => node.IsTrainable).Select(node => node.Path)));
+        Assert.AreEqual(
+            frozen, string.Join(" ", thawed.Nodes.Where(node => node.IsTrainable).Select(node => node.Path)));
     }
 
     [TestMethod]
@@ -84,7 +85,8 @@ public class DefinitionSwitchTests
     {
         Network outer = Network.Input(2).Add(new NetworkLayer(network) { Trainable = false, Name = "base" });
         Assert.AreEqual(network.Nodes.Count, outer.Nodes.Count(node => !node.IsTrainable));
-        Assert.AreEqual("base/base/dense", outer.Unfreeze("base/base/dense").Nodes.Single(node => node.IsTrainable).Path);
+        Assert.AreEqual(
+            "base/base/dense", outer.Unfreeze("base/base/dense").Nodes.Single(node => node.IsTrainable).Path);
         Assert.AreEqual(
             Network.Input(2).Append(Network.Input(2), "base"),
             Network.Input(2).Add(new NetworkLayer(Network.Input(2)) { Trainable = false, Name = "base" }));

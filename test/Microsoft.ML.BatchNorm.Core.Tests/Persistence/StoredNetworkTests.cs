@@ -31,7 +31,11 @@ public class StoredNetworkTests
         .Dense(2, kernelInitializer: KernelInitializer.GlorotNormal)
         .BatchNormalization(new() { MovingStatistics = MovingStatistics.Population, VirtualBatchSize = 16 })
         .Sigmoid()
-        .Add(new DenseLayer(1) { KernelInitializer = KernelInitializer.HeUniform, BiasInitializer = KernelInitializer.Of(0.5) })
+        .Add(new DenseLayer(1)
+        {
+            KernelInitializer = KernelInitializer.HeUniform,
+            BiasInitializer = KernelInitializer.Of(0.5),
+        })
         .Tanh().Freeze("base", "dense_1");
 
     static readonly NetworkState state = new(new Dictionary<string, LayerState>

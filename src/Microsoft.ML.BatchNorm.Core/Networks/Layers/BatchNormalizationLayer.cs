@@ -30,7 +30,9 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     public BatchNormalizationOptions EffectiveOptions =>
         Trainable ? Options : Options with { Trainable = false };
 
-    /// <summary>Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.</summary>
+    /// <summary>
+    /// Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.
+    /// </summary>
     /// <param name="input">The shape of a row.</param>
     /// <param name="rows">The number of rows in the batch.</param>
     /// <exception cref="ArgumentException">The shape has no such axis.</exception>
@@ -49,7 +51,9 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     {
         ArgumentNullException.ThrowIfNull(input);
         int axis = Options.Axis < 0 ? Options.Axis + input.Rank + 1 : Options.Axis;
-        return axis >= 1 && axis <= input.Rank ? input : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
+        return axis >= 1 && axis <= input.Rank
+            ? input
+            : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)

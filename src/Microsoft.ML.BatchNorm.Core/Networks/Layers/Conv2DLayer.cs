@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter: Keras's
-/// and PyTorch's <c>Conv2D</c>, dilation 1, one group.
+/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter:
+/// Keras's and PyTorch's <c>Conv2D</c>, dilation 1, one group.
 /// </summary>
 /// <param name="Filters">The number of output channels.</param>
 /// <param name="KernelSize">Height and width of the kernel.</param>
