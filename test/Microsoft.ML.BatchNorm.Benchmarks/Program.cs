@@ -9,6 +9,8 @@ Func<Workload>[] workloads =
 ];
 Comparison.Filter = args.Length > 0 ? args[0] : "";
 SinglePredictions.Print();
+Console.WriteLine("One thread; the peak is a loop of fused multiply-adds alone.");
+ProductTable.Print();
 Console.WriteLine("One thread; the reference is a copy of the same bytes with Span.CopyTo.");
 foreach (Func<Workload> make in workloads)
 {

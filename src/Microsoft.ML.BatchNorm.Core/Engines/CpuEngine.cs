@@ -35,33 +35,6 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         return new TrainingSession(network, state, options, data, threads);
     }
 
-    /// <summary>Merges all batches, and makes a state of them once.</summary>
-    sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
-        : IStatisticsFit
-    {
-        readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
-        long batches;
-
-        public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
-        {
-            statistics.Add(layout, x, default, options.NonFinite, threads);
-            batches++;
-        }
-
-        public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
-        {
-            statistics.Add(layout, x, default, options.NonFinite, threads);
-            batches++;
-        }
-
-        public BatchNormalizationState Complete() =>
-            batches == 0 ? state : state.WithPopulation(statistics, options.VarianceConvention, batches);
-
-        public void Dispose()
-        {
-        }
-    }
-
     /// <summary>Moves the state batch by batch.</summary>
     sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads) : IStatisticsFit
     {

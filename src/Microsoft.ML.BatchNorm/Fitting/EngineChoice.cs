@@ -4,7 +4,9 @@ using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.</summary>
+/// <summary>
+/// What fits or trains: the engine that was handed in, the GPU that the context asks for, or this process's threads.
+/// </summary>
 static class EngineChoice
 {
     public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options)
@@ -23,7 +25,9 @@ static class EngineChoice
         return new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
     }
 
-    /// <summary>A GPU that is asked for and not at hand is an error, or a warning where the CPU may take its place.</summary>
+    /// <summary>
+    /// A GPU that is asked for and not at hand is an error, or a warning where the CPU may take its place.
+    /// </summary>
     static void CheckGpu(IHost host, IChannel channel, string what)
     {
         var environment = (IHostEnvironmentInternal)host;

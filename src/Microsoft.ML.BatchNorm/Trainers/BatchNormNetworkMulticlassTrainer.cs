@@ -9,7 +9,8 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerBase<
-    MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>, BatchNormNetworkMulticlassModelParameters>
+    MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>,
+    BatchNormNetworkMulticlassModelParameters>
 {
     readonly double[] classWeights;
 
@@ -62,6 +63,7 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         return classes;
     }
 
-    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(Network network, NetworkState state) =>
+    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(
+        Network network, NetworkState state) =>
         new(Host, new SavedNetwork(network, state));
 }

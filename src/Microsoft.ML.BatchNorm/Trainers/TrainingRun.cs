@@ -66,9 +66,12 @@ sealed class TrainingRun(
                 value.Loss, value.ValidationLoss, value.RowsPerSecond,
                 value.Epoch, value.Step, value.Epochs, value.StepsPerEpoch);
             string phase = value.Phase.Length == 0 ? "" : $" of phase '{value.Phase}'";
-            string validation = value.ValidationLoss is { } loss ? FormattableString.Invariant($", validation loss {loss:G5}") : "";
+            string validation = value.ValidationLoss is { } loss
+                ? FormattableString.Invariant($", validation loss {loss:G5}")
+                : "";
             channel.Info(FormattableString.Invariant(
-                $"Epoch {value.Epoch} of {value.Epochs}{phase}: loss {value.Loss:G5}{validation}, {value.RowsPerSecond:F0} rows/s."));
+                $"Epoch {value.Epoch} of {value.Epochs}{phase}: loss {value.Loss:G5}{validation}, ")
+                + FormattableString.Invariant($"{value.RowsPerSecond:F0} rows/s."));
         }
 
         void Fill(IProgressEntry entry)

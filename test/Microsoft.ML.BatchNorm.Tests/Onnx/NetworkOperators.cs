@@ -142,7 +142,9 @@ static class NetworkOperators
         public double Pixel(int row, int channel, int pixel) =>
             x.Values[(row * (int)x.Shape[1] + channel) * height * width + pixel];
 
-        /// <summary>The function gets the places in the window that lie on the image, and the pixels that lie there.</summary>
+        /// <summary>
+        /// The function gets the places in the window that lie on the image, and the pixels that lie there.
+        /// </summary>
         public Tensor Map(int channels, Func<int, int, List<(int Place, int Pixel)>, double> function)
         {
             var values = new List<double>();

@@ -70,7 +70,8 @@ static class OnnxEvaluator
         ("", "Unsqueeze") => [StandardOperators.Unsqueeze(x[0], node.Integers("axes"))],
         ("ai.onnx.ml", "FeatureVectorizer") => [LearningOperators.FeatureVectorizer(node, x)],
         ("ai.onnx.ml", "Scaler") => [LearningOperators.Scaler(node, x[0])],
-        ("ai.onnx.ml", "Binarizer") => [x[0].With(x[0].Values.Select(value => value > node.Single("threshold") ? 1.0 : 0))],
+        ("ai.onnx.ml", "Binarizer") =>
+            [x[0].With(x[0].Values.Select(value => value > node.Single("threshold") ? 1.0 : 0))],
         ("ai.onnx.ml", "LinearClassifier") => LearningOperators.LinearClassifier(node, x[0]),
         _ => throw new NotSupportedException($"The evaluator does not know operator '{node.Domain}:{node.Type}'."),
     };

@@ -13,7 +13,8 @@ public class StoredNetworkTests
     [TestMethod]
     public void A_multiclass_model_of_version_1_has_every_value()
     {
-        var model = (MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>)Load("multiclass-1.zip");
+        var model = (MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>)
+            Load("multiclass-1.zip");
         AssertSame(Saved(3), model.Model.Network, model.Model.State);
         Assert.AreEqual("X", model.FeatureColumnName);
     }
@@ -30,7 +31,8 @@ public class StoredNetworkTests
     [TestMethod]
     public void A_regression_model_of_version_1_has_every_value()
     {
-        var model = (RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>)Load("regression-1.zip");
+        var model = (RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>)
+            Load("regression-1.zip");
         AssertSame(Saved(1), model.Model.Network, model.Model.State);
     }
 
@@ -50,7 +52,8 @@ public class StoredNetworkTests
             .BatchNormalization(Layers.Unusual)
             .ReLU()
             .MaxPool2D((2, 2), stride: 1)
-            .Append(Network.Input(3, 4, 2).BatchNormalization(BatchNormalizationOptions.PyTorch).LeakyReLU(0.125), "inner")
+            .Append(
+                Network.Input(3, 4, 2).BatchNormalization(BatchNormalizationOptions.PyTorch).LeakyReLU(0.125), "inner")
             .AveragePool2D((2, 1))
             .Dropout(0.5)
             .Flatten()

@@ -3,7 +3,9 @@ using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
-/// <summary>Training that goes on: from a model, from a pretrained network, under a new head, over frozen layers.</summary>
+/// <summary>
+/// Training that goes on: from a model, from a pretrained network, under a new head, over frozen layers.
+/// </summary>
 [TestClass]
 public class ContinuedTrainingTests
 {
@@ -111,7 +113,8 @@ public class ContinuedTrainingTests
         var model = Blobs.Multiclass(context, options =>
         {
             options.NetworkFactory = null;
-            options.Network = First.Model.Network.Before("dense_1").Dense(8, name: "wide").ReLU().Dense(3, name: "last");
+            options.Network = First.Model.Network.Before("dense_1")
+                .Dense(8, name: "wide").ReLU().Dense(3, name: "last");
             options.Pretrained = new SavedNetwork(First.Model.Network, First.Model.State);
             options.Freeze = ["dense", "batch*"];
         }).Fit(Rows);

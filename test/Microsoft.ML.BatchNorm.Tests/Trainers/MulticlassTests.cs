@@ -42,7 +42,8 @@ public class MulticlassTests
         DataViewSchema expected =
             context.MulticlassClassification.Trainers.SdcaMaximumEntropy(maximumNumberOfIterations: 1).Fit(view)
                 .Transform(view).Schema;
-        DataViewSchema actual = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
+        DataViewSchema actual =
+            Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
         foreach (string name in (string[])["Score", "PredictedLabel"])
         {
             Assert.AreEqual(expected[name].Type, actual[name].Type, name);

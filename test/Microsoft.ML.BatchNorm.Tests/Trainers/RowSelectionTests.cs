@@ -62,7 +62,8 @@ public class RowSelectionTests
         var error = Assert.ThrowsExactly<InvalidOperationException>(
             () => Blobs.Multiclass(context).Fit(Blobs.Keyed(context, rows)));
         StringAssert.Contains(
-            error.Message, FormattableString.Invariant($"Column 'Features' is not finite: row 41, slot 2 has {value}."));
+            error.Message,
+            FormattableString.Invariant($"Column 'Features' is not finite: row 41, slot 2 has {value}."));
         Assert.IsTrue(Runtime.Contracts.IsMarked(error));
     }
 

@@ -20,8 +20,8 @@ public class TrainerContractTests
 
     [TestMethod]
     public void Weighted() => Check(
-        Blobs.Multiclass(View.ML, options => (options.Epochs, options.ExampleWeightColumnName) = (1, "Weight")), "Label",
-        "Weight");
+        Blobs.Multiclass(View.ML, options => (options.Epochs, options.ExampleWeightColumnName) = (1, "Weight")),
+        "Label", "Weight");
 
     static void Check(IEstimator<ITransformer> trainer, params string[] columns)
     {

@@ -148,7 +148,8 @@ public class TrainerOptionTests
     public void The_same_seed_gives_the_same_bits_on_any_number_of_threads()
     {
         NetworkState State(int? seed, int threads, int context = 1) => Blobs.Multiclass(
-            new MLContext(context), options => (options.Seed, options.NumberOfThreads) = (seed, threads)).Fit(Rows).Model.State;
+            new MLContext(context),
+            options => (options.Seed, options.NumberOfThreads) = (seed, threads)).Fit(Rows).Model.State;
         Assert.AreEqual(State(3, 1), State(3, 3));
         Assert.AreNotEqual(State(3, 1), State(4, 1));
         Assert.AreEqual(State(null, 1), State(null, 1), "The context's seed gives the trainer's.");

@@ -16,7 +16,8 @@ public class ValidationTests
         Assert.IsTrue(validated.All(message => message.Contains("validation loss", StringComparison.Ordinal)));
         string[] plain = Epochs(context => Blobs.Multiclass(context).Fit(Rows));
         Assert.IsTrue(plain.All(message => !message.Contains("validation loss", StringComparison.Ordinal)));
-        string[] split = Epochs(context => Blobs.Multiclass(context, options => options.ValidationSplit = 0.2).Fit(Rows));
+        string[] split =
+            Epochs(context => Blobs.Multiclass(context, options => options.ValidationSplit = 0.2).Fit(Rows));
         Assert.IsTrue(split.All(message => message.Contains("validation loss", StringComparison.Ordinal)));
     }
 
@@ -51,7 +52,8 @@ public class ValidationTests
     public void Columns_that_validation_rows_lack_or_that_differ_are_schema_mismatches()
     {
         IDataView without = context.Transforms.DropColumns("Features").Fit(Others).Transform(Others);
-        IDataView wide = context.Transforms.Concatenate("Features", "Features", "Features").Fit(Others).Transform(Others);
+        IDataView wide =
+            context.Transforms.Concatenate("Features", "Features", "Features").Fit(Others).Transform(Others);
         foreach (IDataView wrong in (IDataView[])[without, wide])
         {
             foreach (Action fit in (Action[])
