@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed unsafe class OptimizerStep
 {
-    const int ChunkFloats = 1 << 14;
+    const int ChunkFloats = 1 << 12;
 
     /// <summary>Adam's divisor where ε and v are 0: what has never had a gradient stays.</summary>
     const float LeastEpsilon = 1e-38f;

@@ -40,6 +40,7 @@ sealed unsafe partial class TrainingSession
                 }
             }
         }
+        GC.KeepAlive(this);
     }
 
     public void RecomputeStatistics(ReadOnlySpan<int> rows)
@@ -64,6 +65,7 @@ sealed unsafe partial class TrainingSession
             }
             normalization.EndRecompute();
         }
+        GC.KeepAlive(this);
     }
 
     void Begin(int rows)

@@ -60,6 +60,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         CheckRows(rows);
+        Check.NotNegative(learningRate, nameof(learningRate));
         Grow(rows.Length);
         loss.Grow(rows.Length);
         step.Begin(rows.Length);
@@ -80,6 +81,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         foreach (Stage stage in stages)
             stage.Commit();
         losses.Add(value);
+        // The memory is used by its address, which lasts as long as this object does.
+        GC.KeepAlive(this);
     }
 
     public void Prefetch(ReadOnlySpan<int> rows)
@@ -91,23 +94,28 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     public NetworkState GetState()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        return new NetworkState(
+        var state = new NetworkState(
             from stage in stages
-            let state = stage.Save()
-            where state is not null
-            select KeyValuePair.Create(stage.Path, state));
+            let layer = stage.Save()
+            where layer is not null
+            select KeyValuePair.Create(stage.Path, layer));
+        GC.KeepAlive(this);
+        return state;
     }
 
     public OptimizerState GetOptimizerState()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        return optimizer.Save();
+        OptimizerState state = optimizer.Save();
+        GC.KeepAlive(this);
+        return state;
     }
 
     public void SetOptimizerState(OptimizerState state)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         optimizer.Load(state);
+        GC.KeepAlive(this);
     }
 
     public void Dispose()
