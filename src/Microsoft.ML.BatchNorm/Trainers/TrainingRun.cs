@@ -8,6 +8,9 @@ namespace Microsoft.ML.Trainers;
 sealed class TrainingRun(
     IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training)
 {
+    /// <summary>Above this share of the initializer a moving average is visibly biased.</summary>
+    const double LargeInitialWeight = 0.05;
+
     public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
     {
         host.CheckAlive();
@@ -24,6 +27,7 @@ sealed class TrainingRun(
                     start.Network, start.State, data, training, validation, engine, report, cancellation.Token);
             if (result.StoppedEarly)
                 channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
+            WarnOfBias(result);
             return result;
         }
         catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
@@ -39,6 +43,19 @@ sealed class TrainingRun(
         {
             throw host.ExceptUserArg(
                 options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), error.Message);
+        }
+    }
+
+    void WarnOfBias(TrainingResult result)
+    {
+        foreach (NetworkNode node in result.Network.Nodes)
+        {
+            if (result.State.TryGet(node.Path)?.BatchNormalization is { InitialWeight: > LargeInitialWeight } state)
+            {
+                channel.Warning(
+                    $"Layer '{node.Path}': {state.InitialWeight:P0} of its moving statistics is still their initial " +
+                    "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics.");
+            }
         }
     }
 

@@ -141,6 +141,20 @@ public class MulticlassTests
     }
 
     [TestMethod]
+    public void A_row_is_predicted_without_allocating()
+    {
+        var context = new MLContext(1);
+        IValueMapper mapper = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context)).Model;
+        ValueMapper<VBuffer<float>, VBuffer<float>> map = mapper.GetMapper<VBuffer<float>, VBuffer<float>>();
+        VBuffer<float> features = new(4, [0, 2, 0, -1]), scores = default;
+        map(in features, ref scores);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 1000; i++)
+            map(in features, ref scores);
+        Assert.AreEqual(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [TestMethod]
     public void A_model_serves_any_number_of_threads()
     {
         var context = new MLContext(1);

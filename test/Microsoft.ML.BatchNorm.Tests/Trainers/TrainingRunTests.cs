@@ -54,6 +54,22 @@ public class TrainingRunTests
     }
 
     [TestMethod]
+    public void Moving_statistics_that_are_still_their_initial_value_are_warned_of()
+    {
+        var context = new MLContext(1);
+        List<string> warnings = Warnings.Of(context);
+        IDataView view = Blobs.View(context);
+        void Fit(bool recompute) => Blobs.Multiclass(context, options =>
+            (options.RecomputeStatistics, options.Epochs, options.BatchSize) = (recompute, 1, 30)).Fit(view);
+        Fit(recompute: true);
+        Assert.IsEmpty(warnings);
+        Fit(recompute: false);
+        Assert.HasCount(2, warnings);
+        StringAssert.StartsWith(warnings[0], "Layer 'batch_normalization': 90 % of its moving statistics");
+        Assert.IsTrue(new ML.Trainers.BatchNormNetworkMulticlassTrainer.Options().RecomputeStatistics);
+    }
+
+    [TestMethod]
     public void The_phases_of_a_plan_are_told()
     {
         var context = new MLContext(1);
