@@ -134,7 +134,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
             options.GammaConstraint?.Project(gamma.Values);
         if (beta is { IsTrained: true })
             options.BetaConstraint?.Project(beta.Values);
-        changed |= moves || Learns;
+        changed |= moves || gamma is { IsTrained: true } || beta is { IsTrained: true };
     }
 
     int GroupsOf(int rows) =>
