@@ -21,8 +21,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
     /// <summary>
     /// Gives the network from the shape of a row (the feature column's dimensions) and the number of outputs. Null for
-    /// batch normalization of the features, a dense layer of 128 units with batch normalization and ReLU, and a dense
-    /// layer of the outputs. Default: null.
+    /// batch normalization of the features in one dimension, a dense layer of 128 units with batch normalization and
+    /// ReLU, and a dense layer of the outputs. Default: null.
     /// </summary>
     public Func<TensorShape, int, Network>? NetworkFactory { get; set; }
 
@@ -35,8 +35,7 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
     /// <summary>
     /// Paths of layers that stay as they are, batch normalizations in inference mode; <c>*</c> stands for any
-    /// characters,
-    /// <c>?</c> for one, and the path of an inner network for all in it. Default: none.
+    /// characters, <c>?</c> for one, and the path of an inner network for all in it. Default: none.
     /// </summary>
     public string[] Freeze { get; set; } = [];
 
