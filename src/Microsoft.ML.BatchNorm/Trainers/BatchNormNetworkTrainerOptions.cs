@@ -91,9 +91,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public EarlyStopping? EarlyStopping { get; set; }
 
     /// <summary>
-    /// Whether, when training ends, the moving statistics that moved are replaced by the exact ones of the training data
-    /// under the final parameters. Without, an average of few steps is still biased towards its initial value, of which a
-    /// warning tells. Default: true.
+    /// Whether, when training ends, the moving statistics that moved are replaced by the exact ones of the training
+    /// data under the final parameters. Without, an average of few steps is still biased towards its initial value, of
+    /// which a warning tells. Default: true.
     /// </summary>
     public bool RecomputeStatistics { get; set; } = true;
 
