@@ -4,8 +4,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Networks;
 [TestClass]
 public sealed class SessionTests
 {
-    static Network Everything => Network.Input(20).BatchNormalization().Dense(70).BatchNormalization(
-        ).ReLU().Dropout(0.3)
+    static Network Everything => Network.Input(20).BatchNormalization()
+        .Dense(70).BatchNormalization().ReLU().Dropout(0.3)
         .Dense(33, useBias: false).BatchNormalization(BatchNormalizationOptions.PyTorch).Gelu().Dense(5);
 
     static readonly Optimizer[] Optimizers =

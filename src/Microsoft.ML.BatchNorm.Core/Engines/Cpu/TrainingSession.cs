@@ -28,9 +28,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         var features = new RowBuffer(data.FeaturesPerRow);
         stages = StageFactory.Create(network, features, step);
         last = stages.Count > 0 ? stages[^1].Output : features;
-        inferenceRows = Math.Clamp(
-            InferenceFloats / stages.Select(stage => stage.Output.Stride).Append(
-                features.Stride).Max(), 1, InferenceRows);
+        int widest = stages.Select(stage => stage.Output.Stride).Append(features.Stride).Max();
+        inferenceRows = Math.Clamp(InferenceFloats / widest, 1, InferenceRows);
         var gradient = new RowBuffer(last.Width);
         List<Stage> backward = ConnectBackward(gradient);
         parameters = new ParameterMemory(stages.SelectMany(stage => stage.Parameters));
