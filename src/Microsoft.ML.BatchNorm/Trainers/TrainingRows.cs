@@ -98,7 +98,7 @@ sealed class TrainingRows
     void Grow()
     {
         if (rows >= MostRows)
-            throw host.Except($"There are more than {MostRows} rows, the most that one array holds of {length} features.");
+            throw host.Except($"There are more than {MostRows} rows, the most of {length} features in an array.");
         int capacity = (int)Math.Min(2L * rows, MostRows);
         Array.Resize(ref features, capacity * length);
         Array.Resize(ref targets, capacity);
