@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm.Persistence;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -25,8 +26,7 @@ public sealed partial class TrainingCheckpoint
     public void Save(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        string? fault = NetworkStateFormat.Fault(Network, State)
-            ?? (position.Best?.State is { } kept ? NetworkStateFormat.Fault(Network, kept) : null);
+        string? fault = Fault(Setup, State) ?? (position.Best?.State is { } kept ? Fault(Setup, kept) : null);
         if (fault is not null)
             throw new InvalidOperationException($"The checkpoint cannot be saved: {fault}");
         byte[] run = RunFormat.ToBytes(Setup, position);
@@ -68,12 +68,16 @@ public sealed partial class TrainingCheckpoint
         NetworkState? best = run.HasBestState ? NetworkStateFormat.Read(source, run.Setup.Network) : null;
         ImmutableSortedDictionary<string, ImmutableArray<float>> moments = ReadMoments(source, run);
         source.CheckChecksum();
-        string? fault = NetworkStateFormat.Fault(run.Setup.Network, state)
-            ?? (best is null ? null : NetworkStateFormat.Fault(run.Setup.Network, best));
+        string? fault = Fault(run.Setup, state) ?? (best is null ? null : Fault(run.Setup, best));
         return fault is null
             ? new TrainingCheckpoint(run.Setup, run.With(state, best, moments))
             : throw new InvalidDataException(fault);
     }
+
+    static string? Fault(RunSetup setup, NetworkState state) =>
+        setup.Phases.Select(phase => phase.Network).Prepend(setup.Network)
+            .Select(network => NetworkStateFormat.Fault(network, state))
+            .FirstOrDefault(fault => fault is not null);
 
     static ImmutableSortedDictionary<string, ImmutableArray<float>> ReadMoments(ByteSource source, SavedRun run)
     {

@@ -114,7 +114,7 @@ public sealed class GradientTests
         }
     }
 
-    static void Compare(Lesson lesson, string what)
+    internal static void Compare(Lesson lesson, string what)
     {
         (Gradients expected, double loss, States next) = lesson.Expected();
         (Dictionary<string, double[]> actual, double actualLoss, NetworkState after) = lesson.Gradients();
@@ -148,7 +148,7 @@ public sealed class GradientTests
             $"{what}, moving deviation");
     }
 
-    static void CompareWithDifferences(Lesson lesson)
+    internal static void CompareWithDifferences(Lesson lesson)
     {
         const float h = 1f / 1024;
         Dictionary<string, double[]> gradients = lesson.Expected().Gradients;

@@ -81,7 +81,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         if (rows <= capacity)
             return;
         capacity = rows;
-        int most = GroupsOf(rows), blocks = Step.BlocksOf(rows);
+        int most = GroupsOf(rows), blocks = step.BlocksOf(rows);
         blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
         blockSums = new AlignedMemory<double>(2L * room * blocks * most);
         moments = [.. Enumerable.Range(0, most).Select(_ => new AlignedMemory<double>(Moments.Arrays * (long)room))];

@@ -48,8 +48,8 @@ sealed unsafe class LossStage : IDisposable
     public void Grow(int rows)
     {
         gradient.Grow(rows);
-        if (sums.Length < Step.BlocksOf(rows))
-            sums = new double[Step.BlocksOf(rows)];
+        if (sums.Length < step.BlocksOf(rows))
+            sums = new double[step.BlocksOf(rows)];
     }
 
     /// <summary>Called when the batch's rows are known.</summary>

@@ -22,6 +22,10 @@ static class StageFactory
                 DenseLayer dense => new DenseStage(node, dense, input, step),
                 BatchNormalizationLayer layer => Normalization(node, layer, ref behind, input, step),
                 ActivationLayer activation => Activate(node, activation, input),
+                Conv2DLayer convolution => new Conv2DStage(node, convolution, input, step),
+                Pool2DLayer { Function: Pooling.Max } pool => new MaxPool2DStage(node, pool, input, step),
+                Pool2DLayer pool => new AveragePool2DStage(node, pool, input, step),
+                GlobalAveragePool2DLayer => new GlobalAveragePool2DStage(node, input),
                 DropoutLayer dropout => new DropoutStage(node, dropout, input, step, i),
                 FlattenLayer => new FlattenStage(node, input),
                 _ => throw new NotSupportedException(

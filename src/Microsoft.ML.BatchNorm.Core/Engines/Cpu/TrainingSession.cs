@@ -12,7 +12,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly LossStage loss;
     readonly ParameterMemory parameters;
     readonly OptimizerStep optimizer;
-    readonly Schedule preparation, training, inference;
+    readonly Schedule preparation, training, completion, inference;
     readonly RowBuffer last;
     readonly int inferenceRows;
     readonly LossHistory losses = new();
@@ -24,7 +24,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         data.CheckFits(network, options.Loss);
         LossStage.CheckClassWeights(options, network.OutputShape.Size);
         (this.network, this.data) = (network, data);
-        step = new Step(options.Seed);
+        step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         var features = new RowBuffer(data.FeaturesPerRow);
         stages = StageFactory.Create(network, features, step);
         last = stages.Count > 0 ? stages[^1].Output : features;
@@ -50,6 +50,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass,
                 .. backward.SelectMany(stage => stage.Backward()),
             ], step, team);
+        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
         inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
     }
 
@@ -70,6 +71,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             stage.BeginTraining(rows.Length);
         preparation.Run();
         training.Run();
+        completion.Run();
         input.ThrowIfNonFinite(firstRow: null);
         double value = loss.Value;
         foreach (Stage stage in stages)

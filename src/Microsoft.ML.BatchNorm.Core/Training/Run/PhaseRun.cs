@@ -61,16 +61,13 @@ sealed class PhaseRun : IDisposable
         try
         {
             while (epoch < phase.Epochs && !StoppedEarly)
-            {
                 EndEpoch(TrainEpoch());
-            }
             RunPosition end = Position();
             return (end, Finish(end));
         }
         catch (TrainingDivergedException diverged) when (diverged.Epoch == 0)
         {
-            throw new TrainingDivergedException(
-                diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
+            throw new TrainingDivergedException(diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
         }
     }
 
