@@ -23,9 +23,6 @@ sealed class BlockLibrary : IDisposable
         assembly = Assembly.LoadFrom(Path.Combine(folder.FullName, "out", $"{Name}.dll"));
     }
 
-    /// <summary>The folder that blocks run in, where their files are.</summary>
-    public string Folder => folder.FullName;
-
     /// <summary>The chains of all documents, with ML.NET or without.</summary>
     public static List<BlockChain> Chains(bool usesML) =>
         [.. BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).Where(chain => chain.UsesML == usesML)];
@@ -39,6 +36,7 @@ sealed class BlockLibrary : IDisposable
         {
             foreach (BlockChain chain in chains)
                 File.WriteAllText(Path.Combine(folder.FullName, $"{chain.ClassName}.cs"), chain.ToSource());
+            DocumentData.Write(folder.FullName);
             // Nothing from the folders above.
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.props"), "<Project />");
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.targets"), "<Project />");
@@ -64,7 +62,7 @@ sealed class BlockLibrary : IDisposable
         TextWriter console = Console.Out;
         string current = Environment.CurrentDirectory;
         var output = new StringWriter();
-        Environment.CurrentDirectory = Folder;
+        Environment.CurrentDirectory = folder.FullName;
         Console.SetOut(output);
         try
         {
