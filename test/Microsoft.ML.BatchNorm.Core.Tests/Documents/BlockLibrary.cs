@@ -25,7 +25,7 @@ sealed class BlockLibrary : IDisposable
 
     /// <summary>The chains of all documents, with ML.NET or without.</summary>
     public static List<BlockChain> Chains(bool usesML) =>
-        [.. BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).Where(chain => chain.UsesML == usesML)];
+        BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).FindAll(chain => chain.UsesML == usesML);
 
     /// <param name="chains">The chains.</param>
     /// <param name="references">Names of the assemblies that a user's project references.</param>

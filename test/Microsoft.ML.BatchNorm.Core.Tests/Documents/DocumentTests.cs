@@ -7,7 +7,8 @@ public class DocumentTests
 {
     static BlockLibrary? library;
 
-    static IEnumerable<object[]> Chains => BlockLibrary.Chains(usesML: false).Select(chain => new object[] { chain.Name });
+    static IEnumerable<object[]> Chains =>
+        BlockLibrary.Chains(usesML: false).Select(chain => new object[] { chain.Name });
 
     [ClassInitialize]
     public static void Build(TestContext context) =>
