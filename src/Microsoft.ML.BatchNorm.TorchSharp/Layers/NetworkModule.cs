@@ -1,0 +1,86 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>A network as a TorchSharp module, its layers one after the other.</summary>
+sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
+{
+    readonly MovingAverages averages;
+    readonly torch.Generator generator;
+    bool isTraining = true;
+
+    /// <exception cref="NotSupportedException">A layer cannot be run; the message names it.</exception>
+    public NetworkModule(Network network, NetworkState state, bool isMixed, torch.Device device) : base("Network")
+    {
+        averages = new MovingAverages(device);
+        generator = new torch.Generator(0, device);
+        Layers = [.. network.Nodes.Select(node => Layer(node, state.TryGet(node.Path), isMixed, device))];
+        averages.Allocate();
+        Parameters = new ParameterMemory(Layers.SelectMany(layer => layer.Slots), device);
+        foreach (LayerModule layer in Layers)
+            register_module(layer.Path.Replace('/', '_').Replace('.', '_'), layer);
+        HasDropout = network.Nodes.Any(node => node.Layer is DropoutLayer);
+    }
+
+    public LayerModule[] Layers { get; }
+
+    public ParameterMemory Parameters { get; }
+
+    public MovingAverages Averages => averages;
+
+    /// <summary>Whether a step needs random numbers.</summary>
+    public bool HasDropout { get; }
+
+    public IEnumerable<BatchNormalizationModule> BatchNormalizations => Layers.OfType<BatchNormalizationModule>();
+
+    public override Tensor forward(Tensor x) => Layers.Aggregate(x, (value, layer) => layer.forward(value));
+
+    /// <summary>Asks for training or inference mode.</summary>
+    public void SetTraining(bool training)
+    {
+        if (isTraining != training)
+            train(training);
+    }
+
+    public override void train(bool train = true)
+    {
+        base.train(train);
+        isTraining = train;
+    }
+
+    /// <summary>Makes the random numbers of a step those of its number alone.</summary>
+    public void Seed(int seed, long step)
+    {
+        if (HasDropout)
+            generator.manual_seed(unchecked((long)((ulong)seed * 0x9E3779B97F4A7C15 ^ (ulong)step * 0xBF58476D1CE4E5B9)));
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            Parameters.Dispose();
+            averages.Dispose();
+            generator.Dispose();
+            Array.ForEach(Layers, layer => layer.Dispose());
+        }
+        base.Dispose(disposing);
+    }
+
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device) => node.Layer switch
+    {
+        DenseLayer => new DenseModule(node, state!, isMixed),
+        Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed),
+        BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.EffectiveOptions) =>
+            new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
+        BatchNormalizationLayer layer =>
+            new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
+        ActivationLayer layer => FunctionModule.Of(node, layer),
+        Pool2DLayer layer => FunctionModule.Of(node, layer),
+        DropoutLayer layer => new DropoutModule(node, layer, generator),
+        FlattenLayer => FunctionModule.Flatten(node),
+        GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
+        _ => throw new NotSupportedException(
+            $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),
+    };
+}
