@@ -8,6 +8,7 @@ Func<Workload>[] workloads =
     () => new Workload("64x64x56x56", [64, 64, 56, 56], 1, 64),
 ];
 Comparison.Filter = args.Length > 0 ? args[0] : "";
+SinglePredictions.Print();
 Console.WriteLine("One thread; the reference is a copy of the same bytes with Span.CopyTo.");
 foreach (Func<Workload> make in workloads)
 {

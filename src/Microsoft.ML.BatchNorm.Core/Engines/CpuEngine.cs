@@ -1,7 +1,13 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Fits statistics on this process's threads, with the same bits for any number of them.</summary>
-public sealed class CpuEngine : IStatisticsEngine
+/// <summary>
+/// Fits statistics and trains networks on this process's threads, with the same bits for any number of them.
+/// </summary>
+/// <remarks>
+/// A session keeps its threads, which wait for the next step for some tens of microseconds before they sleep, and all its
+/// memory until it is disposed of; a step allocates nothing. Penalties of γ and β count while these are trained, as in Keras.
+/// </remarks>
+public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {
     readonly int threads;
 
@@ -16,6 +22,16 @@ public sealed class CpuEngine : IStatisticsEngine
         return options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true)
             ? new PopulationFit(options, state, threads)
             : new MovingFit(options, state, threads);
+    }
+
+    /// <inheritdoc/>
+    public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(data);
+        return new TrainingSession(network, state, options, data, threads);
     }
 
     /// <summary>Merges all batches, and makes a state of them once.</summary>

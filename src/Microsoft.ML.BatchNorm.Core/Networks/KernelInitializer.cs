@@ -33,7 +33,7 @@ public abstract record KernelInitializer
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
 
-    internal abstract void Fill(Span<float> values, int fanIn, int fanOut, Random random);
+    internal abstract void Fill(Span<float> values, long fanIn, long fanOut, Random random);
 
     internal enum FanMode
     {
@@ -43,7 +43,7 @@ public abstract record KernelInitializer
 
     internal sealed record Constant(double Value) : KernelInitializer
     {
-        internal override void Fill(Span<float> values, int fanIn, int fanOut, Random random) =>
+        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random) =>
             values.Fill((float)Value);
     }
 
@@ -53,7 +53,7 @@ public abstract record KernelInitializer
         /// <summary>The deviation that a standard normal has when it is cut off at ±2.</summary>
         const double TruncatedDeviation = 0.87962566103423978;
 
-        internal override void Fill(Span<float> values, int fanIn, int fanOut, Random random)
+        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random)
         {
             double variance = Gain / (Fan == FanMode.In ? fanIn : (fanIn + fanOut) / 2.0);
             double deviation = Math.Sqrt(variance) / TruncatedDeviation, limit = Math.Sqrt(3 * variance);

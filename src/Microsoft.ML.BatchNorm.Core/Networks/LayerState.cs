@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What one layer has learned: kernel and bias, or a batch normalization's state. An immutable value.</summary>
@@ -17,8 +20,10 @@ public sealed class LayerState : IEquatable<LayerState>
     {
         if (kernel.IsEmpty)
             throw new ArgumentException("A kernel must have values.", nameof(kernel));
-        CheckFinite(kernel, nameof(kernel));
-        CheckFinite(bias, nameof(bias));
+        if (Fault(kernel, nameof(kernel)) is { } kernelFault)
+            throw new ArgumentException(kernelFault, nameof(kernel));
+        if (Fault(bias, nameof(bias)) is { } biasFault)
+            throw new ArgumentException(biasFault, nameof(bias));
     }
 
     /// <summary>A batch normalization's.</summary>
@@ -60,21 +65,23 @@ public sealed class LayerState : IEquatable<LayerState>
     public override int GetHashCode()
     {
         var hash = new HashCode();
-        hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(kernel));
-        hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(bias));
+        hash.AddBytes(MemoryMarshal.AsBytes<float>(kernel));
+        hash.AddBytes(MemoryMarshal.AsBytes<float>(bias));
         hash.Add(BatchNormalization);
         return hash.ToHashCode();
     }
 
     static ReadOnlySpan<int> Bits(float[] values) =>
-        System.Runtime.InteropServices.MemoryMarshal.Cast<float, int>(values);
+        MemoryMarshal.Cast<float, int>(values);
 
-    static void CheckFinite(ReadOnlySpan<float> values, string name)
+    /// <summary>The first value that is not finite, in words, or null.</summary>
+    internal static string? Fault(ReadOnlySpan<float> values, string name)
     {
         for (int i = 0; i < values.Length; i++)
         {
             if (!float.IsFinite(values[i]))
-                throw new ArgumentException($"{name}[{i}] is {values[i]}; it must be finite.", name);
+                return string.Create(CultureInfo.InvariantCulture, $"{name}[{i}] is {values[i]}; it must be finite.");
         }
+        return null;
     }
 }

@@ -2,7 +2,7 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
 {
-    bool IsPyTorch => preset == NetworkPreset.PyTorch;
+    bool IsPyTorch => Preset == NetworkPreset.PyTorch;
 
     KernelInitializer DefaultKernel => IsPyTorch ? KernelInitializer.PyTorch : KernelInitializer.GlorotUniform;
 

@@ -3,9 +3,12 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class Network
 {
     /// <summary>A fresh state: every layer's initializer, the same for the same seed.</summary>
-    /// <param name="seed">Seeds the random initializers; each layer draws numbers of its own.</param>
+    /// <param name="seed">
+    /// Seeds the random initializers. What a layer draws depends on the seed, its path and its shapes alone, not on the
+    /// layers around it. A batch normalization's initializers have seeds of their own.
+    /// </param>
     public NetworkState Initialize(int seed = 0) => new(
-        Nodes.Select((node, i) => (node.Path, State: Initialize(node, unchecked(seed * 397 ^ (i + 1)))))
+        Nodes.Select(node => (node.Path, State: Initialize(node, SeedOf(node.Path, seed))))
             .Where(entry => entry.State is not null)
             .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
 
@@ -53,6 +56,18 @@ public sealed partial class Network
     static bool HasState(NetworkNode node) =>
         node.Layer is BatchNormalizationLayer || node.Layer.Parameters(node.Input).Any();
 
+    static int SeedOf(string path, int seed)
+    {
+        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): Random takes neighbouring seeds
+        // for neighbouring first numbers.
+        ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
+        foreach (char character in path)
+            hash = unchecked((hash ^ character) * 0x100000001B3);
+        hash = unchecked((hash ^ hash >> 30) * 0xBF58476D1CE4E5B9);
+        hash = unchecked((hash ^ hash >> 27) * 0x94D049BB133111EB);
+        return (int)((hash ^ hash >> 31) & int.MaxValue);
+    }
+
     static LayerState? Initialize(NetworkNode node, int seed)
     {
         if (node.Layer is BatchNormalizationLayer layer)
@@ -68,7 +83,7 @@ public sealed partial class Network
     }
 
     /// <summary>How a layer's state does not fit, or null where it does.</summary>
-    static string? Misfit(NetworkNode node, LayerState state)
+    internal static string? Misfit(NetworkNode node, LayerState state)
     {
         if (node.Layer is BatchNormalizationLayer layer)
         {
@@ -77,10 +92,16 @@ public sealed partial class Network
                 return "has no batch normalization state";
             if (normalization.Channels != channels)
                 return $"has {normalization.Channels} channels instead of {channels}";
+            if (layer.Options.Renorm is not null && normalization.Renorm is null)
+                return "has no renormalization averages";
             return Length("gamma", normalization.Gamma.Length, layer.Options.Scale ? channels : 0)
                 ?? Length("beta", normalization.Beta.Length, layer.Options.Center ? channels : 0);
         }
+        if (state.BatchNormalization is not null)
+            return $"has the state of a batch normalization; the layer is a {node.Layer.Kind}";
         TensorShape[] shapes = [.. node.Layer.Parameters(node.Input).Select(parameter => parameter.Shape)];
+        if (shapes.Length == 0)
+            return "has a state; the layer has no parameters";
         return Length("kernel", state.Kernel.Length, shapes[0].Size)
             ?? Length("bias", state.Bias.Length, shapes.Length > 1 ? shapes[1].Size : 0);
     }

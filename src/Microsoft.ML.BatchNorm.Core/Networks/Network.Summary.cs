@@ -6,12 +6,13 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class Network
 {
     /// <summary>
-    /// A table as <c>keras.Model.summary</c> prints it: layer and kind, the shape that comes out of a batch, parameters,
-    /// and whether training changes them; with the totals below.
+    /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: layer and kind, the shape that comes out of a
+    /// batch, parameters (a batch normalization's moving statistics among them), and which of them training changes; with
+    /// the totals below.
     /// </summary>
     public string Summary()
     {
-        string[] titles = ["Layer (kind)", "Output shape", "Param #", "Trainable"];
+        string[] titles = ["Layer (type)", "Output Shape", "Param #", "Trainable"];
         string[][] rows = [.. Nodes.Select(node => new[]
         {
             $"{node.Path} ({node.Layer.Kind})",
@@ -26,7 +27,7 @@ public sealed partial class Network
         text.AppendJoin("  ", widths.Select(width => new string('─', width))).AppendLine();
         foreach (string[] row in rows)
             Line(text, row, widths);
-        int total = Nodes.Sum(node => node.ParameterCount), trainable = Nodes.Sum(node => node.TrainableCount);
+        long total = Nodes.Sum(node => node.ParameterCount), trainable = Nodes.Sum(node => node.TrainableCount);
         text.AppendLine();
         text.AppendLine(CultureInfo.InvariantCulture, $"Total params: {Number(total)}");
         text.AppendLine(CultureInfo.InvariantCulture, $"Trainable params: {Number(trainable)}");
@@ -46,7 +47,7 @@ public sealed partial class Network
         _ => "yes",
     };
 
-    static string Number(int value) => value.ToString("N0", CultureInfo.InvariantCulture);
+    static string Number(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
 
     static void Line(StringBuilder text, string[] cells, int[] widths)
     {

@@ -12,36 +12,45 @@ public sealed partial class Network
     /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one.
     /// </param>
     /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
-    public Network Freeze(params string[] patterns) =>
-        With(patterns, layer => layer is BatchNormalizationLayer normalization
-            ? normalization with { Options = normalization.Options with { Trainable = false }, Trainable = false }
-            : layer with { Trainable = false });
+    public Network Freeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, false));
 
     /// <summary>The network with layers no longer frozen.</summary>
     /// <inheritdoc cref="Freeze"/>
-    public Network Unfreeze(params string[] patterns) =>
-        With(patterns, layer => layer is BatchNormalizationLayer normalization
-            ? normalization with { Options = normalization.Options with { Trainable = true }, Trainable = true }
-            : layer with { Trainable = true });
+    public Network Unfreeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, true));
 
     /// <summary>
     /// The network with other options in the batch normalization layers that the patterns match, such as
     /// <c>options => options with { UpdateStatistics = false }</c>.
     /// </summary>
-    /// <param name="change">Gives the new options from the old.</param>
+    /// <param name="change">
+    /// Gives the new options from the old. The axis stays as it was; and a frozen layer stays frozen, whatever
+    /// <see cref="BatchNormalizationOptions.Trainable"/> it is given: <see cref="Unfreeze"/> it.
+    /// </param>
     /// <param name="patterns">
     /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one. Layers
     /// of other kinds stay as they are.
     /// </param>
-    /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no pattern, one matches no layer, or the new options contradict each other.
+    /// </exception>
     public Network WithBatchNormalization(
         Func<BatchNormalizationOptions, BatchNormalizationOptions> change, params string[] patterns)
     {
         ArgumentNullException.ThrowIfNull(change);
         return With(patterns, layer => layer is BatchNormalizationLayer normalization
-            ? normalization with { Options = change(normalization.Options) }
+            ? Settled(normalization with { Options = Changed(normalization.Options) })
             : layer);
+
+        BatchNormalizationOptions Changed(BatchNormalizationOptions options) =>
+            (change(options) ?? throw new ArgumentException("The change gave null for options.", nameof(change)))
+                with { Axis = options.Axis };
     }
+
+    static Layer WithTrainable(Layer layer, bool trainable) => layer is BatchNormalizationLayer normalization
+        ? normalization with { Options = normalization.Options with { Trainable = trainable }, Trainable = trainable }
+        : layer with { Trainable = trainable };
+
+    Network Frozen() => With(path => true, layer => WithTrainable(layer, false), "");
 
     Network With(string[] patterns, Func<Layer, Layer> change)
     {
@@ -50,16 +59,15 @@ public sealed partial class Network
             throw new ArgumentException("Name the layers, or give '*' for all.", nameof(patterns));
         foreach (string pattern in patterns)
         {
-            if (Nodes.Count > 0 && !Nodes.Any(node => Matches(pattern, node.Path)))
-                throw new ArgumentException(
-                    $"'{pattern}' matches no layer; there are {string.Join(", ", Nodes.Select(node => node.Path))}.",
-                    nameof(patterns));
+            ArgumentNullException.ThrowIfNull(pattern, nameof(patterns));
+            if (!Nodes.Any(node => Matches(pattern, node.Path)))
+                throw new ArgumentException($"'{pattern}' matches no layer; {Listed("there are ")}", nameof(patterns));
         }
         return With(path => Array.Exists(patterns, pattern => Matches(pattern, path)), change, "");
     }
 
     Network With(Func<string, bool> isMeant, Func<Layer, Layer> change, string prefix) =>
-        new(InputShape, preset, [.. layers.Select(layer => layer switch
+        new(InputShape, Preset, [.. layers.Select(layer => layer switch
         {
             NetworkLayer inner => inner with { Inner = inner.Inner.With(isMeant, change, $"{prefix}{inner.Name}/") },
             _ when isMeant(prefix + layer.Name) => change(layer),

@@ -12,18 +12,27 @@ namespace Microsoft.ML.BatchNorm;
 /// NetworkState state = network.Initialize(seed: 1);
 /// </code>
 /// </example>
-public sealed partial class Network
+/// <remarks>
+/// Two networks are equal when their input shapes, presets and layers are, with names and switches. Networks nest up to
+/// 8 deep, and have at most 20,000 layers in all, with paths of at most 500 characters.
+/// </remarks>
+public sealed partial class Network : IEquatable<Network>
 {
-    readonly NetworkPreset preset;
-    readonly ImmutableArray<Layer> layers;
+    internal const int MaxDepth = 8, MaxNodes = 20_000, MaxPath = 500;
 
-    Network(TensorShape inputShape, NetworkPreset preset, ImmutableArray<Layer> layers)
+    readonly ImmutableArray<Layer> layers;
+    readonly int depth;
+
+    /// <summary>A network of named layers whose switches are settled.</summary>
+    internal Network(TensorShape inputShape, NetworkPreset preset, ImmutableArray<Layer> layers)
     {
         InputShape = inputShape;
-        this.preset = preset;
+        Preset = preset;
         this.layers = layers;
-        Nodes = Place(inputShape, layers);
-        OutputShape = Nodes.Count == 0 ? inputShape : Nodes[^1].Output;
+        depth = 1 + layers.Max(layer => (layer as NetworkLayer)?.Inner.depth) ?? 1;
+        if (depth > MaxDepth)
+            throw new ArgumentException($"Networks nest up to {MaxDepth} deep, not {depth}.", nameof(layers));
+        (Nodes, OutputShape) = Place(inputShape, layers);
     }
 
     /// <summary>The shape of a row that goes in, the batch left out.</summary>
@@ -31,6 +40,9 @@ public sealed partial class Network
 
     /// <summary>The shape of a row that comes out.</summary>
     public TensorShape OutputShape { get; }
+
+    /// <summary>Whose defaults the next layer gets.</summary>
+    public NetworkPreset Preset { get; }
 
     /// <summary>The layers, each with its name; an inner network is one of them.</summary>
     public IReadOnlyList<Layer> Layers => layers;
@@ -44,13 +56,14 @@ public sealed partial class Network
     public static Network Input(params ReadOnlySpan<int> shape) => new(new TensorShape(shape), NetworkPreset.Keras, []);
 
     /// <summary>A network of the given layers.</summary>
+    /// <param name="inputShape">The shape of a row that goes in.</param>
+    /// <param name="layers">The layers; those without a name get Keras's.</param>
     /// <exception cref="ArgumentException">A name is there twice, or a shape does not fit; the message names the layer.</exception>
     public static Network Of(TensorShape inputShape, params IEnumerable<Layer> layers)
     {
         ArgumentNullException.ThrowIfNull(inputShape);
         ArgumentNullException.ThrowIfNull(layers);
-        return layers.Aggregate(
-            new Network(inputShape, NetworkPreset.Keras, []), (network, layer) => network.Add(layer));
+        return new Network(inputShape, NetworkPreset.Keras, []).With(layers);
     }
 
     /// <summary>The same network; layers added from here on get the defaults of <paramref name="preset"/>.</summary>
@@ -59,16 +72,12 @@ public sealed partial class Network
         new(InputShape, Check.Defined(preset, nameof(preset)), layers);
 
     /// <summary>The network with one layer more at its end.</summary>
+    /// <param name="layer">The layer; without a name it gets Keras's.</param>
     /// <exception cref="ArgumentException">The name is there already, or the shape does not fit.</exception>
     public Network Add(Layer layer)
     {
         ArgumentNullException.ThrowIfNull(layer);
-        layer = PushDown(layer);
-        if (layer.Name.Length == 0)
-            return new Network(InputShape, preset, layers.Add(layer with { Name = FreeName(layer.DefaultName) }));
-        return layers.Any(other => other.Name == layer.Name)
-            ? throw new ArgumentException($"The network has a layer '{layer.Name}' already.", nameof(layer))
-            : new Network(InputShape, preset, layers.Add(layer));
+        return With([layer]);
     }
 
     /// <summary>The layer of that path.</summary>
@@ -76,19 +85,17 @@ public sealed partial class Network
     /// <exception cref="ArgumentException">There is no such layer; the message lists those that there are.</exception>
     public NetworkNode GetNode(string path) =>
         Nodes.FirstOrDefault(node => node.Path == path)
-        ?? throw new ArgumentException(
-            $"The network has no layer '{path}'; it has {string.Join(", ", Nodes.Select(node => node.Path))}.",
-            nameof(path));
+        ?? throw new ArgumentException($"The network has no layer '{path}'; {Listed("it has ")}", nameof(path));
 
     /// <summary>The network up to and with one of its own layers: what its features are.</summary>
     /// <param name="name">The name of one of <see cref="Layers"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
-    public Network Until(string name) => new(InputShape, preset, layers[..(IndexOf(name) + 1)]);
+    public Network Until(string name) => new(InputShape, Preset, layers[..(IndexOf(name) + 1)]);
 
     /// <summary>The network without one of its own layers and all behind it, to which a new head can be added.</summary>
     /// <param name="name">The name of one of <see cref="Layers"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
-    public Network Before(string name) => new(InputShape, preset, layers[..IndexOf(name)]);
+    public Network Before(string name) => new(InputShape, Preset, layers[..IndexOf(name)]);
 
     int IndexOf(string name)
     {
@@ -102,35 +109,83 @@ public sealed partial class Network
             nameof(name));
     }
 
-    string FreeName(string name)
+    Network With(IEnumerable<Layer> more)
     {
-        if (!layers.Any(layer => layer.Name == name))
-            return name;
-        for (int i = 1; ; i++)
+        var all = layers.ToBuilder();
+        var names = layers.Select(layer => layer.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (Layer layer in more)
         {
-            if (!layers.Any(layer => layer.Name == $"{name}_{i}"))
-                return $"{name}_{i}";
+            ArgumentNullException.ThrowIfNull(layer);
+            Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names) } : layer;
+            if (!names.Add(named.Name))
+                throw new ArgumentException($"The network has a layer '{named.Name}' already.", nameof(more));
+            all.Add(Settled(named));
         }
+        return new Network(InputShape, Preset, all.ToImmutable());
     }
 
-    /// <summary>A network as a layer holds its switches in its layers alone.</summary>
-    static Layer PushDown(Layer layer) =>
-        layer is NetworkLayer { Trainable: false } inner
-            ? inner with { Inner = inner.Inner.Freeze("*"), Trainable = true }
-            : layer;
+    static string FreeName(string name, HashSet<string> taken)
+    {
+        string free = name;
+        for (int i = 1; taken.Contains(free); i++)
+            free = $"{name}_{i}";
+        return free;
+    }
 
-    static ImmutableArray<NetworkNode> Place(TensorShape shape, ImmutableArray<Layer> layers)
+    /// <summary>
+    /// The layer with its switches in one place: a network's in its layers alone, a batch normalization's the same in its
+    /// options as in the layer.
+    /// </summary>
+    internal static Layer Settled(Layer layer) => layer switch
+    {
+        NetworkLayer { Trainable: false } network => network with { Inner = network.Inner.Frozen(), Trainable = true },
+        BatchNormalizationLayer normalization => WithTrainable(
+            normalization, normalization.Trainable && normalization.Options.Trainable),
+        _ => layer,
+    };
+
+    static (IReadOnlyList<NetworkNode> Nodes, TensorShape Output) Place(TensorShape shape, ImmutableArray<Layer> layers)
     {
         var nodes = ImmutableArray.CreateBuilder<NetworkNode>();
         foreach (Layer layer in layers)
         {
             TensorShape output = layer.OutputShape(shape);
             if (layer is NetworkLayer inner)
-                nodes.AddRange(inner.Inner.Nodes.Select(node => node with { Path = $"{layer.Name}/{node.Path}" }));
+                nodes.AddRange(inner.Inner.Nodes.Select(node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));
             else
-                nodes.Add(new NetworkNode(layer.Name, layer, shape, output));
+                nodes.Add(new NetworkNode(CheckedPath(layer.Name), layer, shape, output));
+            if (nodes.Count > MaxNodes)
+                throw new ArgumentException($"A network has at most {MaxNodes} layers.", nameof(layers));
             shape = output;
         }
-        return nodes.ToImmutable();
+        return (nodes.ToImmutable(), shape);
+    }
+
+    string Listed(string verb) =>
+        Nodes.Count == 0 ? "it is empty." : $"{verb}{string.Join(", ", Nodes.Select(node => node.Path))}.";
+
+    static string CheckedPath(string path) =>
+        path.Length <= MaxPath
+            ? path
+            : throw new ArgumentException(
+                $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.", nameof(path));
+
+    /// <inheritdoc/>
+    public bool Equals(Network? other) =>
+        other is not null && Preset == other.Preset && InputShape.Equals(other.InputShape)
+        && layers.AsSpan().SequenceEqual(other.layers.AsSpan());
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as Network);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        hash.Add(InputShape);
+        hash.Add(Preset);
+        foreach (Layer layer in layers)
+            hash.Add(layer);
+        return hash.ToHashCode();
     }
 }

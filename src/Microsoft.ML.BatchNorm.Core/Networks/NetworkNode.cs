@@ -8,10 +8,10 @@ namespace Microsoft.ML.BatchNorm;
 public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, TensorShape Output)
 {
     /// <summary>The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.</summary>
-    public int ParameterCount => LearnedCount + StatisticsCount;
+    public long ParameterCount => LearnedCount + StatisticsCount;
 
     /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>
-    public int TrainableCount => Layer switch
+    public long TrainableCount => Layer switch
     {
         { Trainable: false } => 0,
         BatchNormalizationLayer { Options: { Trainable: false } or { TrainAffine: false } } => 0,
@@ -21,11 +21,11 @@ public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, Te
     /// <summary>Whether training changes anything in this layer.</summary>
     public bool IsTrainable => Layer.Trainable && Layer is not BatchNormalizationLayer { Options.Trainable: false };
 
-    int LearnedCount => Layer is BatchNormalizationLayer layer
-        ? layer.Channels(Input) * ((layer.Options.Scale ? 1 : 0) + (layer.Options.Center ? 1 : 0))
-        : Layer.Parameters(Input).Sum(parameter => parameter.Shape.Size);
+    long LearnedCount => Layer is BatchNormalizationLayer layer
+        ? (long)layer.Channels(Input) * ((layer.Options.Scale ? 1 : 0) + (layer.Options.Center ? 1 : 0))
+        : Layer.Parameters(Input).Sum(parameter => (long)parameter.Shape.Size);
 
-    int StatisticsCount => Layer is BatchNormalizationLayer layer && layer.Options.TrackMovingStatistics
-        ? 2 * layer.Channels(Input)
+    long StatisticsCount => Layer is BatchNormalizationLayer layer && layer.Options.TrackMovingStatistics
+        ? 2L * layer.Channels(Input)
         : 0;
 }

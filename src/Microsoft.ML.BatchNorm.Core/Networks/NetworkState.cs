@@ -11,9 +11,24 @@ public sealed class NetworkState : IEquatable<NetworkState>
     readonly ImmutableDictionary<string, LayerState> layers;
 
     /// <summary>A state of the given layers' states.</summary>
+    /// <param name="layers">The states by the paths of their layers.</param>
     /// <exception cref="ArgumentException">A path is there twice.</exception>
-    public NetworkState(IEnumerable<KeyValuePair<string, LayerState>> layers) =>
-        this.layers = layers.ToImmutableDictionary(StringComparer.Ordinal);
+    /// <exception cref="ArgumentNullException">The sequence, a path or a state is null.</exception>
+    public NetworkState(IEnumerable<KeyValuePair<string, LayerState>> layers)
+    {
+        ArgumentNullException.ThrowIfNull(layers);
+        var builder = ImmutableDictionary.CreateBuilder<string, LayerState>(StringComparer.Ordinal);
+        foreach ((string path, LayerState state) in layers)
+        {
+            ArgumentNullException.ThrowIfNull(path, nameof(layers));
+            ArgumentNullException.ThrowIfNull(state, nameof(layers));
+            if (!builder.TryAdd(path, state))
+                throw new ArgumentException($"The path '{path}' is there twice.", nameof(layers));
+        }
+        this.layers = builder.ToImmutable();
+    }
+
+    NetworkState(ImmutableDictionary<string, LayerState> layers) => this.layers = layers;
 
     /// <summary>The paths of the layers that have parameters, in no order.</summary>
     public IEnumerable<string> Paths => layers.Keys;
@@ -27,10 +42,19 @@ public sealed class NetworkState : IEquatable<NetworkState>
             nameof(path));
 
     /// <summary>The state of a layer, or null where there is none.</summary>
+    /// <param name="path">The layer's path.</param>
     public LayerState? TryGet(string path) => layers.GetValueOrDefault(path);
 
     /// <summary>The same state with a layer's replaced or added.</summary>
-    public NetworkState With(string path, LayerState state) => new(layers.SetItem(path, state));
+    /// <param name="path">The layer's path.</param>
+    /// <param name="state">Its new state.</param>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    public NetworkState With(string path, LayerState state)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(state);
+        return new NetworkState(layers.SetItem(path, state));
+    }
 
     /// <inheritdoc/>
     public bool Equals(NetworkState? other) =>

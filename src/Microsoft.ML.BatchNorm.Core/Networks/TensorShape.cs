@@ -6,14 +6,21 @@ namespace Microsoft.ML.BatchNorm;
 /// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.</summary>
 public sealed class TensorShape : IEquatable<TensorShape>
 {
+    const int MaxRank = 32;
+
     readonly ImmutableArray<int> dimensions;
 
     /// <summary>A shape of the given dimensions.</summary>
-    /// <exception cref="ArgumentException">There is none, or one is not positive, or their product is too large.</exception>
+    /// <param name="dimensions">From one to 32, the outermost first.</param>
+    /// <exception cref="ArgumentException">
+    /// There is none or over 32, one is not positive, or there are more elements than an array can have.
+    /// </exception>
     public TensorShape(params ReadOnlySpan<int> dimensions)
     {
         if (dimensions.IsEmpty)
             throw new ArgumentException("A shape must have a dimension.", nameof(dimensions));
+        if (dimensions.Length > MaxRank)
+            throw new ArgumentException($"A shape has at most {MaxRank} dimensions.", nameof(dimensions));
         long size = 1;
         foreach (int dimension in dimensions)
         {

@@ -13,16 +13,21 @@ static class Renormalization
 
     /// <summary>r and d of a channel, clipped.</summary>
     public static (double Factor, double Offset) Correction(
-        BatchNormalizationOptions options, RenormStatistics renorm, int channel, double mean, double variance)
+        BatchNormalizationOptions options, RenormStatistics renorm, int channel, double mean, double variance) =>
+        Correction(options, renorm.Mean[channel], renorm.StandardDeviation[channel], mean, variance);
+
+    /// <summary>The same from the channel's averages.</summary>
+    public static (double Factor, double Offset) Correction(
+        BatchNormalizationOptions options, double averageMean, double averageDeviation, double mean, double variance)
     {
         RenormOptions limits = options.Renorm!;
         double deviation = Math.Sqrt(variance + options.Epsilon);
-        double average = Math.Max(renorm.StandardDeviation[channel], Math.Sqrt(options.Epsilon));
+        double average = Math.Max(averageDeviation, Math.Sqrt(options.Epsilon));
         double factor = 1, offset = 0;
         if (average > 0)
         {
             factor = deviation / average;
-            offset = (mean - renorm.Mean[channel]) / average;
+            offset = (mean - averageMean) / average;
         }
         factor = Math.Min(Math.Max(factor, limits.RMin ?? 0), limits.RMax ?? double.PositiveInfinity);
         return (factor, limits.DMax is { } dMax ? Math.Clamp(offset, -dMax, dMax) : offset);

@@ -110,16 +110,16 @@ public sealed record BatchNormalizationOptions
     public NonFinite NonFinite { get; init => field = Check.Defined(value, nameof(NonFinite)); }
 
     /// <summary>The first value of γ. Default: ones.</summary>
-    public Initializer GammaInitializer { get; init => field = NotNull(value); } = Initializer.Ones;
+    public Initializer GammaInitializer { get; init => field = Check.NotNull(value); } = Initializer.Ones;
 
     /// <summary>The first value of β. Default: zeros.</summary>
-    public Initializer BetaInitializer { get; init => field = NotNull(value); } = Initializer.Zeros;
+    public Initializer BetaInitializer { get; init => field = Check.NotNull(value); } = Initializer.Zeros;
 
     /// <summary>The first value of the moving mean. Default: zeros.</summary>
-    public Initializer MovingMeanInitializer { get; init => field = NotNull(value); } = Initializer.Zeros;
+    public Initializer MovingMeanInitializer { get; init => field = Check.NotNull(value); } = Initializer.Zeros;
 
     /// <summary>The first value of the moving variance. Default: ones.</summary>
-    public Initializer MovingVarianceInitializer { get; init => field = NotNull(value); } = Initializer.Ones;
+    public Initializer MovingVarianceInitializer { get; init => field = Check.NotNull(value); } = Initializer.Ones;
 
     /// <summary>The penalty on γ, or null for none. Default: null.</summary>
     public Regularizer? GammaRegularizer { get; init; }
@@ -155,10 +155,4 @@ public sealed record BatchNormalizationOptions
 
     internal bool MovesStatistics(bool training) =>
         TrackMovingStatistics && training && Trainable && UpdateStatistics;
-
-    static T NotNull<T>(T value) where T : class
-    {
-        ArgumentNullException.ThrowIfNull(value);
-        return value;
-    }
 }

@@ -26,6 +26,12 @@ static class Check
     public static T Defined<T>(T value, string name) where T : struct, Enum =>
         Enum.IsDefined(value) ? value : throw OutOfRange(value, name, $"one of {string.Join(", ", Enum.GetNames<T>())}");
 
+    public static T NotNull<T>(T value) where T : class
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return value;
+    }
+
     public static ArgumentOutOfRangeException OutOfRange(object? value, string name, string must) =>
         new(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} must be {must}, not {value}."));
 }

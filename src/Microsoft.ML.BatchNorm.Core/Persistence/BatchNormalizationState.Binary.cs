@@ -30,23 +30,7 @@ public sealed partial class BatchNormalizationState
         CheckSavable();
         var sink = new ByteSink(stream);
         BinaryHeader.Of(this).Write(sink);
-        sink.Write(BatchesSeen);
-        sink.Write(InitialWeight);
-        sink.WriteArray(MovingMean);
-        sink.WriteArray(MovingVariance);
-        sink.WriteArray(Gamma);
-        sink.WriteArray(Beta);
-        if (Renorm is not null)
-        {
-            sink.WriteArray(Renorm.MovingStandardDeviation);
-            sink.WriteArray(Renorm.Mean);
-            sink.WriteArray(Renorm.StandardDeviation);
-        }
-        if (population is not null)
-        {
-            sink.WriteArray(population.Count);
-            sink.WriteArray(population.M2);
-        }
+        WritePayload(sink);
         sink.Write(sink.Checksum.Value);
     }
 
@@ -68,17 +52,33 @@ public sealed partial class BatchNormalizationState
         BinaryHeader header = BinaryHeader.Read(source);
         source.Enter("its payload", header.PayloadLength);
         BatchNormalizationState state = ReadPayload(source, header);
-
-        uint computed = source.Checksum.Value;
-        source.Enter("its checksum", sizeof(uint));
-        uint stored = source.Read<uint>();
-        if (stored != computed)
-            throw new InvalidDataException(
-                $"the checksum does not match: {stored:x8} is stored, {computed:x8} follows from the data.");
+        source.CheckChecksum();
         return StateFault.Of(state, StateNames.Own) is { } fault ? throw new InvalidDataException(fault) : state;
     }
 
-    static BatchNormalizationState ReadPayload(ByteSource source, BinaryHeader header)
+    internal void WritePayload(ByteSink sink)
+    {
+        sink.Write(BatchesSeen);
+        sink.Write(InitialWeight);
+        sink.WriteArray(MovingMean);
+        sink.WriteArray(MovingVariance);
+        sink.WriteArray(Gamma);
+        sink.WriteArray(Beta);
+        if (Renorm is not null)
+        {
+            sink.WriteArray(Renorm.MovingStandardDeviation);
+            sink.WriteArray(Renorm.Mean);
+            sink.WriteArray(Renorm.StandardDeviation);
+        }
+        if (population is not null)
+        {
+            sink.WriteArray(population.Count);
+            sink.WriteArray(population.M2);
+        }
+    }
+
+    /// <summary>Reads what <see cref="WritePayload"/> wrote; its values are not checked.</summary>
+    internal static BatchNormalizationState ReadPayload(ByteSource source, BinaryHeader header)
     {
         int channels = header.Channels;
         long batchesSeen = source.Read<long>();

@@ -72,6 +72,17 @@ sealed class ByteSource(Stream stream, string what)
         }
     }
 
+    /// <summary>Reads the checksum that follows, and compares it with that of all before it.</summary>
+    public void CheckChecksum()
+    {
+        uint computed = Checksum.Value;
+        Enter("its checksum", sizeof(uint));
+        uint stored = Read<uint>();
+        if (stored != computed)
+            throw new InvalidDataException(
+                $"the checksum does not match: {stored:x8} is stored, {computed:x8} follows from the data.");
+    }
+
     /// <summary>Whether the stream ends here; reads one byte more to find out.</summary>
     public bool AtEnd()
     {

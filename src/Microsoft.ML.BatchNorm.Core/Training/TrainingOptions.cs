@@ -79,6 +79,18 @@ public sealed record TrainingOptions
     /// </summary>
     public bool RecomputeStatistics { get; init; }
 
+    /// <summary>
+    /// Whether each epoch ends with the metric of the training rows in inference mode, for one more pass over them.
+    /// Default: false.
+    /// </summary>
+    public bool EvaluateTrainingData { get; init; }
+
+    /// <summary>
+    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced as a
+    /// whole: whoever reads it finds the old one or the new one, never a part. Default: null.
+    /// </summary>
+    public string? CheckpointPath { get; init; }
+
     static T NotNull<T>(T value) where T : class
     {
         ArgumentNullException.ThrowIfNull(value);

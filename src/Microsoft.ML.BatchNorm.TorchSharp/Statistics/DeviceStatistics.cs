@@ -38,8 +38,10 @@ static class DeviceStatistics
     static Tensor All(Tensor x)
     {
         double count = x.shape[0] * (double)x.shape[2];
-        (Tensor variance, Tensor mean) = torch.var_mean(x, [0, 2], false);
-        return torch.cat([torch.full_like(mean, count), mean, variance.mul(count)]);
+        // Around the first value, whose difference to others close by is exact.
+        Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
+        (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
+        return torch.cat([torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count)]);
     }
 
     static Tensor Finite(Tensor x)

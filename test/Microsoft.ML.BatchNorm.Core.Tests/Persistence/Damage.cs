@@ -5,9 +5,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 /// <summary>What holds for the loading of any damaged file, in either format.</summary>
 static class Damage
 {
-    public delegate BatchNormalizationState Loader(byte[] bytes);
-
-    public static void EveryTruncationIsInvalid(byte[] bytes, Loader load)
+    public static void EveryTruncationIsInvalid<T>(byte[] bytes, Func<byte[], T> load)
     {
         for (int length = 0; length < bytes.Length; length++)
         {
@@ -16,7 +14,7 @@ static class Damage
         }
     }
 
-    public static void EveryFlippedBitIsInvalid(byte[] bytes, Loader load)
+    public static void EveryFlippedBitIsInvalid<T>(byte[] bytes, Func<byte[], T> load)
     {
         for (int bit = 0; bit < bytes.Length * 8; bit++)
         {
@@ -34,11 +32,13 @@ static class Damage
         }
     }
 
-    /// <summary>Loads what may be damaged within bounds of memory; null when it was refused.</summary>
-    public static BatchNormalizationState? TryLoad(byte[] bytes, Loader load)
+    /// <summary>
+    /// Loads what may be damaged within bounds of memory, so many bytes of each of the file's; null when it was refused.
+    /// </summary>
+    public static T? TryLoad<T>(byte[] bytes, Func<byte[], T> load, int ofEach = 8) where T : class
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
-        BatchNormalizationState? state = null;
+        T? state = null;
         try
         {
             state = load(bytes);
@@ -47,22 +47,23 @@ static class Damage
         {
         }
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        long bound = 64 * 1024 + 8L * bytes.Length;
+        long bound = 64 * 1024 + (long)ofEach * bytes.Length;
         if (allocated > bound)
             Assert.Fail($"{bytes.Length} bytes made loading allocate {allocated}, over {bound}");
         return state;
     }
 
     /// <returns>How many of the mutations were refused.</returns>
-    public static int Mutate(byte[] original, int count, int seed, Loader load)
+    public static int Mutate<T>(byte[] original, int count, int seed, Func<byte[], T> load, int ofEach = 8)
+        where T : class
     {
-        BatchNormalizationState expected = load(original);
+        T expected = load(original);
         var random = new Random(seed);
         int refused = 0;
         for (int i = 0; i < count; i++)
         {
             byte[] bytes = Mutation.Of(original, random);
-            BatchNormalizationState? state = TryLoad(bytes, load);
+            T? state = TryLoad(bytes, load, ofEach);
             if (state is null)
                 refused++;
             else if (!state.Equals(expected))

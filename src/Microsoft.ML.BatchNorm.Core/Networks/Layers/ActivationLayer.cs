@@ -45,5 +45,5 @@ public sealed record ActivationLayer(Activation Function) : Layer
     };
 
     /// <inheritdoc/>
-    public override TensorShape OutputShape(TensorShape input) => input;
+    public override TensorShape OutputShape(TensorShape input) => Check.NotNull(input);
 }

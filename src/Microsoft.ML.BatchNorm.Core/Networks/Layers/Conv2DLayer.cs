@@ -34,10 +34,12 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public bool UseBias { get; init; } = true;
 
     /// <summary>The kernel's first values. Default: Glorot uniform, as in Keras.</summary>
-    public KernelInitializer KernelInitializer { get; init; } = KernelInitializer.GlorotUniform;
+    public KernelInitializer KernelInitializer { get; init => field = Check.NotNull(value); } =
+        KernelInitializer.GlorotUniform;
 
     /// <summary>The bias's first values. Default: zeros.</summary>
-    public KernelInitializer BiasInitializer { get; init; } = KernelInitializer.Zeros;
+    public KernelInitializer BiasInitializer { get; init => field = Check.NotNull(value); } =
+        KernelInitializer.Zeros;
 
     /// <inheritdoc/>
     public override string Kind => "Conv2D";
@@ -50,18 +52,18 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public override TensorShape OutputShape(TensorShape input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return input.Rank == 3 && Window.Places(input) is { } places
-            ? new TensorShape(Filters, places.Height, places.Width)
-            : throw Misfit(input, Window.Needs);
+        if (input.Rank != 3 || Window.Places(input) is not { } places)
+            throw Misfit(input, Window.Needs);
+        Sized(input, "kernel", Filters, input[0], KernelSize.Height, KernelSize.Width);
+        return Sized(input, "output", Filters, places.Height, places.Width);
     }
 
     internal override IEnumerable<LayerParameter> Parameters(TensorShape input)
     {
-        int area = KernelSize.Height * KernelSize.Width, fanIn = input[0] * area;
-        yield return new(
-            "kernel", new TensorShape(Filters, input[0], KernelSize.Height, KernelSize.Width), KernelInitializer, fanIn,
-            Filters * area);
+        long area = (long)KernelSize.Height * KernelSize.Width, fanIn = input[0] * area, fanOut = Filters * area;
+        var kernel = new TensorShape(Filters, input[0], KernelSize.Height, KernelSize.Width);
+        yield return new("kernel", kernel, KernelInitializer, fanIn, fanOut);
         if (UseBias)
-            yield return new("bias", new TensorShape(Filters), BiasInitializer, fanIn, Filters * area);
+            yield return new("bias", new TensorShape(Filters), BiasInitializer, fanIn, fanOut);
     }
 }

@@ -16,10 +16,12 @@ public sealed record DenseLayer(int Units) : Layer
     public bool UseBias { get; init; } = true;
 
     /// <summary>The kernel's first values. Default: Glorot uniform, as in Keras.</summary>
-    public KernelInitializer KernelInitializer { get; init; } = KernelInitializer.GlorotUniform;
+    public KernelInitializer KernelInitializer { get; init => field = Check.NotNull(value); } =
+        KernelInitializer.GlorotUniform;
 
     /// <summary>The bias's first values. Default: zeros.</summary>
-    public KernelInitializer BiasInitializer { get; init; } = KernelInitializer.Zeros;
+    public KernelInitializer BiasInitializer { get; init => field = Check.NotNull(value); } =
+        KernelInitializer.Zeros;
 
     /// <inheritdoc/>
     public override string Kind => "Dense";
@@ -30,7 +32,10 @@ public sealed record DenseLayer(int Units) : Layer
     public override TensorShape OutputShape(TensorShape input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return input.Rank == 1 ? new TensorShape(Units) : throw Misfit(input, "[inputs]; put a Flatten before it");
+        if (input.Rank != 1)
+            throw Misfit(input, "[inputs]; put a Flatten before it");
+        Sized(input, "kernel", Units, input[0]);
+        return new TensorShape(Units);
     }
 
     internal override IEnumerable<LayerParameter> Parameters(TensorShape input)

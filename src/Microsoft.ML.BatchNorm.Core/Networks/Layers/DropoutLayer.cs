@@ -17,7 +17,7 @@ public sealed record DropoutLayer(double Rate) : Layer
     internal override string DefaultName => "dropout";
 
     /// <inheritdoc/>
-    public override TensorShape OutputShape(TensorShape input) => input;
+    public override TensorShape OutputShape(TensorShape input) => Check.NotNull(input);
 
     static double Checked(double value) =>
         value is >= 0 and < 1 ? value : throw Check.OutOfRange(value, nameof(Rate), "at least 0 and below 1");

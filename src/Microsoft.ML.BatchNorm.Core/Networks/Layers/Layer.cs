@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -11,10 +13,10 @@ public abstract record Layer
     }
 
     /// <summary>
-    /// The layer's name, without <c>/</c>, <c>*</c> and <c>?</c>; unique in its network. Empty: the network names it as
-    /// Keras does, <c>dense</c>, <c>dense_1</c>, and so on. Default: empty.
+    /// The layer's name, without <c>/</c>, <c>\</c>, <c>*</c> and <c>?</c>; unique in its network. Empty: the network
+    /// names it as Keras does, <c>dense</c>, <c>dense_1</c>, and so on. Default: empty.
     /// </summary>
-    /// <exception cref="ArgumentException">The name holds one of the three characters.</exception>
+    /// <exception cref="ArgumentException">The name holds one of these characters, or half a surrogate pair.</exception>
     public string Name { get; init => field = Named(value); } = "";
 
     /// <summary>
@@ -26,7 +28,10 @@ public abstract record Layer
     /// <summary>What kind of layer it is, in Keras's or PyTorch's name: <c>Dense</c>, <c>ReLU</c>.</summary>
     public abstract string Kind { get; }
 
-    /// <summary>Keras's name for the first layer of the kind: <c>dense</c>, <c>re_lu</c>.</summary>
+    /// <summary>
+    /// Keras's name for the first layer of the kind, <c>dense</c> or <c>re_lu</c>; the function's own for those that Keras
+    /// has no layer of, and calls <c>activation</c>.
+    /// </summary>
     internal abstract string DefaultName { get; }
 
     /// <summary>The shape of a row that comes out where one of <paramref name="input"/> goes in.</summary>
@@ -38,17 +43,34 @@ public abstract record Layer
     /// <summary>The shapes of its parameters for such an input, without a batch normalization's.</summary>
     internal virtual IEnumerable<LayerParameter> Parameters(TensorShape input) => [];
 
-    private protected ArgumentException Misfit(TensorShape input, string needed) => new(
-        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has an input of shape {input}; it needs {needed}.");
+    private protected ArgumentException Misfit(TensorShape input, string needed) =>
+        new($"{Described(input)} it needs {needed}.");
+
+    /// <summary>The shape, or the layer's error where it has more elements than an array can.</summary>
+    private protected TensorShape Sized(TensorShape input, string what, params ReadOnlySpan<int> dimensions)
+    {
+        double size = 1;
+        foreach (int dimension in dimensions)
+            size *= dimension;
+        return size <= Array.MaxLength
+            ? new TensorShape(dimensions)
+            : throw new ArgumentException(
+                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] is larger than an array can be.");
+    }
+
+    string Described(TensorShape input) =>
+        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has an input of shape {input};";
 
     static string Named(string value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        return value.AsSpan().IndexOfAny('/', '*', '?') < 0
+        if (value.AsSpan().IndexOfAny("/\\*?") >= 0)
+            throw new ArgumentException($"The layer name '{value}' must not hold '/', '\\', '*' or '?'.", nameof(value));
+        return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(value)) == value
             ? value
-            : throw new ArgumentException($"The layer name '{value}' must not hold '/', '*' or '?'.", nameof(value));
+            : throw new ArgumentException($"The layer name '{value}' has half a surrogate pair.", nameof(value));
     }
 }
 
 /// <summary>One learned tensor of a layer: <c>kernel</c> or <c>bias</c>, its shape, and how it begins.</summary>
-sealed record LayerParameter(string Name, TensorShape Shape, KernelInitializer Initializer, int FanIn, int FanOut);
+sealed record LayerParameter(string Name, TensorShape Shape, KernelInitializer Initializer, long FanIn, long FanOut);

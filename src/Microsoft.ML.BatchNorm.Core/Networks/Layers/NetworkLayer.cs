@@ -8,6 +8,10 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public sealed record NetworkLayer(Network Inner) : Layer
 {
+    /// <summary>The network.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
+    public Network Inner { get; init => field = Check.NotNull(value); } = Check.NotNull(Inner);
+
     /// <inheritdoc/>
     public override string Kind => "Network";
 

@@ -44,10 +44,10 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
     public override TensorShape OutputShape(TensorShape input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (2 * Padding.Height > PoolSize.Height || 2 * Padding.Width > PoolSize.Width)
+        if (2L * Padding.Height > PoolSize.Height || 2L * Padding.Width > PoolSize.Width)
             throw Misfit(input, $"a padding of at most half the window, not {Padding} for {PoolSize}");
         return input.Rank == 3 && Window.Places(input) is { } places
-            ? new TensorShape(input[0], places.Height, places.Width)
+            ? Sized(input, "output", input[0], places.Height, places.Width)
             : throw Misfit(input, Window.Needs);
     }
 }

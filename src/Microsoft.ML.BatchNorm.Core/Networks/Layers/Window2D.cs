@@ -4,10 +4,16 @@ namespace Microsoft.ML.BatchNorm;
 readonly record struct Window2D(Size2D Size, Size2D Stride, Size2D Padding)
 {
     /// <summary>The number of places the window takes, or null where the image is smaller than it.</summary>
-    public Size2D? Places(TensorShape image)
+    public Size2D? Places(TensorShape image) =>
+        Places(image[1], Size.Height, Stride.Height, Padding.Height) is { } height
+        && Places(image[2], Size.Width, Stride.Width, Padding.Width) is { } width
+            ? (height, width)
+            : null;
+
+    static int? Places(int image, int size, int stride, int padding)
     {
-        int height = image[1] + 2 * Padding.Height - Size.Height, width = image[2] + 2 * Padding.Width - Size.Width;
-        return height < 0 || width < 0 ? null : (height / Stride.Height + 1, width / Stride.Width + 1);
+        long room = image + 2L * padding - size;
+        return room is >= 0 and < int.MaxValue ? (int)(room / stride) + 1 : null;
     }
 
     public string Needs =>

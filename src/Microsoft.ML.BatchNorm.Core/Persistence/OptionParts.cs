@@ -89,5 +89,5 @@ static class OptionParts
         byte kind => throw Unknown(kind, "constraint"),
     };
 
-    static InvalidDataException Unknown(byte kind, string what) => new($"{kind} is no kind of {what}.");
+    internal static InvalidDataException Unknown(byte kind, string what) => new($"{kind} is no kind of {what}.");
 }

@@ -1,0 +1,124 @@
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+sealed unsafe partial class BatchNormalizationStage
+{
+    public override IEnumerable<Pass> Backward()
+    {
+        bool passesOn = InputGradient is not null;
+        if (!Learns && !usesBatch)
+            return [Pass.OnRows(ScaleGradient)];
+        if (usesBatch && passesOn)
+            return [Pass.OnRows(SumGradients, MergeGradients), Pass.OnRows(FormGradient)];
+        return passesOn
+            ? [Pass.OnRows(SumGradients), Pass.OnRows(FormGradient), Pass.OnItems(1, _ => MergeGradients())]
+            : [Pass.OnRows(SumGradients), Pass.OnItems(1, _ => MergeGradients())];
+    }
+
+    void SumGradients(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            double* result = BlockSums(block.Index, group);
+            if (rows == 0)
+            {
+                new Span<double>(result, 2 * room).Clear();
+                continue;
+            }
+            kernels.SumGradients(
+                Input.Row(first), (nint)Input.Stride * groups, Output.Row(first), (nint)Output.Stride * groups,
+                OutputGradient!.Row(first), (nint)OutputGradient.Stride * groups, rows, Map(group, 0), result,
+                result + room);
+        }
+    }
+
+    void ScaleGradient(RowBlock block) =>
+        kernels.ScaleGradient(
+            Input.Row(block.First), Input.Stride, Output.Row(block.First), Output.Stride,
+            OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, Map(0, 1));
+
+    /// <summary>Behind the sums, which have gone through the activation: slope and rest are 0 for a fixed map.</summary>
+    void FormGradient(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            if (rows > 0)
+            {
+                kernels.FormGradient(
+                    Input.Row(first), (nint)Input.Stride * groups, OutputGradient!.Row(first),
+                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1), Map(group, 3), Map(group, 4));
+            }
+        }
+    }
+
+    void MergeGradients()
+    {
+        affineSums.Span.Clear();
+        for (int group = 0; group < groups; group++)
+        {
+            sums.Span.Clear();
+            for (int block = 0; block < step.Blocks; block++)
+                Add(BlockSums(block, group), sums.Start, 2 * room);
+            FormMap(group);
+        }
+        bool finite = true;
+        for (int c = 0; c < channels; c++)
+            finite &= double.IsFinite(affineSums.Start[c]) && double.IsFinite(affineSums.Start[room + c]);
+        if (!finite)
+            step.Fail();
+        if (gamma is { IsTrained: true })
+            Narrow(affineSums.Start, gamma.Gradient);
+        if (beta is { IsTrained: true })
+            Narrow(affineSums.Start + room, beta.Gradient);
+    }
+
+    /// <summary>The map of a group's gradient from its sums, as <see cref="InputGradient"/> has it; adds to γ's and β's.</summary>
+    void FormMap(int group)
+    {
+        Moments merged = Moments.In(moments[group].Start, room);
+        nint at = (nint)group * room;
+        float* center = Map(group, 0), slope = Map(group, 3), rest = Map(group, 4);
+        for (int c = 0; c < room; c += 8)
+        {
+            Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
+            Vector512<double> off = mean - Widen(center + c), inverses = Vector512.Load(inverse.Start + at + c);
+            Vector512<double> gradient = Vector512.Load(sums.Start + c);
+            Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
+            Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
+            Vector512<double> offsets = Vector512.Load(offset.Start + at + c);
+            (Vector512.Load(affineSums.Start + c) + (factors * product + offsets * gradient)).Store(affineSums.Start + c);
+            (Vector512.Load(affineSums.Start + room + c) + gradient).Store(affineSums.Start + room + c);
+            if (!usesBatch)
+                continue;
+            Vector512<double> count = Vector512.Load(merged.Count + c);
+            Vector512<double> share = Vector512.ConditionalSelect(
+                Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
+            Vector512<double> scale = gamma is null ? factors : factors * Widen(gamma.Value + c);
+            Vector512<double> slopes = scale * inverses * inverses * (product * share);
+            Narrow(slopes).Store(slope + c);
+            Narrow(scale * (gradient * share) - off * slopes).Store(rest + c);
+        }
+    }
+
+    static void Add(double* values, double* to, int length)
+    {
+        for (int i = 0; i < length; i += 8)
+            (Vector512.Load(to + i) + Vector512.Load(values + i)).Store(to + i);
+    }
+
+    void Narrow(double* values, float* to)
+    {
+        for (int c = 0; c < room; c += 8)
+            Narrow(Vector512.Load(values + c)).Store(to + c);
+        new Span<float>(to + channels, room - channels).Clear();
+    }
+
+    static Vector512<double> Widen(float* values) =>
+        Vector512.Create(Vector256.WidenLower(Vector256.Load(values)), Vector256.WidenUpper(Vector256.Load(values)));
+
+    static Vector256<float> Narrow(Vector512<double> values) => Vector256.Narrow(values.GetLower(), values.GetUpper());
+}

@@ -1,0 +1,164 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass where
+/// <see cref="IFusedActivation"/> has it.
+/// </summary>
+sealed unsafe partial class BatchNormalizationStage : Stage
+{
+    /// <summary>Maps of one group: center, scale, shift forward; slope and rest backward.</summary>
+    const int MapArrays = 5;
+
+    readonly Step step;
+    readonly BatchNormalizationOptions options;
+    readonly ChannelKernels kernels;
+    readonly int channels, room, valuesPerRow;
+    readonly bool usesBatch, moves;
+    readonly Parameter? gamma, beta;
+    RunningStatistics running = null!;
+    BatchNormalizationState loaded = null!;
+    bool changed;
+
+    /// <summary>The groups of rows that share statistics in the batch at hand: one, or the virtual batches.</summary>
+    int groups = 1;
+
+    /// <summary>Moments of each block and group; those of each group; 1/√(σ² + ε), r and d of each group.</summary>
+    AlignedMemory<double> blockMoments = new(0), inverse = new(0), factor = new(0), offset = new(0);
+    AlignedMemory<double>[] moments = [];
+
+    /// <summary>Two sums of each block and group; room for those of a group.</summary>
+    AlignedMemory<double> blockSums = new(0);
+    readonly AlignedMemory<double> sums, affineSums;
+    AlignedMemory<float> maps = new(0);
+    int capacity;
+
+    public BatchNormalizationStage(
+        NetworkNode node, BatchNormalizationLayer layer, RowBuffer input, Step step, ChannelKernels kernels)
+        : base(node, input, new RowBuffer(input.Width))
+    {
+        this.step = step;
+        options = layer.EffectiveOptions;
+        channels = layer.Channels(node.Input);
+        room = Vectors.RoundUp(channels);
+        valuesPerRow = node.Input.Size / channels;
+        this.kernels = kernels;
+        usesBatch = options.UsesBatchStatistics(training: true);
+        moves = options.MovesStatistics(training: true);
+        bool trains = options.Trainable && options.TrainAffine;
+        gamma = options.Scale ? new Parameter($"{node.Path}/gamma", channels, trains) : null;
+        beta = options.Center ? new Parameter($"{node.Path}/beta", channels, trains) : null;
+        Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
+        sums = new AlignedMemory<double>(2 * (long)room);
+        affineSums = new AlignedMemory<double>(2 * (long)room);
+    }
+
+    public override IReadOnlyList<Parameter> Parameters { get; }
+
+    /// <summary>Whether training moves its statistics.</summary>
+    public bool Moves => moves;
+
+    /// <summary>Whether inference needs the statistics of the rows themselves.</summary>
+    public bool InfersFromBatch => !options.TrackMovingStatistics;
+
+    public override void Load(LayerState state)
+    {
+        loaded = state.BatchNormalization!;
+        BatchNormalization.CheckState(options, loaded);
+        running = new RunningStatistics(options, loaded);
+        gamma?.Write(loaded.Gamma, gamma.Value);
+        beta?.Write(loaded.Beta, beta.Value);
+    }
+
+    public override LayerState Save() =>
+        new(changed ? running.ToState(gamma is null ? [] : gamma.Values, beta is null ? [] : beta.Values) : loaded);
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        if (rows <= capacity)
+            return;
+        capacity = rows;
+        int most = GroupsOf(rows), blocks = Step.BlocksOf(rows);
+        blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
+        blockSums = new AlignedMemory<double>(2L * room * blocks * most);
+        moments = [.. Enumerable.Range(0, most).Select(_ => new AlignedMemory<double>(Moments.Arrays * (long)room))];
+        inverse = new AlignedMemory<double>((long)room * most);
+        factor = new AlignedMemory<double>((long)room * most);
+        offset = new AlignedMemory<double>((long)room * most);
+        factor.Span.Fill(1);
+        maps = new AlignedMemory<float>((long)MapArrays * room * most);
+    }
+
+    public override void BeginTraining(int rows)
+    {
+        groups = usesBatch ? GroupsOf(rows) : 1;
+        if (!usesBatch)
+            FoldMoving();
+        else if (options.VarianceConvention == VarianceConvention.Sample)
+            CheckCounts(rows);
+    }
+
+    public override void BeginInference(int rows)
+    {
+        groups = 1;
+        if (!InfersFromBatch)
+            FoldMoving();
+        else if (options.VarianceConvention == VarianceConvention.Sample)
+            CheckCounts(rows);
+    }
+
+    public override double Penalize()
+    {
+        double penalty = 0;
+        if (options.GammaRegularizer is { } onGamma && gamma is { IsTrained: true })
+        {
+            penalty += onGamma.Penalty(gamma.Values);
+            onGamma.AddGradient(gamma.Values, gamma.Gradients);
+        }
+        if (options.BetaRegularizer is { } onBeta && beta is { IsTrained: true })
+        {
+            penalty += onBeta.Penalty(beta.Values);
+            onBeta.AddGradient(beta.Values, beta.Gradients);
+        }
+        return penalty;
+    }
+
+    public override void Commit()
+    {
+        if (moves)
+            running.Move(moments.AsSpan(0, groups));
+        if (gamma is { IsTrained: true })
+            options.GammaConstraint?.Project(gamma.Values);
+        if (beta is { IsTrained: true })
+            options.BetaConstraint?.Project(beta.Values);
+        changed |= moves || Learns;
+    }
+
+    int GroupsOf(int rows) =>
+        options.VirtualBatchSize is { } size && usesBatch ? (int)(((long)rows + size - 1) / size) : 1;
+
+    void CheckCounts(int rows)
+    {
+        if ((long)(rows / groups) * valuesPerRow < 2)
+            throw new InvalidDataException(
+                $"A channel of layer '{Path}' has 1 value; the sample variance, divided by n − 1, needs two.");
+    }
+
+    /// <summary>The rows of a block that are in a group.</summary>
+    (int First, int Rows) Slice(RowBlock block, int group)
+    {
+        int end = block.First + block.Rows, first = block.First + (group - block.First % groups + groups) % groups;
+        return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
+    }
+
+    float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
+
+    Span<float> MapOf(int group, int array) => new(Map(group, array), room);
+
+    Moments BlockMoments(int block, int group) =>
+        Moments.In(blockMoments.Start + ((nint)block * groups + group) * Moments.Arrays * room, room);
+
+    double* BlockSums(int block, int group) => blockSums.Start + ((nint)block * groups + group) * 2 * room;
+}

@@ -1,0 +1,116 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary><see cref="DenseLayer"/> on the threads of a session.</summary>
+sealed unsafe class DenseStage : Stage
+{
+    readonly Step step;
+    readonly int inputs, units;
+    readonly KernelParameter kernel;
+    readonly Parameter? bias;
+
+    /// <summary>The gradient of the output, packed panel by panel as the right factor of the kernel's gradient.</summary>
+    readonly PackedMatrix[] panels;
+
+    PackedMatrix weights = null!;
+    PackedMatrix? transposed;
+    int capacity;
+
+    public DenseStage(NetworkNode node, DenseLayer layer, RowBuffer input, Step step)
+        : base(node, input, new RowBuffer(layer.Units))
+    {
+        this.step = step;
+        (inputs, units) = (node.Input.Size, layer.Units);
+        kernel = new KernelParameter($"{node.Path}/kernel", inputs, units, layer.Trainable);
+        bias = layer.UseBias ? new Parameter($"{node.Path}/bias", units, layer.Trainable) : null;
+        Parameters = bias is null ? [kernel] : [kernel, bias];
+        panels = new PackedMatrix[layer.Trainable ? kernel.Panels : 0];
+    }
+
+    public override IReadOnlyList<Parameter> Parameters { get; }
+
+    public override void Load(LayerState state)
+    {
+        kernel.Write(state.Kernel, kernel.Value);
+        bias?.Write(state.Bias, bias.Value);
+        weights = new PackedMatrix(kernel.Value, inputs, units);
+    }
+
+    public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);
+
+    public override RowBuffer MakeInputGradient() => new(inputs);
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        if (rows <= capacity)
+            return;
+        capacity = rows;
+        for (int panel = 0; panel < panels.Length; panel++)
+            panels[panel] = new PackedMatrix(rows, kernel.UnitsOf(panel));
+    }
+
+    public override IEnumerable<Pass> Prepare()
+    {
+        if (InputGradient is null)
+            return [];
+        transposed = new PackedMatrix(units, inputs);
+        return [Pass.OnItems(transposed.Panels, Transpose)];
+    }
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Multiply)];
+
+    public override IEnumerable<Pass> Backward()
+    {
+        if (InputGradient is not null)
+            yield return Pass.OnRows(MultiplyBack);
+        if (kernel.IsTrained)
+            yield return Pass.OnItems(panels.Length, FormGradient);
+    }
+
+    void Multiply(RowBlock block)
+    {
+        float* x = Input.Row(block.First), y = Output.Row(block.First);
+        if (bias is null)
+            MatrixProduct.Multiply(x, Input.Stride, block.Rows, weights, y, Output.Stride);
+        else
+            MatrixProduct.Multiply(x, Input.Stride, block.Rows, weights, y, Output.Stride, bias.Value);
+    }
+
+    void MultiplyBack(RowBlock block) =>
+        MatrixProduct.Multiply(
+            OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, transposed!,
+            InputGradient!.Row(block.First), InputGradient.Stride);
+
+    /// <summary>Packs a panel of inputs: block after block of 32 units.</summary>
+    void Transpose(int panel)
+    {
+        int columns = transposed!.ColumnsOf(panel), first = panel * PackedMatrix.PanelColumns;
+        float* target = transposed.Panel(panel);
+        int targetWidth = Vectors.RoundUp(columns);
+        for (int block = 0; block < kernel.Panels; block++)
+        {
+            int width = kernel.WidthOf(block);
+            MatrixPacking.Columns(
+                kernel.Value + kernel.Start(block) + (nint)first * width, width, kernel.UnitsOf(block), columns,
+                target + (nint)block * PackedMatrix.PanelColumns * targetWidth);
+        }
+    }
+
+    /// <summary>The gradients of a panel of units.</summary>
+    void FormGradient(int panel)
+    {
+        int first = panel * PackedMatrix.PanelColumns, width = kernel.WidthOf(panel);
+        float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
+        if (bias is not null)
+            ColumnKernels.Sum(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
+        PackedMatrix packed = panels[panel];
+        packed.Steps = step.Rows;
+        packed.Pack(gradient, OutputGradient.Stride);
+        MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, packed, target, width);
+        bool finite = Vectors.AreFinite(target, (nint)inputs * width);
+        if (!finite || (bias is not null && !Vectors.AreFinite(bias.Gradient + first, width)))
+            step.Fail();
+    }
+}

@@ -1,0 +1,83 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// <see cref="DropoutLayer"/> on the threads of a session. Which values are dropped is a function of the seed, the number
+/// of the step, the layer's place in the network and the value's place in the batch.
+/// </summary>
+sealed unsafe class DropoutStage(NetworkNode node, DropoutLayer layer, RowBuffer input, Step step, int place)
+    : Stage(node, input, new RowBuffer(input.Width))
+{
+    /// <summary>Values that one draw of eight counters decides on.</summary>
+    const int DrawColumns = 32;
+
+    /// <summary>What each value is multiplied by: 0, or 1/(1 − rate).</summary>
+    readonly RowBuffer factors = new(input.Width);
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Draw), Pass.OnRows(Apply)];
+
+    public override IEnumerable<Pass> Infer() => [Pass.OnRows(Copy)];
+
+    public override IEnumerable<Pass> Backward() => [Pass.OnRows(GoBack)];
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        factors.Grow(rows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Draw(RowBlock block)
+    {
+        Vector512<uint> threshold = Vector512.Create((uint)Math.Min(layer.Rate * Math.Pow(2, 32), uint.MaxValue));
+        Vector512<float> kept = Vector512.Create((float)(1 / (1 - layer.Rate)));
+        int draws = (Input.Columns + DrawColumns - 1) / DrawColumns;
+        Vector512<ulong> low = Vector512.Create((ulong)uint.MaxValue);
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* target = factors.Row(row);
+            for (int draw = 0; draw < draws; draw++)
+            {
+                ulong first = ((ulong)row * (ulong)draws + (ulong)draw) * 8;
+                Vector512<ulong> counters = Vector512.Create(first) + Vector512<ulong>.Indices;
+                Vector512<ulong> w0 = counters & low, w1 = counters >>> 32;
+                Vector512<ulong> w2 = Vector512.Create((ulong)(uint)step.Number);
+                Vector512<ulong> w3 = Vector512.Create((ulong)(step.Number >>> 32));
+                Philox.Draw(unchecked((uint)step.Seed), (uint)place, ref w0, ref w1, ref w2, ref w3);
+                int column = draw * DrawColumns;
+                Select(Vector512.Narrow(w0, w1), threshold, kept).Store(target + column);
+                if (column + Vectors.Floats < Input.Columns)
+                    Select(Vector512.Narrow(w2, w3), threshold, kept).Store(target + column + Vectors.Floats);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<float> Select(Vector512<uint> random, Vector512<uint> threshold, Vector512<float> kept) =>
+        Vector512.ConditionalSelect(
+            Vector512.GreaterThanOrEqual(random, threshold).AsSingle(), kept, Vector512<float>.Zero);
+
+    void Apply(RowBlock block) => Multiply(block, Input, Output);
+
+    void GoBack(RowBlock block) => Multiply(block, OutputGradient!, OutputGradient!);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Multiply(RowBlock block, RowBuffer from, RowBuffer to)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = from.Row(row), factor = factors.Row(row), y = to.Row(row);
+            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+                (Vector512.Load(x + i) * Vector512.Load(factor + i)).Store(y + i);
+        }
+    }
+
+    void Copy(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+            new ReadOnlySpan<float>(Input.Row(row), Input.Columns).CopyTo(new Span<float>(Output.Row(row), Input.Columns));
+    }
+}

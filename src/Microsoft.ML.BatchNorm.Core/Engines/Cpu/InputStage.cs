@@ -1,0 +1,128 @@
+using System.Buffers;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Brings rows of features into the first buffer: rows of the session's data by their indices, or rows of a call.
+/// </summary>
+sealed unsafe class InputStage : IDisposable
+{
+    readonly Step step;
+    readonly bool ignoresNonFinite;
+    readonly MemoryHandle data;
+    readonly float* features;
+    int[] rows = [];
+    float* source;
+    int foundNonFinite;
+
+    /// <param name="data">The session's rows.</param>
+    /// <param name="ignoresNonFinite">Whether the first layer takes values that are not finite.</param>
+    /// <param name="step">The batch at hand.</param>
+    public InputStage(TrainingData data, bool ignoresNonFinite, Step step)
+    {
+        (this.step, this.ignoresNonFinite) = (step, ignoresNonFinite);
+        this.data = data.Features.Pin();
+        features = (float*)this.data.Pointer;
+        Output = new RowBuffer(data.FeaturesPerRow);
+    }
+
+    public RowBuffer Output { get; }
+
+    /// <summary>The rows of the batch at hand, as indices into the data.</summary>
+    public ReadOnlySpan<int> Rows => rows.AsSpan(0, step.Rows);
+
+    public Pass FromData => Pass.OnRows(Gather);
+
+    public Pass FromCall => Pass.OnRows(Copy);
+
+    public void Grow(int count)
+    {
+        Output.Grow(count);
+        if (rows.Length < count)
+            rows = new int[count];
+    }
+
+    public void SetRows(ReadOnlySpan<int> indices)
+    {
+        indices.CopyTo(rows);
+        foundNonFinite = 0;
+    }
+
+    /// <summary>The rows of a call; the memory does not move until its passes have run.</summary>
+    public void SetSource(float* first)
+    {
+        source = first;
+        foundNonFinite = 0;
+    }
+
+    /// <summary>Throws where the rows just brought held something not finite, naming row and slot.</summary>
+    /// <param name="firstRow">The row of the call that the first of the buffer was, or null for rows of the data.</param>
+    public void ThrowIfNonFinite(long? firstRow)
+    {
+        if (Volatile.Read(ref foundNonFinite) == 0 || ignoresNonFinite)
+            return;
+        for (int row = 0; row < step.Rows; row++)
+        {
+            int slot = new ReadOnlySpan<float>(Output.Row(row), Output.Width).IndexOfAnyNonFinite();
+            if (slot >= 0)
+            {
+                throw new InvalidDataException(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"A feature is not finite: row {firstRow + row ?? rows[row]}, slot {slot} has {Output.Row(row)[slot]}."));
+            }
+        }
+    }
+
+    public void Dispose() => data.Dispose();
+
+    void Gather(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+            Take(features + (nint)rows[row] * Output.Width, Output.Row(row));
+    }
+
+    void Copy(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+            Take(source + (nint)row * Output.Width, Output.Row(row));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    void Take(float* from, float* to)
+    {
+        Vector512<float> poison = default;
+        int i = 0;
+        for (; i <= Output.Width - Vectors.Floats; i += Vectors.Floats)
+        {
+            Vector512<float> value = Vector512.Load(from + i);
+            value.Store(to + i);
+            poison = Vectors.Poison(value, poison);
+        }
+        if (i < Output.Width)
+        {
+            Vector512<float> value = Partial.Load(from + i, Output.Width - i);
+            value.Store(to + i);
+            poison = Vectors.Poison(value, poison);
+        }
+        if (!Vector512.EqualsAll(poison, Vector512<float>.Zero))
+            Volatile.Write(ref foundNonFinite, 1);
+    }
+}
+
+static class FiniteSearch
+{
+    /// <summary>The first index of a value that is not finite, or −1.</summary>
+    public static int IndexOfAnyNonFinite(this ReadOnlySpan<float> values)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!float.IsFinite(values[i]))
+                return i;
+        }
+        return -1;
+    }
+}

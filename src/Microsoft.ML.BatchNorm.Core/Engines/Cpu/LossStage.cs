@@ -1,0 +1,123 @@
+using System.Buffers;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>The loss of a batch and its gradient by the network's outputs, in one pass.</summary>
+sealed unsafe class LossStage : IDisposable
+{
+    readonly Loss loss;
+    readonly Step step;
+    readonly RowBuffer outputs, gradient;
+    readonly InputStage input;
+    readonly TrainingData data;
+    readonly double[] classWeights;
+    readonly MemoryHandle targetMemory, weightMemory;
+    readonly float* targets, weights;
+
+    /// <summary>The sum of each block's losses, times their factors.</summary>
+    double[] sums = [];
+    double scale;
+
+    /// <exception cref="ArgumentException">There are class weights, and they do not fit the loss.</exception>
+    public LossStage(TrainingOptions options, TrainingData data, RowBuffer outputs, RowBuffer gradient, InputStage input, Step step)
+    {
+        loss = options.Loss;
+        (this.data, this.outputs, this.gradient, this.input, this.step) = (data, outputs, gradient, input, step);
+        classWeights = [.. options.ClassWeights];
+        CheckClassWeights();
+        targetMemory = data.Targets.Pin();
+        weightMemory = data.Weights.Pin();
+        targets = (float*)targetMemory.Pointer;
+        weights = data.Weights.IsEmpty ? null : (float*)weightMemory.Pointer;
+    }
+
+    /// <summary>The batch's loss, when the passes have run.</summary>
+    public double Value
+    {
+        get
+        {
+            double sum = 0;
+            for (int block = 0; block < step.Blocks; block++)
+                sum += sums[block];
+            return sum;
+        }
+    }
+
+    public Pass Pass => Pass.OnRows(Run);
+
+    public void Grow(int rows)
+    {
+        gradient.Grow(rows);
+        if (sums.Length < Step.BlocksOf(rows))
+            sums = new double[Step.BlocksOf(rows)];
+    }
+
+    /// <summary>Called when the batch's rows are known.</summary>
+    public void Begin()
+    {
+        double total = step.Rows;
+        if (weights is not null || classWeights.Length > 0)
+        {
+            total = 0;
+            foreach (int row in input.Rows)
+                total += WeightOf(row);
+        }
+        // Rows that all weigh nothing have no loss.
+        scale = total > 0 ? 1 / total : 0;
+        if (loss is not SoftmaxCrossEntropyLoss)
+            scale /= outputs.Width;
+    }
+
+    public void Dispose()
+    {
+        targetMemory.Dispose();
+        weightMemory.Dispose();
+    }
+
+    void Run(RowBlock block)
+    {
+        double sum = 0;
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            int index = input.Rows[row];
+            double factor = scale * WeightOf(index);
+            sum += factor * Row(outputs.Row(row), targets + (nint)index * data.TargetsPerRow, factor, gradient.Row(row));
+        }
+        sums[block.Index] = sum;
+    }
+
+    double Row(float* x, float* target, double factor, float* g) => loss switch
+    {
+        SoftmaxCrossEntropyLoss => LossKernels.Softmax(x, outputs.Width, (int)*target, (float)factor, g),
+        BinaryCrossEntropyLoss => LossKernels.Binary(x, target, outputs.Width, factor, g),
+        MeanSquaredErrorLoss => LossKernels.Squared(x, target, outputs.Width, factor, g),
+        MeanAbsoluteErrorLoss => LossKernels.Absolute(x, target, outputs.Width, factor, g),
+        HuberLoss huber => LossKernels.Huber(x, target, outputs.Width, huber.Delta, factor, g),
+        _ => throw new NotSupportedException($"The CPU engine has no loss {loss.GetType().Name}."),
+    };
+
+    double WeightOf(int row)
+    {
+        double weight = weights is null ? 1 : weights[row];
+        if (classWeights.Length == 0)
+            return weight;
+        float target = targets[(nint)row * data.TargetsPerRow];
+        return weight * classWeights[loss is SoftmaxCrossEntropyLoss ? (int)target : target < 0.5f ? 0 : 1];
+    }
+
+    void CheckClassWeights()
+    {
+        if (classWeights.Length == 0)
+            return;
+        int classes = loss switch
+        {
+            SoftmaxCrossEntropyLoss => outputs.Width,
+            BinaryCrossEntropyLoss when outputs.Width == 1 => 2,
+            _ => throw new ArgumentException(
+                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output."),
+        };
+        if (classWeights.Length != classes)
+            throw new ArgumentException($"There are {classWeights.Length} ClassWeights for {classes} classes.");
+    }
+}

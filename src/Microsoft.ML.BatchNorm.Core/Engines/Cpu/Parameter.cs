@@ -1,0 +1,50 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// One tensor that a stage learns or only uses: a slice of the memory of all parameters, and one at the same place in that
+/// of the gradients and of each moment. What fills the slice up to whole vectors is 0 in each.
+/// </summary>
+/// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
+/// <param name="size">The number of values.</param>
+/// <param name="room">The number of floats in the slice.</param>
+/// <param name="isTrained">Whether the optimizer changes it; only then has it a gradient.</param>
+unsafe class Parameter(string path, int size, int room, bool isTrained)
+{
+    public Parameter(string path, int size, bool isTrained)
+        : this(path, size, Kernels.Vectors.RoundUp(size), isTrained)
+    {
+    }
+
+    public string Path => path;
+
+    public int Size => size;
+
+    public int Room => room;
+
+    public bool IsTrained => isTrained;
+
+    /// <summary>Where the slice begins in each memory.</summary>
+    public int Offset { get; set; }
+
+    public float* Value { get; set; }
+
+    /// <summary>Null for a parameter that is not trained.</summary>
+    public float* Gradient { get; set; }
+
+    public Span<float> Values => new(Value, size);
+
+    public Span<float> Gradients => new(Gradient, size);
+
+    /// <summary>Copies a slice to the layout that a state has.</summary>
+    public virtual void Read(float* slice, Span<float> values) => new ReadOnlySpan<float>(slice, size).CopyTo(values);
+
+    /// <summary>Copies from that layout to a slice.</summary>
+    public virtual void Write(ReadOnlySpan<float> values, float* slice) => values.CopyTo(new Span<float>(slice, size));
+
+    public float[] ToArray()
+    {
+        float[] values = new float[size];
+        Read(Value, values);
+        return values;
+    }
+}

@@ -1,0 +1,42 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Some floats for each row of a batch, each row from an aligned address on and filled up to whole vectors, so that
+/// kernels need no tails. What fills up is finite.
+/// </summary>
+/// <param name="width">The number of values in a row.</param>
+sealed unsafe class RowBuffer(int width)
+{
+    /// <summary>Rows that lie a multiple of this many floats apart crowd into a few sets of the first cache.</summary>
+    const int CrowdedStride = 128;
+
+    AlignedMemory<float> memory = new(0);
+
+    /// <summary>The number of values in a row.</summary>
+    public int Width => width;
+
+    /// <summary>The same in whole vectors.</summary>
+    public int Columns { get; } = Vectors.RoundUp(width);
+
+    /// <summary>The floats from a row to the next.</summary>
+    public int Stride { get; } = Vectors.RoundUp(width) % CrowdedStride == 0
+        ? Vectors.RoundUp(width) + Vectors.Floats
+        : Vectors.RoundUp(width);
+
+    /// <summary>The number of rows that there is room for.</summary>
+    public int Capacity { get; private set; }
+
+    /// <summary>The first value of a row.</summary>
+    public float* Row(int row) => memory.Start + (nint)row * Stride;
+
+    /// <summary>Makes room for that many rows; where there was less, all values are 0 then.</summary>
+    public void Grow(int rows)
+    {
+        if (rows <= Capacity)
+            return;
+        memory = new AlignedMemory<float>((long)rows * Stride);
+        Capacity = rows;
+    }
+}

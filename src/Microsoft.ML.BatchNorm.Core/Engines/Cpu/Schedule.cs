@@ -1,0 +1,103 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Passes in their order, put together into as few regions as their needs allow; the threads wait for each other only
+/// between regions.
+/// </summary>
+sealed class Schedule
+{
+    readonly List<Region> regions = [];
+    readonly Team team;
+
+    public Schedule(IEnumerable<Pass> passes, Step step, Team team)
+    {
+        this.team = team;
+        var region = new Region(step);
+        var waiting = new List<Pass>();
+        foreach (Pass pass in passes)
+        {
+            if (pass.Item is not null)
+            {
+                waiting.Add(pass);
+                continue;
+            }
+            if (region.IsClosed)
+                region = Next(region, waiting, step);
+            region.Add(pass);
+        }
+        if (waiting.Count > 0)
+            region = Next(region, waiting, step);
+        regions.Add(region);
+    }
+
+    public void Run()
+    {
+        foreach (Region region in regions)
+            region.Run(team);
+    }
+
+    Region Next(Region region, List<Pass> waiting, Step step)
+    {
+        regions.Add(region);
+        var next = new Region(step);
+        waiting.ForEach(next.Add);
+        waiting.Clear();
+        return next;
+    }
+
+    /// <summary>What threads do between two times that they wait for each other.</summary>
+    sealed class Region
+    {
+        readonly Step step;
+        readonly List<Action<RowBlock>> rows = [];
+        readonly List<Pass> others = [];
+        readonly Action<int> work;
+        Action? then;
+
+        public Region(Step step) => (this.step, work) = (step, Work);
+
+        public bool IsClosed => then is not null;
+
+        public void Add(Pass pass)
+        {
+            if (pass.Rows is not null)
+                rows.Add(pass.Rows);
+            else
+                others.Add(pass);
+            then = pass.Then;
+        }
+
+        public void Run(Team team)
+        {
+            int items = rows.Count > 0 ? step.Blocks : 0;
+            foreach (Pass pass in others)
+                items += pass.Items;
+            team.Run(items, work);
+            then?.Invoke();
+        }
+
+        void Work(int index)
+        {
+            if (rows.Count > 0)
+            {
+                if (index < step.Blocks)
+                {
+                    RowBlock block = step.Block(index);
+                    foreach (Action<RowBlock> pass in rows)
+                        pass(block);
+                    return;
+                }
+                index -= step.Blocks;
+            }
+            foreach (Pass pass in others)
+            {
+                if (index < pass.Items)
+                {
+                    pass.Item!(index);
+                    return;
+                }
+                index -= pass.Items;
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>Makes the stages of a network, layer by layer.</summary>
+static class StageFactory
+{
+    /// <param name="network">The network.</param>
+    /// <param name="input">The buffer of its rows.</param>
+    /// <param name="step">The step that the stages ask about.</param>
+    /// <exception cref="NotSupportedException">There is a layer that has no stage.</exception>
+    public static List<Stage> Create(Network network, RowBuffer input, Step step)
+    {
+        var stages = new List<Stage>();
+        IReadOnlyList<NetworkNode> nodes = network.Nodes;
+        for (int i = 0; i < nodes.Count; i++)
+        {
+            NetworkNode node = nodes[i];
+            ActivationLayer? behind = i + 1 < nodes.Count ? nodes[i + 1].Layer as ActivationLayer : null;
+            Stage stage = node.Layer switch
+            {
+                DenseLayer dense => new DenseStage(node, dense, input, step),
+                BatchNormalizationLayer layer => Normalization(node, layer, ref behind, input, step),
+                ActivationLayer activation => Activate(node, activation, input),
+                DropoutLayer dropout => new DropoutStage(node, dropout, input, step, i),
+                FlattenLayer => new FlattenStage(node, input),
+                _ => throw new NotSupportedException(
+                    $"The CPU engine cannot run layer '{node.Path}' ({node.Layer.Kind})."),
+            };
+            if (node.Layer is BatchNormalizationLayer && behind is not null)
+                i++;
+            stages.Add(stage);
+            input = stage.Output;
+        }
+        return stages;
+    }
+
+    /// <summary>Takes the activation behind it along, or makes it null.</summary>
+    static BatchNormalizationStage Normalization(
+        NetworkNode node, BatchNormalizationLayer layer, ref ActivationLayer? activation, RowBuffer input, Step step)
+    {
+        if (activation is { Function: Activation.LeakyReLU, NegativeSlope: >= 0 } leaky)
+            return Normalization(node, layer, input, step, new FusedLeakyReLU((float)leaky.NegativeSlope));
+        if (activation is { Function: Activation.ReLU })
+            return Normalization(node, layer, input, step, new FusedReLU());
+        activation = null;
+        return Normalization(node, layer, input, step, new NoActivation());
+    }
+
+    static BatchNormalizationStage Normalization<TActivation>(
+        NetworkNode node, BatchNormalizationLayer layer, RowBuffer input, Step step, TActivation activation)
+        where TActivation : struct, IFusedActivation
+    {
+        ChannelLayout row = layer.Layout(node.Input, rows: 1);
+        ChannelKernels kernels = row is { Outer: 1, Inner: 1 }
+            ? new FeatureKernels<TActivation>(activation, input.Columns)
+            : new ImageKernels<TActivation>(activation, row);
+        if (layer.Options.NonFinite == NonFinite.Ignore)
+            kernels = new IgnoringKernels<TActivation>(kernels, activation, row);
+        return new BatchNormalizationStage(node, layer, input, step, kernels);
+    }
+
+    static Stage Activate(NetworkNode node, ActivationLayer layer, RowBuffer input) => layer.Function switch
+    {
+        Activation.ReLU => new ActivationStage<LeakyReLUFunction>(node, input, new(0)),
+        Activation.LeakyReLU => new ActivationStage<LeakyReLUFunction>(node, input, new((float)layer.NegativeSlope)),
+        Activation.Gelu => new ActivationStage<GeluFunction>(node, input, default),
+        Activation.Sigmoid => new ActivationStage<SigmoidFunction>(node, input, default),
+        Activation.Tanh => new ActivationStage<TanhFunction>(node, input, default),
+        _ => throw new NotSupportedException($"The CPU engine cannot run layer '{node.Path}' ({layer.Kind})."),
+    };
+}

@@ -1,0 +1,72 @@
+namespace Microsoft.ML.BatchNorm;
+
+sealed unsafe partial class TrainingSession
+{
+    /// <summary>Rows that go through the network at a time, whatever the batches of training are.</summary>
+    const int InferenceRows = 512;
+
+    public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        int width = network.InputShape.Size, outputWidth = network.OutputShape.Size;
+        int rows = features.Length / width;
+        if (features.Length % width != 0)
+            throw new ArgumentException(
+                $"There are {features.Length} features, not a multiple of {width} a row.", nameof(features));
+        if (outputs.Length != (long)rows * outputWidth)
+            throw new ArgumentException(
+                $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.", nameof(outputs));
+        // Where a layer normalizes rows with their own statistics, the rows of a call are one batch.
+        int most = stages.Exists(stage => stage is BatchNormalizationStage { InfersFromBatch: true })
+            ? Math.Max(rows, 1)
+            : InferenceRows;
+        fixed (float* source = features)
+        {
+            for (int first = 0; first < rows; first += most)
+            {
+                int count = Math.Min(most, rows - first);
+                Begin(count);
+                input.SetSource(source + (nint)first * width);
+                inference.Run();
+                input.ThrowIfNonFinite(first);
+                for (int row = 0; row < count; row++)
+                {
+                    new ReadOnlySpan<float>(Outputs.Row(row), outputWidth)
+                        .CopyTo(outputs.Slice((first + row) * outputWidth, outputWidth));
+                }
+            }
+        }
+    }
+
+    public void RecomputeStatistics(ReadOnlySpan<int> rows)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        CheckRows(rows);
+        for (int i = 0; i < stages.Count; i++)
+        {
+            if (stages[i] is not BatchNormalizationStage { Moves: true } normalization)
+                continue;
+            var schedule = new Schedule(
+                [
+                    input.FromData, .. stages[..i].SelectMany(stage => stage.Infer()), normalization.BeginRecompute(),
+                ], step, team);
+            for (int first = 0; first < rows.Length; first += InferenceRows)
+            {
+                ReadOnlySpan<int> chunk = rows.Slice(first, Math.Min(InferenceRows, rows.Length - first));
+                Begin(chunk.Length);
+                input.SetRows(chunk);
+                schedule.Run();
+                input.ThrowIfNonFinite(firstRow: null);
+            }
+            normalization.EndRecompute();
+        }
+    }
+
+    void Begin(int rows)
+    {
+        Grow(rows);
+        step.Begin(rows);
+        foreach (Stage stage in stages)
+            stage.BeginInference(rows);
+    }
+}

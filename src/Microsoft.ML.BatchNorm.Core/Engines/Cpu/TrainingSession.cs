@@ -1,0 +1,177 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>The CPU engine's training of one network: its stages, compiled once, over memory that is kept.</summary>
+sealed unsafe partial class TrainingSession : ITrainingSession
+{
+    readonly Network network;
+    readonly TrainingData data;
+    readonly Step step;
+    readonly Team team;
+    readonly InputStage input;
+    readonly List<Stage> stages;
+    readonly LossStage loss;
+    readonly ParameterMemory parameters;
+    readonly OptimizerStep optimizer;
+    readonly Schedule preparation, training, inference;
+    readonly LossHistory losses = new();
+    bool disposed;
+
+    public TrainingSession(Network network, NetworkState state, TrainingOptions options, TrainingData data, int threads)
+    {
+        network.CheckState(state);
+        data.CheckFits(network, options.Loss);
+        (this.network, this.data) = (network, data);
+        step = new Step(options.Seed);
+        input = new InputStage(data, IgnoresNonFinite(network), step);
+        stages = StageFactory.Create(network, input.Output, step);
+        Stage? last = stages.LastOrDefault();
+        var outputs = last?.Output ?? input.Output;
+        var gradient = new RowBuffer(outputs.Width);
+        loss = new LossStage(options, data, outputs, gradient, input, step);
+        parameters = new ParameterMemory(stages.SelectMany(stage => stage.Parameters));
+        foreach (Stage stage in stages)
+        {
+            if (state.TryGet(stage.Path) is { } layer)
+                stage.Load(layer);
+        }
+        List<Stage> backward = ConnectBackward(gradient);
+        team = new Team(threads);
+        optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
+        preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
+        training = new Schedule(
+            [
+                input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass,
+                .. backward.SelectMany(stage => stage.Backward()),
+            ], step, team);
+        inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
+    }
+
+    public long Steps => optimizer.Steps;
+
+    RowBuffer Outputs => stages.Count > 0 ? stages[^1].Output : input.Output;
+
+    public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        CheckRows(rows);
+        Grow(rows.Length);
+        loss.Grow(rows.Length);
+        step.Begin(rows.Length);
+        step.Number = Steps;
+        input.SetRows(rows);
+        loss.Begin();
+        foreach (Stage stage in stages)
+            stage.BeginTraining(rows.Length);
+        preparation.Run();
+        training.Run();
+        input.ThrowIfNonFinite(firstRow: null);
+        double value = loss.Value;
+        foreach (Stage stage in stages)
+            value += stage.Penalize();
+        if (step.Failed || !double.IsFinite(value))
+            throw new TrainingDivergedException(FirstNonFinite());
+        optimizer.Run(learningRate);
+        foreach (Stage stage in stages)
+            stage.Commit();
+        losses.Add(value);
+    }
+
+    public void Prefetch(ReadOnlySpan<int> rows)
+    {
+    }
+
+    public int ReadLosses(Span<double> target) => losses.Read(target);
+
+    public NetworkState GetState()
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        return new NetworkState(
+            from stage in stages
+            let state = stage.Save()
+            where state is not null
+            select KeyValuePair.Create(stage.Path, state));
+    }
+
+    public OptimizerState GetOptimizerState()
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        return optimizer.Save();
+    }
+
+    public void SetOptimizerState(OptimizerState state)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        optimizer.Load(state);
+    }
+
+    public void Dispose()
+    {
+        if (disposed)
+            return;
+        disposed = true;
+        team.Dispose();
+        input.Dispose();
+        loss.Dispose();
+    }
+
+    /// <summary>Gives every stage from the first that learns on its gradients, and lists them, the last first.</summary>
+    List<Stage> ConnectBackward(RowBuffer gradient)
+    {
+        int first = stages.FindIndex(stage => stage.Learns);
+        var backward = new List<Stage>();
+        for (int i = stages.Count - 1; i >= first && first >= 0; i--)
+        {
+            stages[i].OutputGradient = gradient;
+            if (i > first)
+                stages[i].InputGradient = gradient = stages[i].MakeInputGradient();
+            backward.Add(stages[i]);
+        }
+        return backward;
+    }
+
+    void Grow(int rows)
+    {
+        input.Grow(rows);
+        foreach (Stage stage in stages)
+            stage.Grow(rows);
+    }
+
+    void CheckRows(ReadOnlySpan<int> rows)
+    {
+        if (rows.IsEmpty)
+            throw new ArgumentException("A batch must have a row.", nameof(rows));
+        foreach (int row in rows)
+        {
+            if ((uint)row >= (uint)data.Rows)
+                throw new ArgumentException($"There is no row {row}; the data has {data.Rows}.", nameof(rows));
+        }
+    }
+
+    /// <summary>The path of the first layer whose output or gradient is not finite; empty for the loss.</summary>
+    string FirstNonFinite()
+    {
+        foreach (Stage stage in stages)
+        {
+            if (!IsFinite(stage.Output))
+                return stage.Path;
+        }
+        if (!double.IsFinite(loss.Value))
+            return "";
+        return stages.Find(stage => stage.Parameters.Any(
+            parameter => parameter.IsTrained && ((ReadOnlySpan<float>)parameter.Gradients).IndexOfAnyNonFinite() >= 0))?.Path ?? "";
+    }
+
+    bool IsFinite(RowBuffer buffer)
+    {
+        for (int row = 0; row < step.Rows; row++)
+        {
+            if (new ReadOnlySpan<float>(buffer.Row(row), buffer.Width).IndexOfAnyNonFinite() >= 0)
+                return false;
+        }
+        return true;
+    }
+
+    static bool IgnoresNonFinite(Network network) =>
+        network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer)?.Layer
+            is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore };
+}

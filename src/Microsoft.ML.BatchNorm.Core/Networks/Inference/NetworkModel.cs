@@ -1,0 +1,101 @@
+using Microsoft.ML.BatchNorm.Inference;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// A network made ready to predict: batch normalization folded into the kernels, weights laid out for the processor.
+/// Immutable, and safe from any number of threads. After a thread's first call it allocates nothing.
+/// </summary>
+/// <remarks>A row's outputs have the same bits alone and among others.</remarks>
+public sealed unsafe class NetworkModel
+{
+    /// <summary>Rows go through in blocks of about as many floats a layer: half of what a core's second cache holds.</summary>
+    const int BlockElements = 1 << 17;
+
+    const int MaxBlockRows = 256;
+
+    readonly ServingStep[] steps;
+    readonly int inputs, outputs, widest, blockRows, work;
+    readonly bool needsFinite;
+
+    /// <summary>Lays out a network's parameters; they are copied.</summary>
+    /// <param name="network">The network.</param>
+    /// <param name="state">Its parameters.</param>
+    /// <param name="foldBatchNormalization">
+    /// Whether a batch normalization is folded into the dense layer or convolution before it, which changes outputs by no
+    /// more than rounding does.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// The state does not fit the network, or a batch normalization has no moving statistics.
+    /// </exception>
+    public NetworkModel(Network network, NetworkState state, bool foldBatchNormalization = true)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        network.CheckState(state);
+        Network = network;
+        State = state;
+        inputs = network.InputShape.Size;
+        outputs = network.OutputShape.Size;
+        steps = ServingPlan.Of(network, state, foldBatchNormalization);
+        widest = steps.Length == 0 ? outputs : steps.Max(step => step.Outputs);
+        blockRows = Math.Clamp(BlockElements / widest, 1, MaxBlockRows);
+        work = steps.Length == 0 ? 0 : steps.Max(step => step.Work);
+        needsFinite = network.Nodes.Any(
+            node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
+    }
+
+    /// <summary>The network.</summary>
+    public Network Network { get; }
+
+    /// <summary>Its parameters.</summary>
+    public NetworkState State { get; }
+
+    /// <summary>Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.</summary>
+    /// <param name="features">Row after row, as many values each as the network has inputs.</param>
+    /// <param name="outputs">Receives one row of outputs for each, row after row; not the features' memory.</param>
+    /// <exception cref="ArgumentException">A length does not fit, or the memory overlaps.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A feature is not finite, and one of the network's batch normalizations takes that for an error.
+    /// </exception>
+    public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+    {
+        int rows = features.Length == inputs ? 1 : features.Length / inputs;
+        if (features.Length != (long)rows * inputs || outputs.Length != (long)rows * this.outputs)
+            ThrowLength(features.Length, outputs.Length);
+        if (features.Overlaps(outputs))
+            throw new ArgumentException("The outputs overlap the features.", nameof(outputs));
+        if (needsFinite && !FiniteFeatures.Hold(features))
+            FiniteFeatures.Throw(features, inputs);
+        if (steps.Length == 0)
+        {
+            features.CopyTo(outputs);
+            return;
+        }
+        fixed (float* x = features, y = outputs)
+        {
+            for (int row = 0; row < rows; row += blockRows)
+                Run(x + (nint)row * inputs, y + (nint)row * this.outputs, Math.Min(blockRows, rows - row));
+        }
+    }
+
+    void Run(float* x, float* y, int rows)
+    {
+        int length = checked(rows * widest + 15) & ~15;
+        float* front = Scratch.Get(checked(2 * length + work)), back = front + length, rest = back + length;
+        float* current = x;
+        for (int i = 0; i < steps.Length; i++)
+        {
+            ServingStep step = steps[i];
+            float* next = i == steps.Length - 1 ? y
+                : current == x ? front
+                : step.IsElementwise ? current
+                : current == front ? back : front;
+            step.Run(current, next, rows, rest);
+            current = next;
+        }
+    }
+
+    void ThrowLength(int features, int values) =>
+        throw new ArgumentException(
+            $"There are {features} features for {values} outputs; a row has {inputs} and {outputs} of them.");
+}

@@ -1,0 +1,146 @@
+using System.Text;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// A layer's definition as bytes. Version 1: kind (byte), length of the name in bytes (uint16), the name in UTF-8,
+/// trainable (byte), and what the kind has: a network's is a network's <see cref="NetworkFormat">definition</see>, a batch
+/// normalization's the length (int32) and bytes of its <see cref="OptionsFormat">options</see>. Sizes are height and width
+/// (int32 each), numbers float64.
+/// </summary>
+static class LayerFormat
+{
+    const byte Network = 1, Dense = 2, Conv2D = 3, BatchNormalization = 4, Activation = 5, Dropout = 6, Pool2D = 7,
+        GlobalAveragePool2D = 8, Flatten = 9;
+
+    const int LongestOptions = 1024;
+
+    static readonly UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    public static void Write(BinaryWriter writer, Layer layer)
+    {
+        writer.Write(KindOf(layer));
+        byte[] name = utf8.GetBytes(layer.Name);
+        writer.Write(checked((ushort)name.Length));
+        writer.Write(name);
+        writer.Write(layer.Trainable);
+        switch (layer)
+        {
+            case NetworkLayer network:
+                NetworkFormat.Write(writer, network.Inner);
+                break;
+            case DenseLayer dense:
+                writer.Write(dense.Units);
+                writer.Write(dense.UseBias);
+                KernelInitializerFormat.Write(writer, dense.KernelInitializer);
+                KernelInitializerFormat.Write(writer, dense.BiasInitializer);
+                break;
+            case Conv2DLayer conv:
+                writer.Write(conv.Filters);
+                Write(writer, conv.KernelSize);
+                Write(writer, conv.Stride);
+                Write(writer, conv.Padding);
+                writer.Write(conv.UseBias);
+                KernelInitializerFormat.Write(writer, conv.KernelInitializer);
+                KernelInitializerFormat.Write(writer, conv.BiasInitializer);
+                break;
+            case BatchNormalizationLayer normalization:
+                byte[] options = OptionsFormat.ToBytes(normalization.Options);
+                writer.Write(options.Length);
+                writer.Write(options);
+                break;
+            case ActivationLayer activation:
+                writer.Write((byte)activation.Function);
+                writer.Write(activation.NegativeSlope);
+                break;
+            case DropoutLayer dropout:
+                writer.Write(dropout.Rate);
+                break;
+            case Pool2DLayer pool:
+                writer.Write((byte)pool.Function);
+                Write(writer, pool.PoolSize);
+                writer.Write(pool.Stride is not null);
+                if (pool.Stride is { } stride)
+                    Write(writer, stride);
+                Write(writer, pool.Padding);
+                break;
+        }
+    }
+
+    /// <param name="reader">Where the layer begins.</param>
+    /// <param name="depth">How deep networks may still nest.</param>
+    /// <param name="left">How many layers may still come.</param>
+    public static Layer Read(BinaryReader reader, int depth, ref int left)
+    {
+        byte kind = reader.ReadByte();
+        string name = utf8.GetString(ReadBytes(reader, reader.ReadUInt16()));
+        bool trainable = reader.ReadBoolean();
+        // Initializers run in the order in which they are written, which is the order of the bytes.
+        Layer layer = kind switch
+        {
+            Network => new NetworkLayer(NetworkFormat.Read(reader, depth, ref left)),
+            Dense => new DenseLayer(reader.ReadInt32())
+            {
+                UseBias = reader.ReadBoolean(),
+                KernelInitializer = KernelInitializerFormat.Read(reader),
+                BiasInitializer = KernelInitializerFormat.Read(reader),
+            },
+            Conv2D => new Conv2DLayer(reader.ReadInt32(), ReadSize(reader))
+            {
+                Stride = ReadSize(reader),
+                Padding = ReadSize(reader),
+                UseBias = reader.ReadBoolean(),
+                KernelInitializer = KernelInitializerFormat.Read(reader),
+                BiasInitializer = KernelInitializerFormat.Read(reader),
+            },
+            BatchNormalization => new BatchNormalizationLayer(ReadOptions(reader)),
+            Activation => new ActivationLayer((Activation)reader.ReadByte()) { NegativeSlope = reader.ReadDouble() },
+            Dropout => new DropoutLayer(reader.ReadDouble()),
+            Pool2D => new Pool2DLayer((Pooling)reader.ReadByte(), ReadSize(reader))
+            {
+                Stride = reader.ReadBoolean() ? ReadSize(reader) : null,
+                Padding = ReadSize(reader),
+            },
+            GlobalAveragePool2D => new GlobalAveragePool2DLayer(),
+            Flatten => new FlattenLayer(),
+            _ => throw OptionParts.Unknown(kind, "layer"),
+        };
+        return layer with { Name = name, Trainable = trainable };
+    }
+
+    static byte KindOf(Layer layer) => layer switch
+    {
+        NetworkLayer => Network,
+        DenseLayer => Dense,
+        Conv2DLayer => Conv2D,
+        BatchNormalizationLayer => BatchNormalization,
+        ActivationLayer => Activation,
+        DropoutLayer => Dropout,
+        Pool2DLayer => Pool2D,
+        GlobalAveragePool2DLayer => GlobalAveragePool2D,
+        FlattenLayer => Flatten,
+        _ => throw new NotSupportedException($"A layer of the kind {layer.Kind} cannot be saved."),
+    };
+
+    static BatchNormalizationOptions ReadOptions(BinaryReader reader)
+    {
+        int length = reader.ReadInt32();
+        return length is > 0 and <= LongestOptions
+            ? OptionsFormat.FromBytes(ReadBytes(reader, length))
+            : throw new InvalidDataException($"the options of a batch normalization claim {length} bytes.");
+    }
+
+    static byte[] ReadBytes(BinaryReader reader, int count)
+    {
+        byte[] bytes = reader.ReadBytes(count);
+        return bytes.Length == count ? bytes : throw new EndOfStreamException("bytes are missing at its end.");
+    }
+
+    static void Write(BinaryWriter writer, Size2D size)
+    {
+        writer.Write(size.Height);
+        writer.Write(size.Width);
+    }
+
+    static Size2D ReadSize(BinaryReader reader) => new(reader.ReadInt32(), reader.ReadInt32());
+}

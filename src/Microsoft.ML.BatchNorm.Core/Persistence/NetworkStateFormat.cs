@@ -1,0 +1,83 @@
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// The states of a network's layers as bytes, in the order of its nodes. What lengths they have follows from the network
+/// and, for a batch normalization, from its flags.
+/// </summary>
+static class NetworkStateFormat
+{
+    public static void Write(ByteSink sink, Network network, NetworkState state)
+    {
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (state.TryGet(node.Path) is not { } layer)
+                continue;
+            if (layer.BatchNormalization is { } normalization)
+            {
+                sink.Write((ushort)BinaryHeader.Of(normalization).Parts);
+                normalization.WritePayload(sink);
+                continue;
+            }
+            sink.WriteArray(layer.Kernel);
+            sink.WriteArray(layer.Bias);
+        }
+    }
+
+    /// <summary>Reads what <see cref="Write"/> wrote; values are not checked, see <see cref="Fault"/>.</summary>
+    public static NetworkState Read(ByteSource source, Network network)
+    {
+        var layers = new List<KeyValuePair<string, LayerState>>();
+        foreach (NetworkNode node in network.Nodes)
+        {
+            LayerState? layer = node.Layer is BatchNormalizationLayer normalization
+                ? new LayerState(ReadNormalization(source, node.Path, normalization.Channels(node.Input)))
+                : ReadTensors(source, node);
+            if (layer is not null)
+                layers.Add(KeyValuePair.Create(node.Path, layer));
+        }
+        return new NetworkState(layers);
+    }
+
+    /// <summary>What is wrong with a state's parts or values, in words, or null.</summary>
+    public static string? Fault(Network network, NetworkState state)
+    {
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (state.TryGet(node.Path) is not { } layer)
+                continue;
+            string? fault = Network.Misfit(node, layer)
+                ?? (layer.BatchNormalization is { } normalization
+                    ? StateFault.Of(normalization, StateNames.Own)
+                    : LayerState.Fault(layer.Kernel, "kernel") ?? LayerState.Fault(layer.Bias, "bias"));
+            if (fault is not null)
+                return $"layer '{node.Path}': {fault}";
+        }
+        return null;
+    }
+
+    static LayerState? ReadTensors(ByteSource source, NetworkNode node)
+    {
+        LayerParameter[] parameters = [.. node.Layer.Parameters(node.Input)];
+        if (parameters.Length == 0)
+            return null;
+        return new LayerState(Tensor(0), parameters.Length > 1 ? Tensor(1) : [], null);
+
+        float[] Tensor(int index)
+        {
+            LayerParameter parameter = parameters[index];
+            source.Enter($"the {parameter.Name} of layer '{node.Path}'", (long)parameter.Shape.Size * sizeof(float));
+            return source.ReadArray<float>(parameter.Shape.Size);
+        }
+    }
+
+    static BatchNormalizationState ReadNormalization(ByteSource source, string path, int channels)
+    {
+        source.Enter($"the flags of layer '{path}'", sizeof(ushort));
+        var parts = (StateParts)source.Read<ushort>();
+        if ((parts & ~StateParts.All) != 0)
+            throw new InvalidDataException($"the flags of layer '{path}' are {(ushort)parts}; those up to 15 are known.");
+        var header = new BinaryHeader(parts, channels);
+        source.Enter($"the state of layer '{path}'", header.PayloadLength);
+        return BatchNormalizationState.ReadPayload(source, header);
+    }
+}

@@ -1,0 +1,218 @@
+using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm.Training;
+
+/// <summary>One phase of a run: a session, and the loop around it.</summary>
+sealed class PhaseRun : IDisposable
+{
+    readonly RunContext context;
+    readonly RunPhase phase;
+    readonly TrainingOptions options;
+    readonly ITrainingSession session;
+    readonly Batches batches;
+    readonly Evaluation evaluation;
+    readonly EpochLosses losses;
+    readonly int phaseIndex;
+    ImmutableArray<EpochResult> history;
+    BestEpoch? best;
+    NetworkState known;
+    long knownSteps, begun;
+    int epoch;
+    long step;
+    double rate;
+
+    public PhaseRun(RunContext context, RunPosition from)
+    {
+        this.context = context;
+        phaseIndex = from.Phase;
+        phase = context.Setup.Phases[phaseIndex];
+        options = context.Setup.OptionsOf(phase);
+        batches = new Batches(context.Data.TrainingRows.Length, options.BatchSize);
+        evaluation = new Evaluation(phase.Network, options);
+        (epoch, step, best, history, known) = (from.Epoch, from.Step, from.Best, from.History, from.State);
+        session = context.Engine.Start(phase.Network, from.State, options, context.Data.Data);
+        try
+        {
+            if (from.Optimizer.Steps > 0)
+                session.SetOptimizerState(from.Optimizer);
+        }
+        catch
+        {
+            session.Dispose();
+            throw;
+        }
+        knownSteps = session.Steps;
+        losses = new EpochLosses(session, batches, from.Step, from.LossSum);
+    }
+
+    /// <summary>Whether early stopping has ended the phase.</summary>
+    public bool StoppedEarly =>
+        epoch < phase.Epochs && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
+
+    public int BestEpoch => best?.Epoch ?? epoch;
+
+    /// <summary>Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.</summary>
+    public (RunPosition End, NetworkState State) Run()
+    {
+        try
+        {
+            while (epoch < phase.Epochs && !StoppedEarly)
+            {
+                EndEpoch(TrainEpoch());
+            }
+            RunPosition end = Position();
+            return (end, Finish(end));
+        }
+        catch (TrainingDivergedException diverged) when (diverged.Epoch == 0)
+        {
+            throw new TrainingDivergedException(
+                diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
+        }
+    }
+
+    public void Dispose() => session.Dispose();
+
+    /// <summary>Takes the epoch's steps that are left; gives the rows a second.</summary>
+    double TrainEpoch()
+    {
+        var pace = new Pace(context.Clock, batches.RowsBefore(step));
+        int[] order = context.Data.Order(options, context.Setup.EpochsBefore(phaseIndex) + epoch);
+        if (step < batches.Count)
+            session.Prefetch(order.AsSpan(batches[step]));
+        while (step < batches.Count)
+        {
+            ThrowIfCanceled();
+            begun = step + 1;
+            session.TrainOnBatch(order.AsSpan(batches[step]), rate = RateOf(step));
+            step++;
+            if (step < batches.Count)
+                session.Prefetch(order.AsSpan(batches[step]));
+            if (step == batches.Count || !pace.IsReportDue())
+                continue;
+            losses.Read(step);
+            context.Progress?.Report(Progress(pace));
+        }
+        losses.Read(batches.Count);
+        return pace.RowsPerSecond(batches.Rows);
+    }
+
+    void EndEpoch(double rowsPerSecond)
+    {
+        ThrowIfCanceled();
+        rate = RateOf(batches.Count - 1);
+        (double Loss, double Metric)? validation =
+            context.Data.Validation is { } rows ? evaluation.Of(session, rows) : null;
+        double? metric = options.EvaluateTrainingData ? evaluation.Of(session, context.Data.Training).Metric : null;
+        var result = new EpochResult
+        {
+            Phase = phase.Name,
+            Epoch = epoch + 1,
+            Loss = losses.Mean,
+            ValidationLoss = validation?.Loss,
+            Metric = metric,
+            ValidationMetric = validation?.Metric,
+            LearningRate = rate,
+        };
+        history = history.Add(result);
+        epoch++;
+        step = 0;
+        losses.Restart();
+        if (validation is { } measured)
+            KeepIfBest(measured.Loss);
+        if (options.CheckpointPath is { } path)
+            CheckpointFile.Write(path, Checkpoint());
+        context.Progress?.Report(new TrainingProgress
+        {
+            Phase = phase.Name,
+            Epoch = epoch,
+            Epochs = phase.Epochs,
+            Step = batches.Count,
+            StepsPerEpoch = batches.Count,
+            Loss = result.Loss,
+            ValidationLoss = result.ValidationLoss,
+            Metric = metric,
+            ValidationMetric = result.ValidationMetric,
+            RowsPerSecond = rowsPerSecond,
+            LearningRate = rate,
+            IsEndOfEpoch = true,
+        });
+    }
+
+    void KeepIfBest(double loss)
+    {
+        if (!(loss < (best?.Loss ?? double.PositiveInfinity) - (options.EarlyStopping?.MinimumImprovement ?? 0)))
+            return;
+        best = new BestEpoch(epoch, loss, options.EarlyStopping is { RestoreBest: true } ? Known() : null);
+    }
+
+    NetworkState Finish(RunPosition end)
+    {
+        NetworkState state = best?.State ?? end.State;
+        bool moves = phase.Network.Nodes.Any(node =>
+            node.Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true));
+        if (!options.RecomputeStatistics || !moves)
+            return state;
+        if (best?.State is null || best.Epoch == epoch)
+            return Recomputed(session);
+        using ITrainingSession restored = context.Engine.Start(phase.Network, state, options, context.Data.Data);
+        return Recomputed(restored);
+    }
+
+    NetworkState Recomputed(ITrainingSession recomputing)
+    {
+        recomputing.RecomputeStatistics(context.Data.TrainingRows);
+        return recomputing.GetState();
+    }
+
+    double RateOf(long index) => phase.LearningRate
+        * options.LearningRateSchedule.Factor(epoch * batches.Count + index, batches.Count, phase.Epochs);
+
+    TrainingProgress Progress(Pace pace) => new()
+    {
+        Phase = phase.Name,
+        Epoch = epoch + 1,
+        Epochs = phase.Epochs,
+        Step = step,
+        StepsPerEpoch = batches.Count,
+        Loss = losses.Mean,
+        RowsPerSecond = pace.RowsPerSecond(batches.RowsBefore(step)),
+        LearningRate = rate,
+    };
+
+    void ThrowIfCanceled()
+    {
+        if (!context.Cancellation.IsCancellationRequested)
+            return;
+        losses.Read(step);
+        throw new TrainingCanceledException(Checkpoint(), context.Cancellation);
+    }
+
+    TrainingCheckpoint Checkpoint() => new(context.Setup, Position());
+
+    RunPosition Position() => new()
+    {
+        Phase = phaseIndex,
+        Epoch = epoch,
+        Step = step,
+        LossSum = losses.Sum,
+        State = Known(),
+        Optimizer = session.GetOptimizerState(),
+        Best = best,
+        History = history,
+    };
+
+    /// <summary>The state now; fetched once a step at most.</summary>
+    NetworkState Known()
+    {
+        if (knownSteps != session.Steps)
+            (known, knownSteps) = (session.GetState(), session.Steps);
+        return known;
+    }
+
+    NetworkState LastGoodState()
+    {
+        NetworkState state = session.GetState();
+        return NetworkStateFormat.Fault(phase.Network, state) is null ? state : known;
+    }
+}

@@ -1,0 +1,63 @@
+using System.Collections.Immutable;
+
+namespace Microsoft.ML.BatchNorm.Training;
+
+/// <summary>What does not change in a run: the network as given, and the phases with their switches thrown.</summary>
+/// <param name="Network">The network as it was given.</param>
+/// <param name="Options">The options as they were given.</param>
+/// <param name="Phases">At least one.</param>
+/// <param name="DataChecksum">Of all rows, so that a run is not resumed on others.</param>
+sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<RunPhase> Phases, uint DataChecksum)
+{
+    /// <summary>With another number of epochs in the last phase.</summary>
+    public RunSetup WithEpochs(int epochs) => this with
+    {
+        Options = Options with { Epochs = epochs },
+        Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
+    };
+
+    /// <summary>The epochs of the phases before this one, as planned.</summary>
+    public long EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => (long)earlier.Epochs);
+
+    /// <summary>What a phase's session is given.</summary>
+    public TrainingOptions OptionsOf(RunPhase phase) => Options with
+    {
+        Epochs = phase.Epochs,
+        Optimizer = Options.Optimizer with { LearningRate = phase.LearningRate },
+    };
+}
+
+/// <summary>A phase on its network, which differs from the given one in switches alone.</summary>
+sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Network)
+{
+    public static ImmutableArray<RunPhase> Of(Network network, TrainingOptions options, FineTuningPlan? plan) =>
+        plan is null
+            ? [new RunPhase("", options.Epochs, options.Optimizer.LearningRate, network)]
+            : [.. plan.Phases.Select(phase => Of(network, phase))];
+
+    /// <exception cref="ArgumentException">The phase's network differs from the given one in more than switches.</exception>
+    public void CheckSameLayers(Network given)
+    {
+        if (!Network.InputShape.Equals(given.InputShape)
+            || !Network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
+            throw new ArgumentException($"Phase '{Name}' changes the layers themselves, not their switches alone.");
+
+        static (string Path, string Kind, TensorShape Output) Place(NetworkNode node) =>
+            (node.Path, node.Layer.Kind, node.Output);
+    }
+
+    static RunPhase Of(Network given, TrainingPhase phase)
+    {
+        Network network = phase.Switches(given)
+            ?? throw new ArgumentException($"The switches of phase '{phase.Name}' give no network.");
+        var run = new RunPhase(phase.Name, phase.Epochs, phase.LearningRate, network);
+        run.CheckSameLayers(given);
+        for (int i = 0; i < given.Nodes.Count; i++)
+        {
+            if (!given.Nodes[i].IsTrainable && network.Nodes[i].IsTrainable)
+                throw new ArgumentException(
+                    $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', which is frozen in the network that was given.");
+        }
+        return run;
+    }
+}

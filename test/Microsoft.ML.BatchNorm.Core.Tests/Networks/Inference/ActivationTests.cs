@@ -1,0 +1,52 @@
+namespace Microsoft.ML.BatchNorm.Tests.Networks.Inference;
+
+[TestClass]
+public class ActivationTests
+{
+    static readonly float[] inputs =
+    [
+        .. Enumerable.Range(-4000, 8001).Select(i => i / 333f),
+        .. Enumerable.Range(0, 200).SelectMany(i => new[] { MathF.Pow(2, -i / 2f), -MathF.Pow(2, -i / 2f) }),
+        0f, -0f, 100f, -100f, 1e30f, -1e30f,
+    ];
+
+    [TestMethod]
+    [DataRow(Activation.ReLU, 0)]
+    [DataRow(Activation.LeakyReLU, 1e-7)]
+    [DataRow(Activation.Gelu, 2e-7)]
+    [DataRow(Activation.Sigmoid, 4e-7)]
+    [DataRow(Activation.Tanh, 1e-7)]
+    public void Every_value_is_exact_to_a_few_units_in_the_last_place_of_a_float(Activation function, double tolerance)
+    {
+        var layer = new ActivationLayer(function);
+        float[] outputs = Run(layer, inputs);
+        for (int i = 0; i < inputs.Length; i++)
+        {
+            double expected = NaiveNetwork.Activation(layer, inputs[i]);
+            // What is below a float's smallest normal number may be anything below it.
+            double bound = Math.Max(tolerance * Math.Abs(expected), 2e-38);
+            Assert.AreEqual(expected, outputs[i], bound, $"{function} of {inputs[i]:R}");
+        }
+    }
+
+    [TestMethod]
+    public void Infinities_have_their_limits_and_NaN_stays()
+    {
+        float[] x = [float.NegativeInfinity, float.PositiveInfinity, float.NaN];
+        float up = float.PositiveInfinity, nan = float.NaN;
+        Assert.IsTrue(Run(new ActivationLayer(Activation.ReLU), x) is [0, var a, var b] && a == up && float.IsNaN(b));
+        CollectionAssert.AreEqual(new[] { 0, up, nan }, Run(new ActivationLayer(Activation.Gelu), x));
+        CollectionAssert.AreEqual(new[] { 0, 1, nan }, Run(new ActivationLayer(Activation.Sigmoid), x));
+        CollectionAssert.AreEqual(new[] { -1, 1, nan }, Run(new ActivationLayer(Activation.Tanh), x));
+        CollectionAssert.AreEqual(
+            new[] { float.NegativeInfinity, up, nan }, Run(new ActivationLayer(Activation.LeakyReLU), x));
+    }
+
+    static float[] Run(ActivationLayer layer, float[] x)
+    {
+        Network network = Network.Input(x.Length).Add(layer);
+        float[] y = new float[x.Length];
+        new NetworkModel(network, network.Initialize()).Predict(x, y);
+        return y;
+    }
+}

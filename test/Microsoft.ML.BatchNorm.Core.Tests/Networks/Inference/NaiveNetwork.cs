@@ -1,0 +1,135 @@
+namespace Microsoft.ML.BatchNorm.Tests.Networks.Inference;
+
+/// <summary>
+/// The layers in inference mode written down as their formulas stand, in double, one value after the other, channels
+/// first: what serving is compared with.
+/// </summary>
+static class NaiveNetwork
+{
+    public static double[] Predict(Network network, NetworkState state, ReadOnlySpan<float> row)
+    {
+        double[] x = Sample.Widen(row);
+        foreach (NetworkNode node in network.Nodes)
+            x = Layer(node, state.TryGet(node.Path), x);
+        return x;
+    }
+
+    public static double Activation(ActivationLayer layer, double x) => layer.Function switch
+    {
+        BatchNorm.Activation.ReLU => x > 0 ? x : 0,
+        BatchNorm.Activation.LeakyReLU => x > 0 ? x : layer.NegativeSlope * x,
+        BatchNorm.Activation.Gelu => x * Erfc(-x / Math.Sqrt(2)) / 2,
+        BatchNorm.Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
+        _ => Math.Tanh(x),
+    };
+
+    static double[] Layer(NetworkNode node, LayerState? state, double[] x) => node.Layer switch
+    {
+        DenseLayer => Dense(state!, x, node.Output.Size),
+        Conv2DLayer layer => Convolution(state!, x, node, layer),
+        BatchNormalizationLayer layer => Normalization(state!.BatchNormalization!, layer, node.Input, x),
+        ActivationLayer layer => Array.ConvertAll(x, value => Activation(layer, value)),
+        Pool2DLayer layer => Pool(x, node, layer),
+        GlobalAveragePool2DLayer => Averages(x, node.Input),
+        _ => x,
+    };
+
+    static double[] Dense(LayerState state, double[] x, int units)
+    {
+        double[] y = new double[units];
+        for (int unit = 0; unit < units; unit++)
+        {
+            y[unit] = state.Bias.IsEmpty ? 0 : state.Bias[unit];
+            for (int i = 0; i < x.Length; i++)
+                y[unit] += state.Kernel[unit * x.Length + i] * x[i];
+        }
+        return y;
+    }
+
+    static double[] Convolution(LayerState state, double[] x, NetworkNode node, Conv2DLayer layer)
+    {
+        double[] y = new double[node.Output.Size];
+        int next = 0, channels = node.Input[0], kernelHeight = layer.KernelSize.Height, kernelWidth = layer.KernelSize.Width;
+        ForEachPlace(node.Output, (filter, i, j) =>
+        {
+            double sum = state.Bias.IsEmpty ? 0 : state.Bias[filter];
+            for (int c = 0; c < channels; c++)
+            {
+                for (int h = 0; h < kernelHeight; h++)
+                {
+                    for (int w = 0; w < kernelWidth; w++)
+                        sum += state.Kernel[((filter * channels + c) * kernelHeight + h) * kernelWidth + w]
+                            * At(x, node.Input, c, i * layer.Stride.Height + h - layer.Padding.Height,
+                                j * layer.Stride.Width + w - layer.Padding.Width, 0);
+                }
+            }
+            y[next++] = sum;
+        });
+        return y;
+    }
+
+    static double[] Pool(double[] x, NetworkNode node, Pool2DLayer layer)
+    {
+        double[] y = new double[node.Output.Size];
+        int next = 0;
+        Size2D stride = layer.Stride ?? layer.PoolSize, size = layer.PoolSize;
+        bool isMax = layer.Function == Pooling.Max;
+        ForEachPlace(node.Output, (c, i, j) =>
+        {
+            double result = isMax ? double.NegativeInfinity : 0;
+            for (int h = 0; h < size.Height; h++)
+            {
+                for (int w = 0; w < size.Width; w++)
+                {
+                    double value = At(
+                        x, node.Input, c, i * stride.Height + h - layer.Padding.Height,
+                        j * stride.Width + w - layer.Padding.Width, isMax ? double.NegativeInfinity : 0);
+                    result = isMax ? Math.Max(result, value) : result + value / (size.Height * size.Width);
+                }
+            }
+            y[next++] = result;
+        });
+        return y;
+    }
+
+    static double[] Averages(double[] x, TensorShape image) =>
+        [.. Enumerable.Range(0, image[0]).Select(c => x.Skip(c * image[1] * image[2]).Take(image[1] * image[2]).Average())];
+
+    static double[] Normalization(
+        BatchNormalizationState state, BatchNormalizationLayer layer, TensorShape shape, double[] x) =>
+        new Naive(layer.Options, layer.Layout(shape, 1), []).Normalize(
+            x, state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.Gamma.ToArray(), state.Beta.ToArray());
+
+    static void ForEachPlace(TensorShape image, Action<int, int, int> action)
+    {
+        for (int c = 0; c < image[0]; c++)
+        {
+            for (int i = 0; i < image[1]; i++)
+            {
+                for (int j = 0; j < image[2]; j++)
+                    action(c, i, j);
+            }
+        }
+    }
+
+    static double At(double[] x, TensorShape image, int c, int i, int j, double outside) =>
+        i >= 0 && i < image[1] && j >= 0 && j < image[2] ? x[(c * image[1] + i) * image[2] + j] : outside;
+
+    /// <summary>By its series below 2, by its continued fraction above.</summary>
+    static double Erfc(double z)
+    {
+        if (z < 0)
+            return 2 - Erfc(-z);
+        if (z < 2)
+        {
+            double sum = 0, term = z;
+            for (int n = 0; n < 80; n++, term *= -z * z / n)
+                sum += term / (2 * n + 1);
+            return 1 - 2 / Math.Sqrt(Math.PI) * sum;
+        }
+        double fraction = z;
+        for (int k = 200; k > 0; k--)
+            fraction = z + k / 2.0 / fraction;
+        return Math.Exp(-z * z) / Math.Sqrt(Math.PI) / fraction;
+    }
+}

@@ -1,0 +1,167 @@
+using System.Buffers.Binary;
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+[TestClass]
+public class NetworkDamageTests
+{
+    // A layer of four bytes becomes some objects, with its path in each network around it.
+    const int OfEach = 256;
+
+    static readonly byte[] every = SavedNetworks.Save(SavedNetworks.Every, SavedNetworks.State(SavedNetworks.Every));
+
+    static readonly Network small = Network.Input(2).Dense(2, name: "a").BatchNormalization(name: "b");
+
+    [TestMethod]
+    public void A_stream_cut_at_any_byte_is_an_InvalidDataException() =>
+        Damage.EveryTruncationIsInvalid(every, SavedNetworks.Load);
+
+    [TestMethod]
+    public void Any_flipped_bit_is_an_InvalidDataException() =>
+        Damage.EveryFlippedBitIsInvalid(SavedNetworks.Save(small, small.Initialize()), SavedNetworks.Load);
+
+    [TestMethod]
+    public void Ten_thousand_random_mutations_are_refused_or_change_nothing()
+    {
+        int refused = Damage.Mutate(every, 10_000, 7, SavedNetworks.Load, OfEach);
+        Assert.IsTrue(refused is > 9_000 and < 10_000, $"{refused} were refused");
+    }
+
+    [TestMethod]
+    public void Mutations_under_right_checksums_are_refused_or_give_a_network_that_could_have_been_saved()
+    {
+        int header = NetworkHeader.Length, length = DefinitionLength(every), loaded = 0;
+        var random = new Random(8);
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] definition = every[header..(header + length)], state = every[(header + length + 4)..^4];
+            if (random.Next(3) > 0)
+                definition = Mutation.Of(definition, random);
+            else
+                state = Mutation.Of(state, random);
+            byte[] bytes = Forged(definition, state);
+            if (Damage.TryLoad(bytes, SavedNetworks.Load, OfEach) is not { } saved)
+                continue;
+            loaded++;
+            Assert.AreEqual(saved, SavedNetworks.Load(SavedNetworks.Save(saved.Network, saved.State)));
+        }
+        Assert.IsTrue(loaded > 1000, $"{loaded} were loaded");
+    }
+
+    [TestMethod]
+    public void Claims_of_gigabytes_in_a_hundred_bytes_allocate_next_to_nothing()
+    {
+        byte[] claim = [.. every.AsSpan(0, 12), .. BitConverter.GetBytes(NetworkHeader.MaxDefinition), .. new byte[80]];
+        Assert.IsNull(Damage.TryLoad(claim, SavedNetworks.Load));
+        Network vast = Network.Input(40_000).Dense(50_000, name: "vast").BatchNormalization();
+        byte[] kernel = Forged(NetworkFormat.ToBytes(vast), new byte[16]);
+        Assert.IsNull(Damage.TryLoad(kernel, SavedNetworks.Load));
+        States.IsInvalid(
+            () => SavedNetworks.Load(kernel), "20 of 8000000000 bytes of the kernel of layer 'vast' are there");
+        byte[] layers = Definition(writer => writer.Write(int.MaxValue));
+        Assert.IsNull(Damage.TryLoad(layers, SavedNetworks.Load));
+        States.IsInvalid(() => SavedNetworks.Load(layers), "2147483647 layers", "at most 20000");
+    }
+
+    [TestMethod]
+    public void Networks_within_networks_without_end_are_refused()
+    {
+        byte[] nested = Definition(writer =>
+        {
+            for (int i = 0; i < 100_000; i++)
+            {
+                writer.Write(1);
+                writer.Write([1, 1, 0, (byte)'n', 1, 0, 1]);
+                writer.Write(2);
+            }
+        });
+        States.IsInvalid(() => SavedNetworks.Load(nested), "more than 8 deep");
+    }
+
+    [TestMethod]
+    public void What_is_wrong_in_the_header_is_named()
+    {
+        States.IsInvalid(() => SavedNetworks.Load([]), "the network is truncated: 0 of 16 bytes of its header are there");
+        States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "3 of 4 bytes of its checksum");
+        With(0, (byte)'P', "this is not a network", "50424E4E57");
+        With(8, 2, "version 2 is not known; this library reads version 1");
+        With(10, 1, "the flags are 1");
+        With(15, 0xFF, "the network claims a definition of");
+        With(20, 9, "the checksum does not match");
+        States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "the checksum does not match");
+
+        static void With(int at, byte value, params string[] fragments)
+        {
+            byte[] bytes = [.. every];
+            bytes[at] = value;
+            States.IsInvalid(() => SavedNetworks.Load(bytes), fragments);
+        }
+    }
+
+    [TestMethod]
+    public void What_is_wrong_in_the_definition_is_named()
+    {
+        Wrong("0 layers", "2 bytes follow the definition", writer => writer.Write(0), 7, 7);
+        Wrong("an unknown kind", "99 is no kind of layer", writer => writer.Write(1), 99, 1, 0, (byte)'a', 1);
+        Wrong("a nameless layer", "layer 0 has no name", writer => writer.Write(1), 9, 0, 0, 1);
+        Wrong(
+            "a name twice", "two layers have the name 'a'", writer => writer.Write(2),
+            9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
+        Wrong("a forbidden name", "'a/' must not hold '/'", writer => writer.Write(1), 9, 2, 0, (byte)'a', (byte)'/', 1);
+        Wrong("no UTF-8", "the definition of the network is wrong", writer => writer.Write(1), 9, 1, 0, 0xFF, 1);
+        Wrong("a missing name", "bytes are missing", writer => writer.Write(1), 9, 9, 0, (byte)'a');
+        Wrong("no units", "Units must be positive", writer => writer.Write(1), 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
+        Wrong("no activation", "Function must be one of", writer => writer.Write(1), [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
+        Wrong("no initializer", "6 is no kind of kernel", writer => writer.Write(1), 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
+        Wrong("a shape that misfits", "it needs [channels, height, width]", writer => writer.Write(1), 8, 1, 0, (byte)'a', 1);
+
+        static void Wrong(string what, string fragment, Action<BinaryWriter> count, params byte[] rest) =>
+            States.IsInvalid(() => SavedNetworks.Load(Definition(writer =>
+            {
+                count(writer);
+                writer.Write(rest);
+            })), fragment);
+    }
+
+    [TestMethod]
+    public void Values_out_of_range_are_named_by_layer()
+    {
+        byte[] definition = NetworkFormat.ToBytes(small);
+        byte[] state = SavedNetworks.Save(small, small.Initialize())[(NetworkHeader.Length + definition.Length + 4)..^4];
+        With(4, float.NaN, "layer 'a': kernel[1] is NaN");
+        With(20, float.PositiveInfinity, "layer 'a': bias[1] is Infinity");
+        With(24, (ushort)16, "the flags of layer 'b' are 16; those up to 15 are known");
+        With(26, -1L, "layer 'b': batchesSeen is -1");
+        With(42, double.NaN, "layer 'b': movingMean of channel 0 is NaN");
+
+        unsafe void With<T>(int at, T value, string fragment) where T : unmanaged
+        {
+            byte[] bytes = [.. state];
+            new ReadOnlySpan<byte>(&value, sizeof(T)).CopyTo(bytes.AsSpan(at));
+            States.IsInvalid(() => SavedNetworks.Load(Forged(definition, bytes)), fragment);
+        }
+    }
+
+    static int DefinitionLength(byte[] bytes) => BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(12));
+
+    /// <summary>A network of input [2] whose layers are written by hand.</summary>
+    static byte[] Definition(Action<BinaryWriter> layers)
+    {
+        var stream = new MemoryStream();
+        using var writer = new BinaryWriter(stream);
+        writer.Write([0, 1]);
+        writer.Write(2);
+        layers(writer);
+        writer.Flush();
+        return Forged(stream.ToArray(), []);
+    }
+
+    /// <summary>A file with right lengths and checksums around any definition and state.</summary>
+    static byte[] Forged(byte[] definition, byte[] state)
+    {
+        byte[] first = Damage.WithChecksum(
+            [.. every.AsSpan(0, 12), .. BitConverter.GetBytes(definition.Length), .. definition, .. new byte[4]]);
+        return Damage.WithChecksum([.. first, .. state, .. new byte[4]]);
+    }
+}

@@ -1,0 +1,128 @@
+using Microsoft.ML.BatchNorm.Persistence;
+using AnyLayer = Microsoft.ML.BatchNorm.Layer;
+
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+[TestClass]
+public class NetworkRoundTripTests
+{
+    [TestMethod]
+    public void A_loaded_network_of_every_kind_of_layer_equals_the_saved_one_with_its_state()
+    {
+        Network network = SavedNetworks.Every;
+        NetworkState state = SavedNetworks.State(network);
+        SavedNetwork loaded = SavedNetworks.Load(SavedNetworks.Save(network, state));
+        Assert.AreEqual(network, loaded.Network);
+        Assert.AreEqual(state, loaded.State);
+        Assert.AreEqual(network.Summary(), loaded.Network.Summary());
+        Assert.AreEqual(new SavedNetwork(network, state), loaded);
+    }
+
+    [TestMethod]
+    public void Every_kind_of_layer_and_every_option_of_theirs_is_saved_with_another_value_than_its_default()
+    {
+        Type[] kinds = [.. typeof(AnyLayer).Assembly.GetExportedTypes().Where(type => type.IsSubclassOf(typeof(AnyLayer)))];
+        AnyLayer[] saved = [.. All(SavedNetworks.Every)];
+        CollectionAssert.AreEquivalent(kinds, saved.Select(layer => layer.GetType()).Distinct().ToArray());
+
+        static IEnumerable<AnyLayer> All(Network network) =>
+            network.Layers.SelectMany(layer => layer is NetworkLayer inner ? [layer, .. All(inner.Inner)] : (AnyLayer[])[layer]);
+        foreach (Type kind in kinds)
+        {
+            foreach (var property in kind.GetProperties().Where(property => property.CanWrite && property.Name != "Name"))
+            {
+                object?[] values = [.. saved.Where(kind.IsInstanceOfType).Select(property.GetValue).Distinct()];
+                Assert.IsTrue(
+                    values.Length > 1 || kind == typeof(DropoutLayer) || property.Name == "Trainable",
+                    $"{kind.Name}.{property.Name} is saved with one value only");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void Each_activation_and_each_kernel_initializer_comes_back()
+    {
+        KernelInitializer[] initializers =
+        [
+            KernelInitializer.GlorotUniform, KernelInitializer.GlorotNormal, KernelInitializer.HeUniform,
+            KernelInitializer.HeNormal, KernelInitializer.PyTorch, KernelInitializer.Zeros, KernelInitializer.Of(-2.5),
+        ];
+        Network network = Network.Of(
+            new TensorShape(3),
+            [
+                .. initializers.Select(initializer => new DenseLayer(2) { KernelInitializer = initializer }),
+                .. initializers.Select(initializer => new DenseLayer(2) { BiasInitializer = initializer }),
+                .. Enum.GetValues<Activation>().Select(function => new ActivationLayer(function)),
+            ]);
+        Assert.AreEqual(network, SavedNetworks.Load(SavedNetworks.Save(network, network.Initialize())).Network);
+    }
+
+    [TestMethod]
+    public void A_network_without_layers_and_one_of_the_deepest_nesting_come_back()
+    {
+        Network network = Network.Input(2, 3);
+        for (int depth = 0; ; depth++)
+        {
+            Assert.AreEqual(network, SavedNetworks.Load(SavedNetworks.Save(network, network.Initialize())).Network);
+            if (depth == Network.MaxDepth - 1)
+                break;
+            network = Network.Input(2, 3).Append(network);
+        }
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => Network.Input(2, 3).Append(network)).Message, "8 deep, not 9");
+    }
+
+    [TestMethod]
+    public void A_population_and_the_weight_of_the_initializer_come_back()
+    {
+        Network network = Network.Input(3).BatchNormalization();
+        NetworkState state = network.Initialize()
+            .With("batch_normalization", new LayerState(States.Random(3, StateParts.All)));
+        Assert.AreEqual(state, SavedNetworks.Load(SavedNetworks.Save(network, state)).State);
+    }
+
+    [TestMethod]
+    public void Networks_in_a_row_in_one_stream_are_loaded_one_by_one_and_nothing_behind_them_is_read()
+    {
+        Network other = Network.Input(4).Dense(2);
+        byte[] bytes =
+        [
+            .. SavedNetworks.Save(SavedNetworks.Every, SavedNetworks.State(SavedNetworks.Every)),
+            .. SavedNetworks.Save(other, other.Initialize(3)), 1, 2, 3,
+        ];
+        foreach (int atMost in (int[])[1, 7, int.MaxValue])
+        {
+            var stream = new TrickleStream(bytes, atMost);
+            Assert.AreEqual(SavedNetworks.Every, Network.Load(stream).Network);
+            Assert.AreEqual(new SavedNetwork(other, other.Initialize(3)), Network.Load(stream));
+            Assert.AreEqual(bytes.Length - 3, stream.Given);
+        }
+    }
+
+    [TestMethod]
+    public void A_state_that_does_not_fit_or_has_diverged_is_refused_before_anything_is_written()
+    {
+        Network network = Network.Input(2).Dense(2).BatchNormalization();
+        NetworkState state = network.Initialize();
+        var stream = new MemoryStream();
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => network.Save(stream, Network.Input(2).Dense(3).Initialize())).Message,
+            "'batch_normalization' is missing");
+        NetworkState diverged = state.With("dense", new LayerState([1, 2, float.NaN, 4], [0, 0], null));
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => network.Save(stream, diverged)).Message,
+            "layer 'dense': kernel[2] is NaN");
+        Assert.AreEqual(0, stream.Length);
+    }
+
+    [TestMethod]
+    public void Null_arguments_are_errors_and_the_stream_s_own_errors_pass_through()
+    {
+        Network network = Network.Input(2).Dense(2);
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.Save(null!, network.Initialize()));
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.Save(Stream.Null, null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => Network.Load(null!));
+        Assert.ThrowsExactly<IOException>(() => network.Save(new FailingStream(20), network.Initialize()));
+        Assert.ThrowsExactly<IOException>(() => Network.Load(new FailingStream(0)));
+    }
+}

@@ -1,0 +1,90 @@
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+/// <summary>Networks to be saved, and loading by one function.</summary>
+static class SavedNetworks
+{
+    /// <summary>Options in which nothing has its default.</summary>
+    public static BatchNormalizationOptions Unusual { get; } = new()
+    {
+        Axis = 1,
+        Momentum = 0.75,
+        Epsilon = 1e-4,
+        Trainable = false,
+        UpdateStatistics = false,
+        TrainAffine = false,
+        VarianceConvention = VarianceConvention.Sample,
+        NonFinite = NonFinite.Ignore,
+        Renorm = new RenormOptions { RMin = 0.25, RMax = 4, DMax = 5, Momentum = 0.875 },
+        GammaInitializer = Initializer.Uniform(-1, 2, seed: 7),
+        BetaInitializer = Initializer.Normal(0.5, 2, seed: 8),
+        MovingMeanInitializer = Initializer.Constant(1.5),
+        MovingVarianceInitializer = Initializer.Constant(2.5),
+        GammaRegularizer = Regularizer.L1L2(0.1, 0.2),
+        BetaRegularizer = Regularizer.L2(0.3),
+        GammaConstraint = Constraint.MinMaxNorm(0.5, 2, 0.25),
+        BetaConstraint = Constraint.NonNegative,
+    };
+
+    /// <summary>What Renorm cannot go with.</summary>
+    public static BatchNormalizationOptions Bare { get; } = new()
+    {
+        Center = false,
+        Scale = false,
+        MovingStatistics = MovingStatistics.Population,
+        VirtualBatchSize = 16,
+    };
+
+    /// <summary>Every kind of layer, every kernel initializer, two levels of networks, some of it frozen.</summary>
+    public static Network Every { get; } = Network.Input(2, 8, 7)
+        .WithPreset(NetworkPreset.PyTorch)
+        .Conv2D(3, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false, KernelInitializer.HeNormal, name: "stem")
+        .BatchNormalization(Unusual)
+        .ReLU()
+        .MaxPool2D((3, 2), stride: (1, 1), padding: (1, 1))
+        .AveragePool2D()
+        .Append(
+            Network.Input(3, 2, 3)
+                .Conv2D(4, 2, padding: 1, kernelInitializer: KernelInitializer.HeUniform)
+                .Append(Network.Input(4, 3, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
+                .BatchNormalization(Bare),
+            "Größe 大")
+        .Append(Network.Input(4, 3, 4).GlobalAveragePool2D())
+        .Dropout(0.25)
+        .Flatten()
+        .Dense(5, useBias: false, kernelInitializer: KernelInitializer.GlorotNormal)
+        .Sigmoid()
+        .WithPreset(NetworkPreset.Keras)
+        .Add(new DenseLayer(3)
+        {
+            BiasInitializer = KernelInitializer.Of(0.5),
+            KernelInitializer = KernelInitializer.Zeros,
+            Trainable = false,
+        })
+        .Tanh()
+        .Freeze("Größe 大/deep");
+
+    public static NetworkState State(Network network, int seed = 1)
+    {
+        NetworkState state = network.Initialize(seed);
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (node.Layer is BatchNormalizationLayer layer)
+                state = state.With(
+                    node.Path, new LayerState(Sample.State(layer.Options, layer.Channels(node.Input), seed++)));
+            else if (state.TryGet(node.Path) is { } known)
+                state = state.With(
+                    node.Path,
+                    new LayerState(Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
+        }
+        return state;
+    }
+
+    public static byte[] Save(Network network, NetworkState state)
+    {
+        var stream = new MemoryStream();
+        network.Save(stream, state);
+        return stream.ToArray();
+    }
+
+    public static SavedNetwork Load(byte[] bytes) => Network.Load(new TrickleStream(bytes, int.MaxValue));
+}
