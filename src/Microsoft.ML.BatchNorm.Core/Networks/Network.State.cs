@@ -53,7 +53,7 @@ public sealed partial class Network
             throw new ArgumentException($"The state does not fit the network: {string.Join("; ", faults)}.", nameof(state));
     }
 
-    static bool HasState(NetworkNode node) =>
+    internal static bool HasState(NetworkNode node) =>
         node.Layer is BatchNormalizationLayer || node.Layer.Parameters(node.Input).Any();
 
     static int SeedOf(string path, int seed)

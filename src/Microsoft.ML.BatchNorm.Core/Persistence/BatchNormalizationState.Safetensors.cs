@@ -49,7 +49,7 @@ public sealed partial class BatchNormalizationState
             throw new ArgumentException(
                 "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
         CheckSavable();
-        SafetensorsWriter.Write(this, stream, StateNames.Of(naming).Under(prefix));
+        SafetensorsWriter.Write(stream, StateTensors.Of(this, StateNames.Of(naming).Under(prefix)));
     }
 
     /// <summary>Reads a batch normalization layer out of a safetensors file of that layer or a network.</summary>

@@ -2,11 +2,8 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>
-/// One tensor of a safetensors header. Of the shape, the rank and the first dimension are kept; the rest is only
-/// checked.
-/// </summary>
-readonly record struct SafetensorsEntry(string Name, string Dtype, int Rank, long Dimension, long Begin, long End)
+/// <summary>One tensor of a safetensors header.</summary>
+readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsShape Shape, long Begin, long End)
 {
     // Of dtypes that are missing here, such as those of less than a byte, only the offsets are checked.
     static readonly (string Name, int Bytes)[] known =
@@ -22,13 +19,6 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, int Rank, lon
 
     public bool IsInteger => Dtype is "I64" or "I32";
 
-    public string Shape => Rank switch
-    {
-        0 => "[]",
-        1 => $"[{Dimension}]",
-        _ => $"[{Dimension}, …] of rank {Rank}",
-    };
-
     /// <summary>The name of a known dtype at the reader's place, as one shared instance, or null.</summary>
     public static string? KnownDtype(in Utf8JsonReader json)
     {
@@ -40,12 +30,14 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, int Rank, lon
         return null;
     }
 
+    /// <summary>The bytes of an element, 0 where they are not known.</summary>
+    public static int SizeOf(string dtype) => Array.Find(known, entry => entry.Name == dtype).Bytes;
+
     /// <summary>Checks that the offsets span what shape and dtype take.</summary>
     /// <param name="elements">The product of the shape; null where it overflows.</param>
     public void CheckBytes(long? elements)
     {
-        string dtype = Dtype;
-        int size = Array.Find(known, entry => entry.Name == dtype).Bytes;
+        int size = SizeOf(Dtype);
         if (size == 0)
             return;
         if (elements is not { } count || count > long.MaxValue / size)

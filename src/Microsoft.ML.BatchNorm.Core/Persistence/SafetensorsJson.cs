@@ -109,7 +109,7 @@ ref struct SafetensorsJson
         json.Read();
         Expect(JsonTokenType.StartObject, "the entry", "an object");
         string? dtype = null;
-        (int Rank, long Dimension, long? Elements)? shape = null;
+        (SafetensorsShape Shape, long? Elements)? shape = null;
         (long Begin, long End)? offsets = null;
         while (NextKey())
         {
@@ -125,7 +125,7 @@ ref struct SafetensorsJson
         if (dtype is null || shape is not { } s || offsets is not { } o)
             throw Error(dtype is null ? "dtype" : shape is null ? "shape" : "data_offsets", "missing");
         tensor = null;
-        var entry = new SafetensorsEntry(name, dtype, s.Rank, s.Dimension, o.Begin, o.End);
+        var entry = new SafetensorsEntry(name, dtype, s.Shape, o.Begin, o.End);
         entry.CheckBytes(s.Elements);
         return entry;
     }
@@ -137,21 +137,19 @@ ref struct SafetensorsJson
         return SafetensorsEntry.KnownDtype(json) ?? json.GetString()!;
     }
 
-    (int Rank, long Dimension, long? Elements) ParseShape()
+    (SafetensorsShape Shape, long? Elements) ParseShape()
     {
         json.Read();
         Expect(JsonTokenType.StartArray, "shape", "an array");
-        int rank = 0;
-        long dimension = 0;
+        var shape = SafetensorsShape.Scalar;
         long? elements = 1;
         while (json.Read() && json.TokenType != JsonTokenType.EndArray)
         {
             long next = Natural("shape");
-            if (rank++ == 0)
-                dimension = next;
+            shape = shape.With(next);
             elements = elements is { } count && (next == 0 || count <= long.MaxValue / next) ? count * next : null;
         }
-        return (rank, dimension, elements);
+        return (shape, elements);
     }
 
     (long Begin, long End) ParseOffsets()

@@ -25,7 +25,7 @@ sealed class SafetensorsLayer
 
     public int Channels { get; }
 
-    public bool Needs(SafetensorsEntry tensor) => tensors.ContainsKey(tensor.Name);
+    public bool Needs(string name) => tensors.ContainsKey(name);
 
     public static SafetensorsLayer Find(SafetensorsHeader header, string prefix)
     {
@@ -75,7 +75,7 @@ sealed class SafetensorsLayer
                 if (!tensor.IsInteger)
                     throw new InvalidDataException(
                         $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; I64 and I32 can be read.");
-                if (tensor.Rank > 1 || tensor.Rank == 1 && tensor.Dimension != 1)
+                if (tensor.Shape.Rank > 1 || tensor.Shape.Rank == 1 && tensor.Shape.First != 1)
                     throw new InvalidDataException($"tensor {quoted}: shape is {tensor.Shape}, not [].");
                 continue;
             }
@@ -83,14 +83,14 @@ sealed class SafetensorsLayer
                 throw new InvalidDataException(
                     $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; F64, F32, F16 and BF16 can be "
                     + "read.");
-            if (tensor.Rank != 1 || tensor.Dimension is 0 || tensor.Dimension > Array.MaxLength)
+            if (tensor.Shape.Rank != 1 || tensor.Shape.First is 0 || tensor.Shape.First > Array.MaxLength)
                 throw new InvalidDataException(
                     $"tensor {quoted}: shape is {tensor.Shape}; one dimension, of the channels, is expected.");
-            if (tensor.Dimension != mean.Dimension)
+            if (tensor.Shape.First != mean.Shape.First)
                 throw new InvalidDataException(
                     $"tensor {quoted}: shape is {tensor.Shape}, that of {SafetensorsEntry.Quote(mean.Name)} is "
                     + $"{mean.Shape}.");
         }
-        return (int)mean.Dimension;
+        return (int)mean.Shape.First;
     }
 }

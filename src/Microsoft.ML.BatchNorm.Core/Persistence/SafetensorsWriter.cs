@@ -6,42 +6,41 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>Writes a state as a safetensors file of its own.</summary>
+/// <summary>Writes tensors as a safetensors file of their own.</summary>
 static class SafetensorsWriter
 {
     const int Alignment = 8;
 
     public static string Digits(uint checksum) => checksum.ToString("x8", CultureInfo.InvariantCulture);
 
-    public static void Write(BatchNormalizationState state, Stream stream, StateNames names)
+    /// <summary>Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.</summary>
+    /// <exception cref="ArgumentException">The names are longer than a header may be; nothing was written.</exception>
+    public static void Write(Stream stream, IEnumerable<SafetensorsTensor> tensors)
     {
-        (byte[] header, int digits) = Header(state, names);
+        SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
+        // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
+        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200);
+        if (longest > SafetensorsHeader.MaxLength)
+            throw new ArgumentException(
+                $"The names of {ordered.Length} tensors may take {longest} bytes; a header has at most "
+                + $"{SafetensorsHeader.MaxLength}.");
+        (byte[] header, int digits) = Header(ordered);
         var first = new ByteSink(Stream.Null);
-        Write(state, first, header, names);
+        Write(first, header, ordered);
         Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
-        Write(state, new ByteSink(stream), header, names);
+        Write(new ByteSink(stream), header, ordered);
     }
 
-    static void Write(BatchNormalizationState state, ByteSink sink, byte[] header, StateNames names)
+    static void Write(ByteSink sink, byte[] header, SafetensorsTensor[] tensors)
     {
         sink.Write((ulong)header.Length);
         sink.Write(header);
-        sink.WriteArray(state.MovingMean);
-        sink.WriteArray(state.MovingVariance);
-        if (state.Renorm is not null)
-        {
-            sink.WriteArray(state.Renorm.MovingStandardDeviation);
-            sink.WriteArray(state.Renorm.Mean);
-            sink.WriteArray(state.Renorm.StandardDeviation);
-        }
-        if (names.Batches is not null)
-            sink.Write(state.BatchesSeen);
-        sink.WriteArray(state.Gamma);
-        sink.WriteArray(state.Beta);
+        foreach (SafetensorsTensor tensor in tensors)
+            tensor.Write(sink);
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(BatchNormalizationState state, StateNames names)
+    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors)
     {
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -54,19 +53,20 @@ static class SafetensorsWriter
         json.WriteEndObject();
 
         long offset = 0;
-        Tensor(names.Mean, "F64", sizeof(double), state.Channels);
-        Tensor(names.Variance, "F64", sizeof(double), state.Channels);
-        if (state.Renorm is not null)
+        foreach (SafetensorsTensor tensor in tensors)
         {
-            foreach (string name in names.Renorm)
-                Tensor(name, "F64", sizeof(double), state.Channels);
+            json.WriteStartObject(tensor.Name);
+            json.WriteString("dtype"u8, tensor.Dtype);
+            json.WriteStartArray("shape"u8);
+            for (int i = 0; i < tensor.Shape.Rank; i++)
+                json.WriteNumberValue(tensor.Shape[i]);
+            json.WriteEndArray();
+            json.WriteStartArray("data_offsets"u8);
+            json.WriteNumberValue(offset);
+            json.WriteNumberValue(offset += tensor.Bytes);
+            json.WriteEndArray();
+            json.WriteEndObject();
         }
-        if (names.Batches is not null)
-            Tensor(names.Batches, "I64", sizeof(long), null);
-        if (!state.Gamma.IsEmpty)
-            Tensor(names.Gamma, "F32", sizeof(float), state.Channels);
-        if (!state.Beta.IsEmpty)
-            Tensor(names.Beta, "F32", sizeof(float), state.Channels);
         json.WriteEndObject();
         json.Flush();
 
@@ -74,20 +74,5 @@ static class SafetensorsWriter
         bytes.GetSpan(padding)[..padding].Fill((byte)' ');
         bytes.Advance(padding);
         return (bytes.WrittenSpan.ToArray(), digits);
-
-        void Tensor(string name, string dtype, int size, int? dimension)
-        {
-            json.WriteStartObject(name);
-            json.WriteString("dtype"u8, dtype);
-            json.WriteStartArray("shape"u8);
-            if (dimension is { } channels)
-                json.WriteNumberValue(channels);
-            json.WriteEndArray();
-            json.WriteStartArray("data_offsets"u8);
-            json.WriteNumberValue(offset);
-            json.WriteNumberValue(offset += (long)size * (dimension ?? 1));
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
     }
 }

@@ -106,7 +106,7 @@ public class SafetensorsErrorTests
             "\"running_var\": shape is [1]", "[2]");
         Invalid(
             "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2,1", 8, 16) + "}",
-            "\"running_var\": shape is [2, …] of rank 2");
+            "\"running_var\": shape is [2, 1]");
         Invalid(
             "{" + mean + "," + SafetensorsFile.Entry("running_var", "I32", "2", 8, 16) + "}",
             "\"running_var\": dtype is \"I32\"");

@@ -20,6 +20,16 @@ static class SafetensorsFile
     public static string Entry(string name, string dtype, string shape, long begin, long end) =>
         $"\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":[{shape}],\"data_offsets\":[{begin},{end}]}}";
 
+    /// <summary>A file of tensors one after the other.</summary>
+    public static byte[] Of(params (string Name, string Dtype, int[] Shape, byte[] Data)[] tensors)
+    {
+        var entries = new List<string>();
+        long end = 0;
+        foreach (var (name, dtype, shape, data) in tensors)
+            entries.Add(Entry(name, dtype, string.Join(",", shape), end, end += data.Length));
+        return Of("{" + string.Join(",", entries) + "}", [.. tensors.Select(tensor => tensor.Data)]);
+    }
+
     public static byte[] Bytes<T>(params T[] values) where T : unmanaged =>
         MemoryMarshal.AsBytes<T>(values).ToArray();
 

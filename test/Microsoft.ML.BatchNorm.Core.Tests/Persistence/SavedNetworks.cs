@@ -87,4 +87,18 @@ static class SavedNetworks
     }
 
     public static SavedNetwork Load(byte[] bytes) => Network.Load(new TrickleStream(bytes, int.MaxValue));
+
+    public static byte[] SaveSafetensors(
+        Network network, NetworkState state, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null)
+    {
+        var stream = new MemoryStream();
+        network.SaveSafetensors(stream, state, naming, prefix);
+        return stream.ToArray();
+    }
+
+    public static NetworkState LoadSafetensors(
+        Network network, byte[] bytes, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null, NetworkState? onto = null) =>
+        network.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), naming, prefix, onto);
 }

@@ -1,0 +1,126 @@
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm;
+
+public sealed partial class Network
+{
+    /// <summary>Writes a state's weights as a safetensors file, which Python's frameworks read.</summary>
+    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="state">A state of this network.</param>
+    /// <param name="naming">Whose names and layouts the tensors get.</param>
+    /// <param name="prefix">
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that is left out;
+    /// <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// </param>
+    /// <remarks>
+    /// <para>
+    /// PyTorch: <c>base.dense.weight</c> of [units, inputs] or [filters, channels, height, width], <c>bias</c>, and a
+    /// batch normalization's names as in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c> of [inputs,
+    /// units] or [height, width, channels, filters], <c>bias</c>, and the names in <see cref="TensorNaming.Keras"/>; and
+    /// as Keras flattens an image channels last, the inputs of a dense layer and the features of a batch normalization
+    /// behind a <see cref="FlattenLayer"/> are put in its order.
+    /// </para>
+    /// <para>
+    /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
+    /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of batches.
+    /// <see cref="Save"/> keeps all. The file has the checksum that
+    /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
+    /// </para>
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">The stream or the state is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state is not one of this network; two layers get the same names, or names that no file can have; or a layer has
+    /// renormalization, for which PyTorch has no names.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite or out of range, as after a training that diverged; nothing was written.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public void SaveSafetensors(
+        Stream stream, NetworkState state, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        CheckSavable(state);
+        NetworkTensors tensors = Tensors(naming, prefix);
+        if (naming == TensorNaming.PyTorch
+            && tensors.Layers.FirstOrDefault(layer => state[layer.Node.Path].BatchNormalization?.Renorm is not null) is { } renorm)
+            throw new ArgumentException(
+                $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
+        SafetensorsWriter.Write(stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])));
+    }
+
+    /// <summary>Reads this network's weights out of a safetensors file, such as that of a pretrained network.</summary>
+    /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
+    /// <param name="naming">Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.</param>
+    /// <param name="prefix">
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that the file does
+    /// not have; <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// </param>
+    /// <param name="onto">
+    /// A state of this network whose layers stay where the file has no tensor of theirs. Null: the file has all.
+    /// </param>
+    /// <remarks>
+    /// F64, F32, F16 and BF16 are read, kernels, biases, γ and β rounded to float. <c>num_batches_tracked</c> may be
+    /// missing. Renormalization, for which PyTorch has no names, begins at the moving statistics. To take a network's
+    /// lower layers only, load the whole of it, and <see cref="Initialize(NetworkState, int)"/> another from the state.
+    /// Memory grows with the bytes that are there, not with lengths claimed. A file that this library wrote has a
+    /// checksum; another's has none, and changed values go unnoticed.
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">The stream is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="onto"/> is not a state of this network; two layers get the same names, or names that no file can
+    /// have; or a layer gets none and there is no state to keep.
+    /// </exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; or its tensors
+    /// are not those of this network, and the message lists every one that is missing, unexpected, or of another shape or
+    /// dtype.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public NetworkState LoadSafetensors(
+        Stream stream, TensorNaming naming = TensorNaming.PyTorch, Func<string, string?>? prefix = null,
+        NetworkState? onto = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        if (onto is not null)
+            CheckState(onto);
+        NetworkTensors tensors = Tensors(naming, prefix);
+        if (onto is null && tensors.WithoutName.Count > 0)
+            throw new ArgumentException(
+                $"The layers {string.Join(", ", tensors.WithoutName)} have no name in the file, and there is no state to "
+                + "keep them from.", nameof(onto));
+
+        var source = new ByteSource(stream, "the file");
+        SafetensorsHeader header = SafetensorsHeader.Read(source);
+        List<LayerTensors> there = tensors.Match(header, allowMissing: onto is not null);
+        SafetensorsValues values = SafetensorsValues.Read(source, header, tensors.Needs);
+        var loaded = there.ToDictionary(layer => layer.Node.Path, layer => layer.Read(values), StringComparer.Ordinal);
+        return new NetworkState(Nodes.Where(HasState).Select(node =>
+            KeyValuePair.Create(node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
+    }
+
+    /// <summary>
+    /// What PyTorch calls a layer whose network is an <c>nn.Sequential</c>: its place among all layers, from 0, with the
+    /// places of the networks around it before: <c>3</c> or <c>0.2</c>. To be given to
+    /// <see cref="LoadSafetensors"/> and <see cref="SaveSafetensors"/>.
+    /// </summary>
+    /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
+    /// <exception cref="ArgumentException">There is no such layer.</exception>
+    public string SequentialName(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        GetNode(path);
+        int end = path.IndexOf('/'), place = IndexOf(end < 0 ? path : path[..end]);
+        return layers[place] is NetworkLayer inner ? $"{place}.{inner.Inner.SequentialName(path[(end + 1)..])}" : $"{place}";
+    }
+
+    NetworkTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)
+    {
+        Check.Defined(naming, nameof(naming));
+        return new NetworkTensors(
+            this, naming, prefix ?? (path => naming == TensorNaming.PyTorch ? path.Replace('/', '.') : path));
+    }
+}

@@ -1,0 +1,102 @@
+using System.Text;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>The tensors of a network's layers in a file.</summary>
+sealed class NetworkTensors
+{
+    // What a file has too much may be as long as its header; a message is not.
+    const int Listed = 100;
+
+    readonly List<LayerTensors> layers = [];
+    readonly List<string> withoutName = [];
+    readonly Dictionary<string, ExpectedTensor> expected = new(StringComparer.Ordinal);
+
+    public NetworkTensors(Network network, TensorNaming naming, Func<string, string?> prefixOf)
+    {
+        char separator = naming == TensorNaming.Keras ? '/' : '.';
+        // Keras counts the features of a flattened image channels last, until a dense layer makes others of them.
+        TensorShape? image = null;
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (node.Layer is FlattenLayer && node.Input.Rank == 3)
+                image = node.Input;
+            if (Network.HasState(node))
+                Add(node, prefixOf(node.Path), separator, naming, image);
+            if (node.Layer is DenseLayer)
+                image = null;
+        }
+    }
+
+    public IReadOnlyList<LayerTensors> Layers => layers;
+
+    /// <summary>The paths of the layers that the file does not have.</summary>
+    public IReadOnlyList<string> WithoutName => withoutName;
+
+    public bool Needs(string name) => expected.ContainsKey(name);
+
+    /// <summary>Compares the file's tensors with those expected, all at once.</summary>
+    /// <param name="header">The file's header.</param>
+    /// <param name="allowMissing">Whether a layer may be missing, with all of its tensors.</param>
+    /// <returns>The layers that are there.</returns>
+    /// <exception cref="InvalidDataException">They differ; the message names every tensor.</exception>
+    public List<LayerTensors> Match(SafetensorsHeader header, bool allowMissing)
+    {
+        var entries = header.Tensors.Where(tensor => Needs(tensor.Name))
+            .ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        List<string> missing = [], misshapen = [];
+        var there = new List<LayerTensors>();
+        foreach (LayerTensors layer in layers)
+        {
+            ExpectedTensor[] tensors = [.. layer.Expected];
+            if (allowMissing && !Array.Exists(tensors, tensor => entries.ContainsKey(tensor.Name)))
+                continue;
+            there.Add(layer);
+            foreach (ExpectedTensor tensor in tensors)
+            {
+                if (!entries.TryGetValue(tensor.Name, out SafetensorsEntry entry))
+                    missing.AddRange(tensor.IsCount ? [] : [$"{SafetensorsEntry.Quote(tensor.Name)} of shape {tensor.Shape}"]);
+                else if (tensor.Fault(entry) is { } fault)
+                    misshapen.Add(fault);
+            }
+        }
+        string[] unexpected = [.. header.Tensors.Where(tensor => !Needs(tensor.Name))
+            .Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
+        if (missing.Count + misshapen.Count + unexpected.Length > 0)
+            throw new InvalidDataException(Message(missing, misshapen, unexpected));
+        return there;
+    }
+
+    static string Message(List<string> missing, List<string> misshapen, string[] unexpected)
+    {
+        var text = new StringBuilder("the file does not fit the network:");
+        if (missing.Count > 0)
+            text.Append(" missing: ").AppendJoin(", ", missing).Append(';');
+        if (misshapen.Count > 0)
+            text.Append(" misshapen: ").AppendJoin(", ", misshapen).Append(';');
+        if (unexpected.Length > 0)
+            text.Append(" unexpected: ").AppendJoin(", ", unexpected.Take(Listed).Select(SafetensorsEntry.Quote))
+                .Append(unexpected.Length > Listed ? $" and {unexpected.Length - Listed} more;" : ";");
+        text[^1] = '.';
+        return text.ToString();
+    }
+
+    void Add(NetworkNode node, string? prefix, char separator, TensorNaming naming, TensorShape? image)
+    {
+        if (prefix is null)
+        {
+            withoutName.Add(node.Path);
+            return;
+        }
+        if (Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(prefix)) != prefix)
+            throw new ArgumentException($"The prefix of layer '{node.Path}' has half a surrogate pair.", nameof(prefix));
+        LayerTensors layer = LayerTensors.Of(node, prefix.Length == 0 ? "" : prefix + separator, naming, image);
+        layers.Add(layer);
+        foreach (ExpectedTensor tensor in layer.Expected)
+        {
+            if (!expected.TryAdd(tensor.Name, tensor))
+                throw new ArgumentException(
+                    $"Two layers have a tensor {SafetensorsEntry.Quote(tensor.Name)}; one is '{node.Path}'.", nameof(prefix));
+        }
+    }
+}

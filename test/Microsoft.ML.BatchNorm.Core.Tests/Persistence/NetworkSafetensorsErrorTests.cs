@@ -1,0 +1,160 @@
+namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+
+[TestClass]
+public class NetworkSafetensorsErrorTests
+{
+    static readonly Network network = Network.Input(3).Dense(2, name: "fc").BatchNormalization(name: "bn");
+
+    static readonly (string Name, string Dtype, int[] Shape, byte[] Data)[] tensors =
+    [
+        ("fc.weight", "F32", [2, 3], SafetensorsFile.Bytes(1f, 2f, 3f, 4f, 5f, 6f)),
+        ("fc.bias", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+        ("bn.weight", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+        ("bn.bias", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+        ("bn.running_mean", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+        ("bn.running_var", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+        ("bn.num_batches_tracked", "I64", [], SafetensorsFile.Bytes(3L)),
+    ];
+
+    [TestMethod]
+    public void Every_missing_unexpected_and_misshapen_tensor_is_named_at_once()
+    {
+        byte[] bytes = SafetensorsFile.Of(
+            ("fc.weight", "F32", [3, 2], SafetensorsFile.Bytes(new float[6])),
+            ("bn.weight", "I32", [2], SafetensorsFile.Bytes(1, 2)),
+            ("bn.running_mean", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
+            ("bn.bias", "F32", [2, 1], SafetensorsFile.Bytes(1f, 2f)),
+            ("bn.num_batches_tracked", "F32", [], SafetensorsFile.Bytes(1f)),
+            ("head.weight", "F32", [1], SafetensorsFile.Bytes(1f)),
+            ("head.bias", "F32", [1], SafetensorsFile.Bytes(1f)));
+        Assert.AreEqual(
+            "the file does not fit the network: "
+            + "missing: \"fc.bias\" of shape [2], \"bn.running_var\" of shape [2]; "
+            + "misshapen: \"fc.weight\" has shape [3, 2] instead of [2, 3], "
+            + "\"bn.weight\" has dtype \"I32\" instead of F64, F32, F16 or BF16, "
+            + "\"bn.bias\" has shape [2, 1] instead of [2], "
+            + "\"bn.num_batches_tracked\" has dtype \"F32\" instead of I64 or I32; "
+            + "unexpected: \"head.bias\", \"head.weight\".",
+            Assert.ThrowsExactly<InvalidDataException>(() => SavedNetworks.LoadSafetensors(network, bytes)).Message);
+    }
+
+    [TestMethod]
+    public void A_layer_in_part_is_missing_tensors_even_where_a_layer_may_be_missing()
+    {
+        byte[] bytes = SafetensorsFile.Of([.. tensors.Where(tensor => tensor.Name != "bn.bias")]);
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, bytes, onto: network.Initialize()),
+            "missing: \"bn.bias\" of shape [2].");
+    }
+
+    [TestMethod]
+    public void Only_the_number_of_batches_may_be_missing()
+    {
+        NetworkState all = SavedNetworks.LoadSafetensors(network, SafetensorsFile.Of(tensors));
+        Assert.AreEqual(3, all["bn"].BatchNormalization!.BatchesSeen);
+        for (int i = 0; i < tensors.Length; i++)
+        {
+            byte[] bytes = SafetensorsFile.Of([.. tensors[..i], .. tensors[(i + 1)..]]);
+            if (tensors[i].Dtype == "I64")
+                Assert.AreEqual(0, SavedNetworks.LoadSafetensors(network, bytes)["bn"].BatchNormalization!.BatchesSeen);
+            else
+                States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, bytes), $"missing: \"{tensors[i].Name}\"");
+        }
+    }
+
+    [TestMethod]
+    public void A_hundred_unexpected_tensors_are_named_and_the_others_counted()
+    {
+        var more = Enumerable.Range(100, 150).Select(i => ($"t{i}", "U8", (int[])[0], (byte[])[]));
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, SafetensorsFile.Of([.. tensors, .. more])),
+            "unexpected: \"t100\", ", "\"t199\" and 50 more.");
+    }
+
+    [TestMethod]
+    public void Values_out_of_range_are_named_by_tensor()
+    {
+        With(0, SafetensorsFile.Bytes(1f, 2f, 3f, float.NaN, 5f, 6f), "fc.weight[3] is NaN");
+        With(1, SafetensorsFile.Bytes(1f, float.NegativeInfinity), "fc.bias[1] is -Infinity");
+        With(5, SafetensorsFile.Bytes(1f, -2f), "bn.running_var of channel 1 is -2");
+        With(6, SafetensorsFile.Bytes(-3L), "bn.num_batches_tracked is -3");
+
+        static void With(int index, byte[] data, string fragment)
+        {
+            (string, string, int[], byte[])[] changed = [.. tensors];
+            changed[index].Item4 = data;
+            States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, SafetensorsFile.Of(changed)), fragment);
+        }
+    }
+
+    [TestMethod]
+    public void Names_that_no_file_can_have_or_that_two_layers_share_are_refused()
+    {
+        NetworkState state = network.Initialize();
+        Refused(path => "x", "Two layers have a tensor \"x.weight\"; one is 'bn'");
+        Refused(path => path + "\ud800", "half a surrogate pair");
+        byte[] bytes = SafetensorsFile.Of(tensors);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(
+                () => SavedNetworks.LoadSafetensors(network, bytes, prefix: path => null)).Message,
+            "The layers fc, bn have no name in the file");
+        Network vast = Network.Input(1).Dense(1, useBias: false);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => SavedNetworks.SaveSafetensors(
+                vast, vast.Initialize(), prefix: path => new string('n', 17_000_000))).Message, "at most 100000000");
+
+        void Refused(Func<string, string?> prefix, string fragment)
+        {
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(
+                    () => SavedNetworks.SaveSafetensors(network, state, prefix: prefix)).Message, fragment);
+        }
+    }
+
+    [TestMethod]
+    public void A_state_that_cannot_be_written_leaves_the_stream_empty()
+    {
+        var stream = new MemoryStream();
+        NetworkState state = network.Initialize();
+        Assert.ThrowsExactly<ArgumentException>(
+            () => network.SaveSafetensors(stream, state.With("other", state["fc"])));
+        Assert.ThrowsExactly<InvalidOperationException>(() => network.SaveSafetensors(
+            stream, state.With("fc", new LayerState([1, 2, 3, 4, 5, 6], [1, float.NaN], null))));
+        Network renormalized = Network.Input(3).BatchNormalization(new() { Renorm = new() });
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(
+                () => renormalized.SaveSafetensors(stream, renormalized.Initialize())).Message,
+            "'batch_normalization' has renormalization, for which PyTorch has no names");
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => network.SaveSafetensors(stream, state, (TensorNaming)7));
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(stream, null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(null!, state));
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.LoadSafetensors(null!));
+        Assert.ThrowsExactly<ArgumentException>(() => network.LoadSafetensors(stream, onto: Network.Input(1).Dense(1).Initialize()));
+        Assert.AreEqual(0, stream.Length);
+    }
+
+    [TestMethod]
+    public void A_damaged_file_is_refused_or_changes_nothing()
+    {
+        NetworkState Load(byte[] bytes) => SavedNetworks.LoadSafetensors(network, bytes);
+        byte[] ours = SavedNetworks.SaveSafetensors(network, SavedNetworks.State(network));
+        Damage.EveryTruncationIsInvalid(ours, Load);
+        Damage.EveryFlippedBitIsInvalid(ours, Load);
+        int refused = Damage.Mutate(ours, 10_000, 3, Load);
+        Assert.IsTrue(refused is > 9_000 and < 10_000, $"{refused} were refused");
+
+        byte[] foreign = SafetensorsFile.Of(tensors);
+        Damage.EveryTruncationIsInvalid(foreign, Load);
+        var random = new Random(4);
+        int loaded = 0;
+        for (int i = 0; i < 10_000; i++)
+        {
+            if (Damage.TryLoad(Mutation.Of(foreign, random), Load) is not { } state)
+                continue;
+            loaded++;
+            network.CheckState(state);
+            Assert.AreEqual(state, SavedNetworks.Load(SavedNetworks.Save(network, state)).State);
+        }
+        Assert.IsTrue(loaded > 100, $"{loaded} were loaded");
+    }
+}
