@@ -5,6 +5,7 @@ enum Element
 {
     Single = 1,
     Int64 = 7,
+    Boolean = 9,
     Double = 11,
     UInt32 = 12,
 }
