@@ -105,7 +105,7 @@ abstract class BatchNormalizationModule : LayerModule
     public BatchNormalizationState StateWith(float[] gammaNow, float[] betaNow)
     {
         BatchNormalizationState now = Current();
-        return now.WithAffine(gammaNow, betaNow);
+        return now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow) ? now : now.WithAffine(gammaNow, betaNow);
     }
 
     /// <summary>The exact statistics of an input of this layer.</summary>
@@ -169,7 +169,7 @@ abstract class BatchNormalizationModule : LayerModule
 
     static Tensor? Penalty(ParameterSlot? slot, Regularizer? regularizer)
     {
-        if (slot is null || regularizer is null)
+        if (slot is not { IsTrained: true } || regularizer is null)
             return null;
         (double l1, double l2) = regularizer.Factors;
         Tensor values = slot.Tensor.to(ScalarType.Float64);
@@ -180,7 +180,7 @@ abstract class BatchNormalizationModule : LayerModule
     {
         if (slot is not { IsTrained: true })
             return;
-        Tensor weights = ParameterMemory.Slice(values, slot);
+        Tensor weights = ParameterVector.Slice(values, slot);
         switch (constraint)
         {
             case Constraint.NonNegativeConstraint:

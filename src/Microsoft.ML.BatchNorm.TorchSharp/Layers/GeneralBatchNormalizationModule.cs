@@ -33,7 +33,8 @@ sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizatio
             Tensor rows = TensorLayout.Group(values, layout, group, groups);
             parts[group] = Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
-        if (MovesStatistics && IsTraining)
+        // Where the input is not finite, neither is the loss, and the step is not taken.
+        if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
             next = MovingUpdate.Next(Options, State, statistics);
         return (groups == 1 ? parts[0] : InOrder(parts, layout.Rows)).reshape(x.shape);
     }
@@ -42,8 +43,6 @@ sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizatio
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
         Tensor values = x.to(ScalarType.Float64), finite = values.isfinite();
-        if (!ignores && !finite.all().item<bool>())
-            throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
         Tensor kept = ignores ? torch.where(finite, values, torch.zeros_like(values)) : values;
         Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
         Tensor mean = kept.sum([0, 2], true).div(count.clamp_min(1));
@@ -53,7 +52,7 @@ sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizatio
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
         statistics = new BatchStatistics(
             Tensors.Download<double>(count), Tensors.Download<double>(mean), Tensors.Download<double>(m2));
-        if (Options.VarianceConvention == VarianceConvention.Sample)
+        if (Options.VarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             statistics.CheckVariances(VarianceConvention.Sample);
 
         Tensor variance = m2.div(count.clamp_min(1)).add(Options.Epsilon);

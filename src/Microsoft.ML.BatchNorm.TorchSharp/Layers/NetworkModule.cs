@@ -16,7 +16,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         generator = new torch.Generator(0, device);
         Layers = [.. network.Nodes.Select(node => Layer(node, state.TryGet(node.Path), isMixed, device))];
         averages.Allocate();
-        Parameters = new ParameterMemory(Layers.SelectMany(layer => layer.Slots), device);
+        Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
         foreach (LayerModule layer in Layers)
             register_module(layer.Path.Replace('/', '_').Replace('.', '_'), layer);
         HasDropout = network.Nodes.Any(node => node.Layer is DropoutLayer);
@@ -24,7 +24,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 
     public LayerModule[] Layers { get; }
 
-    public ParameterMemory Parameters { get; }
+    public ParameterVector Parameters { get; }
 
     public MovingAverages Averages => averages;
 

@@ -26,6 +26,19 @@ static class DeviceStatistics
         return total;
     }
 
+    /// <summary>Whether all means and sums of squares are finite.</summary>
+    public static bool AreFinite(BatchStatistics statistics) => AreFinite(statistics.Mean) && AreFinite(statistics.M2);
+
+    static bool AreFinite(ReadOnlySpan<double> values)
+    {
+        foreach (double value in values)
+        {
+            if (!double.IsFinite(value))
+                return false;
+        }
+        return true;
+    }
+
     static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite)
     {
         Tensor values = x.to(ScalarType.Float64);

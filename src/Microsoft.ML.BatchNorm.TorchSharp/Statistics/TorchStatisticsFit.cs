@@ -66,21 +66,11 @@ sealed class TorchStatisticsFit : IStatisticsFit
         }
         foreach (BatchStatistics group in statistics)
         {
-            if (AreFinite(group.Mean) && AreFinite(group.M2))
+            if (DeviceStatistics.AreFinite(group))
                 continue;
             NonFiniteInput.ThrowIfAny(layout, x, default, nameof(x));
             throw new InvalidDataException("The statistics of x overflow a double.");
         }
         return statistics;
-    }
-
-    static bool AreFinite(ReadOnlySpan<double> values)
-    {
-        foreach (double value in values)
-        {
-            if (!double.IsFinite(value))
-                return false;
-        }
-        return true;
     }
 }

@@ -6,6 +6,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// <summary>The loss of a batch, as a tensor that gradients are taken of.</summary>
 sealed class LossFunction : IDisposable
 {
+    /// <summary>The divisor where all rows weigh nothing, which have no loss.</summary>
+    const double LeastWeight = 1e-37;
+
     readonly Loss loss;
     readonly Tensor? classWeights;
 
@@ -36,7 +39,7 @@ sealed class LossFunction : IDisposable
     {
         Tensor rows = Rows(outputs, batch.Targets);
         Tensor? weights = Weights(batch);
-        return weights is null ? rows.mean() : rows.mul(weights).sum().div(weights.sum());
+        return weights is null ? rows.mean() : rows.mul(weights).sum().div(weights.sum().clamp_min(LeastWeight));
     }
 
     public void Dispose() => classWeights?.Dispose();

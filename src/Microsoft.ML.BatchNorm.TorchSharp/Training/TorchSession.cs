@@ -14,12 +14,14 @@ sealed class TorchSession : ITrainingSession
     readonly Network network;
     readonly TrainingOptions options;
     readonly NetworkModule module;
+    readonly FeatureCheck features;
     readonly BatchSource batches;
     readonly LossFunction loss;
-    readonly OptimizerStep optimizer;
+    readonly TensorOptimizer optimizer;
     readonly Queue<double> losses = [];
     PendingStep? pending;
     long steps;
+    bool isDisposed;
 
     public TorchSession(
         torch.Device device, TorchEngineOptions engine, Network network, NetworkState state, TrainingOptions options,
@@ -28,7 +30,8 @@ sealed class TorchSession : ITrainingSession
         (this.device, this.network, this.options) = (device, network, options);
         loss = new LossFunction(options.Loss, options.ClassWeights, network.OutputShape.Size, device);
         module = new NetworkModule(network, state, engine.MixedPrecision, device);
-        optimizer = OptimizerStep.Of(options.Optimizer, module.Parameters);
+        optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
+        features = new FeatureCheck(network, data);
         batches = BatchSource.Of(data, network.InputShape, device, engine.DataBytesOnDevice);
     }
 
@@ -36,8 +39,10 @@ sealed class TorchSession : ITrainingSession
 
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         batches.Check(rows);
         Settle();
+        features.Check(rows);
         foreach (LayerModule layer in module.Layers)
             layer.CheckRows(rows.Length);
         using (var scope = torch.NewDisposeScope())
@@ -72,19 +77,23 @@ sealed class TorchSession : ITrainingSession
 
     public void RecomputeStatistics(ReadOnlySpan<int> rows)
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         batches.Check(rows);
         Settle();
+        features.Check(rows);
         module.SetTraining(false);
         new StatisticsPass(module, batches, network).Run(rows.ToArray());
     }
 
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         int inputs = network.InputShape.Size, width = network.OutputShape.Size, rows = features.Length / inputs;
         if (rows * inputs != features.Length || rows * width != outputs.Length)
             throw new ArgumentException(
                 $"{features.Length} features and {outputs.Length} outputs are no rows of {inputs} and {width}.");
         Settle();
+        this.features.Check(features);
         module.SetTraining(false);
         using IDisposable noGradient = torch.no_grad();
         int chunk = ChunkRows.Of(network, rows);
@@ -100,6 +109,7 @@ sealed class TorchSession : ITrainingSession
 
     public NetworkState GetState()
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         Settle();
         IReadOnlyDictionary<string, float[]> values = module.Parameters.Read();
         return new(module.Layers.Where(layer => layer is BatchNormalizationModule || layer.Slots.Any())
@@ -108,13 +118,16 @@ sealed class TorchSession : ITrainingSession
 
     public OptimizerState GetOptimizerState()
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         Settle();
         return new(steps, optimizer.Read());
     }
 
     public void SetOptimizerState(OptimizerState state)
     {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
         ArgumentNullException.ThrowIfNull(state);
+        ArgumentOutOfRangeException.ThrowIfNegative(state.Steps, nameof(state));
         Settle();
         if (state.Steps == 0 && state.Moments.IsEmpty)
             optimizer.Clear();
@@ -125,6 +138,9 @@ sealed class TorchSession : ITrainingSession
 
     public void Dispose()
     {
+        if (isDisposed)
+            return;
+        isDisposed = true;
         pending?.Dispose();
         pending = null;
         batches.Dispose();

@@ -7,12 +7,12 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// How gradients change the vector of parameters, with the moments that it gathers. TorchSharp's own optimizers keep
 /// theirs in types that differ between its versions.
 /// </summary>
-abstract class OptimizerStep : IDisposable
+abstract class TensorOptimizer : IDisposable
 {
-    readonly ParameterMemory parameters;
+    readonly ParameterVector parameters;
     readonly (string Name, Tensor Values)[] moments;
 
-    protected OptimizerStep(ParameterMemory parameters, params string[] names)
+    protected TensorOptimizer(ParameterVector parameters, params string[] names)
     {
         this.parameters = parameters;
         moments = Array.ConvertAll(names, name => (name, Tensors.Keep(torch.zeros_like(parameters.Values))));
@@ -20,10 +20,10 @@ abstract class OptimizerStep : IDisposable
 
     protected Tensor Values => parameters.Values;
 
-    public static OptimizerStep Of(Optimizer optimizer, ParameterMemory parameters) => optimizer switch
+    public static TensorOptimizer Of(Optimizer optimizer, ParameterVector parameters) => optimizer switch
     {
-        SgdOptimizer sgd => new SgdStep(sgd, parameters),
-        AdamOptimizer adam => new AdamStep(adam, parameters),
+        SgdOptimizer sgd => new SgdTensorOptimizer(sgd, parameters),
+        AdamOptimizer adam => new AdamTensorOptimizer(adam, parameters),
         _ => throw new NotSupportedException($"{optimizer.GetType().Name} is not an optimizer of this engine."),
     };
 

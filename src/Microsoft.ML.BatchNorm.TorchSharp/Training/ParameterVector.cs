@@ -6,11 +6,11 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// The parameters on the device. All that are trained lie behind each other in one vector, so that an optimizer's step is
 /// a handful of operations however many layers there are.
 /// </summary>
-sealed class ParameterMemory : IDisposable
+sealed class ParameterVector : IDisposable
 {
     readonly ParameterSlot[] all;
 
-    public ParameterMemory(IEnumerable<ParameterSlot> slots, torch.Device device)
+    public ParameterVector(IEnumerable<ParameterSlot> slots, torch.Device device)
     {
         all = [.. slots];
         Trained = [.. all.Where(slot => slot.IsTrained)];

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> states it.</summary>
-sealed class SgdStep(SgdOptimizer options, ParameterMemory parameters)
-    : OptimizerStep(parameters, options.Momentum > 0 ? ["velocity"] : [])
+sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters)
+    : TensorOptimizer(parameters, options.Momentum > 0 ? ["velocity"] : [])
 {
     public override void Apply(Tensor gradient, double learningRate, long number)
     {
