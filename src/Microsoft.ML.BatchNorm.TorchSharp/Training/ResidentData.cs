@@ -17,8 +17,7 @@ sealed class ResidentData : BatchSource
         this.device = device;
         features = Upload(data.Features.Span, data.FeaturesPerRow);
         targets = Upload(data.Targets.Span, data.TargetsPerRow);
-        using var scope = torch.NewDisposeScope();
-        weights = data.Weights.IsEmpty ? null : Tensors.Keep(Upload(data.Weights.Span, 1).reshape(-1));
+        weights = data.Weights.IsEmpty ? null : Upload(data.Weights.Span, 1);
     }
 
     public override bool IsStreamed => false;
@@ -30,7 +29,7 @@ sealed class ResidentData : BatchSource
             numbers[i] = rows[i];
         Tensor index = Tensors.Upload<long>(numbers, device, numbers.Length);
         return new(
-            Shaped(features.index_select(0, index)), targets.index_select(0, index), weights?.index_select(0, index));
+            Shaped(features.index_select(0, index)), targets.index_select(0, index), weights?.index_select(0, index).reshape(-1));
     }
 
     public override void Dispose()
