@@ -25,3 +25,4 @@ foreach (Func<Workload> make in workloads)
         }
     }
 }
+TrainingTable.Print();

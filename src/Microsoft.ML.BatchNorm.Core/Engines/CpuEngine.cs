@@ -4,8 +4,9 @@ namespace Microsoft.ML.BatchNorm;
 /// Fits statistics and trains networks on this process's threads, with the same bits for any number of them.
 /// </summary>
 /// <remarks>
-/// A session keeps its threads, which wait for the next step for some tens of microseconds before they sleep, and all its
-/// memory until it is disposed of; a step allocates nothing. Penalties of γ and β count while these are trained, as in Keras.
+/// A session keeps its threads, which wait for the next step for some tens of microseconds before they sleep, and all
+/// its memory until it is disposed of; a step allocates nothing. Penalties of γ and β count while these are trained, as
+/// in Keras.
 /// </remarks>
 public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {

@@ -67,6 +67,30 @@ public sealed unsafe class MatrixProductTests
     }
 
     [TestMethod]
+    public void A_matrix_that_is_not_packed_gives_the_same_bits()
+    {
+        foreach (int columns in new[] { 16, 32, 48, 64, 128, 144 })
+        {
+            foreach ((int rows, int steps) in new[] { (1, 1), (1, 70), (2, 16), (13, 300), (40, 5), (230, 31) })
+            {
+                foreach (int gap in new[] { 0, 7, 16 })
+                {
+                    var product = new ProductCase(rows, columns, steps, gap);
+                    product.Check(SumsFrom.Bias, packed: false);
+                    product.Check(SumsFrom.Zero, packed: false, parts: 3);
+                    product.Check(SumsFrom.Output, transposedA: true, packed: false);
+                }
+            }
+        }
+    }
+
+    [TestMethod]
+    public void A_matrix_of_part_of_a_vector_must_be_packed()
+    {
+        Assert.ThrowsExactly<ArgumentException>(() => MatrixPanels.OfRows(null, 17, 3, 17));
+    }
+
+    [TestMethod]
     public void A_matrix_is_packed_again_into_the_same_memory()
     {
         var packed = new PackedMatrix(3, 2);

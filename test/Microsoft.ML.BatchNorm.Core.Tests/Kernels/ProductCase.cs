@@ -24,21 +24,27 @@ sealed unsafe class ProductCase(int rows, int columns, int steps, int gap = 0)
     /// <param name="from">What the sums start from.</param>
     /// <param name="transposedA">Whether A is stored as its transpose; then sums do not start from a bias.</param>
     /// <param name="transposedB">Whether B is packed from its transpose.</param>
+    /// <param name="packed">Whether B is packed at all.</param>
     /// <param name="parts">The number of calls among which the rows, and the packing, are shared.</param>
-    public void Check(SumsFrom from, bool transposedA = false, bool transposedB = false, int parts = 1)
+    public void Check(
+        SumsFrom from, bool transposedA = false, bool transposedB = false, bool packed = true, int parts = 1)
     {
         float[] c = (float[])start.Clone();
         if (from != SumsFrom.Output)
             Fill(c, rows, columns, gap, (_, _) => float.NegativeInfinity);
-        PackedMatrix packed = Pack(transposedB, parts);
-        for (int part = 0; part < parts; part++)
-            Multiply(from, transposedA, packed, c, rows * part / parts, rows * (part + 1) / parts);
+        fixed (float* plain = b)
+        {
+            MatrixPanels panels =
+                packed ? Pack(transposedB, parts) : MatrixPanels.OfRows(plain, columns + gap, steps, columns);
+            for (int part = 0; part < parts; part++)
+                Multiply(from, transposedA, panels, c, rows * part / parts, rows * (part + 1) / parts);
+        }
         Agreement.SameBits<float>(
             Expected(from), c,
-            $"{rows}x{columns}x{steps}, gap {gap}, from {from}, transposed {transposedA} {transposedB}, {parts} parts:");
+            $"{rows}x{columns}x{steps}, gap {gap}, from {from}, transposed {transposedA} {transposedB}, packed {packed}, {parts} parts:");
     }
 
-    void Multiply(SumsFrom from, bool transposedA, PackedMatrix packed, float[] c, int first, int end)
+    void Multiply(SumsFrom from, bool transposedA, MatrixPanels panels, float[] c, int first, int end)
     {
         int stride = (transposedA ? rows : steps) + gap, cStride = columns + gap;
         fixed (float* factor = transposedA ? Transpose(a, rows, steps, gap) : a, target = c, biasRow = bias)
@@ -46,11 +52,11 @@ sealed unsafe class ProductCase(int rows, int columns, int steps, int gap = 0)
             float* left = factor + (transposedA ? first : first * stride), to = target + first * cStride;
             bool accumulate = from == SumsFrom.Output;
             if (transposedA)
-                MatrixProduct.MultiplyTransposed(left, stride, end - first, packed, to, cStride, accumulate);
+                MatrixProduct.MultiplyTransposed(left, stride, end - first, panels, to, cStride, accumulate);
             else if (from == SumsFrom.Bias)
-                MatrixProduct.Multiply(left, stride, end - first, packed, to, cStride, biasRow);
+                MatrixProduct.Multiply(left, stride, end - first, panels, to, cStride, biasRow);
             else
-                MatrixProduct.Multiply(left, stride, end - first, packed, to, cStride, accumulate);
+                MatrixProduct.Multiply(left, stride, end - first, panels, to, cStride, accumulate);
         }
     }
 

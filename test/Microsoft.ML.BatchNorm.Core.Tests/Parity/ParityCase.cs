@@ -19,6 +19,8 @@ sealed record ParityFile(int Format, string Kind, string Oracle, Dictionary<stri
     }
 
     public LayerCase Layer(int index) => Cases[index].Deserialize<LayerCase>(Strict)!;
+
+    public NetworkCase Network(int index) => Cases[index].Deserialize<NetworkCase>(Strict)!;
 }
 
 sealed record LayerCase(string Name, int[] Shape, CaseOptions Options, CaseState Initial, CaseStep[] Steps);

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Zeros at an address that stays and that is a multiple of 64; freed with this object, which is to be reachable as long
-/// as the address is used.
+/// Zeros at an address that stays and that is a multiple of 64; freed with this object, which is to be reachable as
+/// long as the address is used.
 /// </summary>
 sealed unsafe class AlignedMemory<T> where T : unmanaged
 {

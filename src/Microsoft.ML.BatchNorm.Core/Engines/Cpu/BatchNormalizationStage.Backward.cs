@@ -40,7 +40,9 @@ sealed unsafe partial class BatchNormalizationStage
             Input.Row(block.First), Input.Stride, Output.Row(block.First), Output.Stride,
             OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, Map(0, 1));
 
-    /// <summary>Behind the sums, which have gone through the activation: slope and rest are 0 for a fixed map.</summary>
+    /// <summary>
+    /// Behind the sums, which have gone through the activation: slope and rest are 0 for a fixed map.
+    /// </summary>
     void FormGradient(RowBlock block)
     {
         for (int group = 0; group < groups; group++)
@@ -50,7 +52,8 @@ sealed unsafe partial class BatchNormalizationStage
             {
                 kernels.FormGradient(
                     Input.Row(first), (nint)Input.Stride * groups, OutputGradient!.Row(first),
-                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1), Map(group, 3), Map(group, 4));
+                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1), Map(
+                        group, 3), Map(group, 4));
             }
         }
     }
@@ -76,7 +79,9 @@ sealed unsafe partial class BatchNormalizationStage
             Narrow(affineSums.Start + room, beta.Gradient);
     }
 
-    /// <summary>The map of a group's gradient from its sums, as <see cref="InputGradient"/> has it; adds to γ's and β's.</summary>
+    /// <summary>
+    /// The map of a group's gradient from its sums, as <see cref="InputGradient"/> has it; adds to γ's and β's.
+    /// </summary>
     void FormMap(int group)
     {
         Moments merged = Moments.In(moments[group].Start, room);
@@ -90,7 +95,8 @@ sealed unsafe partial class BatchNormalizationStage
             Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
             Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
             Vector512<double> offsets = Vector512.Load(offset.Start + at + c);
-            (Vector512.Load(affineSums.Start + c) + (factors * product + offsets * gradient)).Store(affineSums.Start + c);
+            (Vector512.Load(affineSums.Start + c) + (factors * product + offsets * gradient)).Store(
+                affineSums.Start + c);
             (Vector512.Load(affineSums.Start + room + c) + gradient).Store(affineSums.Start + room + c);
             if (!usesBatch)
                 continue;

@@ -79,8 +79,8 @@ sealed unsafe partial class BatchNormalizationStage
             if (rows > 0)
             {
                 kernels.Normalize(
-                    Input.Row(first), (nint)Input.Stride * groups, Output.Row(first), (nint)Output.Stride * groups, rows,
-                    Map(group, 0), Map(group, 1), Map(group, 2));
+                    Input.Row(first), (nint)Input.Stride * groups, Output.Row(first), (nint)Output.Stride * groups,
+                    rows, Map(group, 0), Map(group, 1), Map(group, 2));
             }
         }
     }
@@ -109,7 +109,8 @@ sealed unsafe partial class BatchNormalizationStage
             mean, inverse.Span.Slice(group * room, room), Padded(gamma), Padded(beta), MapOf(group, 0), MapOf(group, 1),
             MapOf(group, 2));
 
-    static ReadOnlySpan<float> Padded(Parameter? parameter) => parameter is null ? [] : new(parameter.Value, parameter.Room);
+    static ReadOnlySpan<float> Padded(Parameter? parameter) =>
+        parameter is null ? [] : new(parameter.Value, parameter.Room);
 
     /// <summary>A channel without a value in the batch is normalized with its moving statistics.</summary>
     void TakeMovingForEmpty(Moments merged, Span<double> inverses)

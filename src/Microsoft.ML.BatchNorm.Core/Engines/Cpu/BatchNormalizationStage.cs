@@ -3,7 +3,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass where
+/// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass
+/// where
 /// <see cref="IFusedActivation"/> has it.
 /// </summary>
 sealed unsafe partial class BatchNormalizationStage : Stage

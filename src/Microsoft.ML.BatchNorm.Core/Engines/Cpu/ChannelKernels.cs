@@ -23,9 +23,12 @@ abstract unsafe class ChannelKernels
         float* x, nint xStride, float* y, nint yStride, float* dy, nint dyStride, int rows, float* center,
         double* gradients, double* products);
 
-    /// <summary><c>dx = scale·dy − (x − center)·slope − shift</c>, in place, behind <see cref="SumGradients"/>.</summary>
+    /// <summary>
+    /// <c>dx = scale·dy − (x − center)·slope − shift</c>, in place, behind <see cref="SumGradients"/>.
+    /// </summary>
     public abstract void FormGradient(
-        float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope, float* shift);
+        float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope,
+        float* shift);
 
     /// <summary>Takes dy back through the activation and a fixed map, in place.</summary>
     public abstract void ScaleGradient(

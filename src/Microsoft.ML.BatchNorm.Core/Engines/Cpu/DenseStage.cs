@@ -10,12 +10,8 @@ sealed unsafe class DenseStage : Stage
     readonly KernelParameter kernel;
     readonly Parameter? bias;
 
-    /// <summary>The gradient of the output, packed panel by panel as the right factor of the kernel's gradient.</summary>
-    readonly PackedMatrix[] panels;
-
     PackedMatrix weights = null!;
     PackedMatrix? transposed;
-    int capacity;
 
     public DenseStage(NetworkNode node, DenseLayer layer, RowBuffer input, Step step)
         : base(node, input, new RowBuffer(layer.Units))
@@ -25,7 +21,6 @@ sealed unsafe class DenseStage : Stage
         kernel = new KernelParameter($"{node.Path}/kernel", inputs, units, layer.Trainable);
         bias = layer.UseBias ? new Parameter($"{node.Path}/bias", units, layer.Trainable) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
-        panels = new PackedMatrix[layer.Trainable ? kernel.Panels : 0];
     }
 
     public override IReadOnlyList<Parameter> Parameters { get; }
@@ -40,16 +35,6 @@ sealed unsafe class DenseStage : Stage
     public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);
 
     public override RowBuffer MakeInputGradient() => new(inputs);
-
-    public override void Grow(int rows)
-    {
-        base.Grow(rows);
-        if (rows <= capacity)
-            return;
-        capacity = rows;
-        for (int panel = 0; panel < panels.Length; panel++)
-            panels[panel] = new PackedMatrix(rows, kernel.UnitsOf(panel));
-    }
 
     public override IEnumerable<Pass> Prepare()
     {
@@ -66,7 +51,7 @@ sealed unsafe class DenseStage : Stage
         if (InputGradient is not null)
             yield return Pass.OnRows(MultiplyBack);
         if (kernel.IsTrained)
-            yield return Pass.OnItems(panels.Length, FormGradient);
+            yield return Pass.OnItems(kernel.Panels, FormGradient);
     }
 
     void Multiply(RowBlock block)
@@ -105,10 +90,9 @@ sealed unsafe class DenseStage : Stage
         float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
         if (bias is not null)
             ColumnKernels.Sum(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
-        PackedMatrix packed = panels[panel];
-        packed.Steps = step.Rows;
-        packed.Pack(gradient, OutputGradient.Stride);
-        MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, packed, target, width);
+        // What fills up the rows of the gradient is 0, as what fills up the kernel's must be.
+        MatrixPanels columns = MatrixPanels.OfRows(gradient, OutputGradient.Stride, step.Rows, width);
+        MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, columns, target, width);
         bool finite = Vectors.AreFinite(target, (nint)inputs * width);
         if (!finite || (bias is not null && !Vectors.AreFinite(bias.Gradient + first, width)))
             step.Fail();

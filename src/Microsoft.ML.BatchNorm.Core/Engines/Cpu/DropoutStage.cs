@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// <see cref="DropoutLayer"/> on the threads of a session. Which values are dropped is a function of the seed, the number
-/// of the step, the layer's place in the network and the value's place in the batch.
+/// <see cref="DropoutLayer"/> on the threads of a session. Which values are dropped is a function of the seed, the
+/// number of the step, the layer's place in the network and the value's place in the batch.
 /// </summary>
 sealed unsafe class DropoutStage(NetworkNode node, DropoutLayer layer, RowBuffer input, Step step, int place)
     : Stage(node, input, new RowBuffer(input.Width))
@@ -78,6 +78,7 @@ sealed unsafe class DropoutStage(NetworkNode node, DropoutLayer layer, RowBuffer
     void Copy(RowBlock block)
     {
         for (int row = block.First; row < block.First + block.Rows; row++)
-            new ReadOnlySpan<float>(Input.Row(row), Input.Columns).CopyTo(new Span<float>(Output.Row(row), Input.Columns));
+            new ReadOnlySpan<float>(Input.Row(row), Input.Columns).CopyTo(
+                new Span<float>(Output.Row(row), Input.Columns));
     }
 }

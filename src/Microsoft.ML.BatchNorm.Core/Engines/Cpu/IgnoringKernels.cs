@@ -69,7 +69,8 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
     }
 
     public override void FormGradient(
-        float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope, float* shift)
+        float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope,
+        float* shift)
     {
         if (AreFinite(x, xStride, rows))
         {
@@ -103,7 +104,8 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
             for (int i = 0; i < row.Count; i++)
             {
                 float gradient = Activate(y[r * yStride + i], dy[r * dyStride + i]);
-                dy[r * dyStride + i] = float.IsFinite(x[r * xStride + i]) ? gradient * scale[row.ChannelOf(i)] : gradient;
+                dy[r * dyStride + i] = float.IsFinite(x[r * xStride + i]) ? gradient * scale[row.ChannelOf(
+                    i)] : gradient;
             }
         }
     }

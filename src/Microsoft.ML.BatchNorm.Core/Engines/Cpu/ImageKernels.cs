@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows of <c>outer × channels × inner</c> values: runs of inner values of one channel, at any address. The vector that a
-/// run's end does not fill is loaded and stored in part.
+/// Rows of <c>outer × channels × inner</c> values: runs of inner values of one channel, at any address. The vector that
+/// a run's end does not fill is loaded and stored in part.
 /// </summary>
 sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLayout row) : ChannelKernels
     where TActivation : struct, IFusedActivation
@@ -75,7 +75,8 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 for (int o = 0; o < outer; o++)
                 {
                     nint at = ((nint)o * channels + channel) * inner;
-                    float* value = x + r * xStride + at, output = y + r * yStride + at, gradient = dy + r * dyStride + at;
+                    float* value = x + r * xStride + at, output = y + r * yStride + at;
+                    float* gradient = dy + r * dyStride + at;
                     for (int i = 0; i < inner; i += Vectors.Floats)
                     {
                         Vector512<float> g = Load(gradient + i, inner - i, default);

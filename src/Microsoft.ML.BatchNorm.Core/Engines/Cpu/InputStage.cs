@@ -20,14 +20,15 @@ sealed unsafe class InputStage : IDisposable
     int foundNonFinite;
 
     /// <param name="data">The session's rows.</param>
+    /// <param name="output">The first buffer.</param>
     /// <param name="ignoresNonFinite">Whether the first layer takes values that are not finite.</param>
     /// <param name="step">The batch at hand.</param>
-    public InputStage(TrainingData data, bool ignoresNonFinite, Step step)
+    public InputStage(TrainingData data, RowBuffer output, bool ignoresNonFinite, Step step)
     {
+        Output = output;
         (this.step, this.ignoresNonFinite) = (step, ignoresNonFinite);
         this.data = data.Features.Pin();
         features = (float*)this.data.Pointer;
-        Output = new RowBuffer(data.FeaturesPerRow);
     }
 
     public RowBuffer Output { get; }
@@ -60,19 +61,21 @@ sealed unsafe class InputStage : IDisposable
     }
 
     /// <summary>Throws where the rows just brought held something not finite, naming row and slot.</summary>
-    /// <param name="firstRow">The row of the call that the first of the buffer was, or null for rows of the data.</param>
+    /// <param name="firstRow">The row of the call that the first of the buffer was, or null for rows of the
+    /// data.</param>
     public void ThrowIfNonFinite(long? firstRow)
     {
         if (Volatile.Read(ref foundNonFinite) == 0 || ignoresNonFinite)
             return;
         for (int row = 0; row < step.Rows; row++)
         {
-            int slot = new ReadOnlySpan<float>(Output.Row(row), Output.Width).IndexOfAnyNonFinite();
+            int slot = FiniteSearch.IndexOfNonFinite(new(Output.Row(row), Output.Width));
             if (slot >= 0)
             {
                 throw new InvalidDataException(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"A feature is not finite: row {firstRow + row ?? rows[row]}, slot {slot} has {Output.Row(row)[slot]}."));
+                    $"A feature is not finite: row {firstRow + row ?? rows[row]}, slot {slot} "
+                    + $"has {Output.Row(row)[slot]}."));
             }
         }
     }
@@ -82,17 +85,21 @@ sealed unsafe class InputStage : IDisposable
     void Gather(RowBlock block)
     {
         for (int row = block.First; row < block.First + block.Rows; row++)
-            Take(features + (nint)rows[row] * Output.Width, Output.Row(row));
+        {
+            // Rows lie anywhere, so that the processor cannot know the next one.
+            int next = rows[Math.Min(row + 1, block.First + block.Rows - 1)];
+            Take(features + (nint)rows[row] * Output.Width, Output.Row(row), features + (nint)next * Output.Width);
+        }
     }
 
     void Copy(RowBlock block)
     {
         for (int row = block.First; row < block.First + block.Rows; row++)
-            Take(source + (nint)row * Output.Width, Output.Row(row));
+            Take(source + (nint)row * Output.Width, Output.Row(row), source + (nint)(row + 1) * Output.Width);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    void Take(float* from, float* to)
+    void Take(float* from, float* to, float* next)
     {
         Vector512<float> poison = default;
         int i = 0;
@@ -100,29 +107,17 @@ sealed unsafe class InputStage : IDisposable
         {
             Vector512<float> value = Vector512.Load(from + i);
             value.Store(to + i);
+            Wide.Prefetch(next + i);
             poison = Vectors.Poison(value, poison);
         }
         if (i < Output.Width)
         {
             Vector512<float> value = Partial.Load(from + i, Output.Width - i);
             value.Store(to + i);
+            Wide.Prefetch(next + i);
             poison = Vectors.Poison(value, poison);
         }
         if (!Vector512.EqualsAll(poison, Vector512<float>.Zero))
             Volatile.Write(ref foundNonFinite, 1);
-    }
-}
-
-static class FiniteSearch
-{
-    /// <summary>The first index of a value that is not finite, or −1.</summary>
-    public static int IndexOfAnyNonFinite(this ReadOnlySpan<float> values)
-    {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!float.IsFinite(values[i]))
-                return i;
-        }
-        return -1;
     }
 }

@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A kernel <c>[units, inputs]</c> in the panels of its transpose's <see cref="PackedMatrix"/>: a product with it needs no
-/// packing, and its gradient is formed where it belongs.
+/// A kernel <c>[units, inputs]</c> in the panels of its transpose's <see cref="PackedMatrix"/>: a product with it needs
+/// no packing, and its gradient is formed where it belongs.
 /// </summary>
 sealed unsafe class KernelParameter(string path, int inputs, int units, bool isTrained)
     : Parameter(path, checked(inputs * units), checked(inputs * Vectors.RoundUp(units)), isTrained)

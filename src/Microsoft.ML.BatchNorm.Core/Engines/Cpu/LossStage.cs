@@ -19,13 +19,12 @@ sealed unsafe class LossStage : IDisposable
     double[] sums = [];
     double scale;
 
-    /// <exception cref="ArgumentException">There are class weights, and they do not fit the loss.</exception>
-    public LossStage(TrainingOptions options, TrainingData data, RowBuffer outputs, RowBuffer gradient, InputStage input, Step step)
+    public LossStage(
+        TrainingOptions options, TrainingData data, RowBuffer outputs, RowBuffer gradient, InputStage input, Step step)
     {
         loss = options.Loss;
         (this.data, this.outputs, this.gradient, this.input, this.step) = (data, outputs, gradient, input, step);
         classWeights = [.. options.ClassWeights];
-        CheckClassWeights();
         targetMemory = data.Targets.Pin();
         weightMemory = data.Weights.Pin();
         targets = (float*)targetMemory.Pointer;
@@ -82,7 +81,8 @@ sealed unsafe class LossStage : IDisposable
         {
             int index = input.Rows[row];
             double factor = scale * WeightOf(index);
-            sum += factor * Row(outputs.Row(row), targets + (nint)index * data.TargetsPerRow, factor, gradient.Row(row));
+            sum += factor * Row(
+                outputs.Row(row), targets + (nint)index * data.TargetsPerRow, factor, gradient.Row(row));
         }
         sums[block.Index] = sum;
     }
@@ -106,18 +106,21 @@ sealed unsafe class LossStage : IDisposable
         return weight * classWeights[loss is SoftmaxCrossEntropyLoss ? (int)target : target < 0.5f ? 0 : 1];
     }
 
-    void CheckClassWeights()
+    /// <exception cref="ArgumentException">There are class weights, and they do not fit the loss.</exception>
+    public static void CheckClassWeights(TrainingOptions options, int outputs)
     {
-        if (classWeights.Length == 0)
+        if (options.ClassWeights.IsEmpty)
             return;
-        int classes = loss switch
+        int classes = options.Loss switch
         {
-            SoftmaxCrossEntropyLoss => outputs.Width,
-            BinaryCrossEntropyLoss when outputs.Width == 1 => 2,
+            SoftmaxCrossEntropyLoss => outputs,
+            BinaryCrossEntropyLoss when outputs == 1 => 2,
             _ => throw new ArgumentException(
-                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output."),
+                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.", nameof(
+                    options)),
         };
-        if (classWeights.Length != classes)
-            throw new ArgumentException($"There are {classWeights.Length} ClassWeights for {classes} classes.");
+        if (options.ClassWeights.Length != classes)
+            throw new ArgumentException(
+                $"There are {options.ClassWeights.Length} ClassWeights for {classes} classes.", nameof(options));
     }
 }

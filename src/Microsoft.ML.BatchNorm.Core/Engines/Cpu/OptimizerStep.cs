@@ -3,7 +3,9 @@ using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>An <see cref="Optimizer"/> over the memory of all parameters, cut into chunks by its length alone.</summary>
+/// <summary>
+/// An <see cref="Optimizer"/> over the memory of all parameters, cut into chunks by its length alone.
+/// </summary>
 sealed unsafe class OptimizerStep
 {
     const int ChunkFloats = 1 << 14;
@@ -83,8 +85,8 @@ sealed unsafe class OptimizerStep
             }
             if (state.Moments.Count != expected)
                 throw new ArgumentException(
-                    $"The optimizer's state has {state.Moments.Count} moments instead of {expected}; it belongs to other "
-                    + "parameters or another optimizer.", nameof(state));
+                    $"The optimizer's state has {state.Moments.Count} moments instead of {expected}; it belongs to "
+                    + "other parameters or another optimizer.", nameof(state));
         }
         for (int i = 0; i < names.Length; i++)
         {
@@ -102,7 +104,8 @@ sealed unsafe class OptimizerStep
     {
         if (!state.Moments.TryGetValue(name, out ImmutableArray<float> values))
             throw new ArgumentException(
-                $"The optimizer's state has no '{name}'; it belongs to other parameters or another optimizer.", nameof(state));
+                $"The optimizer's state has no '{name}'; it belongs to other parameters or another optimizer.", nameof(
+                    state));
         if (values.Length != size)
             throw new ArgumentException(
                 $"'{name}' of the optimizer's state has {values.Length} values instead of {size}.", nameof(state));
@@ -120,7 +123,8 @@ sealed unsafe class OptimizerStep
 
     AdamNumbers Numbers(AdamOptimizer settings, double learningRate)
     {
-        double correction1 = 1 - Math.Pow(settings.Beta1, Steps + 1), correction2 = 1 - Math.Pow(settings.Beta2, Steps + 1);
+        double correction1 = 1 - Math.Pow(settings.Beta1, Steps + 1), correction2 = 1 - Math.Pow(
+            settings.Beta2, Steps + 1);
         bool isDecoupled = optimizer is AdamWOptimizer;
         return new AdamNumbers(
             (float)settings.Beta1, (float)(1 - settings.Beta1), (float)settings.Beta2, (float)(1 - settings.Beta2),

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// One tensor that a stage learns or only uses: a slice of the memory of all parameters, and one at the same place in that
-/// of the gradients and of each moment. What fills the slice up to whole vectors is 0 in each.
+/// One tensor that a stage learns or only uses: a slice of the memory of all parameters, and one at the same place in
+/// that of the gradients and of each moment. What fills the slice up to whole vectors is 0 in each.
 /// </summary>
 /// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
 /// <param name="size">The number of values.</param>

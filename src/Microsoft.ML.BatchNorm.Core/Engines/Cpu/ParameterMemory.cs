@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The values of all parameters behind each other, those that are trained first, and their gradients at the same places:
-/// the optimizer goes through them in one pass.
+/// The values of all parameters behind each other, those that are trained first, and their gradients at the same
+/// places: the optimizer goes through them in one pass.
 /// </summary>
 sealed unsafe class ParameterMemory
 {

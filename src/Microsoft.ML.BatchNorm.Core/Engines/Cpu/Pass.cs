@@ -24,8 +24,8 @@ sealed class Pass
     public static Pass OnRows(Action<RowBlock> rows, Action? then = null) => new(rows, then, null, 0);
 
     /// <summary>
-    /// Work that needs all rows of the passes before it, and that nothing before the end of the step needs: it is run beside
-    /// later passes.
+    /// Work that needs all rows of the passes before it, and that nothing before the end of the step needs: it is run
+    /// beside later passes.
     /// </summary>
     public static Pass OnItems(int items, Action<int> item) => new(null, null, item, items);
 }

@@ -2,16 +2,18 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A layer in a session, bound to its buffers: what it does to a batch, as passes.</summary>
 /// <remarks>
-/// <para>To add a layer: derive a class in a file of its own, and name it in <see cref="StageFactory"/>. Its constructor
-/// makes <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session calls
+/// <para>To add a layer: derive a class in a file of its own, and name it in <see cref="StageFactory"/>. Its
+/// constructor makes <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session
+/// calls
 /// <see cref="Load"/>. Passes are asked for once; their delegates are kept, so that a step allocates nothing. Whatever
 /// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then.</para>
-/// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges in
-/// their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a buffer's
+/// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges
+/// in their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a
+/// buffer's
 /// <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>
-/// <para>Backward, <see cref="OutputGradient"/> holds the loss's gradient by the output, and the stage writes that by its
-/// input to <see cref="InputGradient"/>, which is null where nothing below is trained. A stage whose input is as large as
-/// its output works in place: both are the same buffer (<see cref="MakeInputGradient"/>).</para>
+/// <para>Backward, <see cref="OutputGradient"/> holds the loss's gradient by the output, and the stage writes that by
+/// its input to <see cref="InputGradient"/>, which is null where nothing below is trained. A stage whose input is as
+/// large as its output works in place: both are the same buffer (<see cref="MakeInputGradient"/>).</para>
 /// </remarks>
 abstract class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
 {
@@ -67,7 +69,9 @@ abstract class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     {
     }
 
-    /// <summary>What the layer's regularizers add to the loss; called when the gradients are complete, before clipping.</summary>
+    /// <summary>
+    /// What the layer's regularizers add to the loss; called when the gradients are complete, before clipping.
+    /// </summary>
     public virtual double Penalize() => 0;
 
     /// <summary>Called when a step has succeeded and the optimizer has changed the parameters.</summary>

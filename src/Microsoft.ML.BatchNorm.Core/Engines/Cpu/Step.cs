@@ -4,7 +4,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="seed">The seed of all random numbers.</param>
 sealed class Step(int seed)
 {
-    /// <summary>The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.</summary>
+    /// <summary>
+    /// The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.
+    /// </summary>
     public const int BlockRows = 64;
 
     bool failed;

@@ -8,15 +8,20 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed class Team : IDisposable
 {
-    /// <summary>How often a thread looks for work before it parks: some tens of microseconds.</summary>
+    /// <summary>How often a thread looks for work before it parks: some hundred microseconds.</summary>
     const int Spins = 2000;
+
+    /// <summary>
+    /// The length of a look, in units of <see cref="Thread.SpinWait"/>: short against a step's parts.
+    /// </summary>
+    const int Look = 1;
 
     readonly Thread[] helpers;
     readonly object gate = new();
 
     /// <summary>
-    /// The number of the work above, how many of its items are left below: in one word, so that no thread takes an item of
-    /// one work for that of another.
+    /// The number of the work above, how many of its items are left below: in one word, so that no thread takes an item
+    /// of one work for that of another.
     /// </summary>
     long ticket;
     Action<int>? work;
@@ -50,9 +55,15 @@ sealed class Team : IDisposable
         if (Volatile.Read(ref parked) > 0)
             Wake();
         TakeItems(number);
-        var wait = new SpinWait();
-        while (Volatile.Read(ref completed) != count)
-            wait.SpinOnce(sleep1Threshold: -1);
+        for (int spin = 0; Volatile.Read(ref completed) != count; spin++)
+        {
+            // Beyond that, a thread that is at an item has lost its processor.
+            if (spin < Spins)
+                Thread.SpinWait(Look);
+            else
+                Thread.Yield();
+        }
+        work = null;
         error?.Throw();
     }
 
@@ -88,7 +99,7 @@ sealed class Team : IDisposable
         {
             if (Current != last)
                 return Current;
-            Thread.SpinWait(10);
+            Thread.SpinWait(Look);
         }
         lock (gate)
         {

@@ -2,8 +2,11 @@ namespace Microsoft.ML.BatchNorm;
 
 sealed unsafe partial class TrainingSession
 {
-    /// <summary>Rows that go through the network at a time, whatever the batches of training are.</summary>
-    const int InferenceRows = 512;
+    /// <summary>
+    /// Rows that go through the network at a time, whatever the batches of training are, and the most floats that they
+    /// are in a buffer.
+    /// </summary>
+    const int InferenceRows = 512, InferenceFloats = 1 << 22;
 
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
@@ -15,11 +18,12 @@ sealed unsafe partial class TrainingSession
                 $"There are {features.Length} features, not a multiple of {width} a row.", nameof(features));
         if (outputs.Length != (long)rows * outputWidth)
             throw new ArgumentException(
-                $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.", nameof(outputs));
+                $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.", nameof(
+                    outputs));
         // Where a layer normalizes rows with their own statistics, the rows of a call are one batch.
         int most = stages.Exists(stage => stage is BatchNormalizationStage { InfersFromBatch: true })
             ? Math.Max(rows, 1)
-            : InferenceRows;
+            : inferenceRows;
         fixed (float* source = features)
         {
             for (int first = 0; first < rows; first += most)
@@ -31,7 +35,7 @@ sealed unsafe partial class TrainingSession
                 input.ThrowIfNonFinite(first);
                 for (int row = 0; row < count; row++)
                 {
-                    new ReadOnlySpan<float>(Outputs.Row(row), outputWidth)
+                    new ReadOnlySpan<float>(last.Row(row), outputWidth)
                         .CopyTo(outputs.Slice((first + row) * outputWidth, outputWidth));
                 }
             }
@@ -50,9 +54,9 @@ sealed unsafe partial class TrainingSession
                 [
                     input.FromData, .. stages[..i].SelectMany(stage => stage.Infer()), normalization.BeginRecompute(),
                 ], step, team);
-            for (int first = 0; first < rows.Length; first += InferenceRows)
+            for (int first = 0; first < rows.Length; first += inferenceRows)
             {
-                ReadOnlySpan<int> chunk = rows.Slice(first, Math.Min(InferenceRows, rows.Length - first));
+                ReadOnlySpan<int> chunk = rows.Slice(first, Math.Min(inferenceRows, rows.Length - first));
                 Begin(chunk.Length);
                 input.SetRows(chunk);
                 schedule.Run();

@@ -13,6 +13,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly ParameterMemory parameters;
     readonly OptimizerStep optimizer;
     readonly Schedule preparation, training, inference;
+    readonly RowBuffer last;
+    readonly int inferenceRows;
     readonly LossHistory losses = new();
     bool disposed;
 
@@ -20,21 +22,27 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
+        LossStage.CheckClassWeights(options, network.OutputShape.Size);
         (this.network, this.data) = (network, data);
         step = new Step(options.Seed);
-        input = new InputStage(data, IgnoresNonFinite(network), step);
-        stages = StageFactory.Create(network, input.Output, step);
-        Stage? last = stages.LastOrDefault();
-        var outputs = last?.Output ?? input.Output;
-        var gradient = new RowBuffer(outputs.Width);
-        loss = new LossStage(options, data, outputs, gradient, input, step);
+        var features = new RowBuffer(data.FeaturesPerRow);
+        stages = StageFactory.Create(network, features, step);
+        last = stages.Count > 0 ? stages[^1].Output : features;
+        inferenceRows = Math.Clamp(
+            InferenceFloats / stages.Select(stage => stage.Output.Stride).Append(
+                features.Stride).Max(), 1, InferenceRows);
+        var gradient = new RowBuffer(last.Width);
+        List<Stage> backward = ConnectBackward(gradient);
         parameters = new ParameterMemory(stages.SelectMany(stage => stage.Parameters));
         foreach (Stage stage in stages)
         {
             if (state.TryGet(stage.Path) is { } layer)
                 stage.Load(layer);
         }
-        List<Stage> backward = ConnectBackward(gradient);
+
+        // From here on there is something to dispose of, and nothing that fails.
+        input = new InputStage(data, features, IgnoresNonFinite(network), step);
+        loss = new LossStage(options, data, last, gradient, input, step);
         team = new Team(threads);
         optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
         preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
@@ -47,8 +55,6 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     }
 
     public long Steps => optimizer.Steps;
-
-    RowBuffer Outputs => stages.Count > 0 ? stages[^1].Output : input.Output;
 
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
@@ -114,7 +120,9 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         loss.Dispose();
     }
 
-    /// <summary>Gives every stage from the first that learns on its gradients, and lists them, the last first.</summary>
+    /// <summary>
+    /// Gives every stage from the first that learns on its gradients, and lists them, the last first.
+    /// </summary>
     List<Stage> ConnectBackward(RowBuffer gradient)
     {
         int first = stages.FindIndex(stage => stage.Learns);
@@ -158,14 +166,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         if (!double.IsFinite(loss.Value))
             return "";
         return stages.Find(stage => stage.Parameters.Any(
-            parameter => parameter.IsTrained && ((ReadOnlySpan<float>)parameter.Gradients).IndexOfAnyNonFinite() >= 0))?.Path ?? "";
+            parameter => parameter.IsTrained && FiniteSearch.IndexOfNonFinite(parameter.Gradients) >= 0))?.Path ?? "";
     }
 
     bool IsFinite(RowBuffer buffer)
     {
         for (int row = 0; row < step.Rows; row++)
         {
-            if (new ReadOnlySpan<float>(buffer.Row(row), buffer.Width).IndexOfAnyNonFinite() >= 0)
+            if (FiniteSearch.IndexOfNonFinite(new(buffer.Row(row), buffer.Width)) >= 0)
                 return false;
         }
         return true;

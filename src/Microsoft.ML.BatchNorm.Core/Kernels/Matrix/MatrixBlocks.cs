@@ -23,10 +23,10 @@ static unsafe class MatrixBlocks
     /// <param name="c">C.</param>
     /// <param name="cStride">From one row of C to the next.</param>
     public static void Run(
-        float* a, nint rowStride, nint stepStride, int rows, PackedMatrix b, float* start, nint startStride, float* c,
+        float* a, nint rowStride, nint stepStride, int rows, in MatrixPanels b, float* start, nint startStride, float* c,
         nint cStride)
     {
-        if (rows == 1)
+        if (rows == 1 && b.IsPacked)
         {
             Row(a, stepStride, b, start, c);
             return;
@@ -44,25 +44,24 @@ static unsafe class MatrixBlocks
                 block.A = a + row * rowStride + step * stepStride;
                 block.Start = start == null ? null : start + row * startStride;
                 block.C = c + row * cStride;
-                Panels(block, end - row, b, step);
+                Tiles(block, end - row, b, step);
             }
             start = c;
             startStride = cStride;
         }
-        GC.KeepAlive(b);
+        GC.KeepAlive(b.Owner);
     }
 
-    static void Panels(in TileOperands block, int rows, PackedMatrix b, int step)
+    static void Tiles(in TileOperands block, int rows, in MatrixPanels b, int step)
     {
         TileOperands tile = block;
         int most = MatrixTile.Vectors * PackedMatrix.Lanes;
         for (int column = 0, columns; column < b.Columns; column += columns)
         {
-            int panel = column / PackedMatrix.PanelColumns, columnOfPanel = column % PackedMatrix.PanelColumns;
-            columns = Math.Min(b.ColumnsOf(panel) - columnOfPanel, most);
-            tile.PanelWidth = b.WidthOf(panel);
+            columns = Math.Min(b.Columns - column, most);
+            tile.PanelWidth = b.WidthAt(column);
             tile.A = block.A;
-            tile.B = b.Panel(panel) + step * tile.PanelWidth + columnOfPanel;
+            tile.B = b.At(column) + step * tile.PanelWidth;
             tile.Start = block.Start == null ? null : block.Start + column;
             tile.C = block.C + column;
             bool wide = columns > PackedMatrix.Lanes;
@@ -90,7 +89,7 @@ static unsafe class MatrixBlocks
     }
 
     /// <summary>One row, by several panels at once.</summary>
-    static void Row(float* a, nint stepStride, PackedMatrix b, float* start, float* c)
+    static void Row(float* a, nint stepStride, in MatrixPanels b, float* start, float* c)
     {
         int most = MatrixTile.MaxRowVectors * PackedMatrix.Lanes;
         var row = new TileOperands { A = a, StepStride = stepStride, Steps = b.Steps };
@@ -98,12 +97,12 @@ static unsafe class MatrixBlocks
         {
             int columns = Math.Min(b.Columns - column, most), vectors = Count(columns, PackedMatrix.Lanes);
             row.LastColumns = columns - (vectors - 1) * PackedMatrix.Lanes;
-            row.B = b.Panel(column / PackedMatrix.PanelColumns);
+            row.B = b.At(column);
             row.Start = start == null ? null : start + column;
             row.C = c + column;
-            MatrixTile.RunRow(vectors, row, b.PanelLength);
+            MatrixTile.RunRow(vectors, row, b.Distance);
         }
-        GC.KeepAlive(b);
+        GC.KeepAlive(b.Owner);
     }
 
     static int Count(int length, int most) => (int)(((uint)length + (uint)most - 1) / (uint)most);

@@ -13,16 +13,16 @@ static unsafe class MatrixProduct
     /// <param name="a">A's first row of those to multiply.</param>
     /// <param name="aStride">From one row of A to the next, at least k.</param>
     /// <param name="rows">m, the number of rows, from 0.</param>
-    /// <param name="b">B, packed.</param>
+    /// <param name="b">B: a <see cref="PackedMatrix"/>, or <see cref="MatrixPanels.OfRows"/>.</param>
     /// <param name="c">The first of as many rows of C.</param>
     /// <param name="cStride">From one row of C to the next, at least n.</param>
     /// <param name="accumulate">Whether the sums start from C instead of zero.</param>
     public static void Multiply(
-        float* a, nint aStride, int rows, PackedMatrix b, float* c, nint cStride, bool accumulate = false) =>
+        float* a, nint aStride, int rows, MatrixPanels b, float* c, nint cStride, bool accumulate = false) =>
         MatrixBlocks.Run(a, aStride, 1, rows, b, accumulate ? c : null, cStride, c, cStride);
 
     /// <summary><c>C[m×n] = bias[n] + A[m×k]·B[k×n]</c>: as above, but the sums start from n values of a bias.</summary>
-    public static void Multiply(float* a, nint aStride, int rows, PackedMatrix b, float* c, nint cStride, float* bias) =>
+    public static void Multiply(float* a, nint aStride, int rows, MatrixPanels b, float* c, nint cStride, float* bias) =>
         MatrixBlocks.Run(a, aStride, 1, rows, b, bias, 0, c, cStride);
 
     /// <summary>
@@ -32,11 +32,11 @@ static unsafe class MatrixProduct
     /// <param name="a">A's first column of those to multiply; for a share of C's rows from <c>i</c> on, A's start + i.</param>
     /// <param name="aStride">From one row of A to the next.</param>
     /// <param name="rows">m, the number of C's rows and A's columns, from 0.</param>
-    /// <param name="b">B, packed.</param>
+    /// <param name="b">B: a <see cref="PackedMatrix"/>, or <see cref="MatrixPanels.OfRows"/>.</param>
     /// <param name="c">The first of as many rows of C.</param>
     /// <param name="cStride">From one row of C to the next, at least n.</param>
     /// <param name="accumulate">Whether the sums start from C instead of zero.</param>
     public static void MultiplyTransposed(
-        float* a, nint aStride, int rows, PackedMatrix b, float* c, nint cStride, bool accumulate = false) =>
+        float* a, nint aStride, int rows, MatrixPanels b, float* c, nint cStride, bool accumulate = false) =>
         MatrixBlocks.Run(a, 1, aStride, rows, b, accumulate ? c : null, cStride, c, cStride);
 }

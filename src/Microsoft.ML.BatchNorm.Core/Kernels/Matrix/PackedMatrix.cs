@@ -45,10 +45,8 @@ sealed unsafe class PackedMatrix
         start = packed;
     }
 
-    /// <summary>
-    /// k: the rows of the matrix, the steps of the sum. May be set to fewer than there is room for, before rows are packed.
-    /// </summary>
-    public int Steps { get; set; }
+    /// <summary>k: the rows of the matrix, the steps of the sum.</summary>
+    public int Steps { get; }
 
     /// <summary>n.</summary>
     public int Columns { get; }
@@ -92,7 +90,4 @@ sealed unsafe class PackedMatrix
 
     /// <summary>The columns that a panel has of the matrix, 1 to 32.</summary>
     public int ColumnsOf(int panel) => Math.Min(PanelColumns, Columns - panel * PanelColumns);
-
-    /// <summary>The columns that a panel has memory for, 16 or 32.</summary>
-    public int WidthOf(int panel) => ColumnsOf(panel) > Lanes ? PanelColumns : Lanes;
 }

@@ -11,7 +11,6 @@ static unsafe class Partial
     public static Vector512<float> Load(float* source, int count) =>
         count == Vector512<float>.Count ? Vector512.Load(source)
         : Avx512F.IsSupported ? Avx512F.MaskLoad(source, Mask(count), Vector512<float>.Zero)
-        : Avx.IsSupported ? LoadHalves(source, Mask(count))
         : Gather(source, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -21,26 +20,13 @@ static unsafe class Partial
             value.Store(target);
         else if (Avx512F.IsSupported)
             Avx512F.MaskStore(target, Mask(count), value);
-        else if (Avx.IsSupported)
-            StoreHalves(value, target, Mask(count));
         else
-            Scatter(value, target, count);
+            StoreParts(value, target, count);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Mask(int count) =>
         Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count)).AsSingle();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<float> LoadHalves(float* source, Vector512<float> mask) =>
-        Vector512.Create(Avx.MaskLoad(source, mask.GetLower()), Avx.MaskLoad(source + 8, mask.GetUpper()));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void StoreHalves(Vector512<float> value, float* target, Vector512<float> mask)
-    {
-        Avx.MaskStore(target, mask.GetLower(), value.GetLower());
-        Avx.MaskStore(target + 8, mask.GetUpper(), value.GetUpper());
-    }
 
     static Vector512<float> Gather(float* source, int count)
     {
@@ -50,9 +36,32 @@ static unsafe class Partial
         return values;
     }
 
-    static void Scatter(Vector512<float> value, float* target, int count)
+    /// <summary>By powers of two: masks of narrower vectors are slow to store on some processors.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void StoreParts(Vector512<float> value, float* target, int count)
     {
-        for (int i = 0; i < count; i++)
-            target[i] = ((float*)&value)[i];
+        Vector256<float> eight = value.GetLower();
+        if ((count & 8) != 0)
+        {
+            eight.Store(target);
+            target += 8;
+            eight = value.GetUpper();
+        }
+        Vector128<float> four = eight.GetLower();
+        if ((count & 4) != 0)
+        {
+            four.Store(target);
+            target += 4;
+            four = eight.GetUpper();
+        }
+        Vector64<float> two = four.GetLower();
+        if ((count & 2) != 0)
+        {
+            two.Store(target);
+            target += 2;
+            two = four.GetUpper();
+        }
+        if ((count & 1) != 0)
+            *target = two.ToScalar();
     }
 }

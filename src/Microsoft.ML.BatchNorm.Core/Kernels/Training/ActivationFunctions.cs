@@ -38,9 +38,11 @@ readonly struct SigmoidFunction : IActivationFunction
         dy * (y * (Vector512<float>.One - y));
 }
 
-/// <summary>In double, where (1 − e^−2|x|) keeps its digits near 0.</summary>
+/// <summary>In double, where (1 − e^−2|x|) keeps a float's digits until tanh x is x to as many.</summary>
 readonly struct TanhFunction : IActivationFunction
 {
+    const double Linear = 1e-5;
+
     public Vector512<float> Forward(Vector512<float> x) =>
         Vector512.Narrow(Tanh(Vector512.WidenLower(x)), Tanh(Vector512.WidenUpper(x)));
 
@@ -51,7 +53,9 @@ readonly struct TanhFunction : IActivationFunction
     static Vector512<double> Tanh(Vector512<double> x)
     {
         Vector512<double> e = Vector512.Exp(Vector512.Abs(x) * -2.0);
-        return Vector512.CopySign((Vector512<double>.One - e) / (Vector512<double>.One + e), x);
+        Vector512<double> size = (Vector512<double>.One - e) / (Vector512<double>.One + e);
+        return Vector512.ConditionalSelect(
+            Vector512.LessThan(Vector512.Abs(x), Vector512.Create(Linear)), x, Vector512.CopySign(size, x));
     }
 }
 

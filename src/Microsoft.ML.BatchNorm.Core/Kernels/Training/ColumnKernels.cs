@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Sums down the columns of a block of rows that lies in a cache, in double. Rows are <c>stride</c> floats apart, columns
-/// come in whole vectors.
+/// Sums down the columns of a block of rows that lies in a cache, in double. Rows are <c>stride</c> floats apart,
+/// columns come in whole vectors.
 /// </summary>
 static unsafe class ColumnKernels
 {
@@ -57,7 +57,8 @@ static unsafe class ColumnKernels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void StoreMoments(
-        Vector512<double> center, Vector512<double> sum, Vector512<double> square, Vector512<double> count, Moments result)
+        Vector512<double> center, Vector512<double> sum, Vector512<double> square, Vector512<double> count,
+        Moments result)
     {
         Vector512<double> shift = sum / count, mean = center, rest = default;
         MomentsMerge.Add(ref mean, ref rest, shift);

@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// One map a column over a block of rows that lies in a cache. Rows are <c>stride</c> floats apart, columns come in whole
-/// vectors.
+/// One map a column over a block of rows that lies in a cache. Rows are <c>stride</c> floats apart, columns come in
+/// whole vectors.
 /// </summary>
 static unsafe class ColumnMaps
 {
@@ -49,8 +49,8 @@ static unsafe class ColumnMaps
     /// <summary><c>dy = scale·dy − (x − center)·slope − shift</c>, in place.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GradientInPlace(
-        float* x, nint xStride, float* dy, nint dyStride, int rows, int columns, float* center, float* scale, float* slope,
-        float* shift)
+        float* x, nint xStride, float* dy, nint dyStride, int rows, int columns, float* center, float* scale,
+        float* slope, float* shift)
     {
         for (int row = 0; row < rows; row++, x += xStride, dy += dyStride)
         {

@@ -3,7 +3,9 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>An activation whose slope its output tells, in the same pass as the normalization before it. NaN stays NaN.</summary>
+/// <summary>
+/// An activation whose slope its output tells, in the same pass as the normalization before it. NaN stays NaN.
+/// </summary>
 interface IFusedActivation
 {
     static abstract bool IsUsed { get; }

@@ -5,8 +5,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>The standard normal distribution, to 1e-12 of its value.</summary>
 /// <remarks>
-/// <c>(1 + 2z)·e^z²·erfc z</c> is a polynomial in <c>t = (z − 3.75)/(z + 3.75)</c> for all z from 0 (the form of Shepherd
-/// and Laframboise, 1981); the coefficients are those of its Chebyshev expansion to the 16th.
+/// <c>(1 + 2z)·e^z²·erfc z</c> is a polynomial in <c>t = (z − 3.75)/(z + 3.75)</c> for all z from 0 (the form of
+/// Shepherd and Laframboise, 1981); the coefficients are those of its Chebyshev expansion to the 16th.
 /// </remarks>
 static class NormalDistribution
 {

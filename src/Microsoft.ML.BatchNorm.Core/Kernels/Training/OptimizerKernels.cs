@@ -21,7 +21,9 @@ static unsafe class OptimizerKernels
         }
     }
 
-    /// <summary><c>v ← momentum·v + g; p ← p − rate·v</c>, or with Nesterov's momentum <c>p − rate·(g + momentum·v)</c>.</summary>
+    /// <summary>
+    /// <c>v ← momentum·v + g; p ← p − rate·v</c>, or with Nesterov's momentum <c>p − rate·(g + momentum·v)</c>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Momentum(
         float* p, float* g, float* v, int length, float clip, float rate, float decay, float momentum, bool nesterov)

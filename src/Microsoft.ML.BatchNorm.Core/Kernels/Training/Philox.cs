@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Philox4x32-10 (Salmon and others, 2011): random numbers that are a function of a counter and a key, eight counters at a
-/// time. Each word is in the lower half of its lane.
+/// Philox4x32-10 (Salmon and others, 2011): random numbers that are a function of a counter and a key, eight counters
+/// at a time. Each word is in the lower half of its lane.
 /// </summary>
 static class Philox
 {

@@ -1,0 +1,34 @@
+namespace Microsoft.ML.BatchNorm.Tests.Networks;
+
+/// <summary>Activations and their slopes, one value at a time.</summary>
+static class NaiveActivation
+{
+    public static double Value(ActivationLayer layer, double x) => layer.Function switch
+    {
+        Activation.ReLU => x > 0 ? x : 0,
+        Activation.LeakyReLU => x > 0 ? x : layer.NegativeSlope * x,
+        Activation.Gelu => x * Normal(x),
+        Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
+        _ => Math.Tanh(x),
+    };
+
+    public static double Slope(ActivationLayer layer, double x) => layer.Function switch
+    {
+        Activation.ReLU => x > 0 ? 1 : 0,
+        Activation.LeakyReLU => x > 0 ? 1 : layer.NegativeSlope,
+        Activation.Gelu => Normal(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(Math.Tau),
+        Activation.Sigmoid => Value(layer, x) * (1 - Value(layer, x)),
+        _ => 1 - Math.Tanh(x) * Math.Tanh(x),
+    };
+
+    /// <summary>Φ, from the series <c>½ + φ(x)·(x + x³/3 + x⁵/15 + …)</c> (Marsaglia, 2004).</summary>
+    public static double Normal(double x)
+    {
+        if (Math.Abs(x) > 8)
+            return x > 0 ? 1 : 0;
+        double sum = x, term = x;
+        for (int i = 3; Math.Abs(term) > 1e-18 * Math.Abs(sum); i += 2)
+            sum += term *= x * x / i;
+        return 0.5 + sum * Math.Exp(-x * x / 2) / Math.Sqrt(Math.Tau);
+    }
+}

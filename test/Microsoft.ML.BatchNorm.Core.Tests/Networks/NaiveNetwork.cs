@@ -1,0 +1,135 @@
+namespace Microsoft.ML.BatchNorm.Tests.Networks;
+
+/// <summary>
+/// A network written down as its formulas stand, in double, one value after the other: what an engine is compared with.
+/// Batch normalization is the layer's own, in double.
+/// </summary>
+sealed class NaiveNetwork(Network network, NetworkState state)
+{
+    readonly List<double[]> inputs = [];
+    readonly Dictionary<string, ForwardPass> passes = [];
+
+    /// <summary>
+    /// The gradients by path and name, as the optimizer's moments are named; of every layer, frozen or not.
+    /// </summary>
+    public Dictionary<string, double[]> Gradients { get; } = [];
+
+    /// <summary>Batch normalizations' states after the forward pass in training mode.</summary>
+    public Dictionary<string, BatchNormalizationState> NextStates { get; } = [];
+
+    public double[] Forward(double[] x, int rows, bool training)
+    {
+        inputs.Clear();
+        foreach (NetworkNode node in network.Nodes)
+        {
+            inputs.Add(x);
+            x = Forward(node, x, rows, training);
+        }
+        return x;
+    }
+
+    public double[] Backward(double[] dy, int rows)
+    {
+        for (int i = network.Nodes.Count - 1; i >= 0; i--)
+            dy = Backward(network.Nodes[i], inputs[i], dy, rows);
+        return dy;
+    }
+
+    double[] Forward(NetworkNode node, double[] x, int rows, bool training)
+    {
+        switch (node.Layer)
+        {
+            case DenseLayer dense:
+                return Dense(state[node.Path], dense.Units, x, rows);
+            case BatchNormalizationLayer layer:
+                double[] y = new double[x.Length];
+                ForwardPass pass = BatchNormalization.Forward(
+                    layer.EffectiveOptions, state[node.Path].BatchNormalization!, layer.Layout(node.Input, rows), x, y,
+                    training);
+                passes[node.Path] = pass;
+                NextStates[node.Path] = pass.NextState;
+                return y;
+            case ActivationLayer activation:
+                return Array.ConvertAll(x, value => NaiveActivation.Value(activation, value));
+            case FlattenLayer:
+            case DropoutLayer { Rate: 0 }:
+                return x;
+            default:
+                throw new NotSupportedException(node.Layer.Kind);
+        }
+    }
+
+    double[] Backward(NetworkNode node, double[] x, double[] dy, int rows)
+    {
+        switch (node.Layer)
+        {
+            case DenseLayer dense:
+                return DenseBackward(node, dense.Units, x, dy, rows);
+            case BatchNormalizationLayer layer:
+                int channels = state[node.Path].BatchNormalization!.Channels;
+                double[] dx = new double[x.Length], gamma = new double[channels], beta = new double[channels];
+                BatchNormalization.Backward(passes[node.Path], x, dy, dx, gamma, beta);
+                if (layer.Options.Scale)
+                    Gradients[$"{node.Path}/gamma"] = Penalized(
+                        layer.Options.GammaRegularizer, state[node.Path].BatchNormalization!.Gamma, gamma);
+                if (layer.Options.Center)
+                    Gradients[$"{node.Path}/beta"] = Penalized(
+                        layer.Options.BetaRegularizer, state[node.Path].BatchNormalization!.Beta, beta);
+                return dx;
+            case ActivationLayer activation:
+                return [.. x.Zip(dy, (value, gradient) => NaiveActivation.Slope(activation, value) * gradient)];
+            default:
+                return dy;
+        }
+    }
+
+    static double[] Penalized(Regularizer? regularizer, ReadOnlySpan<float> weights, double[] gradient)
+    {
+        if (regularizer is null)
+            return gradient;
+        float[] added = new float[gradient.Length];
+        regularizer.AddGradient(weights, added);
+        return [.. gradient.Zip(added, (value, more) => value + more)];
+    }
+
+    static double[] Dense(LayerState layer, int units, double[] x, int rows)
+    {
+        int width = x.Length / rows;
+        double[] y = new double[rows * units];
+        for (int row = 0; row < rows; row++)
+        {
+            for (int unit = 0; unit < units; unit++)
+            {
+                double sum = layer.Bias.IsEmpty ? 0 : layer.Bias[unit];
+                for (int i = 0; i < width; i++)
+                    sum += x[row * width + i] * layer.Kernel[unit * width + i];
+                y[row * units + unit] = sum;
+            }
+        }
+        return y;
+    }
+
+    double[] DenseBackward(NetworkNode node, int units, double[] x, double[] dy, int rows)
+    {
+        LayerState layer = state[node.Path];
+        int width = x.Length / rows;
+        double[] kernel = new double[units * width], bias = new double[units], dx = new double[x.Length];
+        for (int row = 0; row < rows; row++)
+        {
+            for (int unit = 0; unit < units; unit++)
+            {
+                double gradient = dy[row * units + unit];
+                bias[unit] += gradient;
+                for (int i = 0; i < width; i++)
+                {
+                    kernel[unit * width + i] += gradient * x[row * width + i];
+                    dx[row * width + i] += gradient * layer.Kernel[unit * width + i];
+                }
+            }
+        }
+        Gradients[$"{node.Path}/kernel"] = kernel;
+        if (!layer.Bias.IsEmpty)
+            Gradients[$"{node.Path}/bias"] = bias;
+        return dx;
+    }
+}
