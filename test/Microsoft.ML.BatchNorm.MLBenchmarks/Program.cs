@@ -10,4 +10,5 @@ foreach ((string name, int rows, int columns) in shapes)
     shape.Fit();
     shape.Transform();
 }
-Prediction.Compare();
+Prediction.Compare(features: 64);
+Prediction.Compare(features: 12);

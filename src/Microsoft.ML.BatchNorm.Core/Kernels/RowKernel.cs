@@ -4,12 +4,73 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// <c>y = (x − center)·scale + shift</c> over one row of features, of at least a vector and at most a period of the
-/// parameters: the bits of <see cref="AffineKernel{T}"/> without what long arrays need.
+/// <c>y = (x − center)·scale + shift</c> over one row of features, of at least a quarter of a vector and at most a
+/// period of the parameters: the bits of <see cref="AffineKernel{T}"/> without what long arrays need. Each method is
+/// false where an input was not finite.
 /// </summary>
+/// <remarks>
+/// The row has most often just been copied to where it is, a vector at a time, and its last 16 bytes once more. A load
+/// of all of the last vector would wait until both stores have left the processor's store buffer, 4 ns; the other
+/// vectors are loaded as they were stored.
+/// </remarks>
 static class RowKernel
 {
-    /// <summary>False where an input was not finite.</summary>
+    /// <summary>Beyond as many vectors, a lone sum of poison, which waits for itself, would be what a row costs.</summary>
+    public const int MostWhole = 8;
+
+    /// <summary>A row of whole vectors, at most <see cref="MostWhole"/> of them.</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="y">The output; may be the input.</param>
+    /// <param name="length">The number of values.</param>
+    /// <param name="center">Center, scale and shift, <paramref name="stride"/> apart.</param>
+    /// <param name="stride">The distance from one parameter to the next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Whole<T>(ref T x, ref T y, nuint length, ref T center, nuint stride) where T : unmanaged
+    {
+        ref T scale = ref Unsafe.Add(ref center, stride), shift = ref Unsafe.Add(ref scale, stride);
+        nuint vector = (nuint)Vector512<T>.Count, last = length - vector, i = 0;
+        Vector512<T> poison = Vector512<T>.Zero;
+        for (; i < last; i += vector)
+            One(ref x, i, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false, ref poison);
+        Vector512<T> lastValue = LoadLast(ref x, last);
+        poison = Lanes.MultiplyAdd(lastValue, Vector512<T>.Zero, poison);
+        Write(lastValue, last, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false);
+        return Vector512.EqualsAll(poison, Vector512<T>.Zero);
+    }
+
+    /// <summary>A row of at most a vector: quarters at the offsets that <see cref="PieceOffsets"/> gives.</summary>
+    /// <param name="x">The input.</param>
+    /// <param name="y">The output; may be the input.</param>
+    /// <param name="length">The number of values.</param>
+    /// <param name="center">Center, scale and shift, a vector each, by the same quarters.</param>
+    /// <param name="ignoreNonFinite">Whether inputs that are not finite pass through unchanged.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Pieces<T>(ref T x, ref T y, nuint length, ref T center, bool ignoreNonFinite) where T : unmanaged
+    {
+        nuint vector = (nuint)Vector512<T>.Count;
+        (nuint second, nuint third, nuint fourth) = PieceOffsets<T>(length);
+        Vector512<T> value = Vector512.Create(
+            Vector256.Create(Vector128.LoadUnsafe(ref x), Vector128.LoadUnsafe(ref x, second)),
+            Vector256.Create(Vector128.LoadUnsafe(ref x, third), Vector128.LoadUnsafe(ref x, fourth)));
+        Vector512<T> mapped = Map(
+            value, 0, ref center, ref Unsafe.Add(ref center, vector), ref Unsafe.Add(ref center, 2 * vector),
+            ignoreNonFinite);
+        mapped.GetLower().GetLower().StoreUnsafe(ref y);
+        mapped.GetLower().GetUpper().StoreUnsafe(ref y, second);
+        mapped.GetUpper().GetLower().StoreUnsafe(ref y, third);
+        mapped.GetUpper().GetUpper().StoreUnsafe(ref y, fourth);
+        return Lanes.AreFinite(value);
+    }
+
+    /// <summary>Where the quarters behind the first begin; in a row shorter than a vector they overlap.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (nuint Second, nuint Third, nuint Fourth) PieceOffsets<T>(nuint length) where T : unmanaged
+    {
+        nuint quarter = (nuint)Vector128<T>.Count, last = length - quarter;
+        return (nuint.Min(quarter, last), nuint.Min(2 * quarter, last), last);
+    }
+
+    /// <summary>A row of at least a vector, whose last one may overlap the one before it.</summary>
     /// <param name="x">The input.</param>
     /// <param name="y">The output; may be the input.</param>
     /// <param name="length">The number of values.</param>
@@ -17,13 +78,13 @@ static class RowKernel
     /// <param name="stride">The distance from one parameter to the next.</param>
     /// <param name="ignoreNonFinite">Whether inputs that are not finite pass through unchanged.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Map<T>(ref T x, ref T y, nuint length, ref T center, nuint stride, bool ignoreNonFinite)
-        where T : unmanaged
+    public static bool Overlapping<T>(
+        ref T x, ref T y, nuint length, ref T center, nuint stride, bool ignoreNonFinite) where T : unmanaged
     {
         ref T scale = ref Unsafe.Add(ref center, stride), shift = ref Unsafe.Add(ref scale, stride);
         nuint vector = (nuint)Vector512<T>.Count, last = length - vector, i = 0;
         // Read before its first values, which the vector before it shares, are written over.
-        Vector512<T> lastValue = Load(ref x, last), poison = lastValue * Vector512<T>.Zero;
+        Vector512<T> lastValue = LoadLast(ref x, last), poison = lastValue * Vector512<T>.Zero;
         if (length > 4 * vector)
         {
             // Four sums of poison, since each waits for itself.
@@ -54,29 +115,29 @@ static class RowKernel
         Write(value, at, ref y, ref center, ref scale, ref shift, ignoreNonFinite);
     }
 
-    /// <summary>
-    /// A vector by its quarters. The row has just been copied to where it is, its end in pieces of 16 bytes, and a load
-    /// of more than one of them would wait until all have left the processor's store buffer: 4 ns.
-    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<T> Load<T>(ref T x, nuint at) where T : unmanaged
+    static Vector512<T> LoadLast<T>(ref T x, nuint at) where T : unmanaged
     {
         nuint quarter = (nuint)Vector128<T>.Count;
         return Vector512.Create(
-            Vector256.Create(Vector128.LoadUnsafe(ref x, at), Vector128.LoadUnsafe(ref x, at + quarter)),
+            Vector256.LoadUnsafe(ref x, at),
             Vector256.Create(Vector128.LoadUnsafe(ref x, at + 2 * quarter), Vector128.LoadUnsafe(ref x, at + 3 * quarter)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Write<T>(
         Vector512<T> value, nuint at, ref T y, ref T center, ref T scale, ref T shift, bool ignoreNonFinite)
+        where T : unmanaged =>
+        Map(value, at, ref center, ref scale, ref shift, ignoreNonFinite).StoreUnsafe(ref y, at);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<T> Map<T>(
+        Vector512<T> value, nuint at, ref T center, ref T scale, ref T shift, bool ignoreNonFinite)
         where T : unmanaged
     {
         Vector512<T> mapped = Lanes.MultiplyAdd(
             value - Vector512.LoadUnsafe(ref center, at), Vector512.LoadUnsafe(ref scale, at),
             Vector512.LoadUnsafe(ref shift, at));
-        if (ignoreNonFinite)
-            mapped = Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value);
-        mapped.StoreUnsafe(ref y, at);
+        return ignoreNonFinite ? Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value) : mapped;
     }
 }

@@ -23,7 +23,9 @@ public abstract record KernelInitializer
     /// <summary>Normal with variance 2/fan-in, cut off at two deviations.</summary>
     public static KernelInitializer HeNormal { get; } = new Scaled("he_normal", 2, FanMode.In, true);
 
-    /// <summary>Uniform on ±1/√fan-in: what PyTorch's <c>Linear</c> and <c>Conv2d</c> begin with, kernel and bias.</summary>
+    /// <summary>
+    /// Uniform on ±1/√fan-in: what PyTorch's <c>Linear</c> and <c>Conv2d</c> begin with, kernel and bias.
+    /// </summary>
     public static KernelInitializer PyTorch { get; } = new Scaled("pytorch", 1.0 / 3, FanMode.In, false);
 
     /// <summary>All zeros.</summary>

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>What one layer has learned: kernel and bias, or a batch normalization's state. An immutable value.</summary>
+/// <summary>
+/// What one layer has learned: kernel and bias, or a batch normalization's state. An immutable value.
+/// </summary>
 public sealed class LayerState : IEquatable<LayerState>
 {
     readonly float[] kernel, bias;
@@ -27,6 +29,8 @@ public sealed class LayerState : IEquatable<LayerState>
     }
 
     /// <summary>A batch normalization's.</summary>
+    /// <param name="batchNormalization">Its state.</param>
+    /// <exception cref="ArgumentNullException">The state is null.</exception>
     public LayerState(BatchNormalizationState batchNormalization)
         : this([], [], batchNormalization)
     {
@@ -41,7 +45,8 @@ public sealed class LayerState : IEquatable<LayerState>
     }
 
     /// <summary>
-    /// The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; empty for a batch normalization.
+    /// The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; empty for a batch
+    /// normalization.
     /// </summary>
     public ReadOnlySpan<float> Kernel => kernel;
 

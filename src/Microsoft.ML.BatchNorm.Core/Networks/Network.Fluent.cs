@@ -11,7 +11,9 @@ public sealed partial class Network
     /// <summary>Adds a <see cref="DenseLayer"/>.</summary>
     /// <param name="units">The number of outputs.</param>
     /// <param name="useBias">Whether a bias is added.</param>
-    /// <param name="kernelInitializer">The kernel's first values; null for the preset's, Glorot uniform.</param>
+    /// <param name="kernelInitializer">
+    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
     public Network Dense(
@@ -30,7 +32,9 @@ public sealed partial class Network
     /// <param name="stride">How far it moves at a time; null for 1.</param>
     /// <param name="padding">Rows and columns of zeros on each side.</param>
     /// <param name="useBias">Whether a bias is added.</param>
-    /// <param name="kernelInitializer">The kernel's first values; null for the preset's, Glorot uniform.</param>
+    /// <param name="kernelInitializer">
+    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
     public Network Conv2D(
@@ -51,9 +55,13 @@ public sealed partial class Network
     /// Its options, null for the preset's. Their <see cref="BatchNormalizationOptions.Axis"/> is not used; see
     /// <paramref name="axis"/>.
     /// </param>
-    /// <param name="axis">The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.</param>
+    /// <param name="axis">
+    /// The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The shape has no such axis, or the name is there already.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shape has no such axis, the options contradict each other, or the name is there already.
+    /// </exception>
     public Network BatchNormalization(BatchNormalizationOptions? options = null, int axis = 1, string? name = null)
     {
         options ??= IsPyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
@@ -61,11 +69,14 @@ public sealed partial class Network
     }
 
     /// <summary>Adds an <see cref="Activation.ReLU"/>.</summary>
+    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
     public Network ReLU(string? name = null) => Add(new ActivationLayer(Activation.ReLU) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.LeakyReLU"/>.</summary>
-    /// <param name="negativeSlope">The slope below 0; null for the preset's, 0.3.</param>
+    /// <param name="negativeSlope">The slope below 0; null for the preset's: 0.3, or PyTorch's 0.01.</param>
     /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <exception cref="ArgumentException">The slope is not finite, or the name is there already.</exception>
     public Network LeakyReLU(double? negativeSlope = null, string? name = null) =>
         Add(new ActivationLayer(Activation.LeakyReLU)
         {
@@ -74,17 +85,24 @@ public sealed partial class Network
         });
 
     /// <summary>Adds an <see cref="Activation.Gelu"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>gelu</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
     public Network Gelu(string? name = null) => Add(new ActivationLayer(Activation.Gelu) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.Sigmoid"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>sigmoid</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
     public Network Sigmoid(string? name = null) => Add(new ActivationLayer(Activation.Sigmoid) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.Tanh"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>tanh</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
     public Network Tanh(string? name = null) => Add(new ActivationLayer(Activation.Tanh) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="DropoutLayer"/>.</summary>
     /// <param name="rate">The share that is dropped in training, at least 0 and below 1.</param>
     /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <exception cref="ArgumentException">The rate is out of range, or the name is there already.</exception>
     public Network Dropout(double rate, string? name = null) => Add(new DropoutLayer(rate) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="Pool2DLayer"/> of maxima.</summary>
@@ -93,7 +111,8 @@ public sealed partial class Network
     /// <param name="padding">Rows and columns on each side.</param>
     /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
-    public Network MaxPool2D(Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
+    public Network MaxPool2D(
+        Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
         Pool(Pooling.Max, poolSize, stride, padding, name);
 
     /// <summary>Adds a <see cref="Pool2DLayer"/> of means.</summary>
@@ -103,10 +122,13 @@ public sealed partial class Network
         Pool(Pooling.Average, poolSize, stride, padding, name);
 
     /// <summary>Adds a <see cref="GlobalAveragePool2DLayer"/>.</summary>
+    /// <param name="name">The layer's name; null for Keras's.</param>
     /// <exception cref="ArgumentException">The shape is not channels, height and width.</exception>
     public Network GlobalAveragePool2D(string? name = null) => Add(new GlobalAveragePool2DLayer { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="FlattenLayer"/>.</summary>
+    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
     public Network Flatten(string? name = null) => Add(new FlattenLayer { Name = name ?? "" });
 
     /// <summary>Adds a network as one layer.</summary>

@@ -31,6 +31,7 @@ public sealed partial class Network
     }
 
     /// <summary>Checks that a state has every layer of this network, with its shapes, and no other.</summary>
+    /// <param name="state">The state.</param>
     /// <exception cref="ArgumentException">It does not; the message names every layer that differs.</exception>
     public void CheckState(NetworkState state)
     {
@@ -50,7 +51,8 @@ public sealed partial class Network
         faults.AddRange(state.Paths.Where(path => !known.Contains(path)).Order(StringComparer.Ordinal)
             .Select(path => $"'{path}' is not a layer of the network with parameters"));
         if (faults.Count > 0)
-            throw new ArgumentException($"The state does not fit the network: {string.Join("; ", faults)}.", nameof(state));
+            throw new ArgumentException(
+                $"The state does not fit the network: {string.Join("; ", faults)}.", nameof(state));
     }
 
     internal static bool HasState(NetworkNode node) =>
@@ -58,8 +60,8 @@ public sealed partial class Network
 
     static int SeedOf(string path, int seed)
     {
-        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): Random takes neighbouring seeds
-        // for neighbouring first numbers.
+        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): the first numbers of Random
+        // are near one another for seeds that are.
         ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (char character in path)
             hash = unchecked((hash ^ character) * 0x100000001B3);

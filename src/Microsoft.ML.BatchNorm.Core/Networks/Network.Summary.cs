@@ -6,9 +6,9 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class Network
 {
     /// <summary>
-    /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: layer and kind, the shape that comes out of a
-    /// batch, parameters (a batch normalization's moving statistics among them), and which of them training changes; with
-    /// the totals below.
+    /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: layer and kind, the shape that comes out
+    /// of a batch, parameters (a batch normalization's moving statistics among them), and which of them training
+    /// changes; with the totals below.
     /// </summary>
     public string Summary()
     {

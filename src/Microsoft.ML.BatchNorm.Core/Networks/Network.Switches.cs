@@ -5,8 +5,8 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class Network
 {
     /// <summary>
-    /// The network with layers frozen: training leaves their parameters as they are, and a batch normalization among them
-    /// stays in inference mode, until <see cref="Unfreeze"/> names them.
+    /// The network with layers frozen: training leaves their parameters as they are, and a batch normalization among
+    /// them stays in inference mode, until <see cref="Unfreeze"/> names them.
     /// </summary>
     /// <param name="patterns">
     /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one.
@@ -27,8 +27,8 @@ public sealed partial class Network
     /// <see cref="BatchNormalizationOptions.Trainable"/> it is given: <see cref="Unfreeze"/> it.
     /// </param>
     /// <param name="patterns">
-    /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one. Layers
-    /// of other kinds stay as they are.
+    /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one.
+    /// Layers of other kinds stay as they are.
     /// </param>
     /// <exception cref="ArgumentException">
     /// There is no pattern, one matches no layer, or the new options contradict each other.

@@ -31,7 +31,7 @@ public sealed partial class Network : IEquatable<Network>
         this.layers = layers;
         depth = 1 + layers.Max(layer => (layer as NetworkLayer)?.Inner.depth) ?? 1;
         if (depth > MaxDepth)
-            throw new ArgumentException($"Networks nest up to {MaxDepth} deep, not {depth}.", nameof(layers));
+            throw new ArgumentException($"Networks nest up to {MaxDepth} deep, not {depth}.");
         (Nodes, OutputShape) = Place(inputShape, layers);
     }
 
@@ -50,7 +50,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <summary>The layers with those of inner networks in their places, in the order in which they compute.</summary>
     public IReadOnlyList<NetworkNode> Nodes { get; }
 
-    /// <summary>A network without layers, for rows of the given shape: <c>Input(64)</c>, <c>Input(3, 32, 32)</c>.</summary>
+    /// <summary>
+    /// A network without layers, for rows of the given shape: <c>Input(64)</c>, <c>Input(3, 32, 32)</c>.
+    /// </summary>
     /// <param name="shape">Features; or channels, height and width.</param>
     /// <exception cref="ArgumentException">There is no dimension, or one is not positive.</exception>
     public static Network Input(params ReadOnlySpan<int> shape) => new(new TensorShape(shape), NetworkPreset.Keras, []);
@@ -58,7 +60,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <summary>A network of the given layers.</summary>
     /// <param name="inputShape">The shape of a row that goes in.</param>
     /// <param name="layers">The layers; those without a name get Keras's.</param>
-    /// <exception cref="ArgumentException">A name is there twice, or a shape does not fit; the message names the layer.</exception>
+    /// <exception cref="ArgumentException">
+    /// A name is there twice, or a shape does not fit; the message names the layer.
+    /// </exception>
     public static Network Of(TensorShape inputShape, params IEnumerable<Layer> layers)
     {
         ArgumentNullException.ThrowIfNull(inputShape);
@@ -92,7 +96,9 @@ public sealed partial class Network : IEquatable<Network>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     public Network Until(string name) => new(InputShape, Preset, layers[..(IndexOf(name) + 1)]);
 
-    /// <summary>The network without one of its own layers and all behind it, to which a new head can be added.</summary>
+    /// <summary>
+    /// The network without one of its own layers and all behind it, to which a new head can be added.
+    /// </summary>
     /// <param name="name">The name of one of <see cref="Layers"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     public Network Before(string name) => new(InputShape, Preset, layers[..IndexOf(name)]);
@@ -118,7 +124,7 @@ public sealed partial class Network : IEquatable<Network>
             ArgumentNullException.ThrowIfNull(layer);
             Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names) } : layer;
             if (!names.Add(named.Name))
-                throw new ArgumentException($"The network has a layer '{named.Name}' already.", nameof(more));
+                throw new ArgumentException($"The network has a layer '{named.Name}' already.");
             all.Add(Settled(named));
         }
         return new Network(InputShape, Preset, all.ToImmutable());
@@ -133,8 +139,8 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The layer with its switches in one place: a network's in its layers alone, a batch normalization's the same in its
-    /// options as in the layer.
+    /// The layer with its switches in one place: a network's in its layers alone, a batch normalization's the same in
+    /// its options as in the layer.
     /// </summary>
     internal static Layer Settled(Layer layer) => layer switch
     {
@@ -151,11 +157,12 @@ public sealed partial class Network : IEquatable<Network>
         {
             TensorShape output = layer.OutputShape(shape);
             if (layer is NetworkLayer inner)
-                nodes.AddRange(inner.Inner.Nodes.Select(node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));
+                nodes.AddRange(inner.Inner.Nodes.Select(
+                    node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));
             else
                 nodes.Add(new NetworkNode(CheckedPath(layer.Name), layer, shape, output));
             if (nodes.Count > MaxNodes)
-                throw new ArgumentException($"A network has at most {MaxNodes} layers.", nameof(layers));
+                throw new ArgumentException($"A network has at most {MaxNodes} layers.");
             shape = output;
         }
         return (nodes.ToImmutable(), shape);
@@ -168,7 +175,7 @@ public sealed partial class Network : IEquatable<Network>
         path.Length <= MaxPath
             ? path
             : throw new ArgumentException(
-                $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.", nameof(path));
+                $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.");
 
     /// <inheritdoc/>
     public bool Equals(Network? other) =>

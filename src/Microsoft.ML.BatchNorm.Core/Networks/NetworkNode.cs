@@ -7,7 +7,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="Output">The shape of a row that comes out.</param>
 public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, TensorShape Output)
 {
-    /// <summary>The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.</summary>
+    /// <summary>
+    /// The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.
+    /// </summary>
     public long ParameterCount => LearnedCount + StatisticsCount;
 
     /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>

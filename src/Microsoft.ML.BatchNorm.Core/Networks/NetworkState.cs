@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// All that a network has learned, by the path of the layer: an immutable value. Layers without parameters have no entry.
-/// Two are equal when every bit is.
+/// All that a network has learned, by the path of the layer: an immutable value. Layers without parameters have no
+/// entry. Two are equal when every bit is.
 /// </summary>
 public sealed class NetworkState : IEquatable<NetworkState>
 {

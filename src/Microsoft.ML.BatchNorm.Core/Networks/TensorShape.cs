@@ -27,7 +27,8 @@ public sealed class TensorShape : IEquatable<TensorShape>
             Check.Positive(dimension, nameof(dimensions));
             size *= dimension;
             if (size > Array.MaxLength)
-                throw new ArgumentException("A shape must not have more elements than an array can.", nameof(dimensions));
+                throw new ArgumentException(
+                    "A shape must not have more elements than an array can.", nameof(dimensions));
         }
         this.dimensions = [.. dimensions];
         Size = (int)size;
@@ -40,6 +41,7 @@ public sealed class TensorShape : IEquatable<TensorShape>
     public int Size { get; }
 
     /// <summary>One dimension.</summary>
+    /// <param name="index">From 0, the outermost, to below <see cref="Rank"/>.</param>
     /// <exception cref="IndexOutOfRangeException">There is no such dimension.</exception>
     public int this[int index] => dimensions[index];
 
@@ -47,6 +49,7 @@ public sealed class TensorShape : IEquatable<TensorShape>
     public ReadOnlySpan<int> Dimensions => dimensions.AsSpan();
 
     /// <summary>The shape of a batch: <paramref name="rows"/> before the row's own dimensions.</summary>
+    /// <param name="rows">The number of rows.</param>
     public int[] WithRows(int rows) => [rows, .. dimensions];
 
     /// <inheritdoc/>

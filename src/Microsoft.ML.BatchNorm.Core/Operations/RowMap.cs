@@ -14,13 +14,13 @@ namespace Microsoft.ML.BatchNorm;
 sealed unsafe class RowMap<T> where T : unmanaged
 {
     readonly AffineMap map;
+    readonly Kernel kernel;
     readonly T[] parameters;
     readonly nint stride, period;
 
     /// <summary>The parameters once more for short rows, where no load of them straddles two cache lines.</summary>
     readonly T[] aligned = [];
     readonly nuint alignedStart;
-    readonly bool isWhole, isFlat, isShort;
 
     /// <param name="map">The map, of as many channels as the layout.</param>
     /// <param name="layout">One row.</param>
@@ -33,12 +33,15 @@ sealed unsafe class RowMap<T> where T : unmanaged
         period = parameters?.Period ?? 0;
         Length = layout.Count;
         IgnoresNonFinite = map.IgnoresNonFinite;
-        isFlat = BatchMoments.IsColumns(layout);
-        isWhole = parameters is not null && Length <= ShardJob.ItemElements;
-        isShort = isWhole && isFlat && Length >= Vector512<T>.Count && Length <= period;
-        if (isShort)
-            (aligned, alignedStart) = Aligned(parameters!.Values);
+        kernel = Choose();
+        if (kernel is Kernel.Whole or Kernel.Overlapping)
+            (aligned, alignedStart) = Aligned(this.parameters);
+        else if (kernel == Kernel.Pieces)
+            (aligned, alignedStart) = Aligned(Pieces());
     }
+
+    /// <summary>What maps a row; the first three are those of <see cref="RowKernel"/>.</summary>
+    enum Kernel { Whole, Overlapping, Pieces, Flat, Runs, Map }
 
     /// <summary>One row.</summary>
     public ChannelLayout Layout { get; }
@@ -52,31 +55,75 @@ sealed unsafe class RowMap<T> where T : unmanaged
     /// <summary>Maps one row; false where a value was not finite, which is then for the caller to tell.</summary>
     /// <param name="x"><see cref="Length"/> values.</param>
     /// <param name="y">As many; the same memory, or apart from it.</param>
-    // Compiled in full at once: what the first calls are like says nothing about those after them.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    // For the caller's loop: the rows that are many and short cost no call.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Apply(ReadOnlySpan<T> x, Span<T> y)
     {
         if (x.Length != Length || y.Length != Length)
             ThrowLength(x.Length, y.Length);
-        return isShort
-            ? RowKernel.Map(
+        return kernel == Kernel.Whole
+            ? RowKernel.Whole(
                 ref MemoryMarshal.GetReference(x), ref MemoryMarshal.GetReference(y), (nuint)Length,
-                ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(aligned), alignedStart), (nuint)stride, IgnoresNonFinite)
-            : ApplyAny(x, y);
+                ref First, (nuint)stride)
+            : ApplyOther(x, y);
     }
+
+    ref T First => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(aligned), alignedStart);
+
+    // Compiled in full at once: what the first calls are like says nothing about those after them.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    bool ApplyOther(ReadOnlySpan<T> x, Span<T> y) => kernel switch
+    {
+        Kernel.Pieces => RowKernel.Pieces(
+            ref MemoryMarshal.GetReference(x), ref MemoryMarshal.GetReference(y), (nuint)Length,
+            ref First, IgnoresNonFinite),
+        Kernel.Overlapping => RowKernel.Overlapping(
+            ref MemoryMarshal.GetReference(x), ref MemoryMarshal.GetReference(y), (nuint)Length,
+            ref First, (nuint)stride, IgnoresNonFinite),
+        _ => ApplyLong(x, y),
+    };
 
     // Apart from the path of short rows, which would pay for these locals.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    bool ApplyAny(ReadOnlySpan<T> x, Span<T> y)
+    bool ApplyLong(ReadOnlySpan<T> x, Span<T> y)
     {
-        if (!isWhole)
+        if (kernel == Kernel.Map)
             return map.ApplyUnchecked(Layout, x, y, threads: 1);
         fixed (T* source = x, target = y, center = parameters)
         {
-            return isFlat
+            return kernel == Kernel.Flat
                 ? AffineKernel<T>.Flat(source, target, Length, center, stride, period, IgnoresNonFinite, streaming: false)
                 : Runs(source, target, center);
         }
+    }
+
+    Kernel Choose()
+    {
+        int vector = Vector512<T>.Count;
+        if (parameters.Length == 0 || Length > ShardJob.ItemElements)
+            return Kernel.Map;
+        if (!BatchMoments.IsColumns(Layout))
+            return Kernel.Runs;
+        if (Length < Vector128<T>.Count || Length > period)
+            return Kernel.Flat;
+        return Length % vector == 0 && Length <= RowKernel.MostWhole * vector && !IgnoresNonFinite ? Kernel.Whole
+            : Length >= vector ? Kernel.Overlapping
+            : Kernel.Pieces;
+    }
+
+    /// <summary>The parameters of a row shorter than a vector, by the quarters in which it is read.</summary>
+    T[] Pieces()
+    {
+        int vector = Vector512<T>.Count, quarter = Vector128<T>.Count;
+        (nuint second, nuint third, nuint fourth) = RowKernel.PieceOffsets<T>((nuint)Length);
+        var pieces = new T[3 * vector];
+        for (int p = 0; p < 3; p++)
+        {
+            int piece = 0;
+            foreach (nuint offset in (ReadOnlySpan<nuint>)[0, second, third, fourth])
+                Array.Copy(parameters, p * stride + (nint)offset, pieces, p * vector + quarter * piece++, quarter);
+        }
+        return pieces;
     }
 
     static (T[] Copy, nuint Start) Aligned(T[] values)

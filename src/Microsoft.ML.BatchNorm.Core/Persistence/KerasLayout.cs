@@ -13,7 +13,6 @@ readonly record struct KerasLayout(int Outputs, int Channels, int Height, int Wi
         int area = Height * Width, step = Channels * Outputs;
         for (int place = 0, from = 0; from < kernel.Length; place++)
         {
-            // One row of the image's area after the other, by output and channel.
             int output = place / Channels, channel = place % Channels;
             for (int at = 0, to = channel * Outputs + output; at < area; at++, to += step)
                 keras[to] = kernel[from++];

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>A dense or convolutional layer's tensors, F32: the kernel, in Keras's layout or as it is here, and the bias.</summary>
+/// <summary>
+/// A dense or convolutional layer's tensors, F32: the kernel, in Keras's layout or as it is here, and the bias.
+/// </summary>
 sealed class KernelTensors(NetworkNode node, string kernel, string bias, KerasLayout? layout) : LayerTensors(node)
 {
     TensorShape Shape => Node.Layer.Parameters(Node.Input).First().Shape;

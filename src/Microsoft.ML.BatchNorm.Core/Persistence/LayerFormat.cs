@@ -4,9 +4,9 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
 /// A layer's definition as bytes. Version 1: kind (byte), length of the name in bytes (uint16), the name in UTF-8,
-/// trainable (byte), and what the kind has: a network's is a network's <see cref="NetworkFormat">definition</see>, a batch
-/// normalization's the length (int32) and bytes of its <see cref="OptionsFormat">options</see>. Sizes are height and width
-/// (int32 each), numbers float64.
+/// trainable (byte), and what the kind has: a network's is a network's <see cref="NetworkFormat">definition</see>, a
+/// batch normalization's the length (int32) and bytes of its <see cref="OptionsFormat">options</see>. Sizes are height
+/// and width (int32 each), numbers float64.
 /// </summary>
 static class LayerFormat
 {

@@ -6,21 +6,24 @@ public sealed partial class Network
 {
     /// <summary>Writes the network and every bit of its state in this library's own format.</summary>
     /// <param name="stream">
-    /// Written from where it stands, neither flushed nor closed. Networks may follow one another, or lie amid other data.
+    /// Written from where it stands, neither flushed nor closed. Networks may follow one another, or lie amid other
+    /// data.
     /// </param>
     /// <param name="state">A state of this network.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 0), length
-    /// of the definition in bytes (uint32). The definition: layers with their options, initializers, names and switches.
-    /// The CRC-32C (RFC 3720) of all before it (uint32). The layers' states in the order of <see cref="Nodes"/>: kernel
-    /// and bias (float32); of a batch normalization its flags (uint16) and its payload as
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 0),
+    /// length of the definition in bytes (uint32). The definition: layers with their options, initializers, names and
+    /// switches. The CRC-32C (RFC 3720) of all before it (uint32). The layers' states in the order of
+    /// <see cref="Nodes"/>: kernel and bias (float32); of a batch normalization its flags (uint16) and its payload as
     /// <see cref="BatchNormalizationState.Save"/> has them. Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
-    /// <exception cref="ArgumentException">The state is not one of this network; the message names every layer.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state is not one of this network; the message names every layer.
+    /// </exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite or out of range, as after a training that diverged, and could not be loaded again;
     /// nothing was written.

@@ -15,23 +15,23 @@ public sealed partial class Network
     /// <remarks>
     /// <para>
     /// PyTorch: <c>base.dense.weight</c> of [units, inputs] or [filters, channels, height, width], <c>bias</c>, and a
-    /// batch normalization's names as in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c> of [inputs,
-    /// units] or [height, width, channels, filters], <c>bias</c>, and the names in <see cref="TensorNaming.Keras"/>; and
-    /// as Keras flattens an image channels last, the inputs of a dense layer and the features of a batch normalization
-    /// behind a <see cref="FlattenLayer"/> are put in its order.
+    /// batch normalization's names as in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c> of
+    /// [inputs, units] or [height, width, channels, filters], <c>bias</c>, and the names in
+    /// <see cref="TensorNaming.Keras"/>; and as Keras flattens an image channels last, the inputs of a dense layer and
+    /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
     /// </para>
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
-    /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of batches.
-    /// <see cref="Save"/> keeps all. The file has the checksum that
+    /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
+    /// batches. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream or the state is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
     /// <exception cref="ArgumentException">
-    /// The state is not one of this network; two layers get the same names, or names that no file can have; or a layer has
-    /// renormalization, for which PyTorch has no names.
+    /// The state is not one of this network; two layers get the same names, or names that no file can have; or a layer
+    /// has renormalization, for which PyTorch has no names.
     /// </exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite or out of range, as after a training that diverged; nothing was written.
@@ -44,16 +44,21 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(stream);
         CheckSavable(state);
         NetworkTensors tensors = Tensors(naming, prefix);
-        if (naming == TensorNaming.PyTorch
-            && tensors.Layers.FirstOrDefault(layer => state[layer.Node.Path].BatchNormalization?.Renorm is not null) is { } renorm)
+        if (naming == TensorNaming.PyTorch && tensors.Layers.FirstOrDefault(HasRenorm) is { } renorm)
             throw new ArgumentException(
-                $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
+                $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.",
+                nameof(naming));
         SafetensorsWriter.Write(stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])));
+
+        static bool HasRenorm(LayerTensors layer) =>
+            layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };
     }
 
     /// <summary>Reads this network's weights out of a safetensors file, such as that of a pretrained network.</summary>
     /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
-    /// <param name="naming">Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.</param>
+    /// <param name="naming">
+    /// Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.
+    /// </param>
     /// <param name="prefix">
     /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that the file does
     /// not have; <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
@@ -75,9 +80,9 @@ public sealed partial class Network
     /// have; or a layer gets none and there is no state to keep.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; or its tensors
-    /// are not those of this network, and the message lists every one that is missing, unexpected, or of another shape or
-    /// dtype.
+    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; or its
+    /// tensors are not those of this network, and the message lists every one that is missing, unexpected, or of
+    /// another shape or dtype.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public NetworkState LoadSafetensors(
@@ -90,8 +95,8 @@ public sealed partial class Network
         NetworkTensors tensors = Tensors(naming, prefix);
         if (onto is null && tensors.WithoutName.Count > 0)
             throw new ArgumentException(
-                $"The layers {string.Join(", ", tensors.WithoutName)} have no name in the file, and there is no state to "
-                + "keep them from.", nameof(onto));
+                $"The layers {string.Join(", ", tensors.WithoutName)} have no name in the file, and there is no state "
+                + "to keep them from.", nameof(onto));
 
         var source = new ByteSource(stream, "the file");
         SafetensorsHeader header = SafetensorsHeader.Read(source);
@@ -103,8 +108,8 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// What PyTorch calls a layer whose network is an <c>nn.Sequential</c>: its place among all layers, from 0, with the
-    /// places of the networks around it before: <c>3</c> or <c>0.2</c>. To be given to
+    /// What PyTorch calls a layer whose network is an <c>nn.Sequential</c>: its place among all layers, from 0, with
+    /// the places of the networks around it before: <c>3</c> or <c>0.2</c>. To be given to
     /// <see cref="LoadSafetensors"/> and <see cref="SaveSafetensors"/>.
     /// </summary>
     /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
@@ -114,7 +119,9 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(path);
         GetNode(path);
         int end = path.IndexOf('/'), place = IndexOf(end < 0 ? path : path[..end]);
-        return layers[place] is NetworkLayer inner ? $"{place}.{inner.Inner.SequentialName(path[(end + 1)..])}" : $"{place}";
+        return layers[place] is NetworkLayer inner
+            ? $"{place}.{inner.Inner.SequentialName(path[(end + 1)..])}"
+            : $"{place}";
     }
 
     NetworkTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)

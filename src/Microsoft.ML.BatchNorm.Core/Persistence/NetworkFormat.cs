@@ -30,7 +30,8 @@ static class NetworkFormat
             Network network = Read(reader, Network.MaxDepth, ref left);
             return reader.BaseStream.Position == bytes.Length
                 ? network
-                : throw new InvalidDataException($"{bytes.Length - reader.BaseStream.Position} bytes follow the definition.");
+                : throw new InvalidDataException(
+                    $"{bytes.Length - reader.BaseStream.Position} bytes follow the definition.");
         }
         catch (Exception error) when (error is ArgumentException or EndOfStreamException)
         {

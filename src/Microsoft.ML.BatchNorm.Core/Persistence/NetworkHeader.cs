@@ -26,7 +26,8 @@ static class NetworkHeader
         source.Fill(magic);
         if (!magic.SequenceEqual(Magic))
             throw new InvalidDataException(
-                $"this is not a network: it begins with {Convert.ToHexString(magic)}, not {Convert.ToHexString(Magic)}.");
+                $"this is not a network: it begins with {Convert.ToHexString(magic)}, not "
+                + $"{Convert.ToHexString(Magic)}.");
         ushort version = source.Read<ushort>();
         if (version != Version)
             throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");

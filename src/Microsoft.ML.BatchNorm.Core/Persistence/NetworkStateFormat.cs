@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// The states of a network's layers as bytes, in the order of its nodes. What lengths they have follows from the network
-/// and, for a batch normalization, from its flags.
+/// The states of a network's layers as bytes, in the order of its nodes. What lengths they have follows from the
+/// network and, for a batch normalization, from its flags.
 /// </summary>
 static class NetworkStateFormat
 {
@@ -75,7 +75,8 @@ static class NetworkStateFormat
         source.Enter($"the flags of layer '{path}'", sizeof(ushort));
         var parts = (StateParts)source.Read<ushort>();
         if ((parts & ~StateParts.All) != 0)
-            throw new InvalidDataException($"the flags of layer '{path}' are {(ushort)parts}; those up to 15 are known.");
+            throw new InvalidDataException(
+                $"the flags of layer '{path}' are {(ushort)parts}; those up to 15 are known.");
         var header = new BinaryHeader(parts, channels);
         source.Enter($"the state of layer '{path}'", header.PayloadLength);
         return BatchNormalizationState.ReadPayload(source, header);

@@ -54,10 +54,10 @@ sealed class NetworkTensors
             there.Add(layer);
             foreach (ExpectedTensor tensor in tensors)
             {
-                if (!entries.TryGetValue(tensor.Name, out SafetensorsEntry entry))
-                    missing.AddRange(tensor.IsCount ? [] : [$"{SafetensorsEntry.Quote(tensor.Name)} of shape {tensor.Shape}"]);
-                else if (tensor.Fault(entry) is { } fault)
-                    misshapen.Add(fault);
+                if (entries.TryGetValue(tensor.Name, out SafetensorsEntry entry))
+                    misshapen.AddRange(tensor.Fault(entry) is { } fault ? [fault] : []);
+                else if (!tensor.IsCount)
+                    missing.Add($"{SafetensorsEntry.Quote(tensor.Name)} of shape {tensor.Shape}");
             }
         }
         string[] unexpected = [.. header.Tensors.Where(tensor => !Needs(tensor.Name))
@@ -89,14 +89,16 @@ sealed class NetworkTensors
             return;
         }
         if (Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(prefix)) != prefix)
-            throw new ArgumentException($"The prefix of layer '{node.Path}' has half a surrogate pair.", nameof(prefix));
+            throw new ArgumentException(
+                $"The prefix of layer '{node.Path}' has half a surrogate pair.", nameof(prefix));
         LayerTensors layer = LayerTensors.Of(node, prefix.Length == 0 ? "" : prefix + separator, naming, image);
         layers.Add(layer);
         foreach (ExpectedTensor tensor in layer.Expected)
         {
             if (!expected.TryAdd(tensor.Name, tensor))
                 throw new ArgumentException(
-                    $"Two layers have a tensor {SafetensorsEntry.Quote(tensor.Name)}; one is '{node.Path}'.", nameof(prefix));
+                    $"Two layers have a tensor {SafetensorsEntry.Quote(tensor.Name)}; one is '{node.Path}'.",
+                    nameof(prefix));
         }
     }
 }

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A batch normalization's tensors. One without moving statistics has none of these; one that normalizes the features of
-/// a flattened image has them in Keras's order there.
+/// A batch normalization's tensors. One without moving statistics has none of these; one that normalizes the features
+/// of a flattened image has them in Keras's order there.
 /// </summary>
 sealed class NormalizationTensors(
     NetworkNode node, BatchNormalizationOptions options, StateNames names, TensorShape? image) : LayerTensors(node)
@@ -47,8 +47,9 @@ sealed class NormalizationTensors(
                 Doubles(names.Renorm[0]), Doubles(names.Renorm[1]), Doubles(names.Renorm[2])));
         if (StateFault.Of(state, names) is { } fault)
             throw new InvalidDataException(fault);
-        return new LayerState(
-            options.Renorm is null || HasRenorm ? state : WithRenorm(state, Renormalization.Initialize(mean, variance)));
+        if (options.Renorm is not null && !HasRenorm)
+            state = WithRenorm(state, Renormalization.Initialize(mean, variance));
+        return new LayerState(state);
 
         float[] Floats(string name) => Layout?.FromKeras<float>(values.Floats(name)) ?? values.Floats(name);
 
@@ -76,6 +77,6 @@ sealed class NormalizationTensors(
     }
 
     static BatchNormalizationState WithRenorm(BatchNormalizationState state, RenormStatistics renorm) => new(
-        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray, state.BatchesSeen,
-        state.InitialWeight, renorm, population: null);
+        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray,
+        state.BatchesSeen, state.InitialWeight, renorm, population: null);
 }

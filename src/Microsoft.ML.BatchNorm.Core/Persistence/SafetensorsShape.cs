@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>The shape of a tensor in a file: the rank, and the first four dimensions, 1 where there are fewer.</summary>
+/// <summary>
+/// The shape of a tensor in a file: the rank, and the first four dimensions, 1 where there are fewer.
+/// </summary>
 readonly record struct SafetensorsShape(int Rank, long First, long Second, long Third, long Fourth)
 {
     public static SafetensorsShape Of(params ReadOnlySpan<int> dimensions)

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>The values of the tensors of a file that are wanted, in the narrowest type that holds them exactly.</summary>
+/// <summary>
+/// The values of the tensors of a file that are wanted, in the narrowest type that holds them exactly.
+/// </summary>
 sealed class SafetensorsValues
 {
     readonly Dictionary<string, Array> tensors = new(StringComparer.Ordinal);

@@ -13,7 +13,9 @@ static class SafetensorsWriter
 
     public static string Digits(uint checksum) => checksum.ToString("x8", CultureInfo.InvariantCulture);
 
-    /// <summary>Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.</summary>
+    /// <summary>
+    /// Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.
+    /// </summary>
     /// <exception cref="ArgumentException">The names are longer than a header may be; nothing was written.</exception>
     public static void Write(Stream stream, IEnumerable<SafetensorsTensor> tensors)
     {

@@ -20,8 +20,11 @@ public static class BatchNormalizationCatalog
     /// takes <paramref name="outputColumnName"/>.
     /// </param>
     /// <param name="momentum">
-    /// The share of the old moving statistic that stays at each batch, from 0 to 1; it counts where an average goes on,
-    /// not for the exact statistics.
+    /// The share of the old moving statistic that stays at each batch, from 0 to 1. It has no effect on the exact
+    /// statistics, which this overload fits. It is for the exponential average of batches: take the overload of
+    /// <see cref="BatchNormalizationEstimator.Options"/> with a layer whose
+    /// <see cref="BatchNormalizationOptions.MovingStatistics"/> is <see cref="MovingStatistics.Exponential"/>, such as
+    /// <c>Layer = BatchNormalizationOptions.Keras with { Momentum = 0.9 }</c>.
     /// </param>
     /// <param name="epsilon">ε, added to the variance; at least 0.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
@@ -32,10 +35,13 @@ public static class BatchNormalizationCatalog
         catalog.BatchNormalization(
             [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable);
 
-    /// <summary>Normalizes each channel of several columns.</summary>
+    /// <summary>Normalizes each channel of several columns, with the exact statistics of the data.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="columns">The pairs of output and input columns; at least one.</param>
-    /// <param name="momentum">The share of the old moving statistic that stays at each batch, from 0 to 1.</param>
+    /// <param name="momentum">
+    /// The share of the old moving statistic that stays at each batch, from 0 to 1. It has no effect on the exact
+    /// statistics, which this overload fits; the overload of one column says what takes it.
+    /// </param>
     /// <param name="epsilon">ε, added to the variance; at least 0.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
@@ -61,9 +67,12 @@ public static class BatchNormalizationCatalog
         this TransformsCatalog catalog, BatchNormalizationEstimator.Options options) =>
         new(CatalogUtils.GetEnvironment(catalog), options);
 
-    /// <summary>Goes on from a fitted or loaded transformer, column by column.</summary>
+    /// <summary>Goes on from a fitted or loaded transformer, column by column, as it was fitted.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
-    /// <param name="pretrained">Where the columns, options and states come from.</param>
+    /// <param name="pretrained">
+    /// Where the columns, options and states come from, and the batch size, epochs, shuffle, seed, mask column and
+    /// statistics down the chain.
+    /// </param>
     /// <param name="trainable">
     /// True to fine-tune: fitting moves the statistics on. False to freeze: fitting reads no data, and the states stay
     /// bit for bit.
@@ -74,6 +83,24 @@ public static class BatchNormalizationCatalog
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckValue(pretrained, nameof(pretrained));
         return new BatchNormalizationEstimator(env, trainable ? pretrained.Unfreeze() : pretrained.Freeze());
+    }
+
+    /// <summary>Goes on from a fitted or loaded transformer, with other settings.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="pretrained">
+    /// Where the states come from, by the name of the output column. A column that is frozen there stays frozen.
+    /// </param>
+    /// <param name="options">The columns, their layer, and how it is fitted.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of range, options contradict each other, or the transformer lacks one of the output columns.
+    /// </exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, BatchNormalizationTransformer pretrained,
+        BatchNormalizationEstimator.Options options)
+    {
+        IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
+        env.CheckValue(pretrained, nameof(pretrained));
+        return new BatchNormalizationEstimator(env, pretrained, options);
     }
 
     /// <summary>Goes on from a known state, such as one read from safetensors.</summary>
@@ -108,7 +135,7 @@ public static class BatchNormalizationCatalog
             throw env.ExceptParam(nameof(pretrained), error.Message);
         }
         return new BatchNormalizationEstimator(
-            env, new BatchNormalizationEstimator.Options(),
+            env, FitSettings.Default,
             new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName ?? outputColumnName, layer, pretrained));
     }
 }

@@ -43,14 +43,14 @@ public sealed partial class BatchNormalizationEstimator
         public int? Seed { get; set; }
 
         /// <summary>
-        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Null counts all. Default:
-        /// null.
+        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Null counts all. The
+        /// column need not be there where no layer moves. Default: null.
         /// </summary>
         public string? MaskColumnName { get; set; }
 
         /// <summary>
         /// Which statistics normalize the data that estimators further down the chain are trained on. Default:
-        /// <see cref="DownstreamStatistics.Moving"/>, the only one that goes with <see cref="MaskColumnName"/>.
+        /// <see cref="DownstreamStatistics.Moving"/>.
         /// </summary>
         public DownstreamStatistics TrainDownstreamOn { get; set; }
 

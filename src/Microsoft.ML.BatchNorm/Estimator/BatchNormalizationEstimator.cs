@@ -22,45 +22,44 @@ namespace Microsoft.ML.Transforms;
 public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormalizationTransformer>
 {
     readonly IHost host;
-    readonly Options options;
+    readonly FitSettings settings;
     readonly Layer[] layers;
 
     internal BatchNormalizationEstimator(IHostEnvironment env, Options options)
-        : this(env, options, [.. LayersOf(env, options)])
+        : this(env, FitSettings.Of(env, options), LayersOf(env, options))
     {
     }
 
-    /// <summary>Goes on from the columns of a transformer.</summary>
+    /// <summary>Goes on from the columns of a transformer, as it was fitted.</summary>
     internal BatchNormalizationEstimator(IHostEnvironment env, BatchNormalizationTransformer pretrained)
-        : this(env, new Options(), [.. pretrained.Columns.Select(
+        : this(env, pretrained.Settings, [.. pretrained.Columns.Select(
             column => new Layer(column.OutputColumnName, column.InputColumnName, column.Options, column.State))])
     {
     }
 
-    internal BatchNormalizationEstimator(IHostEnvironment env, Options options, params Layer[] layers)
+    /// <summary>Goes on from the states of a transformer, as the options say.</summary>
+    internal BatchNormalizationEstimator(
+        IHostEnvironment env, BatchNormalizationTransformer pretrained, Options options)
+        : this(env, FitSettings.Of(env, options), Continued(LayersOf(env, options), pretrained))
+    {
+    }
+
+    internal BatchNormalizationEstimator(IHostEnvironment env, FitSettings settings, params Layer[] layers)
     {
         Contracts.CheckValue(env, nameof(env));
         host = env.Register(nameof(BatchNormalizationEstimator));
-        host.CheckValue(options, nameof(options));
-        host.CheckNonEmpty(layers, nameof(options.Columns));
+        host.CheckNonEmpty(layers, nameof(Options.Columns));
         host.CheckUserArg(
-            layers.DistinctBy(layer => layer.Output).Count() == layers.Length, nameof(options.Columns),
+            layers.DistinctBy(layer => layer.Output).Count() == layers.Length, nameof(Options.Columns),
             "Must have output columns of different names");
-        host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), "Must be positive");
-        host.CheckUserArg(options.Epochs > 0, nameof(options.Epochs), "Must be positive");
-        host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), "Must be positive");
-        host.CheckUserArg(
-            Enum.IsDefined(options.TrainDownstreamOn), nameof(options.TrainDownstreamOn), "Must be Moving or Batch");
-        host.CheckUserArg(
-            options.MaskColumnName is null || options.TrainDownstreamOn == DownstreamStatistics.Moving,
-            nameof(options.TrainDownstreamOn), "Must be Moving with a MaskColumnName, which batches down the chain do not know");
+        settings.Check(host);
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
-                layer.Options.TrackMovingStatistics, nameof(options.Layer),
+                layer.Options.TrackMovingStatistics, nameof(Options.Layer),
                 "Must keep moving statistics, which the transformer normalizes with");
         }
-        this.options = options;
+        this.settings = settings;
         this.layers = layers;
     }
 
@@ -89,19 +88,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));
-        return Fit(input, Array.ConvertAll(layers, layer =>
-        {
-            BatchNormalizationColumn column = previous.GetColumn(layer.Output);
-            return layer with
-            {
-                Pretrained = column.State,
-                Options = layer.Options with
-                {
-                    Trainable = layer.Options.Trainable && column.Options.Trainable,
-                    UpdateStatistics = layer.Options.UpdateStatistics && column.Options.UpdateStatistics,
-                },
-            };
-        }));
+        return Fit(input, Continued(layers, previous));
     }
 
     /// <summary>The schema that the transformer delivers.</summary>
@@ -123,7 +110,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             columns[layer.Output] = new SchemaShape.Column(
                 layer.Output, column.Kind, column.ItemType, isKey: false, NormalizedAnnotations.Of(column));
         }
-        if (options.MaskColumnName is { } mask)
+        if (settings.NeededMask(layers.Select(layer => layer.Options)) is { } mask)
             MaskColumn.Check(host, inputSchema, mask);
         return new SchemaShape(columns.Values);
     }
@@ -132,18 +119,14 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     {
         host.CheckValue(input, nameof(input));
         ColumnFit[] columns = [.. from.Select(layer => ColumnFit.Of(host, input.Schema, layer))];
-        DataViewSchema.Column? mask = options.MaskColumnName is { } name ? MaskColumn.Find(host, input.Schema, name) : null;
+        DataViewSchema.Column? mask = settings.FindMask(host, input.Schema, from.Select(layer => layer.Options));
         using IChannel channel = host.Start("Fit");
-        new StatisticsFitter(host, channel, options).Run(input, columns, mask);
-        return new BatchNormalizationTransformer(
-            host, options.TrainDownstreamOn == DownstreamStatistics.Batch ? options.BatchSize : null,
-            Array.ConvertAll(columns, column => column.ToColumn()));
+        new StatisticsFitter(host, channel, settings).Run(input, columns, mask);
+        return new BatchNormalizationTransformer(host, settings, Array.ConvertAll(columns, fit => fit.ToColumn()));
     }
 
-    static IEnumerable<Layer> LayersOf(IHostEnvironment env, Options options)
+    static Layer[] LayersOf(IHostEnvironment env, Options options)
     {
-        Contracts.CheckValue(env, nameof(env));
-        env.CheckValue(options, nameof(options));
         env.CheckValue(options.Columns, nameof(options.Columns));
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
@@ -158,6 +141,23 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         {
             throw env.ExceptUserArg(nameof(options.Layer), error.Message);
         }
-        return options.Columns.Select(pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
+        return Array.ConvertAll(
+            options.Columns, pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
     }
+
+    /// <summary>The layers with the states of a transformer; what is frozen in either is frozen.</summary>
+    static Layer[] Continued(Layer[] layers, BatchNormalizationTransformer previous) =>
+        Array.ConvertAll(layers, layer =>
+        {
+            BatchNormalizationColumn column = previous.GetColumn(layer.Output);
+            return layer with
+            {
+                Pretrained = column.State,
+                Options = layer.Options with
+                {
+                    Trainable = layer.Options.Trainable && column.Options.Trainable,
+                    UpdateStatistics = layer.Options.UpdateStatistics && column.Options.UpdateStatistics,
+                },
+            };
+        });
 }

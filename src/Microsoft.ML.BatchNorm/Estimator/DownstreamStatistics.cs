@@ -7,7 +7,9 @@ public enum DownstreamStatistics
     Moving,
 
     /// <summary>
-    /// The own statistics of each batch of consecutive rows, as training mode gives them to the layers behind it.
+    /// The own statistics of each batch of consecutive rows, as training mode gives them to the layers behind it. With
+    /// a mask column they are those of the rows that it shows; the others are normalized with them too, and a batch
+    /// that it hides whole takes the moving ones.
     /// </summary>
     Batch,
 }

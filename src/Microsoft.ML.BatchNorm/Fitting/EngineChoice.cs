@@ -7,7 +7,7 @@ namespace Microsoft.ML.Transforms;
 /// <summary>What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.</summary>
 static class EngineChoice
 {
-    public static IStatisticsEngine Of(IHost host, IChannel channel, BatchNormalizationEstimator.Options options)
+    public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options)
     {
         if (options.Engine is { } engine)
             return engine;

@@ -8,7 +8,7 @@ namespace Microsoft.ML.Transforms;
 /// the next batch is filled. Memory does not grow with the rows, and the result has the same bits however many threads
 /// work.
 /// </summary>
-sealed class StatisticsFitter(IHost host, IChannel channel, BatchNormalizationEstimator.Options options)
+sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 {
     /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;

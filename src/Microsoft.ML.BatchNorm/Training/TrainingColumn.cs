@@ -20,10 +20,10 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
         ChannelLayout layout = RowLayout.Of(host, input, column.Options.Axis);
         return input.Type.GetItemType() == NumberDataViewType.Single
-            ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y) =>
-                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true))
-            : new Values<double>(host, output, input, row, layout, batchSize, (rows, x, y) =>
-                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true));
+            ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask))
+            : new Values<double>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+                BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask));
     }
 
     /// <summary>Moves rows that were read for the next batch to its start.</summary>
@@ -32,12 +32,14 @@ abstract class TrainingColumn(DataViewSchema.Column output)
     /// <summary>Copies the cursor's row to one of the batch.</summary>
     public abstract void Read(int row);
 
-    public abstract void Normalize(int rows);
+    /// <param name="rows">The rows of the batch.</param>
+    /// <param name="shown">Which of them count in its statistics, or empty for all.</param>
+    public abstract void Normalize(int rows, ReadOnlySpan<bool> shown);
 
     /// <summary>A getter of the normalized value in the row that <paramref name="current"/> gives.</summary>
     public abstract Delegate Getter(Func<int> current);
 
-    delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y);
+    delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask);
 
     sealed class Values<T> : TrainingColumn where T : unmanaged
     {
@@ -47,6 +49,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         readonly Forward<T> forward;
         readonly T[] x, y;
         readonly RowReader<T> reader;
+        bool[] positions = [];
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row, ChannelLayout layout,
@@ -65,17 +68,30 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public override void Read(int row) => reader.Read(row);
 
-        public override void Normalize(int rows)
+        public override void Normalize(int rows, ReadOnlySpan<bool> shown)
         {
             int length = rows * layout.Count;
             try
             {
-                forward(layout.WithRows(rows), x.AsSpan(0, length), y.AsSpan(0, length));
+                forward(layout.WithRows(rows), x.AsSpan(0, length), y.AsSpan(0, length), Positions(shown));
             }
             catch (InvalidDataException error)
             {
                 throw host.Except(error, $"Column '{input.Name}': {error.Message}");
             }
+        }
+
+        /// <summary>A row's entry at each of its positions.</summary>
+        ReadOnlySpan<bool> Positions(ReadOnlySpan<bool> shown)
+        {
+            if (layout.Positions == 1 || shown.IsEmpty)
+                return shown;
+            int length = shown.Length * layout.Positions;
+            if (positions.Length < length)
+                positions = new bool[length];
+            for (int row = 0; row < shown.Length; row++)
+                positions.AsSpan(row * layout.Positions, layout.Positions).Fill(shown[row]);
+            return positions.AsSpan(0, length);
         }
 
         public override Delegate Getter(Func<int> current)

@@ -8,7 +8,8 @@ namespace Microsoft.ML.Transforms;
 /// that is not normalized.
 /// </summary>
 sealed class TrainingCursor(
-    IExceptionContext host, DataViewRowCursor rows, DataViewRowCursor ahead, TrainingColumn[] columns, int batchSize)
+    IExceptionContext host, DataViewRowCursor rows, DataViewRowCursor ahead, TrainingColumn[] columns,
+    TrainingMask mask, int batchSize)
     : DataViewRowCursor
 {
     /// <summary>The row in the batch, and the rows of the batch; one more may have been read already.</summary>
@@ -67,27 +68,30 @@ sealed class TrainingCursor(
         int first = read - count;
         foreach (TrainingColumn column in columns)
             column.KeepFrom(count, first);
+        mask.KeepFrom(count, first);
         read = first;
         while (read <= batchSize && ahead.MoveNext())
-        {
-            foreach (TrainingColumn column in columns)
-                column.Read(read);
-            read++;
-        }
+            ReadRow();
         // With one row behind a full batch it is not known yet whether that row is the last.
         count = read <= batchSize ? read : ahead.MoveNext() ? Split() : read;
         host.Check(count > 0, "The data has fewer rows at its second reading.");
         foreach (TrainingColumn column in columns)
-            column.Normalize(count);
+            column.Normalize(count, mask.Of(count));
         current = 0;
     }
 
     /// <summary>Takes the row behind the one that is held over, and ends the batch before both.</summary>
     int Split()
     {
+        ReadRow();
+        return batchSize;
+    }
+
+    void ReadRow()
+    {
         foreach (TrainingColumn column in columns)
             column.Read(read);
+        mask.Read(read);
         read++;
-        return batchSize;
     }
 }

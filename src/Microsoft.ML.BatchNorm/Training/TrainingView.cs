@@ -11,8 +11,13 @@ namespace Microsoft.ML.Transforms;
 /// <param name="transformed">The same, normalized with the moving statistics: the schema and all other columns.</param>
 /// <param name="columns">The normalized columns.</param>
 /// <param name="batchSize">Rows in a batch; a last batch of one row is joined to the one before it.</param>
+/// <param name="mask">
+/// The column of <paramref name="input"/> that hides rows from their batch's statistics, or null to count all. Hidden
+/// rows are normalized too; a batch without any other takes the moving statistics.
+/// </param>
 sealed class TrainingView(
-    IHost host, IDataView input, IDataView transformed, BatchNormalizationColumn[] columns, int batchSize) : IDataView
+    IHost host, IDataView input, IDataView transformed, BatchNormalizationColumn[] columns, int batchSize,
+    DataViewSchema.Column? mask) : IDataView
 {
     public bool CanShuffle => false;
 
@@ -35,10 +40,12 @@ sealed class TrainingView(
         DataViewRowCursor? ahead = null;
         try
         {
-            ahead = input.GetRowCursor(normalized.Select(column => input.Schema[column.InputColumnName]).Distinct());
+            IEnumerable<DataViewSchema.Column> read = normalized.Select(column => input.Schema[column.InputColumnName]);
+            ahead = input.GetRowCursor((mask is { } column ? read.Append(column) : read).Distinct());
             TrainingColumn[] batches =
                 [.. normalized.Select(column => TrainingColumn.Of(host, column, Schema, ahead, batchSize))];
-            return new TrainingCursor(host, rows, ahead, batches, batchSize);
+            return new TrainingCursor(
+                host, rows, ahead, batches, new TrainingMask(ahead, mask, batchSize), batchSize);
         }
         catch
         {

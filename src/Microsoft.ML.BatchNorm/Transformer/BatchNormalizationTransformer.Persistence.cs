@@ -16,14 +16,16 @@ namespace Microsoft.ML.Transforms;
 
 public sealed partial class BatchNormalizationTransformer
 {
+    const uint WithSettings = 0x00010002;
+
     internal const string LoaderSignature = "BatchNormTransform";
 
     // Named without a version, so that a later version of this library loads the file, and an earlier one can say
     // that the file is too new for it.
     static VersionInfo Version { get; } = new(
         modelSignature: "BATCHNRM",
-        verWrittenCur: 0x00010001, // The first
-        verReadableCur: 0x00010001,
+        verWrittenCur: WithSettings,
+        verReadableCur: WithSettings,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(BatchNormalizationTransformer).Assembly.GetName().Name,
         loaderSignature: LoaderSignature);
@@ -35,6 +37,7 @@ public sealed partial class BatchNormalizationTransformer
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
         ColumnFormat.Write(ctx, columns);
+        SettingsFormat.Write(ctx, Settings);
     }
 
     internal static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -42,7 +45,17 @@ public sealed partial class BatchNormalizationTransformer
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(Version);
-        return new BatchNormalizationTransformer(env, ColumnFormat.Read(env, ctx));
+        try
+        {
+            BatchNormalizationColumn[] columns = ColumnFormat.Read(env, ctx);
+            FitSettings settings =
+                ctx.Header.ModelVerWritten >= WithSettings ? SettingsFormat.Read(env, ctx) : FitSettings.Default;
+            return new BatchNormalizationTransformer(env, settings, columns);
+        }
+        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)
+        {
+            throw env.ExceptDecode(error, $"A batch normalization cannot be read: {error.Message}");
+        }
     }
 
     static IRowMapper Create(IHostEnvironment env, ModelLoadContext ctx, DataViewSchema inputSchema) =>

@@ -9,8 +9,10 @@ public sealed partial class BatchNormalizationTransformer : ITransformerWithDiff
     {
         Host.CheckValue(input, nameof(input));
         IDataView transformed = Transform(input);
-        return downstreamBatchSize is { } batchSize
-            ? new TrainingView(Host, input, transformed, columns, batchSize)
-            : transformed;
+        return Settings.TrainDownstreamOn == DownstreamStatistics.Moving
+            ? transformed
+            : new TrainingView(
+                Host, input, transformed, columns, Settings.BatchSize,
+                Settings.FindMask(Host, input.Schema, columns.Select(column => column.Options)));
     }
 }

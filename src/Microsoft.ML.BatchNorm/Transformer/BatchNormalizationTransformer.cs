@@ -26,33 +26,31 @@ namespace Microsoft.ML.Transforms;
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
 {
     readonly BatchNormalizationColumn[] columns;
-    readonly int? downstreamBatchSize;
 
     internal BatchNormalizationTransformer(IHostEnvironment env, params BatchNormalizationColumn[] columns)
-        : this(env, downstreamBatchSize: null, columns)
+        : this(env, FitSettings.Default, columns)
     {
     }
 
     /// <param name="env">The environment.</param>
-    /// <param name="downstreamBatchSize">
-    /// The rows of a batch whose own statistics normalize what later estimators are trained on, or null where the moving
-    /// ones do. Not stored: a loaded transformer is not being fitted.
-    /// </param>
+    /// <param name="settings">How it was fitted, and is fitted on.</param>
     /// <param name="columns">The columns.</param>
     internal BatchNormalizationTransformer(
-        IHostEnvironment env, int? downstreamBatchSize, BatchNormalizationColumn[] columns)
+        IHostEnvironment env, FitSettings settings, BatchNormalizationColumn[] columns)
         : base(
             Contracts.CheckRef(env, nameof(env)).Register(nameof(BatchNormalizationTransformer)),
             Array.ConvertAll(columns, column => (column.OutputColumnName, column.InputColumnName)))
     {
         Host.CheckNonEmpty(columns, nameof(columns));
-        this.downstreamBatchSize = downstreamBatchSize;
+        Settings = settings;
         this.columns = [.. columns];
         Columns = Array.AsReadOnly(this.columns);
     }
 
     /// <summary>The columns, in the order in which they were given.</summary>
     public IReadOnlyList<BatchNormalizationColumn> Columns { get; }
+
+    internal FitSettings Settings { get; }
 
     /// <summary>
     /// The share of the moving statistics, from 0 to 1, that is still the initializer's, in the column where it is
@@ -84,6 +82,12 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit, and
     /// where all are, the data is not read.
     /// </summary>
+    /// <remarks>
+    /// The batch size, epochs, shuffle, seed and mask column are those that the estimator was told, and they are stored
+    /// with the model: a loaded transformer goes on to the same bits. The number of threads and the engine are of this
+    /// process, and a loaded transformer takes the defaults. For other settings, hand this transformer to
+    /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.
+    /// </remarks>
     /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>
     public BatchNormalizationTransformer FineTune(IDataView input) =>
         new BatchNormalizationEstimator(Host, this).Fit(input);
@@ -96,7 +100,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     {
         Host.CheckValue(names, nameof(names));
         BatchNormalizationColumn[] named = names.Length == 0 ? columns : Array.ConvertAll(names, GetColumn);
-        return new BatchNormalizationTransformer(Host, downstreamBatchSize, Array.ConvertAll(
+        return new BatchNormalizationTransformer(Host, Settings, Array.ConvertAll(
             columns, column => named.Contains(column) ? column.WithTrainable(trainable) : column));
     }
 }

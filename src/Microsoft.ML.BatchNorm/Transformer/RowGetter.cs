@@ -58,10 +58,16 @@ sealed class RowGetter<T>(
         {
             source(ref y);
             ReadOnlySpan<T> x = y.GetValues();
-            bool finite = y.IsDense
-                ? map.Apply(x, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(x), x.Length))
-                : Sparse(ref y);
-            if (!finite && !map.IgnoresNonFinite)
+            Span<T> own = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(x), x.Length);
+            if (x.Length != y.Length || !map.Apply(x, own))
+                Rest(ref y);
+        }
+
+        /// <summary>What is still to be done of a row that is sparse or not finite.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void Rest(ref VBuffer<T> y)
+        {
+            if ((y.IsDense || !Sparse(ref y)) && !map.IgnoresNonFinite)
                 throw NonFinite();
         }
 

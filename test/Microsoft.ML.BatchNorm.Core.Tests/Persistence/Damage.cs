@@ -33,7 +33,8 @@ static class Damage
     }
 
     /// <summary>
-    /// Loads what may be damaged within bounds of memory, so many bytes of each of the file's; null when it was refused.
+    /// Loads what may be damaged within bounds of memory, so many bytes of each of the file's; null when it was
+    /// refused.
     /// </summary>
     public static T? TryLoad<T>(byte[] bytes, Func<byte[], T> load, int ofEach = 8) where T : class
     {

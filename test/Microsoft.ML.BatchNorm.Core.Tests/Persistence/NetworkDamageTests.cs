@@ -82,7 +82,8 @@ public class NetworkDamageTests
     [TestMethod]
     public void What_is_wrong_in_the_header_is_named()
     {
-        States.IsInvalid(() => SavedNetworks.Load([]), "the network is truncated: 0 of 16 bytes of its header are there");
+        States.IsInvalid(
+            () => SavedNetworks.Load([]), "the network is truncated: 0 of 16 bytes of its header are there");
         States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "3 of 4 bytes of its checksum");
         With(0, (byte)'P', "this is not a network", "50424E4E57");
         With(8, 2, "version 2 is not known; this library reads version 1");
@@ -102,33 +103,35 @@ public class NetworkDamageTests
     [TestMethod]
     public void What_is_wrong_in_the_definition_is_named()
     {
-        Wrong("0 layers", "2 bytes follow the definition", writer => writer.Write(0), 7, 7);
-        Wrong("an unknown kind", "99 is no kind of layer", writer => writer.Write(1), 99, 1, 0, (byte)'a', 1);
-        Wrong("a nameless layer", "layer 0 has no name", writer => writer.Write(1), 9, 0, 0, 1);
-        Wrong(
-            "a name twice", "two layers have the name 'a'", writer => writer.Write(2),
-            9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
-        Wrong("a forbidden name", "'a/' must not hold '/'", writer => writer.Write(1), 9, 2, 0, (byte)'a', (byte)'/', 1);
-        Wrong("no UTF-8", "the definition of the network is wrong", writer => writer.Write(1), 9, 1, 0, 0xFF, 1);
-        Wrong("a missing name", "bytes are missing", writer => writer.Write(1), 9, 9, 0, (byte)'a');
-        Wrong("no units", "Units must be positive", writer => writer.Write(1), 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
-        Wrong("no activation", "Function must be one of", writer => writer.Write(1), [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
-        Wrong("no initializer", "6 is no kind of kernel", writer => writer.Write(1), 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
-        Wrong("a shape that misfits", "it needs [channels, height, width]", writer => writer.Write(1), 8, 1, 0, (byte)'a', 1);
+        Wrong("2 bytes follow the definition", 0, 7, 7);
+        Wrong("99 is no kind of layer", 1, 99, 1, 0, (byte)'a', 1);
+        Wrong("layer 0 has no name", 1, 9, 0, 0, 1);
+        Wrong("two layers have the name 'a'", 2, 9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
+        Wrong("'a/' must not hold '/'", 1, 9, 2, 0, (byte)'a', (byte)'/', 1);
+        Wrong("the definition of the network is wrong", 1, 9, 1, 0, 0xFF, 1);
+        Wrong("bytes are missing", 1, 9, 9, 0, (byte)'a');
+        Wrong("Units must be positive", 1, 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
+        Wrong("Function must be one of", 1, [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
+        Wrong("6 is no kind of kernel initializer", 1, 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
+        Wrong("it needs [channels, height, width]", 1, 8, 1, 0, (byte)'a', 1);
+        Wrong("the options of a batch normalization claim -1 bytes", 1, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255);
 
-        static void Wrong(string what, string fragment, Action<BinaryWriter> count, params byte[] rest) =>
-            States.IsInvalid(() => SavedNetworks.Load(Definition(writer =>
-            {
-                count(writer);
-                writer.Write(rest);
-            })), fragment);
+        static void Wrong(string fragment, int layers, params byte[] rest) =>
+            States.IsInvalid(
+                () => SavedNetworks.Load(Definition(writer =>
+                {
+                    writer.Write(layers);
+                    writer.Write(rest);
+                })),
+                fragment);
     }
 
     [TestMethod]
     public void Values_out_of_range_are_named_by_layer()
     {
         byte[] definition = NetworkFormat.ToBytes(small);
-        byte[] state = SavedNetworks.Save(small, small.Initialize())[(NetworkHeader.Length + definition.Length + 4)..^4];
+        byte[] saved = SavedNetworks.Save(small, small.Initialize());
+        byte[] state = saved[(NetworkHeader.Length + definition.Length + 4)..^4];
         With(4, float.NaN, "layer 'a': kernel[1] is NaN");
         With(20, float.PositiveInfinity, "layer 'a': bias[1] is Infinity");
         With(24, (ushort)16, "the flags of layer 'b' are 16; those up to 15 are known");

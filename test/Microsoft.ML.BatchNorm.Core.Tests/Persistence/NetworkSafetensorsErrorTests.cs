@@ -58,7 +58,8 @@ public class NetworkSafetensorsErrorTests
             if (tensors[i].Dtype == "I64")
                 Assert.AreEqual(0, SavedNetworks.LoadSafetensors(network, bytes)["bn"].BatchNormalization!.BatchesSeen);
             else
-                States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, bytes), $"missing: \"{tensors[i].Name}\"");
+                States.IsInvalid(
+                    () => SavedNetworks.LoadSafetensors(network, bytes), $"missing: \"{tensors[i].Name}\"");
         }
     }
 
@@ -125,11 +126,13 @@ public class NetworkSafetensorsErrorTests
             Assert.ThrowsExactly<ArgumentException>(
                 () => renormalized.SaveSafetensors(stream, renormalized.Initialize())).Message,
             "'batch_normalization' has renormalization, for which PyTorch has no names");
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => network.SaveSafetensors(stream, state, (TensorNaming)7));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => network.SaveSafetensors(stream, state, (TensorNaming)7));
         Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(stream, null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(null!, state));
         Assert.ThrowsExactly<ArgumentNullException>(() => network.LoadSafetensors(null!));
-        Assert.ThrowsExactly<ArgumentException>(() => network.LoadSafetensors(stream, onto: Network.Input(1).Dense(1).Initialize()));
+        NetworkState other = Network.Input(1).Dense(1).Initialize();
+        Assert.ThrowsExactly<ArgumentException>(() => network.LoadSafetensors(stream, onto: other));
         Assert.AreEqual(0, stream.Length);
     }
 

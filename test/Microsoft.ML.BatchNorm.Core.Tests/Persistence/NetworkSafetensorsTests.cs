@@ -36,10 +36,11 @@ public class NetworkSafetensorsTests
     {
         string[] expected =
         [
-            "block.conv.weight F32 [4,3,2,2]", "bn1.bias F32 [3]", "bn1.num_batches_tracked I64 []", "bn1.running_mean F64 [3]", "bn1.running_var F64 [3]",
-            "bn1.weight F32 [3]", "bn2.bias F32 [16]", "bn2.num_batches_tracked I64 []", "bn2.running_mean F64 [16]",
-            "bn2.running_var F64 [16]", "bn2.weight F32 [16]", "conv.bias F32 [3]",
-            "conv.weight F32 [3,2,2,1]", "fc1.bias F32 [5]", "fc1.weight F32 [5,16]", "fc2.weight F32 [2,5]",
+            "block.conv.weight F32 [4,3,2,2]", "bn1.bias F32 [3]", "bn1.num_batches_tracked I64 []",
+            "bn1.running_mean F64 [3]", "bn1.running_var F64 [3]", "bn1.weight F32 [3]", "bn2.bias F32 [16]",
+            "bn2.num_batches_tracked I64 []", "bn2.running_mean F64 [16]", "bn2.running_var F64 [16]",
+            "bn2.weight F32 [16]", "conv.bias F32 [3]", "conv.weight F32 [3,2,2,1]", "fc1.bias F32 [5]",
+            "fc1.weight F32 [5,16]", "fc2.weight F32 [2,5]",
         ];
         CollectionAssert.AreEqual(expected, Tensors(TensorNaming.PyTorch));
     }
@@ -121,9 +122,10 @@ public class NetworkSafetensorsTests
         byte[] vector = SafetensorsFile.Bytes(features);
         byte[] bytes = SafetensorsFile.Of(
             ("conv/kernel", "F32", [1, 1, 3, 2], SafetensorsFile.Bytes(1f, 4f, 2f, 5f, 3f, 6f)),
-            ("bn/gamma", "F32", [24], vector), ("bn/beta", "F32", [24], vector), ("bn/moving_mean", "F32", [24], vector),
-            ("bn/moving_variance", "F32", [24], vector), ("bn/moving_stddev", "F32", [24], vector),
-            ("bn/renorm_mean", "F32", [24], vector), ("bn/renorm_stddev", "F32", [24], vector),
+            ("bn/gamma", "F32", [24], vector), ("bn/beta", "F32", [24], vector),
+            ("bn/moving_mean", "F32", [24], vector), ("bn/moving_variance", "F32", [24], vector), 
+            ("bn/moving_stddev", "F32", [24], vector), ("bn/renorm_mean", "F32", [24], vector), 
+            ("bn/renorm_stddev", "F32", [24], vector),
             ("head/fc1/kernel", "F32", [24, units], SafetensorsFile.Bytes<float>([.. dense.Cast<float>()])),
             ("fc2/kernel", "F32", [units, 2], SafetensorsFile.Bytes(1f, 6f, 2f, 7f, 3f, 8f, 4f, 9f, 5f, 10f)));
 
@@ -162,13 +164,14 @@ public class NetworkSafetensorsTests
     {
         Network network = Network.Input(3).Dense(4, name: "base").Dense(2, name: "head");
         NetworkState state = SavedNetworks.State(network, 1), other = SavedNetworks.State(network, 50);
-        byte[] withoutHead = SavedNetworks.SaveSafetensors(network, state, prefix: path => path == "head" ? null : path);
+        static string? WithoutHead(string path) => path == "head" ? null : path;
+        byte[] withoutHead = SavedNetworks.SaveSafetensors(network, state, prefix: WithoutHead);
         NetworkState expected = other.With("base", state["base"]);
         Assert.AreEqual(expected, SavedNetworks.LoadSafetensors(network, withoutHead, onto: other));
 
         byte[] all = SavedNetworks.SaveSafetensors(network, state);
         States.IsInvalid(
-            () => SavedNetworks.LoadSafetensors(network, all, prefix: path => path == "head" ? null : path, onto: other),
+            () => SavedNetworks.LoadSafetensors(network, all, prefix: WithoutHead, onto: other),
             "unexpected: \"head.bias\", \"head.weight\".");
     }
 
@@ -183,8 +186,8 @@ public class NetworkSafetensorsTests
 
         Network renormalized = Network.Input(2).BatchNormalization(new() { Renorm = new() }, name: "bn");
         Network plain = Network.Input(2).BatchNormalization(name: "bn");
-        byte[] torch = SavedNetworks.SaveSafetensors(
-            plain, plain.Initialize().With("bn", new LayerState(new BatchNormalizationState([1, 2], [4, 9], [1, 1], [0, 0]))));
+        var known = new BatchNormalizationState([1, 2], [4, 9], [1, 1], [0, 0]);
+        byte[] torch = SavedNetworks.SaveSafetensors(plain, plain.Initialize().With("bn", new LayerState(known)));
         RenormStatistics renorm =
             SavedNetworks.LoadSafetensors(renormalized, torch)["bn"].BatchNormalization!.Renorm!;
         CollectionAssert.AreEqual((double[])[1, 2], renorm.Mean.ToArray());

@@ -10,7 +10,8 @@ public class OptionsFormatTests
     {
         foreach (BatchNormalizationOptions options in (BatchNormalizationOptions[])
             [
-                BatchNormalizationOptions.Keras, BatchNormalizationOptions.PyTorch, SavedNetworks.Unusual, SavedNetworks.Bare,
+                BatchNormalizationOptions.Keras, BatchNormalizationOptions.PyTorch, SavedNetworks.Unusual,
+                SavedNetworks.Bare,
                 new() { MovingStatistics = MovingStatistics.Cumulative, TrackMovingStatistics = false },
                 new() { Renorm = new() },
                 new() { GammaConstraint = Constraint.UnitNorm, BetaConstraint = Constraint.MaxNorm(3) },

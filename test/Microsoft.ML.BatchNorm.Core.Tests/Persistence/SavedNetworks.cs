@@ -74,7 +74,8 @@ static class SavedNetworks
             else if (state.TryGet(node.Path) is { } known)
                 state = state.With(
                     node.Path,
-                    new LayerState(Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
+                    new LayerState(
+                        Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
         }
         return state;
     }

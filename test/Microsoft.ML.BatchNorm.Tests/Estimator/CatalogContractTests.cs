@@ -59,6 +59,15 @@ public class CatalogContractTests
         Catalog.BatchNormalization(Layers.Transformer(Layers.Column(4), Layers.Column(4, Layers.Bare, "Z")), trainable));
 
     [TestMethod]
+    public void A_pretrained_transformer_with_other_options() => Check(
+        Catalog.BatchNormalization(Layers.Transformer(Layers.Column(4)), new BatchNormalizationEstimator.Options
+        {
+            Columns = [new InputOutputColumnPair("Y", "X")],
+            Layer = BatchNormalizationOptions.Keras,
+            BatchSize = 8,
+        }));
+
+    [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
     public void A_pretrained_state(bool trainable)
@@ -106,6 +115,7 @@ public class CatalogContractTests
         {
             Columns = [new InputOutputColumnPair("Y", "X")],
             MaskColumnName = "Counts",
+            TrainDownstreamOn = DownstreamStatistics.Batch,
         });
         EstimatorContract.Check(estimator, MaskedRow.View(View.Floats(20, 4), i => i % 3 != 0), Singles, Invalid);
         foreach (IDataView wrong in (IDataView[])

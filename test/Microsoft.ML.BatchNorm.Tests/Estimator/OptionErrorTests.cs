@@ -27,11 +27,6 @@ public class OptionErrorTests
     }
 
     [TestMethod]
-    public void A_mask_does_not_go_with_batch_statistics_down_the_chain() =>
-        AssertNamed("TrainDownstreamOn", options =>
-            (options.MaskColumnName, options.TrainDownstreamOn) = ("M", DownstreamStatistics.Batch));
-
-    [TestMethod]
     public void The_batch_s_axis_is_no_axis_of_a_row() =>
         AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
 
@@ -61,6 +56,10 @@ public class OptionErrorTests
         AssertNamed("options", () => catalog.BatchNormalization((BatchNormalizationEstimator.Options)null!));
         AssertNamed("pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
         AssertNamed("pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
+        AssertNamed("pretrained", () => catalog.BatchNormalization(
+            (BatchNormalizationTransformer)null!, new BatchNormalizationEstimator.Options()));
+        AssertNamed("options", () => catalog.BatchNormalization(
+            Layers.Transformer(2), (BatchNormalizationEstimator.Options)null!));
         AssertNamed("outputColumnName", () => catalog.BatchNormalization("", state, trainable: true));
         AssertNamed("input", () => catalog.BatchNormalization("Y").Fit(null!));
         AssertNamed("inputSchema", () => catalog.BatchNormalization("Y").GetOutputSchema(null!));

@@ -6,8 +6,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 [TestClass]
 public class EntryDamageTests
 {
-    static readonly BatchNormalizationTransformer saved = Layers.Transformer(
-        Layers.Column(9, Layers.Unusual, "Result"), Layers.Column(4, Layers.Bare, "Y", "Other"));
+    static readonly BatchNormalizationTransformer saved = new(
+        View.ML, Layers.Settings, [Layers.Column(9, Layers.Unusual, "Result"), Layers.Column(4, Layers.Bare, "Y", "Other")]);
 
     static readonly byte[] entry = Entry.Save(saved), block = Entry.Block(entry);
 
@@ -40,6 +40,19 @@ public class EntryDamageTests
         var error = Assert.ThrowsExactly<InvalidOperationException>(
             () => Entry.LoadByCatalog<ITransformer, SignatureLoadModel>(Entry.Around(damaged, saved)));
         Assert.IsInstanceOfType<FormatException>(Decode(error));
+    }
+
+    [TestMethod]
+    public void Settings_out_of_range_are_a_decode_error()
+    {
+        foreach (FitSettings wrong in (FitSettings[])
+            [
+                new() { BatchSize = 0 }, new() { Epochs = -1 },
+                new() { TrainDownstreamOn = (DownstreamStatistics)2 },
+            ])
+        {
+            Assert.IsNull(TryLoad(Entry.Save(new BatchNormalizationTransformer(View.ML, wrong, [Layers.Column(4)]))));
+        }
     }
 
     [TestMethod]

@@ -25,12 +25,18 @@ static class FreshProcess
     }
 
     /// <summary>Transforms a binary data file, and gives the path of the result beside it.</summary>
-    public static string Transform(string model, string input)
+    public static string Transform(string model, string input) =>
+        Run("transform", model, input, Path.ChangeExtension(input, ".out.idv"));
+
+    /// <summary>Fine-tunes a model with a binary data file, and gives the path of the model beside the file.</summary>
+    public static string FineTune(string model, string input) =>
+        Run("fine-tune", model, input, Path.ChangeExtension(input, ".out.zip"));
+
+    static string Run(string work, string model, string input, string output)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.FreshProcess.dll");
-        string output = Path.ChangeExtension(input, ".out.idv");
         var start = new ProcessStartInfo(
-            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", ["exec", program, model, input, output])
+            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", ["exec", program, work, model, input, output])
         {
             RedirectStandardError = true,
         };

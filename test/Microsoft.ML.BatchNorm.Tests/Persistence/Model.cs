@@ -18,7 +18,8 @@ static class Model
         Assert.IsTrue(AreSame(expected, actual), "The loaded transformer is not the one that was saved.");
 
     public static bool AreSame(BatchNormalizationTransformer expected, BatchNormalizationTransformer actual) =>
-        expected.Columns.Count == actual.Columns.Count
+        expected.Settings == actual.Settings
+        && expected.Columns.Count == actual.Columns.Count
         && expected.Columns.Zip(actual.Columns).All(pair =>
             pair.First.OutputColumnName == pair.Second.OutputColumnName
             && pair.First.InputColumnName == pair.Second.InputColumnName

@@ -17,6 +17,33 @@ public class SaveLoadTests
     }
 
     [TestMethod]
+    public void A_loaded_transformer_has_the_same_settings()
+    {
+        IDataView input = View.Vectors(View.Dense(View.Floats(8, 4)), 4);
+        foreach (FitSettings settings in (FitSettings[])
+            [
+                FitSettings.Default, Layers.Settings, FitSettings.Default with { Seed = 0 },
+                FitSettings.Default with { MaskColumnName = "" },
+            ])
+        {
+            var transformer = new BatchNormalizationTransformer(View.ML, settings, [Layers.Column(4)]);
+            var loaded = (BatchNormalizationTransformer)Model.Reload(transformer, input.Schema);
+            Assert.AreEqual(settings, loaded.Settings);
+        }
+    }
+
+    [TestMethod]
+    public void The_engine_and_the_threads_stay_with_their_process()
+    {
+        IDataView input = View.Vectors(View.Dense(View.Floats(8, 4)), 4);
+        FitSettings settings = Layers.Settings with { NumberOfThreads = 1, Engine = new CpuEngine() };
+        var transformer = new BatchNormalizationTransformer(View.ML, settings, [Layers.Column(4)]);
+        var loaded = (BatchNormalizationTransformer)Model.Reload(transformer, input.Schema);
+        Assert.AreEqual(Layers.Settings, loaded.Settings);
+        Assert.AreEqual(settings, transformer.Freeze().Unfreeze().Settings);
+    }
+
+    [TestMethod]
     public void The_population_behind_the_statistics_is_kept()
     {
         var statistics = new BatchStatistics(2);

@@ -3,14 +3,22 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
-/// <summary>A model that version 1 wrote is kept beside the tests, and loads for ever.</summary>
+/// <summary>A model that each version wrote is kept beside the tests, and loads for ever.</summary>
 [TestClass]
 public class StoredModelTests
 {
     [TestMethod]
-    public void A_model_of_version_1_has_every_value()
+    public void A_model_of_version_1_has_every_value_and_default_settings() =>
+        AssertStored("model-1.zip", FitSettings.Default);
+
+    [TestMethod]
+    public void A_model_of_version_2_has_every_value_and_its_settings() =>
+        AssertStored("model-2.zip", Layers.Settings);
+
+    static void AssertStored(string name, FitSettings settings)
     {
-        var loaded = (BatchNormalizationTransformer)View.ML.Model.Load(Path("model-1.zip"), out DataViewSchema schema);
+        var loaded = (BatchNormalizationTransformer)View.ML.Model.Load(Path(name), out DataViewSchema schema);
+        Assert.AreEqual(settings, loaded.Settings);
         Assert.AreEqual("Vector<Single, 2, 3>", schema["X"].Type.ToString());
         BatchNormalizationColumn first = loaded.Columns[0], second = loaded.Columns[1];
         Assert.AreEqual(("Y", "X"), (first.OutputColumnName, first.InputColumnName));

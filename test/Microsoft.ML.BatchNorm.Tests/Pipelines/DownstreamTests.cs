@@ -212,18 +212,4 @@ public class DownstreamTests
         for (int i = 0; i < expected.Length; i++)
             Agreement.SameBits<float>(expected[i], actual[i], $"row {i}");
     }
-
-    /// <summary>An estimator that learns nothing and keeps the view that it is fitted to.</summary>
-    sealed class Witness : IEstimator<ITransformer>
-    {
-        public IDataView? Seen { get; private set; }
-
-        public ITransformer Fit(IDataView input)
-        {
-            Seen = input;
-            return View.ML.Transforms.CopyColumns("Copy", "Y").Fit(input);
-        }
-
-        public SchemaShape GetOutputSchema(SchemaShape inputSchema) => inputSchema;
-    }
 }

@@ -40,6 +40,17 @@ static class Layers
         BetaConstraint = Constraint.NonNegative,
     };
 
+    /// <summary>Settings in which nothing that is stored has its default.</summary>
+    public static FitSettings Settings { get; } = new()
+    {
+        BatchSize = 24,
+        Epochs = 3,
+        Shuffle = true,
+        Seed = -77,
+        MaskColumnName = "Counts",
+        TrainDownstreamOn = DownstreamStatistics.Batch,
+    };
+
     /// <summary>What Renorm cannot go with.</summary>
     public static BatchNormalizationOptions Bare { get; } = new()
     {

@@ -41,9 +41,12 @@ public class RowPathTests
     }
 
     [TestMethod]
+    [DataRow(3)]
     [DataRow(5)]
+    [DataRow(11)]
     [DataRow(16)]
     [DataRow(40)]
+    [DataRow(64)]
     [DataRow(100)]
     public void Every_slot_that_is_not_finite_is_found(int length)
     {
@@ -59,9 +62,12 @@ public class RowPathTests
     }
 
     [TestMethod]
+    [DataRow(3)]
     [DataRow(5)]
+    [DataRow(11)]
     [DataRow(16)]
     [DataRow(40)]
+    [DataRow(64)]
     [DataRow(100)]
     public void Slots_that_are_not_finite_pass_where_they_are_ignored(int length)
     {

@@ -9,7 +9,9 @@ public enum Activation
     /// <summary><c>x</c> where it is positive, else <c>slope·x</c>.</summary>
     LeakyReLU,
 
-    /// <summary><c>x·Φ(x)</c> with the normal distribution's Φ (Hendrycks and Gimpel, 2016), exactly, through erf.</summary>
+    /// <summary>
+    /// <c>x·Φ(x)</c> with the normal distribution's Φ (Hendrycks and Gimpel, 2016), exactly, through erf.
+    /// </summary>
     Gelu,
 
     /// <summary><c>1/(1 + e⁻ˣ)</c>.</summary>

@@ -17,6 +17,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     }
 
     /// <summary>The layer's options.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
+    /// <exception cref="ArgumentException">Two options contradict each other.</exception>
     public BatchNormalizationOptions Options { get; init => field = Checked(value); } = Checked(Options);
 
     /// <inheritdoc/>
@@ -28,7 +30,11 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     public BatchNormalizationOptions EffectiveOptions =>
         Trainable ? Options : Options with { Trainable = false };
 
-    /// <summary>Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.</summary>
+    /// <summary>
+    /// Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.
+    /// </summary>
+    /// <param name="input">The shape of a row.</param>
+    /// <param name="rows">The number of rows in the batch.</param>
     /// <exception cref="ArgumentException">The shape has no such axis.</exception>
     public ChannelLayout Layout(TensorShape input, int rows)
     {
@@ -45,7 +51,9 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     {
         ArgumentNullException.ThrowIfNull(input);
         int axis = Options.Axis < 0 ? Options.Axis + input.Rank + 1 : Options.Axis;
-        return axis >= 1 && axis <= input.Rank ? input : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
+        return axis >= 1 && axis <= input.Rank
+            ? input
+            : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)

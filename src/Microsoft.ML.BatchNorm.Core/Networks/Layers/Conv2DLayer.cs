@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter: Keras's
-/// and PyTorch's <c>Conv2D</c>, dilation 1, one group.
+/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter:
+/// Keras's and PyTorch's <c>Conv2D</c>, dilation 1, one group.
 /// </summary>
 /// <param name="Filters">The number of output channels.</param>
 /// <param name="KernelSize">Height and width of the kernel.</param>
@@ -34,10 +34,12 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public bool UseBias { get; init; } = true;
 
     /// <summary>The kernel's first values. Default: Glorot uniform, as in Keras.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
     public KernelInitializer KernelInitializer { get; init => field = Check.NotNull(value); } =
         KernelInitializer.GlorotUniform;
 
     /// <summary>The bias's first values. Default: zeros.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
     public KernelInitializer BiasInitializer { get; init => field = Check.NotNull(value); } =
         KernelInitializer.Zeros;
 

@@ -16,7 +16,9 @@ public abstract record Layer
     /// The layer's name, without <c>/</c>, <c>\</c>, <c>*</c> and <c>?</c>; unique in its network. Empty: the network
     /// names it as Keras does, <c>dense</c>, <c>dense_1</c>, and so on. Default: empty.
     /// </summary>
-    /// <exception cref="ArgumentException">The name holds one of these characters, or half a surrogate pair.</exception>
+    /// <exception cref="ArgumentException">
+    /// The name holds one of these characters, or half a surrogate pair.
+    /// </exception>
     public string Name { get; init => field = Named(value); } = "";
 
     /// <summary>
@@ -29,12 +31,13 @@ public abstract record Layer
     public abstract string Kind { get; }
 
     /// <summary>
-    /// Keras's name for the first layer of the kind, <c>dense</c> or <c>re_lu</c>; the function's own for those that Keras
-    /// has no layer of, and calls <c>activation</c>.
+    /// Keras's name for the first layer of the kind, <c>dense</c> or <c>re_lu</c>; the function's own for those that
+    /// Keras has no layer of, and calls <c>activation</c>.
     /// </summary>
     internal abstract string DefaultName { get; }
 
     /// <summary>The shape of a row that comes out where one of <paramref name="input"/> goes in.</summary>
+    /// <param name="input">The shape of a row, without the batch.</param>
     /// <exception cref="ArgumentException">
     /// The layer cannot take that shape; the message names the layer, the shape, and the one that it needs.
     /// </exception>
@@ -55,7 +58,8 @@ public abstract record Layer
         return size <= Array.MaxLength
             ? new TensorShape(dimensions)
             : throw new ArgumentException(
-                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] is larger than an array can be.");
+                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] is larger than an array "
+                + "can be.");
     }
 
     string Described(TensorShape input) =>
@@ -65,7 +69,8 @@ public abstract record Layer
     {
         ArgumentNullException.ThrowIfNull(value);
         if (value.AsSpan().IndexOfAny("/\\*?") >= 0)
-            throw new ArgumentException($"The layer name '{value}' must not hold '/', '\\', '*' or '?'.", nameof(value));
+            throw new ArgumentException(
+                $"The layer name '{value}' must not hold '/', '\\', '*' or '?'.", nameof(value));
         return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(value)) == value
             ? value
             : throw new ArgumentException($"The layer name '{value}' has half a surrogate pair.", nameof(value));

@@ -3,8 +3,8 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>A network as one layer of another. Its layers have names of the form <c>inner/dense</c>.</summary>
 /// <param name="Inner">The network.</param>
 /// <remarks>
-/// <see cref="Layer.Trainable"/> set to false here freezes every layer in it when it is put into a network, as in Keras;
-/// there its layers' own switches count.
+/// <see cref="Layer.Trainable"/> set to false here freezes every layer in it when it is put into a network, as in
+/// Keras; there its layers' own switches count.
 /// </remarks>
 public sealed record NetworkLayer(Network Inner) : Layer
 {

@@ -10,7 +10,9 @@ public enum Pooling
     Average,
 }
 
-/// <summary>The maximum or mean of each window of an image <c>[channels, height, width]</c>, channel by channel.</summary>
+/// <summary>
+/// The maximum or mean of each window of an image <c>[channels, height, width]</c>, channel by channel.
+/// </summary>
 /// <param name="Function">Maximum or mean.</param>
 /// <param name="PoolSize">Height and width of the window.</param>
 public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer

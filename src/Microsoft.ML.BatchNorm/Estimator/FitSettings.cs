@@ -1,0 +1,68 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+using Defaults = Microsoft.ML.Transforms.BatchNormalizationEstimator.Defaults;
+using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// How columns are fitted, whichever they are: what an estimator was told, and what a transformer that it fitted goes
+/// on with. The values are those of <see cref="Options"/>, as they were when the estimator was made.
+/// </summary>
+sealed record FitSettings
+{
+    public static FitSettings Default { get; } = new();
+
+    public int BatchSize { get; init; } = Defaults.BatchSize;
+
+    public int Epochs { get; init; } = Defaults.Epochs;
+
+    public bool Shuffle { get; init; }
+
+    public int? Seed { get; init; }
+
+    public string? MaskColumnName { get; init; }
+
+    public DownstreamStatistics TrainDownstreamOn { get; init; }
+
+    /// <summary>Of this process, like the engine: no bit depends on it, and it is not stored.</summary>
+    public int? NumberOfThreads { get; init; }
+
+    public IStatisticsEngine? Engine { get; init; }
+
+    public static FitSettings Of(IHostEnvironment env, Options options)
+    {
+        Contracts.CheckValue(env, nameof(env));
+        env.CheckValue(options, nameof(options));
+        return new FitSettings
+        {
+            BatchSize = options.BatchSize,
+            Epochs = options.Epochs,
+            Shuffle = options.Shuffle,
+            Seed = options.Seed,
+            MaskColumnName = options.MaskColumnName,
+            TrainDownstreamOn = options.TrainDownstreamOn,
+            NumberOfThreads = options.NumberOfThreads,
+            Engine = options.Engine,
+        };
+    }
+
+    /// <summary>Throws ML.NET's argument error where a value is out of range.</summary>
+    public void Check(IExceptionContext host)
+    {
+        host.CheckUserArg(BatchSize > 0, nameof(BatchSize), "Must be positive");
+        host.CheckUserArg(Epochs > 0, nameof(Epochs), "Must be positive");
+        host.CheckUserArg(NumberOfThreads is null or > 0, nameof(NumberOfThreads), "Must be positive");
+        host.CheckUserArg(
+            Enum.IsDefined(TrainDownstreamOn), nameof(TrainDownstreamOn),
+            $"Must be {string.Join(" or ", Enum.GetNames<DownstreamStatistics>())}");
+    }
+
+    /// <summary>The mask column's name; null where there is none, or where no layer moves and none is needed.</summary>
+    public string? NeededMask(IEnumerable<BatchNormalizationOptions> layers) =>
+        layers.Any(layer => layer.MovesStatistics(training: true)) ? MaskColumnName : null;
+
+    public DataViewSchema.Column? FindMask(
+        IExceptionContext host, DataViewSchema schema, IEnumerable<BatchNormalizationOptions> layers) =>
+        NeededMask(layers) is { } name ? MaskColumn.Find(host, schema, name) : null;
+}
