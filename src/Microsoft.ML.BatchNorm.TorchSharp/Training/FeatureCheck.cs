@@ -40,7 +40,7 @@ sealed class FeatureCheck
 
     static void Check(ReadOnlySpan<float> features, int row)
     {
-        int slot = features.IndexOfAnyNonFinite();
+        int slot = FirstNonFinite(features);
         if (slot >= 0)
             throw new InvalidDataException(FormattableString.Invariant(
                 $"A feature is not finite: row {row}, slot {slot} has {features[slot]}."));
@@ -53,6 +53,16 @@ sealed class FeatureCheck
             if (!Lanes.AreFinite(Vector512.Create(values)))
                 return false;
         }
-        return values.IndexOfAnyNonFinite() < 0;
+        return FirstNonFinite(values) < 0;
+    }
+
+    static int FirstNonFinite(ReadOnlySpan<float> values)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!float.IsFinite(values[i]))
+                return i;
+        }
+        return -1;
     }
 }

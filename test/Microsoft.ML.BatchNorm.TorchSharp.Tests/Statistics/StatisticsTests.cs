@@ -127,13 +127,23 @@ public class StatisticsTests
         Agree(both, Fit(engine, options, Fit(engine, options, state, layout, [first]), layout, [second]));
     }
 
-    static void Compare(BatchNormalizationOptions options, int[] shape, int batches, int? axis = null)
+    [TestMethod]
+    [TestCategory("Gpu")]
+    [DynamicData(nameof(Kinds))]
+    public void Every_kind_and_convention_is_the_core_s_on_a_GPU(MovingStatistics moving, VarianceConvention convention)
+    {
+        Gpu.Need();
+        var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };
+        Compare(options, [16, 7, 5], batches: 5, axis: 1, on: new("cuda"));
+    }
+
+    static void Compare(BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on = null)
     {
         var layout = new ChannelLayout(shape, axis ?? options.Axis);
         BatchNormalizationState state = Sample.State(options, layout.Channels);
         float[][] data = [.. Enumerable.Range(0, batches).Select(i => Sample.Floats(layout.Count, i, mean: i, deviation: 2))];
         Agree(
-            Fit(new CpuEngine(), options, state, layout, data), Fit(engine, options, state, layout, data));
+            Fit(new CpuEngine(), options, state, layout, data), Fit(on ?? engine, options, state, layout, data));
     }
 
     static BatchNormalizationState Fit(
