@@ -80,6 +80,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         DropoutLayer layer => new DropoutModule(node, layer, generator),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
+        TorchScriptLayer layer => new TorchScriptModule(node, layer, device),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),
     };

@@ -24,6 +24,7 @@ static class StageFactory
                 ActivationLayer activation => Activate(node, activation, input),
                 DropoutLayer dropout => new DropoutStage(node, dropout, input, step, i),
                 FlattenLayer => new FlattenStage(node, input),
+                TorchScriptLayer => throw TorchScriptLayer.NeedsTorch(node.Path),
                 _ => throw new NotSupportedException(
                     $"The CPU engine cannot run layer '{node.Path}' ({node.Layer.Kind})."),
             };
