@@ -8,7 +8,9 @@ Func<Workload>[] workloads =
     () => new Workload("64x64x56x56", [64, 64, 56, 56], 1, 64),
 ];
 Comparison.Filter = args.Length > 0 ? args[0] : "";
+Console.WriteLine("One thread; the peak is a loop of fused multiply-adds alone.");
 SinglePredictions.Print();
+ProductTable.Print();
 Console.WriteLine("One thread; the reference is a copy of the same bytes with Span.CopyTo.");
 foreach (Func<Workload> make in workloads)
 {
@@ -26,3 +28,4 @@ foreach (Func<Workload> make in workloads)
     }
 }
 TrainingTable.Print();
+ImageTable.Print();

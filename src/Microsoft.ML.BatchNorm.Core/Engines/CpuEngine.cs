@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm;
 /// Fits statistics and trains networks on this process's threads, with the same bits for any number of them.
 /// </summary>
 /// <remarks>
-/// A session keeps its threads, which wait for the next step for some tens of microseconds before they sleep, and all
+/// A session keeps its threads, which wait for the next step for a fraction of a millisecond before they sleep, and all
 /// its memory until it is disposed of; a step allocates nothing. Penalties of γ and β count while these are trained, as
 /// in Keras.
 /// </remarks>
@@ -33,33 +33,6 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
         return new TrainingSession(network, state, options, data, threads);
-    }
-
-    /// <summary>Merges all batches, and makes a state of them once.</summary>
-    sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
-        : IStatisticsFit
-    {
-        readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
-        long batches;
-
-        public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
-        {
-            statistics.Add(layout, x, default, options.NonFinite, threads);
-            batches++;
-        }
-
-        public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
-        {
-            statistics.Add(layout, x, default, options.NonFinite, threads);
-            batches++;
-        }
-
-        public BatchNormalizationState Complete() =>
-            batches == 0 ? state : state.WithPopulation(statistics, options.VarianceConvention, batches);
-
-        public void Dispose()
-        {
-        }
     }
 
     /// <summary>Moves the state batch by batch.</summary>

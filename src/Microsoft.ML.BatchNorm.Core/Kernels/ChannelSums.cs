@@ -50,6 +50,7 @@ static unsafe class ChannelSums
     readonly struct Quotient(float divisor) : IOperation
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => source / Vector512.Create(divisor);
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) =>
+            source / Vector512.Create(divisor);
     }
 }

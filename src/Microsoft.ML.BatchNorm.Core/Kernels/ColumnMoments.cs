@@ -38,7 +38,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         Moments result = Shard(item.Shard).At(item.FirstChunk * Wide.Count);
         bool finite = true;
         for (int i = 0; i < length; i += 8)
-            finite &= Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
+            finite &= CenteredSums.Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
         if (finite)
             return;
         if (!ignoreNonFinite)
@@ -91,14 +91,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
                 b0 -= center0;
                 c0 -= center0;
                 d0 -= center0;
-                Add(sums + at, (a0 + b0) + (c0 + d0));
-                AddSquares(squares + at, a0, b0, c0, d0);
+                CenteredSums.Add(sums + at, (a0 + b0) + (c0 + d0));
+                CenteredSums.AddSquares(squares + at, a0, b0, c0, d0);
                 a1 -= center1;
                 b1 -= center1;
                 c1 -= center1;
                 d1 -= center1;
-                Add(sums + at + 8, (a1 + b1) + (c1 + d1));
-                AddSquares(squares + at + 8, a1, b1, c1, d1);
+                CenteredSums.Add(sums + at + 8, (a1 + b1) + (c1 + d1));
+                CenteredSums.AddSquares(squares + at + 8, a1, b1, c1, d1);
             }
         }
         for (; row < item.Rows; row++)
@@ -110,35 +110,12 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
                 Wide.Load(rows + plan.FirstColumn(item.FirstChunk + chunk), out var a0, out var a1);
                 a0 -= Vector512.Load(centers + at);
                 a1 -= Vector512.Load(centers + at + 8);
-                Add(sums + at, a0);
-                Add(squares + at, a0 * a0);
-                Add(sums + at + 8, a1);
-                Add(squares + at + 8, a1 * a1);
+                CenteredSums.Add(sums + at, a0);
+                CenteredSums.Add(squares + at, a0 * a0);
+                CenteredSums.Add(sums + at + 8, a1);
+                CenteredSums.Add(squares + at + 8, a1 * a1);
             }
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Add(double* target, Vector512<double> value) => (Vector512.Load(target) + value).Store(target);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void AddSquares(
-        double* target, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
-        (Wide.MultiplyAdd(a, a, Wide.MultiplyAdd(b, b, Vector512.Load(target))) + Wide.MultiplyAdd(c, c, d * d)).Store(target);
-
-    /// <summary>Turns sums into moments; false where one is not finite.</summary>
-    static bool Store(double* center, double* sum, double* square, int rows, Moments result)
-    {
-        Vector512<double> count = Vector512.Create((double)rows), sums = Vector512.Load(sum);
-        Vector512<double> shift = sums / count, squares = Vector512.Load(square);
-        Vector512<double> mean = Vector512.Load(center), meanRest = default;
-        MomentsMerge.Add(ref mean, ref meanRest, shift);
-        count.Store(result.Count);
-        mean.Store(result.Mean);
-        meanRest.Store(result.MeanRest);
-        Vector512<double>.Zero.Store(result.M2Rest);
-        Vector512.Max(squares - sums * shift, Vector512<double>.Zero).Store(result.M2);
-        return Lanes.AreFinite(squares);
     }
 
     /// <summary>Does the columns that hold something not finite again, one value after the other, without it.</summary>

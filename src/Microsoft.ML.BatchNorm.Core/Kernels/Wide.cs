@@ -29,6 +29,13 @@ static unsafe class Wide
         }
     }
 
+    /// <summary>Eight floats or doubles; floats are widened by the load itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<double> LoadEight<T>(T* source) where T : unmanaged =>
+        typeof(T) == typeof(float)
+            ? Vector512.WidenLower(Vector256.Load((float*)source).ToVector512Unsafe())
+            : Vector512.Load((double*)source);
+
     /// <summary>The first address of a vector's alignment: at most seven doubles on.</summary>
     public static double* Align(double* memory) => (double*)(((nuint)memory + 63) & ~(nuint)63);
 

@@ -19,7 +19,8 @@ public sealed partial class Network
 
     /// <summary>
     /// The network with its head, the last layer with a kernel, replaced by a fresh one of that many outputs: the same
-    /// kind and options under a new name, so that <see cref="Initialize(NetworkState, int)"/> takes over all the others.
+    /// kind and options under a new name, so that <see cref="Initialize(NetworkState, int)"/> takes over all the
+    /// others.
     /// </summary>
     /// <param name="outputs">The units of a dense head, the filters of a convolution.</param>
     /// <param name="name">The new layer's name; null for <c>head</c>, or <c>head_1</c> where that is taken.</param>

@@ -7,11 +7,11 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>
 /// All of a checkpoint but its long arrays as bytes, little-endian. Version 1: the network's definition (int32 bytes
 /// before it), <see cref="TrainingOptionsFormat">options</see>, the number of phases (int32), each with name, epochs
-/// (int32), learning rate (float64) and definition; the data's checksum (uint32); phase, epoch (int32), step (int64), sum
-/// of losses (float64); the best epoch (int32, 0 for none) with its loss (float64) and whether its state follows (byte);
-/// the number of epochs (int32), each with name of its phase, number (int32), loss, validation loss, metric, validation
-/// metric (float64, NaN with a payload of 1 for none) and learning rate; the optimizer's steps (int64) and number of
-/// moments (int32), each with name and length (int32). Names are UTF-8 behind their length (uint16).
+/// (int32), learning rate (float64) and definition; the data's checksum (uint32); phase, epoch (int32), step (int64),
+/// sum of losses (float64); the best epoch (int32, 0 for none) with its loss (float64) and whether its state follows
+/// (byte); the number of epochs (int32), each with name of its phase, number (int32), loss, validation loss, metric,
+/// validation metric (float64, NaN with a payload of 1 for none) and learning rate; the optimizer's steps (int64) and
+/// number of moments (int32), each with name and length (int32). Names are UTF-8 behind their length (uint16).
 /// </summary>
 static class RunFormat
 {
@@ -168,8 +168,11 @@ static class RunFormat
         writer.Write(definition);
     }
 
-    static Network ReadNetwork(BinaryReader reader) =>
-        NetworkFormat.FromBytes(ReadBytes(reader, InRange(reader.ReadInt32(), 1, CheckpointHeader.MaxRun, "definition")));
+    static Network ReadNetwork(BinaryReader reader)
+    {
+        int length = InRange(reader.ReadInt32(), 1, CheckpointHeader.MaxRun, "length of a definition");
+        return NetworkFormat.FromBytes(ReadBytes(reader, length));
+    }
 
     static void WriteName(BinaryWriter writer, string name)
     {

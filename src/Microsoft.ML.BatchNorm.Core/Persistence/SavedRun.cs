@@ -30,7 +30,8 @@ sealed class SavedRun(RunSetup setup)
     public List<(string Name, int Length)> Moments { get; } = [];
 
     public RunPosition With(
-        NetworkState state, NetworkState? best, ImmutableSortedDictionary<string, ImmutableArray<float>> moments) => new()
+        NetworkState state, NetworkState? best, ImmutableSortedDictionary<string, ImmutableArray<float>> moments) =>
+        new()
         {
             Phase = Phase,
             Epoch = Epoch,

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A learning-rate schedule as bytes: a kind, and what the kind has; a warm-up's epochs (int32), then the schedule behind.
+/// A learning-rate schedule as bytes: a kind, and what the kind has; a warm-up's epochs (int32), then the schedule
+/// behind.
 /// </summary>
 static class ScheduleFormat
 {

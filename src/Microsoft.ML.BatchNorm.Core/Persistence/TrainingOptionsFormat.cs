@@ -1,10 +1,11 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// Training options as bytes, little-endian. Version 1: loss, optimizer and schedule (a kind each, and the numbers that
-/// the kind has), epochs, batch size (int32), shuffle (byte), seed (int32), clipping (byte, float64 where it is 1), class
-/// weights (int32, float64 each), validation split (float64), early stopping (byte; patience int32, improvement float64,
-/// restore byte where it is 1), recompute and evaluate (byte each). The checkpoint's path is no part of it.
+/// Training options as bytes, little-endian. Version 1: loss, optimizer and schedule (a kind each, and the numbers
+/// that the kind has), epochs, batch size (int32), shuffle (byte), seed (int32), clipping (byte, float64 where it is
+/// 1), class weights (int32, float64 each), validation split (float64), early stopping (byte; patience int32,
+/// improvement float64, restore byte where it is 1), recompute and evaluate (byte each). The checkpoint's path is no
+/// part of it.
 /// </summary>
 static class TrainingOptionsFormat
 {

@@ -100,8 +100,14 @@ public sealed class BatchStatistics
         ArgumentNullException.ThrowIfNull(other);
         if (other.Channels != Channels)
             throw new ArgumentException($"other has {other.Channels} channels, not {Channels}.", nameof(other));
-        fixed (double* target = moments, from = other.moments)
-            MomentsMerge.Into(Moments.In(target, Channels), Moments.In(from, Channels), Channels);
+        fixed (double* from = other.moments)
+            Merge(Moments.In(from, Channels));
+    }
+
+    internal unsafe void Merge(Moments other)
+    {
+        fixed (double* target = moments)
+            MomentsMerge.Into(Moments.In(target, Channels), other, Channels);
     }
 
     /// <summary>Throws where the variance of a channel that has values is no number.</summary>

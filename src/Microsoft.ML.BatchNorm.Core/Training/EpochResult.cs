@@ -18,10 +18,11 @@ public sealed record EpochResult
     public double? ValidationLoss { get; init; }
 
     /// <summary>
-    /// The metric on the training rows in inference mode; null without <see cref="TrainingOptions.EvaluateTrainingData"/>.
-    /// It is the accuracy, from 0 to 1, for <see cref="Loss.SoftmaxCrossEntropy"/> (the first greatest output is the
-    /// row's class) and <see cref="Loss.BinaryCrossEntropy"/> (an output above 0 stands for targets from 0.5, each output
-    /// counts); for other losses the mean absolute error, in the targets' unit. Rows count by their own weights.
+    /// The metric on the training rows in inference mode; null without
+    /// <see cref="TrainingOptions.EvaluateTrainingData"/>. It is the accuracy, from 0 to 1, for
+    /// <see cref="Loss.SoftmaxCrossEntropy"/> (the first greatest output is the row's class) and
+    /// <see cref="Loss.BinaryCrossEntropy"/> (an output above 0 stands for targets from 0.5, each output counts); for
+    /// other losses the mean absolute error, in the targets' unit. Rows count by their own weights.
     /// </summary>
     public double? Metric { get; init; }
 

@@ -18,8 +18,8 @@ public static class FineTune
     /// <param name="headLearningRate">The learning rate of the first phase, such as 1e-3.</param>
     /// <param name="learningRate">The learning rate of the second phase, a lower one, such as 1e-5.</param>
     /// <param name="batchNormalization">
-    /// What becomes of the base's batch normalizations in the second phase. Default: γ and β learn, the moving statistics
-    /// stay.
+    /// What becomes of the base's batch normalizations in the second phase. Default: γ and β learn, the moving
+    /// statistics stay.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">An argument is out of range.</exception>
     public static FineTuningPlan HeadThenAll(
@@ -36,7 +36,8 @@ public static class FineTune
     {
         int head = network.HeadIndex;
         if (!network.Nodes.Skip(head).Any(node => node.IsTrainable && node.TrainableCount > 0))
-            throw new ArgumentException($"The head, '{network.Nodes[head].Path}', is frozen; there is nothing to train.");
+            throw new ArgumentException(
+                $"The head, '{network.Nodes[head].Path}', is frozen; there is nothing to train.");
         string[] below = [.. network.Nodes.Take(head).Select(node => node.Path)];
         return below.Length == 0 ? network : network.Freeze(below);
     }

@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The phases of a run, one after the other, each with a fresh optimizer, its schedule and early stopping begun anew, and
-/// the parameters that the one before it ended with. An immutable value.
+/// The phases of a run, one after the other, each with a fresh optimizer, its schedule and early stopping begun anew,
+/// and the parameters that the one before it ended with. An immutable value.
 /// </summary>
 public sealed class FineTuningPlan
 {

@@ -13,8 +13,8 @@ namespace Microsoft.ML.BatchNorm;
 /// </para>
 /// <para>
 /// Each epoch's order depends on <see cref="TrainingOptions.Seed"/> and the epoch's number alone. Where
-/// <see cref="TrainingOptions.RecomputeStatistics"/> is set, a run (each phase of a plan) ends with it; the losses in the
-/// history are those before.
+/// <see cref="TrainingOptions.RecomputeStatistics"/> is set, a run (each phase of a plan) ends with it; the losses in
+/// the history are those before.
 /// </para>
 /// </remarks>
 public static class NetworkTrainer
@@ -32,14 +32,19 @@ public static class NetworkTrainer
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">State, data or options do not fit the network or each other.</exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
-    /// <exception cref="TrainingDivergedException">A loss or gradient is not finite; it has the last good state.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// A loss or gradient is not finite; it has the last good state.
+    /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
-    /// <exception cref="IOException">The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.</exception>
+    /// <exception cref="IOException">
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// </exception>
     public static TrainingResult Train(
-        Network network, NetworkState state, TrainingData data, TrainingOptions options, TrainingData? validation = null,
-        ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
+        Network network, NetworkState state, TrainingData data, TrainingOptions options,
+        TrainingData? validation = null, ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
         CancellationToken cancellationToken = default) =>
-        Start(network, state, data, options, null, validation, engine, progress, TimeProvider.System, cancellationToken);
+        Start(
+            network, state, data, options, null, validation, engine, progress, TimeProvider.System, cancellationToken);
 
     /// <summary>
     /// Trains a network phase by phase. The plan's epochs and learning rates take the place of the options'; the result
@@ -56,11 +61,17 @@ public static class NetworkTrainer
     /// <param name="engine">Where to train; null for <see cref="CpuEngine"/> on one thread.</param>
     /// <param name="progress">Is told how far the run is, on the thread that trains.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
-    /// <exception cref="ArgumentException">State, data, options or a phase do not fit the network or each other.</exception>
+    /// <exception cref="ArgumentException">
+    /// State, data, options or a phase do not fit the network or each other.
+    /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
-    /// <exception cref="TrainingDivergedException">A loss or gradient is not finite; it has the last good state.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// A loss or gradient is not finite; it has the last good state.
+    /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
-    /// <exception cref="IOException">The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.</exception>
+    /// <exception cref="IOException">
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// </exception>
     public static TrainingResult Train(
         Network network, NetworkState state, TrainingData data, TrainingOptions options, FineTuningPlan plan,
         TrainingData? validation = null, ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
@@ -79,12 +90,17 @@ public static class NetworkTrainer
     /// <param name="progress">Is told how far the run is, on the thread that trains.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">The data is not the checkpoint's.</exception>
-    /// <exception cref="TrainingDivergedException">A loss or gradient is not finite; it has the last good state.</exception>
+    /// <exception cref="TrainingDivergedException">
+    /// A loss or gradient is not finite; it has the last good state.
+    /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
-    /// <exception cref="IOException">The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.</exception>
+    /// <exception cref="IOException">
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// </exception>
     public static TrainingResult Resume(
-        TrainingCheckpoint checkpoint, TrainingData data, TrainingData? validation = null, ITrainingEngine? engine = null,
-        IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+        TrainingCheckpoint checkpoint, TrainingData data, TrainingData? validation = null,
+        ITrainingEngine? engine = null, IProgress<TrainingProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(data);
@@ -93,10 +109,11 @@ public static class NetworkTrainer
         uint checksum = RunData.Checksum(data, validation);
         if (checksum != setup.DataChecksum)
             throw new ArgumentException(
-                $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, this data's {checksum:x8}.",
-                nameof(data));
+                $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, "
+                + $"this data's {checksum:x8}.", nameof(data));
         return new RunContext(
-            setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, TimeProvider.System, cancellationToken).Run(checkpoint.Position);
+            setup, rows, engine ?? new CpuEngine(), progress, TimeProvider.System, cancellationToken)
+            .Run(checkpoint.Position);
     }
 
     internal static TrainingResult Start(
@@ -112,7 +129,7 @@ public static class NetworkTrainer
         var rows = new RunData(data, validation, network, options);
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
-        return new RunContext(setup, rows, engine ?? (ITrainingEngine)(object)new CpuEngine(), progress, clock, cancellationToken)
+        return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
             .Run(RunPosition.StartOf(0, state, []));
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm.Persistence;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -10,10 +11,10 @@ public sealed partial class TrainingCheckpoint
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16: 0), length
-    /// of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC 3720) of all
-    /// before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best epoch where they
-    /// are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16: 0),
+    /// length of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC
+    /// 3720) of all before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best
+    /// epoch where they are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
@@ -25,8 +26,7 @@ public sealed partial class TrainingCheckpoint
     public void Save(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        string? fault = NetworkStateFormat.Fault(Network, State)
-            ?? (position.Best?.State is { } kept ? NetworkStateFormat.Fault(Network, kept) : null);
+        string? fault = Fault(Setup, State) ?? (position.Best?.State is { } kept ? Fault(Setup, kept) : null);
         if (fault is not null)
             throw new InvalidOperationException($"The checkpoint cannot be saved: {fault}");
         byte[] run = RunFormat.ToBytes(Setup, position);
@@ -42,7 +42,9 @@ public sealed partial class TrainingCheckpoint
         sink.Write(sink.Checksum.Value);
     }
 
-    /// <summary>Reads a checkpoint that <see cref="Save"/> wrote; a run resumed from it comes to the same bits.</summary>
+    /// <summary>
+    /// Reads a checkpoint that <see cref="Save"/> wrote; a run resumed from it comes to the same bits.
+    /// </summary>
     /// <param name="stream">Read up to the checkpoint's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
     /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
@@ -66,12 +68,16 @@ public sealed partial class TrainingCheckpoint
         NetworkState? best = run.HasBestState ? NetworkStateFormat.Read(source, run.Setup.Network) : null;
         ImmutableSortedDictionary<string, ImmutableArray<float>> moments = ReadMoments(source, run);
         source.CheckChecksum();
-        string? fault = NetworkStateFormat.Fault(run.Setup.Network, state)
-            ?? (best is null ? null : NetworkStateFormat.Fault(run.Setup.Network, best));
+        string? fault = Fault(run.Setup, state) ?? (best is null ? null : Fault(run.Setup, best));
         return fault is null
             ? new TrainingCheckpoint(run.Setup, run.With(state, best, moments))
             : throw new InvalidDataException(fault);
     }
+
+    static string? Fault(RunSetup setup, NetworkState state) =>
+        setup.Phases.Select(phase => phase.Network).Prepend(setup.Network)
+            .Select(network => NetworkStateFormat.Fault(network, state))
+            .FirstOrDefault(fault => fault is not null);
 
     static ImmutableSortedDictionary<string, ImmutableArray<float>> ReadMoments(ByteSource source, SavedRun run)
     {

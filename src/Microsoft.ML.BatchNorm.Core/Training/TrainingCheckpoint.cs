@@ -42,9 +42,16 @@ public sealed partial class TrainingCheckpoint
     /// <summary>The steps that were taken in this epoch.</summary>
     public long Step => position.Step;
 
-    /// <summary>The same checkpoint in a run whose last phase has that many epochs: how a finished run is prolonged.</summary>
-    /// <param name="epochs">All epochs of the phase, those that are over counted.</param>
-    /// <exception cref="ArgumentOutOfRangeException">As many are over already, and more; or the value is not positive.</exception>
+    /// <summary>
+    /// The same checkpoint in a run whose last phase has that many epochs: how a finished run is prolonged.
+    /// </summary>
+    /// <param name="epochs">
+    /// All epochs of the phase, those that are over counted. A schedule over the whole run, such as
+    /// <see cref="LearningRateSchedule.Cosine"/>, goes by the new number from here on.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// As many are over already, and more; or the value is not positive.
+    /// </exception>
     public TrainingCheckpoint WithEpochs(int epochs)
     {
         int over = position.Phase == Setup.Phases.Length - 1 ? position.Epoch : 1;
@@ -54,8 +61,8 @@ public sealed partial class TrainingCheckpoint
     }
 
     /// <summary>
-    /// The same checkpoint in a run that saves itself at another path, or at none. A loaded checkpoint has none: a path is
-    /// not stored.
+    /// The same checkpoint in a run that saves itself at another path, or at none. A loaded checkpoint has none: a
+    /// path is not stored.
     /// </summary>
     public TrainingCheckpoint WithCheckpointPath(string? path) =>
         new(Setup with { Options = Options with { CheckpointPath = path } }, position);

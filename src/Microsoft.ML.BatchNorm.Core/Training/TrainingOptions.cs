@@ -47,8 +47,8 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// A weight for the rows of each class, for <see cref="Loss.SoftmaxCrossEntropy"/> (one a class) and
-    /// <see cref="Loss.BinaryCrossEntropy"/> with one output (two: for targets below and from 0.5); empty for none. They
-    /// multiply the rows' own weights. Default: empty.
+    /// <see cref="Loss.BinaryCrossEntropy"/> with one output (two: for targets below and from 0.5); empty for none.
+    /// They multiply the rows' own weights. Default: empty.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is negative or not finite.</exception>
     public ImmutableArray<double> ClassWeights
@@ -58,8 +58,8 @@ public sealed record TrainingOptions
     } = [];
 
     /// <summary>
-    /// The share of the rows, from 0 to below 1, that is kept for validation where no validation data is given; drawn with
-    /// <see cref="Seed"/>. Default: 0.
+    /// The share of the rows, from 0 to below 1, that is kept for validation where no validation data is given; drawn
+    /// with <see cref="Seed"/>. Default: 0.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not from 0 to below 1.</exception>
     public double ValidationSplit
@@ -86,8 +86,8 @@ public sealed record TrainingOptions
     public bool EvaluateTrainingData { get; init; }
 
     /// <summary>
-    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced as a
-    /// whole: whoever reads it finds the old one or the new one, never a part. Default: null.
+    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced
+    /// as a whole: whoever reads it finds the old one or the new one, never a part. Default: null.
     /// </summary>
     public string? CheckpointPath { get; init; }
 

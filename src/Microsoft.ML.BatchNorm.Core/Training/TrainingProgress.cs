@@ -30,8 +30,8 @@ public sealed record TrainingProgress
     public double? ValidationLoss { get; init; }
 
     /// <summary>
-    /// The metric (see <see cref="EpochResult.Metric"/>) on the training rows in inference mode; null within an epoch, and
-    /// without <see cref="TrainingOptions.EvaluateTrainingData"/>.
+    /// The metric (see <see cref="EpochResult.Metric"/>) on the training rows in inference mode; null within an epoch,
+    /// and without <see cref="TrainingOptions.EvaluateTrainingData"/>.
     /// </summary>
     public double? Metric { get; init; }
 

@@ -16,13 +16,17 @@ public sealed class TrainingResult
     /// <summary>The network as it was given, with its own switches.</summary>
     public Network Network => Checkpoint.Network;
 
-    /// <summary>What it has learned; those of the best epoch where <see cref="EarlyStopping.RestoreBest"/> asks for it.</summary>
+    /// <summary>
+    /// What it has learned; those of the best epoch where <see cref="EarlyStopping.RestoreBest"/> asks for it.
+    /// </summary>
     public NetworkState State { get; }
 
     /// <summary>All epochs, in the order in which they were run.</summary>
     public ImmutableArray<EpochResult> History => Checkpoint.History;
 
-    /// <summary>Whether <see cref="TrainingOptions.EarlyStopping"/> ended the run, or the last phase of a plan.</summary>
+    /// <summary>
+    /// Whether <see cref="TrainingOptions.EarlyStopping"/> ended the run, or the last phase of a plan.
+    /// </summary>
     public bool StoppedEarly { get; }
 
     /// <summary>

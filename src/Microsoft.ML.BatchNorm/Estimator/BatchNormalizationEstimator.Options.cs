@@ -35,7 +35,10 @@ public sealed partial class BatchNormalizationEstimator
         public int Epochs { get; set; } = Defaults.Epochs;
 
         /// <summary>
-        /// Whether each epoch takes the rows in another order, by ML.NET's streaming shuffle. Default: false.
+        /// Whether each epoch of an average takes the rows in another order. Where the view can shuffle itself, it
+        /// does; then rows come from anywhere in a pool of 4096, or of fewer where rows have over 1024 values: of 4
+        /// million values in all, and at least 64 rows. A population does not depend on the order, and is not
+        /// shuffled. Default: false.
         /// </summary>
         public bool Shuffle { get; set; }
 
@@ -56,7 +59,9 @@ public sealed partial class BatchNormalizationEstimator
 
         /// <summary>
         /// How many threads may work; null for as many as there are processors. With two or more, a batch is added while
-        /// the next is read; further ones are not used yet. The result has the same bits for any number. Default: null.
+        /// the next is read; further ones are not used. Where all columns are plain vectors of 8 to 1024 slots whose
+        /// exact statistics this process computes, one is: to hand a row over takes no less than to add it.
+        /// The result has the same bits for any number. Default: null.
         /// </summary>
         public int? NumberOfThreads { get; set; }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -57,6 +56,15 @@ abstract class ColumnFit
     public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
 
     /// <summary>
+    /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that
+    /// several are added at once nor so long that their sums leave the cache, and statistics that need no batches.
+    /// </summary>
+    public abstract bool SumsRows { get; }
+
+    /// <summary>What sums a cursor's rows, where they may be.</summary>
+    public abstract RowSummer OpenSums(IHost host, DataViewRow row);
+
+    /// <summary>
     /// Room for rows of the batch that is filled, and, where it <paramref name="overlaps"/>, as much again for the one
     /// that is added meanwhile.
     /// </summary>
@@ -87,6 +95,15 @@ abstract class ColumnFit
     {
         T[] filled = [], added = [];
         RowReader<T>? reader;
+
+        public override bool SumsRows =>
+            fit is PopulationFit { TakesShards: true }
+            && column.Type is VectorDataViewType
+            && Layout.Channels == Layout.Count
+            && Layout.Count is >= RowShard<T>.LeastColumns and <= RowShard<T>.MostColumns;
+
+        public override RowSummer OpenSums(IHost host, DataViewRow row) => new RowSummer<T>(
+            host, column.Name, row.GetGetter<VBuffer<T>>(column), Layout.Count, (PopulationFit)fit!);
 
         public override void Allocate(int rows, bool overlaps)
         {
@@ -124,13 +141,11 @@ abstract class ColumnFit
 
         string Message(InvalidDataException error, ReadOnlySpan<T> x, long[] positions)
         {
-            for (int i = 0; i < x.Length; i++)
+            for (int row = 0; row * Layout.Count < x.Length; row++)
             {
-                if (!double.IsFinite(Convert.ToDouble(x[i], CultureInfo.InvariantCulture)))
-                    return string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"Column '{column.Name}' is not finite: row {positions[i / Layout.Count]}, " +
-                        $"slot {i % Layout.Count} has {x[i]}.");
+                ReadOnlySpan<T> values = x.Slice(row * Layout.Count, Layout.Count);
+                if (NonFiniteRow.Describe(column.Name, values, positions[row]) is { } found)
+                    return found;
             }
             return $"Column '{column.Name}': {error.Message}";
         }

@@ -4,10 +4,15 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Reads a data view in training mode: one cursor an epoch, batches filled from it, each column's statistics added while
-/// the next batch is filled. Memory does not grow with the rows, and the result has the same bits however many threads
-/// work.
+/// Reads a data view in training mode: one cursor an epoch, rows summed where the cursor puts them, or batches filled
+/// from it, each added while the next is filled. Memory does not grow with the rows, and the result has the same bits
+/// however many threads work.
 /// </summary>
+/// <remarks>
+/// A cursor set is not asked for: how many rows a batch of it has is not known before it is read, so sums that have the
+/// same bits for any number of cursors would need all rows in one order again. ML.NET's transforms do just that behind
+/// the one cursor that they give, with as many threads as there are processors.
+/// </remarks>
 sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 {
     /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
@@ -51,19 +56,20 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     {
         try
         {
-            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
             foreach (ColumnFit column in columns)
-            {
                 column.Start(engine);
+            bool sumsRows = Array.TrueForAll(columns, column => column.SumsRows);
+            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
+            foreach (ColumnFit column in sumsRows ? [] : columns)
                 column.Allocate(batchRows + 1, overlaps);
-            }
+            bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             int seed = options.Seed ?? host.Rand.Next();
             for (int epoch = 0; epoch < epochs; epoch++)
             {
-                IDataView rows = options.Shuffle && !columns[0].IsPopulation ? Shuffled(input, unchecked(seed + epoch)) : input;
-                var pass = new FitPass(host, columns, batchRows, overlaps);
+                FitPass pass =
+                    sumsRows ? new RowPass(host, columns) : new BatchPass(host, columns, batchRows, overlaps);
                 int current = epoch;
-                double? total = rows.GetRowCount();
+                double? total = input.GetRowCount();
                 progress.SetHeader(new ProgressHeader(["epochs", "rows"]), entry =>
                 {
                     entry.SetProgress(0, current, epochs);
@@ -72,7 +78,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                     else
                         entry.SetProgress(1, pass.Rows);
                 });
-                pass.Read(rows, mask);
+                using DataViewRowCursor cursor = Open(
+                    input, columns.Select(column => column.Column), mask, shuffles ? unchecked(seed + epoch) : null);
+                pass.Read(cursor, mask is { } counts ? cursor.GetGetter<bool>(counts) : null);
                 if (pass.Rows == 0)
                     throw host.Except("The data has no rows to fit batch normalization to.");
             }
@@ -86,6 +94,15 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
+    DataViewRowCursor Open(
+        IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int? shuffleSeed)
+    {
+        DataViewSchema.Column[] needed = [.. (mask is { } counts ? columns.Append(counts) : columns).Distinct()];
+        return shuffleSeed is { } seed
+            ? ShuffledCursor.Open(host, input, needed, seed)
+            : input.GetRowCursor(needed);
+    }
+
     void Complete(ColumnFit column)
     {
         try
@@ -97,7 +114,4 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             throw host.Except(error, $"Column '{column.Column.Name}': {error.Message}");
         }
     }
-
-    RowShufflingTransformer Shuffled(IDataView input, int seed) => new(
-        host, new RowShufflingTransformer.Options { ForceShuffle = true, ForceShuffleSeed = seed }, input);
 }

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.Tests.Kernels;
 
-/// <summary>Floats that end where the process has no memory: a read or write behind the last one ends the run.</summary>
+/// <summary>Floats that end where the process has no memory: a read behind the last one ends the run.</summary>
 sealed unsafe partial class GuardedFloats : IDisposable
 {
     const int None = 0, ReadWrite = 3, PrivateAnonymous = 0x22;

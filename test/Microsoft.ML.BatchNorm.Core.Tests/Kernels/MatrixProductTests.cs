@@ -108,7 +108,9 @@ public sealed unsafe class MatrixProductTests
     public void Special_values_go_through_as_in_scalar_arithmetic()
     {
         float* special = stackalloc float[]
-            { 0f, -0f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, float.Epsilon, float.MaxValue, 1e-30f };
+        {
+            0f, -0f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, float.Epsilon, float.MaxValue, 1e-30f,
+        };
         var packed = new PackedMatrix(1, 8);
         float* products = stackalloc float[64];
         packed.Pack(special, 8);
@@ -125,9 +127,12 @@ public sealed unsafe class MatrixProductTests
     {
         if (!GuardedFloats.IsSupported)
             Assert.Inconclusive("Guarded memory is made by calls of Linux.");
-        foreach ((int rows, int columns, int steps) in new[] { (1, 1, 1), (1, 3, 5), (1, 150, 9), (17, 33, 21), (30, 10, 7) })
+        (int, int, int)[] shapes =
+            [(1, 1, 1), (1, 3, 5), (1, 150, 9), (17, 33, 21), (30, 10, 7), (19, 48, 6), (1, 16, 3)];
+        foreach ((int rows, int columns, int steps) in shapes)
         {
-            using GuardedFloats a = new(rows * steps), b = new(steps * columns), c = new(rows * columns), row = new(columns);
+            using GuardedFloats a = new(rows * steps), b = new(steps * columns), c = new(rows * columns);
+            using GuardedFloats row = new(columns);
             var packed = new PackedMatrix(steps, columns);
             packed.Pack(b.Start, columns);
             MatrixProduct.Multiply(a.Start, steps, rows, packed, c.Start, columns);
@@ -135,6 +140,12 @@ public sealed unsafe class MatrixProductTests
             MatrixProduct.Multiply(a.Start, steps, rows, packed, c.Start, columns, row.Start);
             packed.PackTransposed(b.Start, steps);
             MatrixProduct.MultiplyTransposed(a.Start, rows, rows, packed, c.Start, columns);
+            if (columns % PackedMatrix.Lanes == 0)
+            {
+                MatrixPanels plain = MatrixPanels.OfRows(b.Start, columns, steps, columns);
+                MatrixProduct.Multiply(a.Start, steps, rows, plain, c.Start, columns, row.Start);
+                MatrixProduct.MultiplyTransposed(a.Start, rows, rows, plain, c.Start, columns, accumulate: true);
+            }
         }
     }
 }

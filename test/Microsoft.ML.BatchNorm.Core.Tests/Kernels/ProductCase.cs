@@ -41,7 +41,8 @@ sealed unsafe class ProductCase(int rows, int columns, int steps, int gap = 0)
         }
         Agreement.SameBits<float>(
             Expected(from), c,
-            $"{rows}x{columns}x{steps}, gap {gap}, from {from}, transposed {transposedA} {transposedB}, packed {packed}, {parts} parts:");
+            $"{rows}x{columns}x{steps}, gap {gap}, from {from}, A transposed {transposedA}, B transposed " +
+            $"{transposedB}, packed {packed}, {parts} parts:");
     }
 
     void Multiply(SumsFrom from, bool transposedA, MatrixPanels panels, float[] c, int first, int end)

@@ -29,10 +29,14 @@ public sealed class GradientTests
         ["batch normalization and ReLU", Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(3)],
         ["batch normalization and LeakyReLU", Network.Input(5).Dense(40).BatchNormalization().LeakyReLU().Dense(3)],
         ["batch normalization and Gelu", Network.Input(5).Dense(40).BatchNormalization().Gelu().Dense(3)],
-        ["two blocks", Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(20).BatchNormalization(
-            ).ReLU().Dense(3)],
-        ["PyTorch's", Network.Input(5).WithPreset(NetworkPreset.PyTorch).Dense(9).BatchNormalization(
-            ).LeakyReLU().Dense(3)],
+        [
+            "two blocks",
+            Network.Input(5).Dense(40).BatchNormalization().ReLU().Dense(20).BatchNormalization().ReLU().Dense(3),
+        ],
+        [
+            "PyTorch's",
+            Network.Input(5).WithPreset(NetworkPreset.PyTorch).Dense(9).BatchNormalization().LeakyReLU().Dense(3),
+        ],
         ["without scale", Normalized(Keras with { Scale = false })],
         ["without center", Normalized(Keras with { Center = false })],
         ["without both", Normalized(Keras with { Scale = false, Center = false })],
@@ -50,10 +54,15 @@ public sealed class GradientTests
         ["images by channel", Image(axis: 1)],
         ["images by height", Image(axis: 2)],
         ["images by width", Image(axis: 3)],
-        ["images of long runs", Network.Input(3, 7, 5).BatchNormalization().ReLU().BatchNormalization(
-            ).Flatten().Dense(3)],
-        ["fixed maps of images", Network.Input(3, 7, 5).BatchNormalization().Tanh().BatchNormalization(
-            Keras with { UpdateStatistics = false }).ReLU().Flatten().Dense(3)],
+        [
+            "images of long runs",
+            Network.Input(3, 7, 5).BatchNormalization().ReLU().BatchNormalization().Flatten().Dense(3),
+        ],
+        [
+            "fixed maps of images",
+            Network.Input(3, 7, 5).BatchNormalization().Tanh()
+                .BatchNormalization(Keras with { UpdateStatistics = false }).ReLU().Flatten().Dense(3),
+        ],
     ];
 
     static Network Normalized(BatchNormalizationOptions options) =>
@@ -105,7 +114,7 @@ public sealed class GradientTests
         }
     }
 
-    static void Compare(Lesson lesson, string what)
+    internal static void Compare(Lesson lesson, string what)
     {
         (Gradients expected, double loss, States next) = lesson.Expected();
         (Dictionary<string, double[]> actual, double actualLoss, NetworkState after) = lesson.Gradients();
@@ -139,7 +148,7 @@ public sealed class GradientTests
             $"{what}, moving deviation");
     }
 
-    static void CompareWithDifferences(Lesson lesson)
+    internal static void CompareWithDifferences(Lesson lesson)
     {
         const float h = 1f / 1024;
         Dictionary<string, double[]> gradients = lesson.Expected().Gradients;

@@ -41,6 +41,12 @@ sealed class NaiveNetwork(Network network, NetworkState state)
         {
             case DenseLayer dense:
                 return Dense(state[node.Path], dense.Units, x, rows);
+            case Conv2DLayer:
+                return new NaiveImages(node, rows).Convolve(state[node.Path], x);
+            case Pool2DLayer pool:
+                return new NaiveImages(node, rows).Pool(pool, x);
+            case GlobalAveragePool2DLayer:
+                return new NaiveImages(node, rows).Average(x);
             case BatchNormalizationLayer layer:
                 double[] y = new double[x.Length];
                 ForwardPass pass = BatchNormalization.Forward(
@@ -65,6 +71,12 @@ sealed class NaiveNetwork(Network network, NetworkState state)
         {
             case DenseLayer dense:
                 return DenseBackward(node, dense.Units, x, dy, rows);
+            case Conv2DLayer:
+                return ConvolutionBackward(node, x, dy, rows);
+            case Pool2DLayer pool:
+                return new NaiveImages(node, rows).PoolBack(pool, x, dy);
+            case GlobalAveragePool2DLayer:
+                return new NaiveImages(node, rows).AverageBack(dy);
             case BatchNormalizationLayer layer:
                 int channels = state[node.Path].BatchNormalization!.Channels;
                 double[] dx = new double[x.Length], gamma = new double[channels], beta = new double[channels];
@@ -107,6 +119,17 @@ sealed class NaiveNetwork(Network network, NetworkState state)
             }
         }
         return y;
+    }
+
+    double[] ConvolutionBackward(NetworkNode node, double[] x, double[] dy, int rows)
+    {
+        LayerState layer = state[node.Path];
+        double[] kernel = new double[layer.Kernel.Length], bias = new double[layer.Bias.Length];
+        double[] dx = new NaiveImages(node, rows).ConvolveBack(layer, x, dy, kernel, bias);
+        Gradients[$"{node.Path}/kernel"] = kernel;
+        if (bias.Length > 0)
+            Gradients[$"{node.Path}/bias"] = bias;
+        return dx;
     }
 
     double[] DenseBackward(NetworkNode node, int units, double[] x, double[] dy, int rows)

@@ -8,16 +8,16 @@ public sealed class NumberTests
     public void Inference_is_that_of_the_formulas_with_the_moving_statistics()
     {
         Network network = Network.Input(6).BatchNormalization().Dense(40).BatchNormalization().LeakyReLU().Dropout(0.5)
-            .Dense(17).Gelu().BatchNormalization(
-                BatchNormalizationOptions.Keras with { UpdateStatistics = false }).Dense(3);
+            .Dense(17).Gelu()
+            .BatchNormalization(BatchNormalizationOptions.Keras with { UpdateStatistics = false }).Dense(3);
         var lesson = new Lesson(network, rows: 1100);
         using ITrainingSession session = lesson.Start();
         lesson.Step(session, 0, 4, 50);
         float[] outputs = new float[3300];
         session.Predict(lesson.Features, outputs);
         var without = Network.Of(
-            network.InputShape, network.Layers.Select(
-                layer => layer is DropoutLayer dropout ? dropout with { Rate = 0 } : layer));
+            network.InputShape,
+            network.Layers.Select(layer => layer is DropoutLayer dropout ? dropout with { Rate = 0 } : layer));
         double[] expected = new NaiveNetwork(without, session.GetState()).Forward(
             Sample.Widen(lesson.Features), 1100, training: false);
         Agreement.Within(3e-6, expected, outputs);
@@ -75,8 +75,8 @@ public sealed class NumberTests
         foreach (Network network in new[] { Network.Input(3), Network.Input(3, 1), Network.Input(1, 3) })
         {
             int axis = network.InputShape.Rank == 2 && network.InputShape[0] == 1 ? 2 : 1;
-            Network whole = network.BatchNormalization(
-                BatchNormalizationOptions.Keras with { Momentum = 0 }, axis).Flatten().Dense(2);
+            Network whole = network
+                .BatchNormalization(BatchNormalizationOptions.Keras with { Momentum = 0 }, axis).Flatten().Dense(2);
             float[] features = Sample.Floats(3000, 3, 1e4, 0.1);
             var data = new TrainingData(1000, features, new float[1000]);
             using ITrainingSession session = new CpuEngine().Start(
@@ -122,8 +122,8 @@ public sealed class NumberTests
                 before = session.GetState()["dense"].Kernel.ToArray();
                 session.TrainOnBatch([0, 1], 1);
             }
-            return [.. session.GetState()["dense"].Kernel.ToArray().Zip(
-                before, (now, old) => MathF.Round((now - old) * 1000))];
+            float[] after = session.GetState()["dense"].Kernel.ToArray();
+            return [.. after.Zip(before, (now, old) => MathF.Round((now - old) * 1000))];
         }
     }
 
@@ -145,8 +145,8 @@ public sealed class NumberTests
     [TestMethod]
     public void A_feature_that_is_not_finite_is_an_error_that_names_row_and_slot_and_changes_nothing()
     {
-        foreach (Network network in new[] { Network.Input(4).Dense(3), Network.Input(4).BatchNormalization(
-            ).ReLU().Dense(3) })
+        Network input = Network.Input(4);
+        foreach (Network network in new[] { input.Dense(3), input.BatchNormalization().ReLU().Dense(3) })
         {
             var lesson = new Lesson(network, rows: 300);
             lesson.Features[4 * 170 + 2] = float.NegativeInfinity;
@@ -185,8 +185,8 @@ public sealed class NumberTests
     [TestMethod]
     public void A_step_that_diverges_names_the_first_layer_and_leaves_everything_as_it_was()
     {
-        Network network = Network.Input(4).Dense(8, name: "first").ReLU().Dense(8, name: "second").BatchNormalization(
-            ).Dense(3);
+        Network network = Network.Input(4).Dense(8, name: "first").ReLU()
+            .Dense(8, name: "second").BatchNormalization().Dense(3);
         var lesson = new Lesson(network);
         NetworkState huge = lesson.State
             .With("first", new LayerState(Filled(32, 1e30f), new float[8]))

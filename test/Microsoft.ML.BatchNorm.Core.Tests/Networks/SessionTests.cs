@@ -4,8 +4,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Networks;
 [TestClass]
 public sealed class SessionTests
 {
-    static Network Everything => Network.Input(20).BatchNormalization().Dense(70).BatchNormalization(
-        ).ReLU().Dropout(0.3)
+    static Network Everything => Network.Input(20).BatchNormalization()
+        .Dense(70).BatchNormalization().ReLU().Dropout(0.3)
         .Dense(33, useBias: false).BatchNormalization(BatchNormalizationOptions.PyTorch).Gelu().Dense(5);
 
     static readonly Optimizer[] Optimizers =
@@ -144,11 +144,20 @@ public sealed class SessionTests
     [TestMethod]
     public void A_step_allocates_nothing_whatever_the_size_of_the_batch()
     {
+        BatchNormalizationOptions keras = BatchNormalizationOptions.Keras;
+        Network images = Network.Input(3, 5, 5)
+            .BatchNormalization(keras with { VirtualBatchSize = 30 }).LeakyReLU()
+            .BatchNormalization(keras with { Renorm = new(), GammaRegularizer = Regularizer.L2() }, axis: 2).Flatten()
+            .BatchNormalization(keras with { MovingStatistics = MovingStatistics.Population, NonFinite = NonFinite.Ignore })
+            .BatchNormalization(keras with { UpdateStatistics = false }).Tanh().Dense(5);
+        AllocatesNothing(Optimizer.Adam(), images);
         foreach (Optimizer optimizer in Optimizers)
+            AllocatesNothing(optimizer, Everything.Add(new ActivationLayer(Activation.Sigmoid)));
+
+        static void AllocatesNothing(Optimizer optimizer, Network network)
         {
             var lesson = new Lesson(
-                Everything.Add(new ActivationLayer(Activation.Sigmoid)),
-                new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300, weighted: true);
+                network, new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300, weighted: true);
             using ITrainingSession session = lesson.Start(threads: 2);
             double[] losses = new double[100];
             Epoch();

@@ -97,10 +97,14 @@ static class OptimizerCase
                 Momentum = Number("momentum", 0),
                 Nesterov = members.Remove("nesterov", out JsonElement nesterov) && nesterov.GetBoolean(),
             },
-            "adam" => new AdamOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number(
-                "epsilon") },
-            "adamw" => new AdamWOptimizer { Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number(
-                "epsilon") },
+            "adam" => new AdamOptimizer
+            {
+                Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number("epsilon"),
+            },
+            "adamw" => new AdamWOptimizer
+            {
+                Beta1 = Number("beta1"), Beta2 = Number("beta2"), Epsilon = Number("epsilon"),
+            },
             var other => throw new InvalidDataException($"The optimizer '{other}' is not known."),
         };
         optimizer = optimizer with { LearningRate = Number("learningRate"), WeightDecay = Number("weightDecay", 0) };

@@ -63,30 +63,6 @@ public class CancellationTests
         AssertLeftAlone(view);
     }
 
-    /// <summary>
-    /// ML.NET's shuffle fills its pool on a thread of its own, and leaves the view's cursor to the collector.
-    /// </summary>
-    [TestMethod]
-    public void A_shuffled_fit_can_be_cancelled()
-    {
-        var context = new MLContext(1);
-        var view = new GeneratedView(3, rows: null, Fill, row =>
-        {
-            if (row == 10_000)
-                context.CancelExecution();
-        });
-        Assert.ThrowsExactly<OperationCanceledException>(() => Fits.Estimator(
-            options => (options.Layer, options.Shuffle) = (Exponential, true), context).Fit(view));
-        Assert.IsTrue(SpinWait.SpinUntil(
-            () =>
-            {
-                long read = view.Read;
-                Thread.Sleep(20);
-                return read == view.Read;
-            },
-            TimeSpan.FromSeconds(10)));
-    }
-
     [TestMethod]
     public void Another_context_fits_as_before()
     {

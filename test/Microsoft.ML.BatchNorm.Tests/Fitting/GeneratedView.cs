@@ -52,7 +52,8 @@ sealed class GeneratedView(
     {
         if (row >= rows)
             return false;
-        Assert.IsTrue(row < LongestReading, "The reading does not end.");
+        if (row >= LongestReading)
+            throw new InvalidOperationException("The reading does not end.");
         Interlocked.Increment(ref read);
         onRow?.Invoke(row);
         return true;
@@ -93,7 +94,8 @@ sealed class GeneratedView(
 
         public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
         {
-            Assert.IsTrue(IsColumnActive(column), $"Column '{column.Name}' is read, and was not asked for.");
+            if (!IsColumnActive(column))
+                throw new InvalidOperationException($"Column '{column.Name}' is read, and was not asked for.");
             Delegate getter = column.Index == 0
                 ? (ValueGetter<VBuffer<float>>)((ref value) => view.Fill(position, ref value))
                 : (ValueGetter<bool>)((ref value) => value = view.Counts(position));

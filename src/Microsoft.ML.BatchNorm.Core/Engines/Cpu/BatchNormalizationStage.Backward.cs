@@ -52,8 +52,8 @@ sealed unsafe partial class BatchNormalizationStage
             {
                 kernels.FormGradient(
                     Input.Row(first), (nint)Input.Stride * groups, OutputGradient!.Row(first),
-                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1), Map(
-                        group, 3), Map(group, 4));
+                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1),
+                    Map(group, 3), Map(group, 4));
             }
         }
     }
@@ -95,9 +95,8 @@ sealed unsafe partial class BatchNormalizationStage
             Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
             Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
             Vector512<double> offsets = Vector512.Load(offset.Start + at + c);
-            (Vector512.Load(affineSums.Start + c) + (factors * product + offsets * gradient)).Store(
-                affineSums.Start + c);
-            (Vector512.Load(affineSums.Start + room + c) + gradient).Store(affineSums.Start + room + c);
+            Accumulate(factors * product + offsets * gradient, affineSums.Start + c);
+            Accumulate(gradient, affineSums.Start + room + c);
             if (!usesBatch)
                 continue;
             Vector512<double> count = Vector512.Load(merged.Count + c);
@@ -113,8 +112,10 @@ sealed unsafe partial class BatchNormalizationStage
     static void Add(double* values, double* to, int length)
     {
         for (int i = 0; i < length; i += 8)
-            (Vector512.Load(to + i) + Vector512.Load(values + i)).Store(to + i);
+            Accumulate(Vector512.Load(values + i), to + i);
     }
+
+    static void Accumulate(Vector512<double> values, double* to) => (Vector512.Load(to) + values).Store(to);
 
     void Narrow(double* values, float* to)
     {

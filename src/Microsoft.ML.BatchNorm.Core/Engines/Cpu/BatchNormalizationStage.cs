@@ -81,7 +81,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         if (rows <= capacity)
             return;
         capacity = rows;
-        int most = GroupsOf(rows), blocks = Step.BlocksOf(rows);
+        int most = GroupsOf(rows), blocks = step.BlocksOf(rows);
         blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
         blockSums = new AlignedMemory<double>(2L * room * blocks * most);
         moments = [.. Enumerable.Range(0, most).Select(_ => new AlignedMemory<double>(Moments.Arrays * (long)room))];
@@ -134,7 +134,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
             options.GammaConstraint?.Project(gamma.Values);
         if (beta is { IsTrained: true })
             options.BetaConstraint?.Project(beta.Values);
-        changed |= moves || Learns;
+        changed |= moves || gamma is { IsTrained: true } || beta is { IsTrained: true };
     }
 
     int GroupsOf(int rows) =>

@@ -10,7 +10,7 @@ sealed unsafe class DenseStage : Stage
     readonly KernelParameter kernel;
     readonly Parameter? bias;
 
-    PackedMatrix weights = null!;
+    MatrixPanels weights;
     PackedMatrix? transposed;
 
     public DenseStage(NetworkNode node, DenseLayer layer, RowBuffer input, Step step)
@@ -29,7 +29,7 @@ sealed unsafe class DenseStage : Stage
     {
         kernel.Write(state.Kernel, kernel.Value);
         bias?.Write(state.Bias, bias.Value);
-        weights = new PackedMatrix(kernel.Value, inputs, units);
+        weights = MatrixPanels.OfPacked(kernel.Value, inputs, units);
     }
 
     public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);

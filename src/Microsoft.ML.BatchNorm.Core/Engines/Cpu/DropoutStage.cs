@@ -78,7 +78,9 @@ sealed unsafe class DropoutStage(NetworkNode node, DropoutLayer layer, RowBuffer
     void Copy(RowBlock block)
     {
         for (int row = block.First; row < block.First + block.Rows; row++)
-            new ReadOnlySpan<float>(Input.Row(row), Input.Columns).CopyTo(
-                new Span<float>(Output.Row(row), Input.Columns));
+        {
+            var x = new ReadOnlySpan<float>(Input.Row(row), Input.Columns);
+            x.CopyTo(new Span<float>(Output.Row(row), Input.Columns));
+        }
     }
 }

@@ -38,8 +38,15 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
         kernels.Normalize(x, xStride, y, yStride, rows, center, scale, shift);
         if (AreFinite(x, xStride, rows))
             return;
-        ForEachNonFinite(x, xStride, rows, (r, i) =>
-            y[r * yStride + i] = activation.Forward(Vector512.Create(x[r * xStride + i]))[0]);
+        for (int r = 0; r < rows; r++)
+        {
+            for (int i = 0; i < row.Count; i++)
+            {
+                float value = x[r * xStride + i];
+                if (!float.IsFinite(value))
+                    y[r * yStride + i] = activation.Forward(Vector512.Create(value))[0];
+            }
+        }
     }
 
     public override void SumGradients(
@@ -104,8 +111,8 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
             for (int i = 0; i < row.Count; i++)
             {
                 float gradient = Activate(y[r * yStride + i], dy[r * dyStride + i]);
-                dy[r * dyStride + i] = float.IsFinite(x[r * xStride + i]) ? gradient * scale[row.ChannelOf(
-                    i)] : gradient;
+                bool finite = float.IsFinite(x[r * xStride + i]);
+                dy[r * dyStride + i] = finite ? gradient * scale[row.ChannelOf(i)] : gradient;
             }
         }
     }
@@ -121,17 +128,5 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
                 return false;
         }
         return true;
-    }
-
-    void ForEachNonFinite(float* x, nint stride, int rows, Action<nint, int> action)
-    {
-        for (int r = 0; r < rows; r++)
-        {
-            for (int i = 0; i < row.Count; i++)
-            {
-                if (!float.IsFinite(x[r * stride + i]))
-                    action(r, i);
-            }
-        }
     }
 }

@@ -48,8 +48,8 @@ sealed unsafe class LossStage : IDisposable
     public void Grow(int rows)
     {
         gradient.Grow(rows);
-        if (sums.Length < Step.BlocksOf(rows))
-            sums = new double[Step.BlocksOf(rows)];
+        if (sums.Length < step.BlocksOf(rows))
+            sums = new double[step.BlocksOf(rows)];
     }
 
     /// <summary>Called when the batch's rows are known.</summary>
@@ -81,8 +81,8 @@ sealed unsafe class LossStage : IDisposable
         {
             int index = input.Rows[row];
             double factor = scale * WeightOf(index);
-            sum += factor * Row(
-                outputs.Row(row), targets + (nint)index * data.TargetsPerRow, factor, gradient.Row(row));
+            float* target = targets + (nint)index * data.TargetsPerRow;
+            sum += factor * Row(outputs.Row(row), target, factor, gradient.Row(row));
         }
         sums[block.Index] = sum;
     }
@@ -90,10 +90,11 @@ sealed unsafe class LossStage : IDisposable
     double Row(float* x, float* target, double factor, float* g) => loss switch
     {
         SoftmaxCrossEntropyLoss => LossKernels.Softmax(x, outputs.Width, (int)*target, (float)factor, g),
-        BinaryCrossEntropyLoss => LossKernels.Binary(x, target, outputs.Width, factor, g),
-        MeanSquaredErrorLoss => LossKernels.Squared(x, target, outputs.Width, factor, g),
-        MeanAbsoluteErrorLoss => LossKernels.Absolute(x, target, outputs.Width, factor, g),
-        HuberLoss huber => LossKernels.Huber(x, target, outputs.Width, huber.Delta, factor, g),
+        BinaryCrossEntropyLoss => LossKernels.Sum(default(BinaryLoss), x, target, outputs.Width, factor, g),
+        MeanSquaredErrorLoss => LossKernels.Sum(default(SquaredLoss), x, target, outputs.Width, factor, g),
+        MeanAbsoluteErrorLoss => LossKernels.Sum(default(AbsoluteLoss), x, target, outputs.Width, factor, g),
+        HuberLoss huber =>
+            LossKernels.Sum(new LinearTailLoss(huber.Delta), x, target, outputs.Width, factor, g),
         _ => throw new NotSupportedException($"The CPU engine has no loss {loss.GetType().Name}."),
     };
 
@@ -116,8 +117,8 @@ sealed unsafe class LossStage : IDisposable
             SoftmaxCrossEntropyLoss => outputs,
             BinaryCrossEntropyLoss when outputs == 1 => 2,
             _ => throw new ArgumentException(
-                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.", nameof(
-                    options)),
+                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.",
+                nameof(options)),
         };
         if (options.ClassWeights.Length != classes)
             throw new ArgumentException(

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed unsafe class OptimizerStep
 {
-    const int ChunkFloats = 1 << 14;
+    const int ChunkFloats = 1 << 12;
 
     /// <summary>Adam's divisor where ε and v are 0: what has never had a gradient stays.</summary>
     const float LeastEpsilon = 1e-38f;
@@ -104,8 +104,8 @@ sealed unsafe class OptimizerStep
     {
         if (!state.Moments.TryGetValue(name, out ImmutableArray<float> values))
             throw new ArgumentException(
-                $"The optimizer's state has no '{name}'; it belongs to other parameters or another optimizer.", nameof(
-                    state));
+                $"The optimizer's state has no '{name}'; it belongs to other parameters or another optimizer.",
+                nameof(state));
         if (values.Length != size)
             throw new ArgumentException(
                 $"'{name}' of the optimizer's state has {values.Length} values instead of {size}.", nameof(state));
@@ -123,8 +123,8 @@ sealed unsafe class OptimizerStep
 
     AdamNumbers Numbers(AdamOptimizer settings, double learningRate)
     {
-        double correction1 = 1 - Math.Pow(settings.Beta1, Steps + 1), correction2 = 1 - Math.Pow(
-            settings.Beta2, Steps + 1);
+        double correction1 = 1 - Math.Pow(settings.Beta1, Steps + 1);
+        double correction2 = 1 - Math.Pow(settings.Beta2, Steps + 1);
         bool isDecoupled = optimizer is AdamWOptimizer;
         return new AdamNumbers(
             (float)settings.Beta1, (float)(1 - settings.Beta1), (float)settings.Beta2, (float)(1 - settings.Beta2),

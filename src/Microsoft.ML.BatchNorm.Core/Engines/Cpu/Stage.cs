@@ -6,7 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 /// constructor makes <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session
 /// calls
 /// <see cref="Load"/>. Passes are asked for once; their delegates are kept, so that a step allocates nothing. Whatever
-/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then.</para>
+/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then; what a pass needs while it is at an item
+/// it takes from <see cref="Step.Work"/>.</para>
 /// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges
 /// in their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a
 /// buffer's
@@ -51,6 +52,9 @@ abstract class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
 
     /// <summary>From the gradient of the output to those of the input and of the parameters.</summary>
     public abstract IEnumerable<Pass> Backward();
+
+    /// <summary>What is left to do with the gradients of the parameters when all stages have gone back.</summary>
+    public virtual IEnumerable<Pass> Complete() => [];
 
     /// <summary>Makes room for a batch.</summary>
     public virtual void Grow(int rows)

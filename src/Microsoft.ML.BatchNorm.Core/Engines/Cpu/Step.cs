@@ -2,16 +2,25 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The batch at hand: its rows, cut by their number alone, and what stages ask about the step.</summary>
 /// <param name="seed">The seed of all random numbers.</param>
-sealed class Step(int seed)
+/// <param name="blockRows">The most rows of a block.</param>
+/// <param name="threads">The threads that share the work.</param>
+sealed class Step(int seed, int blockRows, int threads)
 {
     /// <summary>
     /// The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.
     /// </summary>
-    public const int BlockRows = 64;
+    const int MaxBlockRows = 64;
+
+    /// <summary>The most floats of a block of images.</summary>
+    const int BlockFloats = 1 << 16;
 
     bool failed;
 
     public int Seed => seed;
+
+    public int BlockRows => blockRows;
+
+    public WorkMemory Work { get; } = new(threads);
 
     /// <summary>The number of steps before this one.</summary>
     public long Number { get; set; }
@@ -30,7 +39,15 @@ sealed class Step(int seed)
     public bool Failed => Volatile.Read(ref failed);
 
     /// <summary>The number of blocks that so many rows make.</summary>
-    public static int BlocksOf(int rows) => (rows + BlockRows - 1) / BlockRows;
+    public int BlocksOf(int rows) => (rows + blockRows - 1) / blockRows;
+
+    /// <summary>The most rows of a block for a network: few where they are large images.</summary>
+    public static int BlockRowsOf(Network network)
+    {
+        int largest = network.Nodes.Where(node => node.Output.Rank == 3)
+            .Select(node => Math.Max(node.Input.Size, node.Output.Size)).DefaultIfEmpty(1).Max();
+        return Math.Clamp(BlockFloats / largest, 1, MaxBlockRows);
+    }
 
     public RowBlock Block(int index)
     {

@@ -18,8 +18,8 @@ sealed unsafe partial class TrainingSession
                 $"There are {features.Length} features, not a multiple of {width} a row.", nameof(features));
         if (outputs.Length != (long)rows * outputWidth)
             throw new ArgumentException(
-                $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.", nameof(
-                    outputs));
+                $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.",
+                nameof(outputs));
         // Where a layer normalizes rows with their own statistics, the rows of a call are one batch.
         int most = stages.Exists(stage => stage is BatchNormalizationStage { InfersFromBatch: true })
             ? Math.Max(rows, 1)
@@ -40,6 +40,7 @@ sealed unsafe partial class TrainingSession
                 }
             }
         }
+        GC.KeepAlive(this);
     }
 
     public void RecomputeStatistics(ReadOnlySpan<int> rows)
@@ -64,6 +65,7 @@ sealed unsafe partial class TrainingSession
             }
             normalization.EndRecompute();
         }
+        GC.KeepAlive(this);
     }
 
     void Begin(int rows)

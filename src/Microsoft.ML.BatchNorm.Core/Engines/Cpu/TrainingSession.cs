@@ -12,7 +12,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly LossStage loss;
     readonly ParameterMemory parameters;
     readonly OptimizerStep optimizer;
-    readonly Schedule preparation, training, inference;
+    readonly Schedule preparation, training, completion, inference;
     readonly RowBuffer last;
     readonly int inferenceRows;
     readonly LossHistory losses = new();
@@ -24,13 +24,12 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         data.CheckFits(network, options.Loss);
         LossStage.CheckClassWeights(options, network.OutputShape.Size);
         (this.network, this.data) = (network, data);
-        step = new Step(options.Seed);
+        step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         var features = new RowBuffer(data.FeaturesPerRow);
         stages = StageFactory.Create(network, features, step);
         last = stages.Count > 0 ? stages[^1].Output : features;
-        inferenceRows = Math.Clamp(
-            InferenceFloats / stages.Select(stage => stage.Output.Stride).Append(
-                features.Stride).Max(), 1, InferenceRows);
+        int widest = stages.Select(stage => stage.Output.Stride).Append(features.Stride).Max();
+        inferenceRows = Math.Clamp(InferenceFloats / widest, 1, InferenceRows);
         var gradient = new RowBuffer(last.Width);
         List<Stage> backward = ConnectBackward(gradient);
         parameters = new ParameterMemory(stages.SelectMany(stage => stage.Parameters));
@@ -51,6 +50,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass,
                 .. backward.SelectMany(stage => stage.Backward()),
             ], step, team);
+        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
         inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
     }
 
@@ -60,6 +60,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         CheckRows(rows);
+        Check.NotNegative(learningRate, nameof(learningRate));
         Grow(rows.Length);
         loss.Grow(rows.Length);
         step.Begin(rows.Length);
@@ -70,6 +71,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             stage.BeginTraining(rows.Length);
         preparation.Run();
         training.Run();
+        completion.Run();
         input.ThrowIfNonFinite(firstRow: null);
         double value = loss.Value;
         foreach (Stage stage in stages)
@@ -80,6 +82,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         foreach (Stage stage in stages)
             stage.Commit();
         losses.Add(value);
+        // The memory is used by its address, which lasts as long as this object does.
+        GC.KeepAlive(this);
     }
 
     public void Prefetch(ReadOnlySpan<int> rows)
@@ -91,23 +95,28 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     public NetworkState GetState()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        return new NetworkState(
+        var state = new NetworkState(
             from stage in stages
-            let state = stage.Save()
-            where state is not null
-            select KeyValuePair.Create(stage.Path, state));
+            let layer = stage.Save()
+            where layer is not null
+            select KeyValuePair.Create(stage.Path, layer));
+        GC.KeepAlive(this);
+        return state;
     }
 
     public OptimizerState GetOptimizerState()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        return optimizer.Save();
+        OptimizerState state = optimizer.Save();
+        GC.KeepAlive(this);
+        return state;
     }
 
     public void SetOptimizerState(OptimizerState state)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         optimizer.Load(state);
+        GC.KeepAlive(this);
     }
 
     public void Dispose()

@@ -9,11 +9,11 @@ static unsafe class MatrixBlocks
     /// <summary>The most steps in a block: a panel of as many takes 32 KB, what the first cache holds.</summary>
     const int MaxSteps = 256;
 
-    /// <summary>The most rows in a block: as many of as many steps take 224 KB, a quarter of the second cache.</summary>
+    /// <summary>The most rows in a block: as many of as many steps take 224 KB of the second cache.</summary>
     const int MaxRows = 224;
 
     /// <summary><c>C = start + A·B</c>.</summary>
-    /// <param name="a">A, row by <paramref name="rowStride"/>, step of the sums by <paramref name="stepStride"/>.</param>
+    /// <param name="a">A, row by <paramref name="rowStride"/>, step by <paramref name="stepStride"/>.</param>
     /// <param name="rowStride">From one row of A to the next.</param>
     /// <param name="stepStride">From one element of a row of A to the next.</param>
     /// <param name="rows">The rows of A and C.</param>
@@ -23,8 +23,8 @@ static unsafe class MatrixBlocks
     /// <param name="c">C.</param>
     /// <param name="cStride">From one row of C to the next.</param>
     public static void Run(
-        float* a, nint rowStride, nint stepStride, int rows, in MatrixPanels b, float* start, nint startStride, float* c,
-        nint cStride)
+        float* a, nint rowStride, nint stepStride, int rows, in MatrixPanels b, float* start, nint startStride,
+        float* c, nint cStride)
     {
         if (rows == 1 && b.IsPacked)
         {

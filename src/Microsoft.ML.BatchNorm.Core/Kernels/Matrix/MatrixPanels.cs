@@ -47,13 +47,21 @@ readonly unsafe struct MatrixPanels
     public static MatrixPanels OfRows(float* b, nint stride, int steps, int columns)
     {
         if (columns % PackedMatrix.Lanes != 0)
-            throw new ArgumentException($"{columns} columns are not a multiple of {PackedMatrix.Lanes}.", nameof(columns));
+            throw new ArgumentException($"{columns} columns are no multiple of {PackedMatrix.Lanes}.", nameof(columns));
         return new(b, PackedMatrix.PanelColumns, stride, stride, steps, columns, owner: null);
     }
 
+    /// <summary>A matrix in memory of the caller's that is laid out as a <see cref="PackedMatrix"/>'s.</summary>
+    /// <param name="packed">The first panel, at a multiple of 64.</param>
+    /// <param name="steps">k.</param>
+    /// <param name="columns">n.</param>
+    public static MatrixPanels OfPacked(float* packed, int steps, int columns) => new(
+        packed, (nint)PackedMatrix.PanelColumns * steps, PackedMatrix.PanelColumns, PackedMatrix.Lanes, steps, columns,
+        owner: null);
+
     public static implicit operator MatrixPanels(PackedMatrix matrix) => new(
-        matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, PackedMatrix.Lanes, matrix.Steps, matrix.Columns,
-        matrix);
+        matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, PackedMatrix.Lanes, matrix.Steps,
+        matrix.Columns, matrix);
 
     /// <summary>The first row at a column that is a multiple of 16.</summary>
     public float* At(int column) =>

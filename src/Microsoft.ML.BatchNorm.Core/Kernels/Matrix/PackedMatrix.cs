@@ -35,16 +35,6 @@ sealed unsafe class PackedMatrix
             start = (float*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
     }
 
-    /// <summary>A matrix that is packed already, in memory of the caller's at an address that is a multiple of 64.</summary>
-    public PackedMatrix(float* packed, int steps, int columns)
-    {
-        Steps = steps;
-        Columns = columns;
-        Panels = (columns + PanelColumns - 1) / PanelColumns;
-        memory = [];
-        start = packed;
-    }
-
     /// <summary>k: the rows of the matrix, the steps of the sum.</summary>
     public int Steps { get; }
 
@@ -54,7 +44,7 @@ sealed unsafe class PackedMatrix
     /// <summary>The number of panels, the unit in which packing can be shared between threads.</summary>
     public int Panels { get; }
 
-    /// <summary>Packs a matrix that is <c>[k × n]</c> in rows, <paramref name="stride"/> floats apart.</summary>
+    /// <summary>Packs <c>[k × n]</c> in rows, <paramref name="stride"/> floats apart.</summary>
     public void Pack(float* source, nint stride) => Pack(source, stride, 0, Panels);
 
     /// <summary>Packs the panels from <paramref name="first"/> to before <paramref name="end"/>.</summary>
@@ -68,7 +58,7 @@ sealed unsafe class PackedMatrix
         GC.KeepAlive(memory);
     }
 
-    /// <summary>Packs the transpose of a matrix that is <c>[n × k]</c> in rows, <paramref name="stride"/> floats apart.</summary>
+    /// <summary>Packs the transpose of <c>[n × k]</c> in rows, <paramref name="stride"/> floats apart.</summary>
     public void PackTransposed(float* source, nint stride) => PackTransposed(source, stride, 0, Panels);
 
     /// <summary>Packs the panels from <paramref name="first"/> to before <paramref name="end"/>.</summary>

@@ -3,7 +3,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <summary>What a tile of <c>C = A·B</c> reads and writes. Strides are in elements.</summary>
 unsafe struct TileOperands
 {
-    /// <summary>The first element of A: row by <see cref="RowStride"/>, step of the sum by <see cref="StepStride"/>.</summary>
+    /// <summary>A, row by <see cref="RowStride"/>, step of the sums by <see cref="StepStride"/>.</summary>
     public float* A;
 
     public nint RowStride, StepStride;

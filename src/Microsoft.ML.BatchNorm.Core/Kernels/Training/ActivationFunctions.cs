@@ -67,7 +67,10 @@ readonly struct GeluFunction : IActivationFunction
     public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
         dy * Vector512.Narrow(Slope(Vector512.WidenLower(x)), Slope(Vector512.WidenUpper(x)));
 
-    static Vector512<double> Gelu(Vector512<double> x) => x * NormalDistribution.Cumulative(x);
+    /// <summary>0 far below 0, where an infinite x would give −∞·0.</summary>
+    static Vector512<double> Gelu(Vector512<double> x) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero, x * NormalDistribution.Cumulative(x));
 
     static Vector512<double> Slope(Vector512<double> x) =>
         NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);

@@ -34,56 +34,49 @@ static unsafe class LossKernels
         return Math.Log(sum) + ((double)most - x[target]);
     }
 
-    /// <summary><c>Σ max(x, 0) − x·t + log(1 + e^−|x|)</c>.</summary>
-    public static double Binary(float* x, float* targets, int count, double factor, float* gradient)
+    /// <summary>The sum of a loss of each output.</summary>
+    /// <param name="loss">The loss of one output.</param>
+    /// <param name="x">The row's outputs; filled up to whole vectors.</param>
+    /// <param name="targets">As many targets, and nothing behind them.</param>
+    /// <param name="count">Their number.</param>
+    /// <param name="factor">What the gradient is multiplied by.</param>
+    /// <param name="gradient">Receives the gradient, with zeros behind it.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static double Sum<TLoss>(TLoss loss, float* x, float* targets, int count, double factor, float* gradient)
+        where TLoss : struct, IElementLoss
     {
-        double loss = 0;
-        for (int i = 0; i < count; i++)
+        Vector512<double> sum = default, factors = Vector512.Create(factor);
+        for (int i = 0; i < count; i += Vectors.Floats)
         {
-            double value = x[i], e = Math.Exp(-Math.Abs(value)), target = targets[i];
-            loss += Math.Max(value, 0) - value * target + Math.Log(1 + e);
-            gradient[i] = (float)(((value >= 0 ? 1 : e) / (1 + e) - target) * factor);
+            int left = count - i;
+            Vector512<float> values = Vector512.Load(x + i), wanted = Partial.Load(targets + i, Math.Min(left, 16));
+            Vector512<double> lower = Half(
+                loss, Vector512.WidenLower(values), Vector512.WidenLower(wanted), left, ref sum), upper = default;
+            if (left > Vectors.Floats / 2)
+            {
+                upper = Half(
+                    loss, Vector512.WidenUpper(values), Vector512.WidenUpper(wanted), left - Vectors.Floats / 2, ref sum);
+            }
+            Vector512.Narrow(lower * factors, upper * factors).Store(gradient + i);
         }
-        return loss;
+        return Wide.Sum(sum);
     }
 
-    /// <summary><c>Σ (x − t)²</c>.</summary>
-    public static double Squared(float* x, float* targets, int count, double factor, float* gradient)
+    /// <summary>Adds the loss of up to eight outputs to a sum, and gives their slopes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<double> Half<TLoss>(
+        TLoss loss, Vector512<double> x, Vector512<double> target, int left, ref Vector512<double> sum)
+        where TLoss : struct, IElementLoss
     {
-        double loss = 0;
-        for (int i = 0; i < count; i++)
+        Vector512<double> value = loss.Of(x, target, out Vector512<double> slope);
+        if (left < Vectors.Floats / 2)
         {
-            double d = (double)x[i] - targets[i];
-            loss += d * d;
-            gradient[i] = (float)(2 * d * factor);
+            Vector512<double> kept = Vector512.LessThan(Vector512<double>.Indices, Vector512.Create((double)left));
+            value = Vector512.ConditionalSelect(kept, value, Vector512<double>.Zero);
+            slope = Vector512.ConditionalSelect(kept, slope, Vector512<double>.Zero);
         }
-        return loss;
-    }
-
-    /// <summary><c>Σ |x − t|</c>.</summary>
-    public static double Absolute(float* x, float* targets, int count, double factor, float* gradient)
-    {
-        double loss = 0;
-        for (int i = 0; i < count; i++)
-        {
-            double d = (double)x[i] - targets[i];
-            loss += Math.Abs(d);
-            gradient[i] = (float)((d > 0 ? 1 : d < 0 ? -1 : d) * factor);
-        }
-        return loss;
-    }
-
-    /// <summary><c>Σ ½d²</c> where <c>|d| ≤ δ</c>, else <c>δ(|d| − ½δ)</c>, with <c>d = x − t</c>.</summary>
-    public static double Huber(float* x, float* targets, int count, double delta, double factor, float* gradient)
-    {
-        double loss = 0;
-        for (int i = 0; i < count; i++)
-        {
-            double d = (double)x[i] - targets[i], size = Math.Abs(d);
-            loss += size <= delta ? 0.5 * d * d : delta * (size - 0.5 * delta);
-            gradient[i] = (float)(Math.Clamp(d, -delta, delta) * factor);
-        }
-        return loss;
+        sum += value;
+        return slope;
     }
 
     /// <summary>A vector whose lanes behind the last value are <paramref name="fill"/>.</summary>

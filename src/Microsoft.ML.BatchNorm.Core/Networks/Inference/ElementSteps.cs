@@ -8,7 +8,7 @@ sealed unsafe class ActivationStep(ActivationLayer layer, int size) : ServingSte
     public override bool IsElementwise => true;
 
     public override void Run(float* x, float* y, int rows, float* work) =>
-        VectorMap.Run(layer.Function, (float)layer.NegativeSlope, x, y, (nint)rows * Outputs);
+        ActivationMap.Run(layer.Function, (float)layer.NegativeSlope, x, y, (nint)rows * Outputs);
 }
 
 /// <summary>A batch normalization that cannot be folded: its map, with the digits that a large mean needs.</summary>
@@ -23,7 +23,9 @@ sealed unsafe class AffineStep(RowMap<float> map) : ServingStep(map.Length, map.
     }
 }
 
-/// <summary>Swaps the dimensions of a matrix: <c>[channels, positions]</c> to <c>[positions, channels]</c> or back.</summary>
+/// <summary>
+/// Swaps the dimensions of a matrix: <c>[channels, positions]</c> to <c>[positions, channels]</c> or back.
+/// </summary>
 sealed unsafe class TransposeStep(int height, int width) : ServingStep(height * width, height * width)
 {
     const int Tile = 16;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm.Inference;
 
@@ -13,9 +14,8 @@ static class FiniteFeatures
         Vector512<float> even = Vector512<float>.Zero, odd = even;
         for (; i <= features.Length - 2 * lanes; i += 2 * lanes)
         {
-            even = Vector512.MultiplyAddEstimate(Vector512.LoadUnsafe(ref first, (nuint)i), Vector512<float>.Zero, even);
-            odd = Vector512.MultiplyAddEstimate(
-                Vector512.LoadUnsafe(ref first, (nuint)(i + lanes)), Vector512<float>.Zero, odd);
+            even = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
+            odd = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + lanes)), odd);
         }
         float poison = 0;
         for (; i < features.Length; i++)

@@ -9,7 +9,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>A row's outputs have the same bits alone and among others.</remarks>
 public sealed unsafe class NetworkModel
 {
-    /// <summary>Rows go through in blocks of about as many floats a layer: half of what a core's second cache holds.</summary>
+    /// <summary>
+    /// Rows go through in blocks of about as many floats a layer: half of what a core's second cache holds.
+    /// </summary>
     const int BlockElements = 1 << 17;
 
     const int MaxBlockRows = 256;
@@ -22,8 +24,8 @@ public sealed unsafe class NetworkModel
     /// <param name="network">The network.</param>
     /// <param name="state">Its parameters.</param>
     /// <param name="foldBatchNormalization">
-    /// Whether a batch normalization is folded into the dense layer or convolution before it, which changes outputs by no
-    /// more than rounding does.
+    /// Whether a batch normalization is folded into the dense layer or convolution before it, which changes outputs by
+    /// no more than rounding does.
     /// </param>
     /// <exception cref="ArgumentException">
     /// The state does not fit the network, or a batch normalization has no moving statistics.
@@ -50,7 +52,9 @@ public sealed unsafe class NetworkModel
     /// <summary>Its parameters.</summary>
     public NetworkState State { get; }
 
-    /// <summary>Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.</summary>
+    /// <summary>
+    /// Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.
+    /// </summary>
     /// <param name="features">Row after row, as many values each as the network has inputs.</param>
     /// <param name="outputs">Receives one row of outputs for each, row after row; not the features' memory.</param>
     /// <exception cref="ArgumentException">A length does not fit, or the memory overlaps.</exception>

@@ -16,8 +16,9 @@ sealed unsafe class PoolStep(Pool2DLayer layer, TensorShape image, TensorShape o
         {
             for (int i = 0; i < output[1]; i++)
             {
+                int top = i * window.Stride.Height - window.Padding.Height;
                 for (int j = 0; j < output[2]; j++, y += channels)
-                    Place(x, i * window.Stride.Height - window.Padding.Height, j * window.Stride.Width - window.Padding.Width, y);
+                    Place(x, top, j * window.Stride.Width - window.Padding.Width, y);
             }
         }
     }

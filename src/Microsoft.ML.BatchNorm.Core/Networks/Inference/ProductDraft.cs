@@ -47,14 +47,14 @@ sealed class ProductDraft(NetworkNode node, LayerState state)
     public ServingStep Complete()
     {
         float[] shifts = Array.ConvertAll(bias, value => (float)value);
-        if (node.Layer is not Conv2DLayer convolution)
-            return new DenseStep(
-                new PackedProduct(Array.ConvertAll(kernel, value => (float)value), node.Input.Size, shifts, Activation),
-                node.Input.Size, node.Output.Size);
-        int seen = kernel.Length / bias.Length;
-        return new ConvolutionStep(
-            new PackedProduct(ChannelsLast(node.Input[0], seen), seen, shifts, Activation), convolution.Window, node.Input,
-            node.Output);
+        int steps = kernel.Length / bias.Length;
+        if (node.Layer is Conv2DLayer convolution)
+        {
+            var product = new PackedProduct(ChannelsLast(node.Input[0], steps), steps, shifts, Activation);
+            return new ConvolutionStep(product, convolution.Window, node.Input, node.Output);
+        }
+        float[] weights = Array.ConvertAll(kernel, value => (float)value);
+        return new DenseStep(new PackedProduct(weights, steps, shifts, Activation), steps, node.Output.Size);
     }
 
     /// <summary>From <c>[filters, channels, height, width]</c> to <c>[filters, height, width, channels]</c>.</summary>

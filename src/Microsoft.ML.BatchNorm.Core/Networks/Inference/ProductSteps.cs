@@ -33,7 +33,7 @@ sealed unsafe class PackedProduct
         int outputs = bias.Length;
         MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, biasStart);
         if (activation is not null)
-            VectorMap.Run(activation.Function, (float)activation.NegativeSlope, y, y, (nint)rows * outputs);
+            ActivationMap.Run(activation.Function, (float)activation.NegativeSlope, y, y, (nint)rows * outputs);
         GC.KeepAlive(bias);
     }
 }
@@ -45,8 +45,8 @@ sealed unsafe class DenseStep(PackedProduct product, int inputs, int units) : Se
 }
 
 /// <summary>
-/// A convolution as a product: what the window sees at each place, <c>[places, height × width × channels]</c>, times the
-/// kernel. A window of one element at every place is the product with the image itself.
+/// A convolution as a product: what the window sees at each place, <c>[places, height × width × channels]</c>, times
+/// the kernel. A window of one element at every place is the product with the image itself.
 /// </summary>
 sealed unsafe class ConvolutionStep(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
     : ServingStep(image.Size, output.Size)

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Inference;
 
-/// <summary>Memory between the steps of a model: one block a thread, for all models, as large as one has needed.</summary>
+/// <summary>
+/// Memory between the steps of a model: one block a thread, for all models, as large as one has needed.
+/// </summary>
 static unsafe class Scratch
 {
     const int Alignment = 64;

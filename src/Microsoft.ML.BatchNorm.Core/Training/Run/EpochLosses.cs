@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Training;
 
-/// <summary>The losses of an epoch's steps, read from the session when it is asked, added up in the steps' order.</summary>
+/// <summary>
+/// The losses of an epoch's steps, read from the session when it is asked, added up in the steps' order.
+/// </summary>
 sealed class EpochLosses(ITrainingSession session, Batches batches, long firstStep, double firstSum)
 {
     readonly double[] buffer = new double[256];

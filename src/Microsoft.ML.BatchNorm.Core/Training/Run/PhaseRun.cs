@@ -48,26 +48,26 @@ sealed class PhaseRun : IDisposable
 
     /// <summary>Whether early stopping has ended the phase.</summary>
     public bool StoppedEarly =>
-        epoch < phase.Epochs && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
+        epoch < phase.Epochs
+        && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
 
     public int BestEpoch => best?.Epoch ?? epoch;
 
-    /// <summary>Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.</summary>
+    /// <summary>
+    /// Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.
+    /// </summary>
     public (RunPosition End, NetworkState State) Run()
     {
         try
         {
             while (epoch < phase.Epochs && !StoppedEarly)
-            {
                 EndEpoch(TrainEpoch());
-            }
             RunPosition end = Position();
             return (end, Finish(end));
         }
         catch (TrainingDivergedException diverged) when (diverged.Epoch == 0)
         {
-            throw new TrainingDivergedException(
-                diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
+            throw new TrainingDivergedException(diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
         }
     }
 

@@ -19,7 +19,9 @@ static class RowOrder
         }
     }
 
-    /// <summary>Two parts of the rows, each in ascending order: those to train on, and a share to validate with.</summary>
+    /// <summary>
+    /// Two parts of the rows, each in ascending order: those to train on, and a share to validate with.
+    /// </summary>
     public static (int[] Training, int[] Validation) Split(int rows, double share, int seed)
     {
         int[] order = All(rows);

@@ -14,7 +14,10 @@ sealed record RunContext(
             using var phase = new PhaseRun(this, position);
             (RunPosition end, NetworkState state) = phase.Run();
             if (end.Phase == Setup.Phases.Length - 1)
-                return new TrainingResult(new TrainingCheckpoint(Setup, end), state, phase.StoppedEarly, phase.BestEpoch);
+            {
+                var checkpoint = new TrainingCheckpoint(Setup, end);
+                return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch);
+            }
             position = RunPosition.StartOf(end.Phase + 1, state, end.History);
         }
     }

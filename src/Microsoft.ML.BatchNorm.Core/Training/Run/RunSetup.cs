@@ -35,7 +35,9 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             ? [new RunPhase("", options.Epochs, options.Optimizer.LearningRate, network)]
             : [.. plan.Phases.Select(phase => Of(network, phase))];
 
-    /// <exception cref="ArgumentException">The phase's network differs from the given one in more than switches.</exception>
+    /// <exception cref="ArgumentException">
+    /// The phase's network differs from the given one in more than switches.
+    /// </exception>
     public void CheckSameLayers(Network given)
     {
         if (!Network.InputShape.Equals(given.InputShape)
@@ -56,7 +58,8 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
         {
             if (!given.Nodes[i].IsTrainable && network.Nodes[i].IsTrainable)
                 throw new ArgumentException(
-                    $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', which is frozen in the network that was given.");
+                    $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', "
+                    + "which is frozen in the network that was given.");
         }
         return run;
     }

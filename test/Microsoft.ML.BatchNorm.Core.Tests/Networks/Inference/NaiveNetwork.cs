@@ -49,7 +49,8 @@ static class NaiveNetwork
     static double[] Convolution(LayerState state, double[] x, NetworkNode node, Conv2DLayer layer)
     {
         double[] y = new double[node.Output.Size];
-        int next = 0, channels = node.Input[0], kernelHeight = layer.KernelSize.Height, kernelWidth = layer.KernelSize.Width;
+        int next = 0, channels = node.Input[0];
+        int kernelHeight = layer.KernelSize.Height, kernelWidth = layer.KernelSize.Width;
         ForEachPlace(node.Output, (filter, i, j) =>
         {
             double sum = state.Bias.IsEmpty ? 0 : state.Bias[filter];
@@ -93,7 +94,7 @@ static class NaiveNetwork
     }
 
     static double[] Averages(double[] x, TensorShape image) =>
-        [.. Enumerable.Range(0, image[0]).Select(c => x.Skip(c * image[1] * image[2]).Take(image[1] * image[2]).Average())];
+        [.. x.Chunk(image[1] * image[2]).Select(channel => channel.Average())];
 
     static double[] Normalization(
         BatchNormalizationState state, BatchNormalizationLayer layer, TensorShape shape, double[] x) =>

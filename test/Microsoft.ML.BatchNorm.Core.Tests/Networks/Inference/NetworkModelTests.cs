@@ -44,8 +44,8 @@ public class NetworkModelTests
             {
                 double[] expected = NaiveNetwork.Predict(
                     network, state, features.AsSpan(row * network.InputShape.Size, network.InputShape.Size));
-                Agreement.Within(
-                    1e-5, expected, outputs.AsSpan(row * expected.Length, expected.Length), $"{name}, fold {fold}, row {row}");
+                Span<float> actual = outputs.AsSpan(row * expected.Length, expected.Length);
+                Agreement.Within(1e-5, expected, actual, $"{name}, fold {fold}, row {row}");
             }
         }
     }
@@ -92,7 +92,8 @@ public class NetworkModelTests
         var model = new NetworkModel(image, SavedNetworks.State(image));
         float[] features = Sample.Floats(50 * image.InputShape.Size, 4), expected = Predict(model, features);
         float[][] results = new float[32][];
-        Parallel.For(0, results.Length, new ParallelOptions { MaxDegreeOfParallelism = 8 }, i => results[i] = Predict(model, features));
+        var eight = new ParallelOptions { MaxDegreeOfParallelism = 8 };
+        Parallel.For(0, results.Length, eight, i => results[i] = Predict(model, features));
         foreach (float[] result in results)
             Agreement.SameBits<float>(expected, result);
     }

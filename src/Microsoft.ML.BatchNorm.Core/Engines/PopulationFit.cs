@@ -1,0 +1,39 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>Merges all batches, and makes a state of them once.</summary>
+sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+    : IStatisticsFit
+{
+    readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+    long batches;
+
+    /// <summary>Whether rows may be summed apart from each other, and their shards added as batches.</summary>
+    public bool TakesShards => options.NonFinite == NonFinite.Throw;
+
+    public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
+    {
+        statistics.Add(layout, x, default, options.NonFinite, threads);
+        batches++;
+    }
+
+    public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
+    {
+        statistics.Add(layout, x, default, options.NonFinite, threads);
+        batches++;
+    }
+
+    /// <summary>Takes the rows of a shard as the next batch, and begins another shard.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, or a sum overflowed.</exception>
+    public void Add<T>(RowShard<T> shard) where T : unmanaged
+    {
+        shard.MoveTo(statistics);
+        batches++;
+    }
+
+    public BatchNormalizationState Complete() =>
+        batches == 0 ? state : state.WithPopulation(statistics, options.VarianceConvention, batches);
+
+    public void Dispose()
+    {
+    }
+}

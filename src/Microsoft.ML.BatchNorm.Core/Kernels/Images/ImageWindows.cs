@@ -1,0 +1,88 @@
+namespace Microsoft.ML.BatchNorm.Kernels;
+
+/// <summary>
+/// The places that a window takes in an image <c>[channels, height, width]</c>, and copies of images with their padding
+/// around them, in which every place is inside.
+/// </summary>
+sealed unsafe class ImageWindows
+{
+    readonly int height;
+
+    public ImageWindows(TensorShape image, Window2D window)
+    {
+        Size2D places = window.Places(image)!.Value;
+        (Channels, height, Width) = (image[0], image[1], image[2]);
+        (Size, Stride, Padding) = window;
+        (PlaceLines, LinePlaces) = places;
+        PaddedWidth = checked(Width + 2 * Padding.Width);
+        PaddedChannel = checked((height + 2 * Padding.Height) * PaddedWidth);
+        Slack = StridedLine.Reach(Stride.Width);
+    }
+
+    public int Channels { get; }
+
+    /// <summary>Height and width of the window.</summary>
+    public Size2D Size { get; }
+
+    public Size2D Stride { get; }
+
+    /// <summary>Lines and columns on each side of the image.</summary>
+    public Size2D Padding { get; }
+
+    /// <summary>The places one below the other.</summary>
+    public int PlaceLines { get; }
+
+    /// <summary>The places side by side.</summary>
+    public int LinePlaces { get; }
+
+    public int Places => PlaceLines * LinePlaces;
+
+    /// <summary>The values that the window shows of all channels.</summary>
+    public int Seen => checked(Channels * Size.Height * Size.Width);
+
+    /// <summary>From one line of a channel to the next.</summary>
+    public int Width { get; }
+
+    /// <summary>From one line to the next with the Padding.</summary>
+    public int PaddedWidth { get; }
+
+    /// <summary>The floats of a channel with its Padding.</summary>
+    public int PaddedChannel { get; }
+
+    /// <summary>The floats that kernels may touch behind padded channels.</summary>
+    public int Slack { get; }
+
+    /// <summary>The values of a channel.</summary>
+    public int Channel => height * Width;
+
+    /// <summary>Copies channels into their Padding.</summary>
+    public void Pad(float* image, int channels, float* padded, float fill)
+    {
+        for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
+        {
+            int top = Padding.Height * PaddedWidth;
+            new Span<float>(padded, top).Fill(fill);
+            for (int line = 0; line < height; line++)
+            {
+                float* target = padded + top + line * PaddedWidth;
+                new Span<float>(target, Padding.Width).Fill(fill);
+                Copy(image + line * Width, target + Padding.Width);
+                new Span<float>(target + Padding.Width + Width, Padding.Width).Fill(fill);
+            }
+            new Span<float>(padded + PaddedChannel - top, top).Fill(fill);
+        }
+    }
+
+    /// <summary>Copies channels out of their Padding.</summary>
+    public void Unpad(float* padded, int channels, float* image)
+    {
+        for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
+        {
+            float* source = padded + Padding.Height * PaddedWidth + Padding.Width;
+            for (int line = 0; line < height; line++)
+                Copy(source + line * PaddedWidth, image + line * Width);
+        }
+    }
+
+    void Copy(float* from, float* to) => new ReadOnlySpan<float>(from, Width).CopyTo(new Span<float>(to, Width));
+}

@@ -1,0 +1,88 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.BatchNorm.Kernels;
+
+/// <summary>The maximum or mean of each window of one channel, which lies in its padding.</summary>
+static unsafe class PoolKernels
+{
+    /// <summary>
+    /// The first of the greatest values of each window, and its index in the channel without padding; the last that is
+    /// no number wins over all.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Max(ImageWindows windows, float* padded, float* values, int* indices)
+    {
+        int stride = windows.Stride.Width;
+        Vector512<int> strides = Vector512<int>.Indices * stride;
+        for (int line = 0; line < windows.PlaceLines; line++)
+        {
+            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
+            int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
+            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            {
+                Vector512<float> best = Vector512.Create(float.NegativeInfinity);
+                Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
+                Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(Math.Max(firstIndex, 0));
+                for (int i = 0; i < windows.Size.Height; i++)
+                {
+                    for (int j = 0; j < windows.Size.Width; j++)
+                    {
+                        Vector512<int> indexHere = columns + Vector512.Create(firstIndex + i * windows.Width + j);
+                        Vector512<float> value = StridedLine.Load(
+                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
+                        Vector512<float> wins = Vector512.GreaterThan(value, best) | ~Vector512.Equals(value, value);
+                        best = Vector512.ConditionalSelect(wins, value, best);
+                        index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
+                    }
+                }
+                int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
+                Partial.Store(best, values + place, left);
+                Partial.Store(index.AsSingle(), (float*)(indices + place), left);
+            }
+            values += windows.LinePlaces;
+            indices += windows.LinePlaces;
+        }
+    }
+
+    /// <summary>The mean of each window, with the zeros of the padding.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Average(ImageWindows windows, float* padded, float* values)
+    {
+        int stride = windows.Stride.Width;
+        Vector512<float> area = Vector512.Create((float)windows.Size.Height * windows.Size.Width);
+        for (int line = 0; line < windows.PlaceLines; line++, values += windows.LinePlaces)
+        {
+            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
+            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            {
+                Vector512<float> sum = default;
+                for (int i = 0; i < windows.Size.Height; i++)
+                {
+                    for (int j = 0; j < windows.Size.Width; j++)
+                        sum += StridedLine.Load(seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
+                }
+                Partial.Store(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
+            }
+        }
+    }
+
+    /// <summary>Adds to each value of a channel its share of the gradients of the means it is in.</summary>
+    /// <remarks>The gradients are divided by the area already, and a vector may be read behind them.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddShares(ImageWindows windows, float* shares, float* padded)
+    {
+        for (int line = 0; line < windows.PlaceLines; line++, shares += windows.LinePlaces)
+        {
+            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
+            for (int i = 0; i < windows.Size.Height; i++)
+            {
+                for (int j = 0; j < windows.Size.Width; j++)
+                {
+                    StridedLine.Add(
+                        shares, windows.LinePlaces, seen + i * windows.PaddedWidth + j, windows.Stride.Width);
+                }
+            }
+        }
+    }
+}

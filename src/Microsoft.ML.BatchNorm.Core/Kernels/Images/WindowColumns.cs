@@ -1,0 +1,87 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.BatchNorm.Kernels;
+
+/// <summary>
+/// What windows show, as a matrix <c>[seen × places]</c>: a row for every element of the window in every channel, a
+/// column a place. With it a convolution is a product (im2col), and so are its gradients (col2im).
+/// </summary>
+static unsafe class WindowColumns
+{
+    /// <summary>The most places of a matrix.</summary>
+    public const int MaxPlaces = 128;
+
+    /// <summary>The floats that a row of so many places takes.</summary>
+    public static int Stride(int places) => Vectors.RoundUp(places);
+
+    /// <summary>The floats that a matrix takes, with what kernels may touch behind it.</summary>
+    public static int Room(int seen, int places) => checked(seen * Stride(places) + Vectors.Floats);
+
+    /// <summary>Writes the matrix of some places; what fills up its rows is anything.</summary>
+    /// <param name="windows">The windows.</param>
+    /// <param name="padded">The channels, each with its padding.</param>
+    /// <param name="first">The first place.</param>
+    /// <param name="count">The number of places, at most <see cref="MaxPlaces"/>.</param>
+    /// <param name="columns">The matrix, of <see cref="Room"/>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Gather(ImageWindows windows, float* padded, int first, int count, float* columns)
+    {
+        Run* runs = stackalloc Run[MaxPlaces];
+        int runCount = Cut(windows, first, count, runs), rowStride = Stride(count), stride = windows.Stride.Width;
+        for (int channel = 0; channel < windows.Channels; channel++, padded += windows.PaddedChannel)
+        {
+            for (int i = 0; i < windows.Size.Height; i++)
+            {
+                for (int j = 0; j < windows.Size.Width; j++, columns += rowStride)
+                {
+                    float* seen = padded + i * windows.PaddedWidth + j;
+                    // A run ends where the next one overwrites what its last vector wrote too much.
+                    for (int run = 0; run < runCount; run++)
+                    {
+                        float* source = seen + runs[run].Offset, target = columns + runs[run].Column;
+                        for (int k = 0; k < runs[run].Length; k += Vectors.Floats)
+                            StridedLine.Load(source + (nint)k * stride, stride).Store(target + k);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Adds the matrix of some places to where its values come from.</summary>
+    /// <inheritdoc cref="Gather"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Scatter(ImageWindows windows, float* columns, int first, int count, float* padded)
+    {
+        Run* runs = stackalloc Run[MaxPlaces];
+        int runCount = Cut(windows, first, count, runs), rowStride = Stride(count), stride = windows.Stride.Width;
+        for (int channel = 0; channel < windows.Channels; channel++, padded += windows.PaddedChannel)
+        {
+            for (int i = 0; i < windows.Size.Height; i++)
+            {
+                for (int j = 0; j < windows.Size.Width; j++, columns += rowStride)
+                {
+                    float* seen = padded + i * windows.PaddedWidth + j;
+                    for (int run = 0; run < runCount; run++)
+                        StridedLine.Add(columns + runs[run].Column, runs[run].Length, seen + runs[run].Offset, stride);
+                }
+            }
+        }
+    }
+
+    /// <summary>Cuts places into runs of one line each.</summary>
+    static int Cut(ImageWindows windows, int first, int count, Run* runs)
+    {
+        int line = first / windows.LinePlaces, place = first % windows.LinePlaces, n = 0;
+        for (int column = 0; column < count; n++, line++, place = 0)
+        {
+            int length = Math.Min(windows.LinePlaces - place, count - column);
+            int offset = line * windows.Stride.Height * windows.PaddedWidth + place * windows.Stride.Width;
+            runs[n] = new Run(column, length, offset);
+            column += length;
+        }
+        return n;
+    }
+
+    readonly record struct Run(int Column, int Length, int Offset);
+}

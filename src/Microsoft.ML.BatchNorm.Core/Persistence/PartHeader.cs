@@ -1,0 +1,48 @@
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// The first 16 bytes of a format that begins with a part of a length of its own: eight of magic, version (uint16),
+/// flags (uint16: none yet), the part's length in bytes (uint32).
+/// </summary>
+/// <param name="Name">What is stored, for messages: <c>network</c>.</param>
+/// <param name="Letters">Bytes 1 to 4 of the magic; the others are as in the header of a state.</param>
+/// <param name="Part">What comes first, for messages: <c>definition</c>.</param>
+/// <param name="MaxLength">The most bytes that the part has.</param>
+sealed record PartHeader(string Name, string Letters, string Part, int MaxLength)
+{
+    public const int Length = 16;
+    const ushort Version = 1, NoFlags = 0;
+
+    readonly byte[] magic = [0x89, .. Letters.Select(letter => (byte)letter), (byte)'\r', (byte)'\n', 0x1A];
+
+    public void Write(ByteSink sink, int partLength)
+    {
+        sink.Write(magic);
+        sink.Write(Version);
+        sink.Write(NoFlags);
+        sink.Write(partLength);
+    }
+
+    /// <summary>The length of the part in bytes that the header claims, within bounds.</summary>
+    public int Read(ByteSource source)
+    {
+        source.Enter("its header", Length);
+        Span<byte> first = stackalloc byte[magic.Length];
+        source.Fill(first);
+        if (!first.SequenceEqual(magic))
+            throw new InvalidDataException(
+                $"this is not a {Name}: "
+                + $"it begins with {Convert.ToHexString(first)}, not {Convert.ToHexString(magic)}.");
+        ushort version = source.Read<ushort>();
+        if (version != Version)
+            throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
+        ushort flags = source.Read<ushort>();
+        if (flags != NoFlags)
+            throw new InvalidDataException($"the flags are {flags}; version {Version} knows none.");
+        uint length = source.Read<uint>();
+        return length <= MaxLength
+            ? (int)length
+            : throw new InvalidDataException(
+                $"the {Name} claims a {Part} of {length} bytes; it has at most {MaxLength}.");
+    }
+}

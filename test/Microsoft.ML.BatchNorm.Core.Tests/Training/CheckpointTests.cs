@@ -1,0 +1,243 @@
+using Microsoft.ML.BatchNorm.Persistence;
+using Microsoft.ML.BatchNorm.Tests.Persistence;
+
+namespace Microsoft.ML.BatchNorm.Tests.Training;
+
+[TestClass]
+public class CheckpointTests
+{
+    // A byte of a definition becomes some objects.
+    const int OfEach = 512;
+
+    static readonly TrainingCheckpoint small = Canceled(Runs.Options, plan: null);
+
+    static readonly TrainingCheckpoint large = Canceled(
+        new TrainingOptions
+        {
+            Loss = Loss.BinaryCrossEntropy,
+            Optimizer = new AdamWOptimizer
+            {
+                LearningRate = 0.25,
+                WeightDecay = 0.5,
+                Beta1 = 0.75,
+                Beta2 = 0.875,
+                Epsilon = 1e-3,
+            },
+            LearningRateSchedule = LearningRateSchedule.Step(3, 0.5).WithWarmUp(2).WithWarmUp(1),
+            Epochs = 7,
+            BatchSize = 3,
+            Shuffle = false,
+            Seed = -5,
+            GradientClipNorm = 2.5,
+            ClassWeights = [0.5, 2],
+            ValidationSplit = 0.25,
+            EarlyStopping = new EarlyStopping { Patience = 9, MinimumImprovement = 0.125 },
+            RecomputeStatistics = true,
+            EvaluateTrainingData = true,
+        },
+        FineTune.HeadThenAll(2, 3, 0.5, 0.25));
+
+    [TestMethod]
+    public void Every_field_comes_back_and_the_bytes_are_the_same_again()
+    {
+        foreach (TrainingCheckpoint checkpoint in new[] { small, large })
+        {
+            TrainingCheckpoint loaded = Load(Save(checkpoint));
+            CollectionAssert.AreEqual(Save(checkpoint), Save(loaded));
+            Assert.AreEqual(checkpoint.Network, loaded.Network);
+            Assert.AreEqual(checkpoint.State, loaded.State);
+            Assert.AreEqual(checkpoint.Options with { ClassWeights = [] }, loaded.Options with { ClassWeights = [] });
+            CollectionAssert.AreEqual(checkpoint.Options.ClassWeights.ToArray(), loaded.Options.ClassWeights.ToArray());
+            CollectionAssert.AreEqual(checkpoint.History.ToArray(), loaded.History.ToArray());
+            Assert.AreEqual(
+                (checkpoint.Phase, checkpoint.Epoch, checkpoint.Step), (loaded.Phase, loaded.Epoch, loaded.Step));
+        }
+        Assert.AreEqual(("all", 2, 1L), (large.Phase, large.Epoch, large.Step));
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Kinds))]
+    public void Every_loss_optimizer_and_schedule_comes_back(TrainingOptions options)
+    {
+        var checkpoint = new TrainingCheckpoint(small.Setup with { Options = options }, small.Position);
+        Assert.AreEqual(options with { ClassWeights = [] }, Load(Save(checkpoint)).Options with { ClassWeights = [] });
+    }
+
+    static IEnumerable<object[]> Kinds =>
+    [
+        [new TrainingOptions { Loss = Loss.SoftmaxCrossEntropy }],
+        [new TrainingOptions { Loss = Loss.BinaryCrossEntropy }],
+        [new TrainingOptions { Loss = Loss.MeanSquaredError }],
+        [new TrainingOptions { Loss = Loss.MeanAbsoluteError }],
+        [new TrainingOptions { Loss = Loss.Huber(3) }],
+        [new TrainingOptions { Optimizer = Optimizer.Sgd(0.5, 0.25, nesterov: true) }],
+        [new TrainingOptions { Optimizer = Optimizer.Adam() }],
+        [new TrainingOptions { Optimizer = Optimizer.AdamW(0.5, 0.25) }],
+        [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Constant }],
+        [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Step(2) }],
+        [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Cosine(0.5) }],
+    ];
+
+    [TestMethod]
+    public void Loading_reads_to_the_last_byte_and_not_further()
+    {
+        byte[] bytes = Save(small);
+        var stream = new TrickleStream([.. bytes, 1, 2, 3], 5);
+        TrainingCheckpoint.Load(stream);
+        Assert.AreEqual(bytes.Length, stream.Given);
+    }
+
+    [TestMethod]
+    public void A_stream_cut_at_any_byte_is_an_InvalidDataException() =>
+        Damage.EveryTruncationIsInvalid(Save(large), Load);
+
+    [TestMethod]
+    public void Any_flipped_bit_is_an_InvalidDataException() => Damage.EveryFlippedBitIsInvalid(Save(small), Load);
+
+    [TestMethod]
+    public void Mutations_under_right_checksums_are_refused_or_give_a_checkpoint_that_could_have_been_saved()
+    {
+        byte[] original = Save(large);
+        int length = BitConverter.ToInt32(original, 12), loaded = 0;
+        var random = new Random(8);
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] run = original[CheckpointHeader.Length..(CheckpointHeader.Length + length)];
+            byte[] rest = original[(CheckpointHeader.Length + length + 4)..^4];
+            if (random.Next(3) > 0)
+                run = Mutation.Of(run, random);
+            else
+                rest = Mutation.Of(rest, random);
+            if (Damage.TryLoad(Forged(run, rest), Load, OfEach) is not { } checkpoint)
+                continue;
+            loaded++;
+            byte[] again = Save(checkpoint);
+            CollectionAssert.AreEqual(again, Save(Load(again)));
+        }
+        Assert.IsTrue(loaded > 1000, $"{loaded} were loaded");
+    }
+
+    [TestMethod]
+    public void Claims_of_gigabytes_in_a_hundred_bytes_allocate_next_to_nothing()
+    {
+        byte[] original = Save(small);
+        byte[] claim = [.. original.AsSpan(0, 12), .. BitConverter.GetBytes(CheckpointHeader.MaxRun), .. new byte[80]];
+        Assert.IsNull(Damage.TryLoad(claim, Load, OfEach));
+        Network vast = Network.Input(40_000).Dense(50_000);
+        var setup = small.Setup with { Network = vast, Phases = [small.Setup.Phases[0] with { Network = vast }] };
+        byte[] run = RunFormat.ToBytes(setup, small.Position);
+        Assert.IsNull(Damage.TryLoad(Forged(run, new byte[16]), Load, OfEach));
+    }
+
+    [TestMethod]
+    public void Errors_say_what_is_wrong()
+    {
+        byte[] bytes = Save(small);
+        States.IsInvalid(() => Load([]), "truncated", "its header");
+        States.IsInvalid(() => Load([.. new byte[20]]), "not a checkpoint");
+        States.IsInvalid(() => Load([.. bytes[..8], 2, .. bytes[9..]]), "version 2");
+        States.IsInvalid(() => Load(SavedNetworks.Save(Runs.Network, Runs.State)), "not a checkpoint");
+    }
+
+    [TestMethod]
+    public void A_file_is_written_at_every_epochs_end_and_never_stands_there_in_part()
+    {
+        string folder = Directory.CreateTempSubdirectory("checkpoint-").FullName;
+        try
+        {
+            string path = Path.Combine(folder, "run.checkpoint");
+            var seen = new List<int>();
+            var reports = new Reports(report =>
+            {
+                using FileStream file = File.OpenRead(path);
+                TrainingCheckpoint checkpoint = TrainingCheckpoint.Load(file);
+                Assert.AreEqual(-1, file.ReadByte());
+                Assert.AreEqual(report.Epoch, checkpoint.History.Length);
+                CollectionAssert.AreEqual(new[] { path }, Directory.GetFiles(folder));
+                seen.Add(report.Epoch);
+            });
+            TrainingOptions options = Runs.Options with { CheckpointPath = path };
+            TrainingResult result = Runs.Train(new RecordingEngine(), options, progress: reports);
+            CollectionAssert.AreEqual(new[] { 1, 2, 3 }, seen);
+
+            using FileStream last = File.OpenRead(path);
+            TrainingCheckpoint loaded = TrainingCheckpoint.Load(last);
+            Assert.IsNull(loaded.Options.CheckpointPath);
+            TrainingResult resumed = NetworkTrainer.Resume(loaded, Runs.Data(10), engine: new RecordingEngine());
+            Assert.AreEqual(result.State, resumed.State);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [TestMethod]
+    public void A_file_that_cannot_be_replaced_is_an_error_and_leaves_no_part_behind()
+    {
+        string folder = Directory.CreateTempSubdirectory("checkpoint-").FullName;
+        try
+        {
+            string path = Path.Combine(folder, "taken");
+            Directory.CreateDirectory(path);
+            Exception error = Assert.Throws<Exception>(
+                () => Runs.Train(new RecordingEngine(), Runs.Options with { CheckpointPath = path }));
+            Assert.IsTrue(error is IOException or UnauthorizedAccessException, error.ToString());
+            CollectionAssert.AreEqual(Array.Empty<string>(), Directory.GetFiles(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [TestMethod]
+    public void A_resumed_run_goes_on_saving_itself_where_it_is_told()
+    {
+        string folder = Directory.CreateTempSubdirectory("checkpoint-").FullName;
+        try
+        {
+            string path = Path.Combine(folder, "run.checkpoint");
+            NetworkTrainer.Resume(small.WithCheckpointPath(path), Runs.Data(12));
+            using FileStream file = File.OpenRead(path);
+            Assert.AreEqual(3, TrainingCheckpoint.Load(file).History.Length);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>In the middle of an epoch, behind one that was validated.</summary>
+    static TrainingCheckpoint Canceled(TrainingOptions options, FineTuningPlan? plan)
+    {
+        using var source = new CancellationTokenSource();
+        int steps = plan is null ? 4 : 3 * 3 + 1;
+        var engine = new CancelingEngine(new CpuEngine(), source, steps);
+        (Network network, NetworkState state, TrainingData data) = (Runs.Network, Runs.State, Runs.Data(12));
+        return Assert.ThrowsExactly<TrainingCanceledException>(() => _ = plan is null
+            ? NetworkTrainer.Train(network, state, data, options, null, engine, null, source.Token)
+            : NetworkTrainer.Train(network, state, data, options, plan, null, engine, null, source.Token)).Checkpoint;
+    }
+
+    static byte[] Forged(byte[] run, byte[] rest)
+    {
+        var stream = new MemoryStream();
+        var sink = new ByteSink(stream);
+        CheckpointHeader.Write(sink, run.Length);
+        sink.Write(run);
+        sink.Write(sink.Checksum.Value);
+        sink.Write(rest);
+        sink.Write(sink.Checksum.Value);
+        return stream.ToArray();
+    }
+
+    static byte[] Save(TrainingCheckpoint checkpoint)
+    {
+        var stream = new MemoryStream();
+        checkpoint.Save(stream);
+        return stream.ToArray();
+    }
+
+    static TrainingCheckpoint Load(byte[] bytes) => TrainingCheckpoint.Load(new TrickleStream(bytes, int.MaxValue));
+}
