@@ -1,13 +1,16 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A <see cref="DropoutLayer"/>, drawn from the session's own generator.</summary>
-sealed class DropoutModule(NetworkNode node, DropoutLayer layer, torch.Generator generator) : LayerModule(node)
+/// <summary>A <see cref="DropoutLayer"/>, whose choice is a function of the step's key and of its place in the network.</summary>
+sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int place) : LayerModule(node)
 {
+    /// <summary>The key of the step.</summary>
+    public ulong StepKey { get; set; }
+
     public override Tensor forward(Tensor x)
     {
         if (!IsTraining || layer.Rate == 0)
             return x;
-        using Tensor uniform = torch.rand(x.shape, ScalarType.Float32, x.device, generator: generator);
-        return x.mul(uniform.ge(layer.Rate).to(ScalarType.Float32).div_(1 - layer.Rate));
+        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)place));
+        return x.mul(kept.mul_(1 / (1 - layer.Rate)).reshape(x.shape));
     }
 }

@@ -6,20 +6,19 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 {
     readonly MovingAverages averages;
-    readonly torch.Generator generator;
+    readonly CounterRandom random;
     bool isTraining = true;
 
     /// <exception cref="NotSupportedException">A layer cannot be run; the message names it.</exception>
     public NetworkModule(Network network, NetworkState state, bool isMixed, torch.Device device) : base("Network")
     {
         averages = new MovingAverages(device);
-        generator = new torch.Generator(0, device);
-        Layers = [.. network.Nodes.Select(node => Layer(node, state.TryGet(node.Path), isMixed, device))];
+        random = new CounterRandom(device);
+        Layers = [.. network.Nodes.Select((node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
         averages.Allocate();
         Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
         foreach (LayerModule layer in Layers)
             register_module(layer.Path.Replace('/', '_').Replace('.', '_'), layer);
-        HasDropout = network.Nodes.Any(node => node.Layer is DropoutLayer);
     }
 
     public LayerModule[] Layers { get; }
@@ -27,9 +26,6 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     public ParameterVector Parameters { get; }
 
     public MovingAverages Averages => averages;
-
-    /// <summary>Whether a step needs random numbers.</summary>
-    public bool HasDropout { get; }
 
     public IEnumerable<BatchNormalizationModule> BatchNormalizations => Layers.OfType<BatchNormalizationModule>();
 
@@ -51,8 +47,9 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     /// <summary>Makes the random numbers of a step those of its number alone.</summary>
     public void Seed(int seed, long step)
     {
-        if (HasDropout)
-            generator.manual_seed(unchecked((long)((ulong)seed * 0x9E3779B97F4A7C15 ^ (ulong)step * 0xBF58476D1CE4E5B9)));
+        ulong key = CounterRandom.Key(unchecked((ulong)seed), (ulong)step);
+        foreach (DropoutModule dropout in Layers.OfType<DropoutModule>())
+            dropout.StepKey = key;
     }
 
     protected override void Dispose(bool disposing)
@@ -61,13 +58,13 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         {
             Parameters.Dispose();
             averages.Dispose();
-            generator.Dispose();
+            random.Dispose();
             Array.ForEach(Layers, layer => layer.Dispose());
         }
         base.Dispose(disposing);
     }
 
-    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device) => node.Layer switch
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int place) => node.Layer switch
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
         Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed),
@@ -77,7 +74,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
         ActivationLayer layer => FunctionModule.Of(node, layer),
         Pool2DLayer layer => FunctionModule.Of(node, layer),
-        DropoutLayer layer => new DropoutModule(node, layer, generator),
+        DropoutLayer layer => new DropoutModule(node, layer, random, place),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
         TorchScriptLayer layer => new TorchScriptModule(node, layer, device),

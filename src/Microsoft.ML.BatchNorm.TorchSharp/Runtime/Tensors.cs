@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
@@ -8,9 +9,12 @@ static class Tensors
     /// <summary>A tensor on the device with a copy of the values.</summary>
     public static Tensor Upload<T>(ReadOnlySpan<T> values, torch.Device device, params long[] shape) where T : unmanaged
     {
-        using Tensor host = torch.empty(shape, TypeOf<T>());
+        Tensor host = torch.empty(shape, TypeOf<T>());
         MemoryMarshal.AsBytes(values).CopyTo(host.bytes);
-        return host.to(TypeOf<T>(), device, true);
+        if (device.type == DeviceType.CPU)
+            return host;
+        using (host)
+            return host.to(TypeOf<T>(), device, true);
     }
 
     /// <summary>A copy of a tensor's values, the last dimension running fastest.</summary>
