@@ -16,13 +16,25 @@ static class DeviceChoice
         if (cuda is not { } index)
             return torch.CPU;
         NativeLibraries.NeedCuda();
-        if (!torch.TryInitializeDeviceType(DeviceType.CUDA))
+        if (!HasCuda())
             throw new InvalidOperationException($"The device '{name}' cannot be had: {CudaDriver.Fault()}.");
         int devices = torch.cuda.device_count();
         return index < devices
             ? new torch.Device(DeviceType.CUDA, index)
             : throw new InvalidOperationException(
                 $"The device '{name}' cannot be had: the last one is 'cuda:{devices - 1}'.");
+    }
+
+    static bool HasCuda()
+    {
+        try
+        {
+            return torch.TryInitializeDeviceType(DeviceType.CUDA);
+        }
+        catch (NotSupportedException error)
+        {
+            throw new InvalidOperationException($"libtorch's CUDA libraries cannot be loaded: {error.Message}", error);
+        }
     }
 
     /// <summary>The number of the CUDA device; null for the CPU.</summary>

@@ -7,18 +7,19 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// inference mode with the statistics that they have just got. What has come out so far is kept where it fits, so that
 /// the data goes through the network once; else each layer begins at the features again.
 /// </summary>
-sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network network)
+/// <param name="module">The network.</param>
+/// <param name="batches">Its data.</param>
+/// <param name="network">Its definition.</param>
+/// <param name="bytesKept">How many bytes of outputs are kept on the device between two layers.</param>
+sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network network, long bytesKept)
 {
-    /// <summary>How many bytes of outputs are kept on the device between two layers.</summary>
-    const long BytesKept = 1L << 30;
-
     public void Run(int[] rows)
     {
         using IDisposable noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         int size = ChunkRows.Of(network, rows.Length);
         int[][] chunks = [.. rows.Chunk(size)];
-        bool keeps = (long)rows.Length * network.Nodes.Max(node => node.Output.Size) * sizeof(float) <= BytesKept;
+        bool keeps = (long)rows.Length * network.Nodes.Max(node => node.Output.Size) * sizeof(float) <= bytesKept;
         var known = new Tensor?[chunks.Length];
         int done = 0;
         for (int at = 0; at < module.Layers.Length; at++)

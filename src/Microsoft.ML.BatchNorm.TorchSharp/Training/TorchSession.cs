@@ -11,6 +11,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 sealed class TorchSession : ITrainingSession
 {
     readonly torch.Device device;
+    readonly TorchEngineOptions engine;
     readonly Network network;
     readonly TrainingOptions options;
     readonly NetworkModule module;
@@ -27,7 +28,7 @@ sealed class TorchSession : ITrainingSession
         torch.Device device, TorchEngineOptions engine, Network network, NetworkState state, TrainingOptions options,
         TrainingData data)
     {
-        (this.device, this.network, this.options) = (device, network, options);
+        (this.device, this.engine, this.network, this.options) = (device, engine, network, options);
         loss = new LossFunction(options.Loss, options.ClassWeights, network.OutputShape.Size, device);
         module = new NetworkModule(network, state, engine.MixedPrecision, device);
         optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
@@ -82,7 +83,7 @@ sealed class TorchSession : ITrainingSession
         Settle();
         features.Check(rows);
         module.SetTraining(false);
-        new StatisticsPass(module, batches, network).Run(rows.ToArray());
+        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows.ToArray());
     }
 
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)

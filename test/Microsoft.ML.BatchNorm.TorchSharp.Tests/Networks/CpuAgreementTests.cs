@@ -151,7 +151,8 @@ public class CpuAgreementTests
             .BatchNormalization(BatchNormalizationOptions.PyTorch).Dense(2);
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 2000);
         int[] rows = [.. Enumerable.Range(0, 2000).Where(row => row % 3 > 0)];
-        NetworkState[] states = [.. Engines.Select(engine =>
+        ITrainingEngine small = new TorchEngine("cpu", new() { DataBytesOnDevice = 0 });
+        NetworkState[] states = [.. Engines.Append(small).Select(engine =>
         {
             using ITrainingSession session = engine.Start(network, network.Initialize(3), new() { Optimizer = Optimizer.Sgd() }, data);
             Runs.Train(session, 200, 50);
@@ -159,6 +160,7 @@ public class CpuAgreementTests
             return session.GetState();
         })];
         Runs.Agree(Tolerance, network, states[0], states[1]);
+        Runs.Agree(Tolerance, network, states[0], states[2]);
     }
 
     static IEnumerable<ITrainingEngine> Engines => [new CpuEngine(), new TorchEngine("cpu")];
