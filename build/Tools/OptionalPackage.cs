@@ -1,8 +1,8 @@
 namespace Tools;
 
 /// <summary>
-/// A package that a project can do without: its reference stands under the condition that a property is true, which is set
-/// here and not in a plain build. <c>TorchSharp-cpu</c> goes with <c>WithTorchSharpcpu</c>.
+/// A package that a project can do without: its reference stands under the condition that a property is true, which is
+/// set here and not in a plain build. <c>TorchSharp-cpu</c> goes with <c>WithTorchSharpcpu</c>.
 /// </summary>
 /// <param name="Id">The package's id.</param>
 sealed record OptionalPackage(string Id)

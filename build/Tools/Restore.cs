@@ -1,8 +1,8 @@
 namespace Tools;
 
 /// <summary>
-/// Restores projects, and leaves out those with a package that no source has: that is a fact of some machines. Of a package
-/// that a project can do without, the reference alone is left out.
+/// Restores projects, and leaves out those with a package that no source has: that is a fact of some machines. Of a
+/// package that a project can do without, the reference alone is left out.
 /// A restore that fails for any other reason is an error.
 /// </summary>
 static class Restore

@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Training;
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Fits statistics and trains networks with TorchSharp, on a CUDA device or on libtorch's CPU. What it hands back is the
-/// same plain value that <see cref="CpuEngine"/> gives, which is served without TorchSharp.
+/// Fits statistics and trains networks with TorchSharp, on a CUDA device or on libtorch's CPU. What it hands back is
+/// the same plain value that <see cref="CpuEngine"/> gives, which is served without TorchSharp.
 /// </summary>
 /// <remarks>
 /// The application adds libtorch: TorchSharp-cpu, TorchSharp-cuda-linux or TorchSharp-cuda-windows, of the same version

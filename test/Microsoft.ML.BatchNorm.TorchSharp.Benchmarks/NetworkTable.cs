@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Benchmarks;
 
 /// <summary>
-/// Rows a second in training with Adam, each hidden layer a dense one without bias, batch normalization and ReLU; with the
-/// data on the device, streamed to it, and in mixed precision, beside the core's CPU engine on all threads.
+/// Rows a second in training with Adam, each hidden layer a dense one without bias, batch normalization and ReLU; with
+/// the data on the device, streamed to it, and in mixed precision, beside the core's CPU engine on all threads.
 /// </summary>
 static class NetworkTable
 {
@@ -24,9 +24,10 @@ static class NetworkTable
             double[] times = Rounds.Medians(device, resident.Step, streamed.Step, mixed.Step, core.Step);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{string.Join("-", widths)} by {batch}: {batch / times[0]:N0} rows/s, streamed {batch / times[1]:N0}, " +
-                $"mixed precision {batch / times[2]:N0}; the core's engine on {Environment.ProcessorCount} threads " +
-                $"{batch / times[3]:N0} (ratio {times[3] / times[0]:0.0})"));
+                $"{string.Join("-", widths)} by {batch}: {batch / times[0]:N0} rows/s, " +
+                $"streamed {batch / times[1]:N0}, mixed precision {batch / times[2]:N0}; " +
+                $"the core's engine on {Environment.ProcessorCount} threads {batch / times[3]:N0} " +
+                $"(ratio {times[3] / times[0]:0.0})"));
         }
     }
 

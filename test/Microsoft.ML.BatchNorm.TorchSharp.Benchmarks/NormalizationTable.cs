@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Layers;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Benchmarks;
 
 /// <summary>
-/// Batch normalization in training mode as the engine runs it, beside TorchSharp's own functional batch norm and a copy of
-/// the same bytes on the device. Forward counts one read and one write; with backward, three reads and two writes.
+/// Batch normalization in training mode as the engine runs it, beside TorchSharp's own functional batch norm and a copy
+/// of the same bytes on the device. Forward counts one read and one write; with backward, three reads and two writes.
 /// </summary>
 static class NormalizationTable
 {
@@ -22,7 +22,8 @@ static class NormalizationTable
         {
             using var scope = torch.NewDisposeScope();
             var on = new torch.Device(device);
-            Tensor x = torch.randn(shape, torch.float32, on, requires_grad: true), gradient = torch.randn(shape, torch.float32, on);
+            Tensor x = torch.randn(shape, torch.float32, on, requires_grad: true);
+            Tensor gradient = torch.randn(shape, torch.float32, on);
             Tensor plain = x.detach(), copy = torch.empty_like(plain);
             int channels = (int)shape[1];
             Network network = Network.Input([.. shape.Skip(1).Select(d => (int)d)]).BatchNormalization();

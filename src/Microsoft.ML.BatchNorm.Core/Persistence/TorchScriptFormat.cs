@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// What a TorchScript layer has, as bytes: rank (byte) and dimensions (int32 each) of input and output, the length (int32)
-/// and bytes of the module.
+/// What a TorchScript layer has, as bytes: rank (byte) and dimensions (int32 each) of input and output, the length
+/// (int32) and bytes of the module.
 /// </summary>
 static class TorchScriptFormat
 {

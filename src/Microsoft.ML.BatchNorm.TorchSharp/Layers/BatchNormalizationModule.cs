@@ -37,7 +37,9 @@ abstract class BatchNormalizationModule : LayerModule
 
     protected ParameterSlot? Beta => beta;
 
-    /// <summary>The state before the steps that have moved the statistics on the device; γ and β are as at the beginning.</summary>
+    /// <summary>
+    /// The state before the steps that have moved the statistics on the device; γ and β are as at the beginning.
+    /// </summary>
     protected BatchNormalizationState State { get; set; }
 
     /// <summary>The layout of a batch.</summary>
@@ -105,7 +107,9 @@ abstract class BatchNormalizationModule : LayerModule
     public BatchNormalizationState StateWith(float[] gammaNow, float[] betaNow)
     {
         BatchNormalizationState now = Current();
-        return now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow) ? now : now.WithAffine(gammaNow, betaNow);
+        return now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
+            ? now
+            : now.WithAffine(gammaNow, betaNow);
     }
 
     /// <summary>The exact statistics of an input of this layer.</summary>
@@ -137,7 +141,8 @@ abstract class BatchNormalizationModule : LayerModule
 
     /// <summary>The moving mean and variance, in double on the device; inside a dispose scope.</summary>
     protected virtual (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => (
-        Tensors.Upload(State.MovingMean, device, State.Channels), Tensors.Upload(State.MovingVariance, device, State.Channels));
+        Tensors.Upload(State.MovingMean, device, State.Channels),
+        Tensors.Upload(State.MovingVariance, device, State.Channels));
 
     protected void StatisticsMoved()
     {

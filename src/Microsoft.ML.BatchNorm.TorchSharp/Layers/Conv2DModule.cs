@@ -7,5 +7,6 @@ sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state,
     readonly long[] stride = [layer.Stride.Height, layer.Stride.Width];
     readonly long[] padding = [layer.Padding.Height, layer.Padding.Width];
 
-    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => F.conv2d(x, kernel, bias, stride, padding);
+    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
+        F.conv2d(x, kernel, bias, stride, padding);
 }

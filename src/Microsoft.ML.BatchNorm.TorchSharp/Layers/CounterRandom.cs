@@ -3,9 +3,9 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// Random numbers on the device that are a function of a key and their place alone: SplitMix64's mixing (Steele, Lea and
-/// Flood, 2014) of consecutive counters. TorchSharp's generators are on the CPU alone, and the device's own is one for the
-/// whole process.
+/// Random numbers on the device that are a function of a key and their place alone: SplitMix64's mixing (Steele, Lea
+/// and Flood, 2014) of consecutive counters. TorchSharp's generators are on the CPU alone, and the device's own is one
+/// for the whole process.
 /// </summary>
 sealed class CounterRandom : IDisposable
 {
@@ -24,7 +24,9 @@ sealed class CounterRandom : IDisposable
         masks = Array.ConvertAll(amounts, amount => Number((1L << (64 - amount)) - 1));
     }
 
-    /// <summary>Ones where a uniform number is at least <paramref name="rate"/>, else zeros; as floats, in one dimension.</summary>
+    /// <summary>
+    /// Ones where a uniform number is at least <paramref name="rate"/>, else zeros; as floats, in one dimension.
+    /// </summary>
     public Tensor AtLeast(double rate, long count, ulong key)
     {
         using var scope = torch.NewDisposeScope();

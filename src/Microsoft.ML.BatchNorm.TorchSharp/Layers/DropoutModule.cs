@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A <see cref="DropoutLayer"/>, whose choice is a function of the step's key and of its place in the network.</summary>
+/// <summary>
+/// A <see cref="DropoutLayer"/>, whose choice is a function of the step's key and of its place in the network.
+/// </summary>
 sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int place) : LayerModule(node)
 {
     /// <summary>The key of the step.</summary>

@@ -12,7 +12,8 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
         Activation.Gelu => x => F.gelu(x),
         Activation.Sigmoid => x => x.sigmoid(),
         Activation.Tanh => x => x.tanh(),
-        _ => throw new NotSupportedException($"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
+        _ => throw new NotSupportedException(
+            $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
     });
 
     public static FunctionModule Of(NetworkNode node, Pool2DLayer layer)

@@ -4,8 +4,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
 /// Batch normalization through libtorch's own operation, with an exponential moving average. The operation writes the
-/// batch's mean and sample variance, with a momentum of 1, to where <see cref="MovingAverages"/> takes them from for all
-/// layers at once.
+/// batch's mean and sample variance, with a momentum of 1, to where <see cref="MovingAverages"/> takes them from for
+/// all layers at once.
 /// </summary>
 sealed class FusedBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, MovingAverages averages)

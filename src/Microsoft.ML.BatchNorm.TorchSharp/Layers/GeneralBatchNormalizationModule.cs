@@ -4,10 +4,11 @@ using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// Batch normalization with all that the options have, through autograd, in double. Each batch's count, mean and M2 come
-/// back to the host, where the state moves by the same code as on the CPU.
+/// Batch normalization with all that the options have, through autograd, in double. Each batch's count, mean and M2
+/// come back to the host, where the state moves by the same code as on the CPU.
 /// </summary>
-sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
+sealed class GeneralBatchNormalizationModule(
+    NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
     : BatchNormalizationModule(node, layer, state)
 {
     BatchNormalizationState? next;
@@ -31,7 +32,8 @@ sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizatio
         for (int group = 0; group < groups; group++)
         {
             Tensor rows = TensorLayout.Group(values, layout, group, groups);
-            parts[group] = Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
+            parts[group] =
+                Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
         // Where the input is not finite, neither is the loss, and the step is not taken.
         if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
@@ -58,7 +60,8 @@ sealed class GeneralBatchNormalizationModule(NetworkNode node, BatchNormalizatio
         Tensor variance = m2.div(count.clamp_min(1)).add(Options.Epsilon);
         Tensor isPositive = variance.gt(0);
         Tensor inverse = torch.where(
-            isPositive, torch.where(isPositive, variance, torch.ones_like(variance)).rsqrt(), torch.zeros_like(variance));
+            isPositive, torch.where(isPositive, variance, torch.ones_like(variance)).rsqrt(),
+            torch.zeros_like(variance));
         Tensor normalized = Renormalized(rest.mul(inverse), statistics).to(ScalarType.Float32);
         Tensor y = Affine(normalized);
         return ignores ? torch.where(finite, y, x) : y;

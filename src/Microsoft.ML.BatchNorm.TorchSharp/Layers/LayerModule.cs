@@ -29,6 +29,8 @@ abstract class LayerModule(NetworkNode node) : torch.nn.Module<Tensor, Tensor>(n
         IsTraining = train;
     }
 
-    protected static ParameterSlot Slot(NetworkNode node, string name, ReadOnlySpan<float> values, TensorShape shape) => new(
-        $"{node.Path}/{name}", Array.ConvertAll(shape.Dimensions.ToArray(), d => (long)d), values.ToArray(), node.IsTrainable);
+    protected static ParameterSlot Slot(NetworkNode node, string name, ReadOnlySpan<float> values, TensorShape shape) =>
+        new(
+            $"{node.Path}/{name}", Array.ConvertAll(shape.Dimensions.ToArray(), d => (long)d), values.ToArray(),
+            node.IsTrainable);
 }

@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The mean is taken off before anything is
-/// multiplied, and what a float of it lacks is in the rest, so that a large mean costs no digits.
+/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The mean is taken off before anything
+/// is multiplied, and what a float of it lacks is in the rest, so that a large mean costs no digits.
 /// </summary>
 sealed class MovingNormalization : IDisposable
 {

@@ -14,7 +14,8 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     {
         averages = new MovingAverages(device);
         random = new CounterRandom(device);
-        Layers = [.. network.Nodes.Select((node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
+        Layers = [.. network.Nodes.Select(
+            (node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
         averages.Allocate();
         Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
         foreach (LayerModule layer in Layers)
@@ -64,7 +65,8 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int place) => node.Layer switch
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int place) =>
+        node.Layer switch
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
         Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed),

@@ -16,8 +16,8 @@ static class CudaDriver
         {
             if (Version(library) is not { } version)
                 return "the NVIDIA driver does not answer";
-            return $"the NVIDIA driver supports CUDA up to {version / 1000}.{version % 1000 / 10}, and shows no device that " +
-                "libtorch can use: either there is none, or the driver is too old for libtorch's CUDA";
+            return $"the NVIDIA driver supports CUDA up to {version / 1000}.{version % 1000 / 10}, and shows no " +
+                "device that libtorch can use: either there is none, or the driver is too old for libtorch's CUDA";
         }
         finally
         {

@@ -7,7 +7,9 @@ static class DeviceChoice
 {
     /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
     /// <exception cref="ArgumentException">The name is none.</exception>
-    /// <exception cref="InvalidOperationException">The device cannot be had; the message says what is missing.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The device cannot be had; the message says what is missing.
+    /// </exception>
     public static torch.Device Find(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
@@ -42,7 +44,8 @@ static class DeviceChoice
     {
         "cpu" => null,
         "cuda" => 0,
-        _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out int index) && index >= 0
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out int index)
+            && index >= 0
             => index,
         _ => throw new ArgumentException($"'{name}' is no device; there are 'cpu', 'cuda' and 'cuda:1'.", nameof(name)),
     };

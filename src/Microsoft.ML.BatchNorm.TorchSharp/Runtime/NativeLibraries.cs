@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 /// <summary>
-/// Looks for libtorch and TorchSharp's native part before TorchSharp does, whose own error is that of a type initializer.
+/// Looks for libtorch and TorchSharp's native part before TorchSharp does, whose own error is that of a type
+/// initializer.
 /// </summary>
 static class NativeLibraries
 {
@@ -26,7 +27,8 @@ static class NativeLibraries
     {
         if (!hasCuda.Value)
             throw new InvalidOperationException(
-                $"libtorch beside the application has no CUDA. Add {CudaPackage} to the application, instead of TorchSharp-cpu.");
+                $"libtorch beside the application has no CUDA. Add {CudaPackage} to the application, instead of " +
+                "TorchSharp-cpu.");
     }
 
     /// <summary>Loads a library that the other depends on, where it is a file of its own, and then the other.</summary>

@@ -9,7 +9,9 @@ static class DeviceStatistics
     const long ChunkElements = 1 << 24;
 
     /// <param name="x">Outer × channels × inner values.</param>
-    /// <param name="ignoreNonFinite">Whether values that are not finite do not count; else they show in the mean.</param>
+    /// <param name="ignoreNonFinite">
+    /// Whether values that are not finite do not count; else they show in the mean.
+    /// </param>
     public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false)
     {
         long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];

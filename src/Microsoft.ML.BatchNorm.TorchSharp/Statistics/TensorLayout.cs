@@ -7,8 +7,8 @@ static class TensorLayout
     public static Tensor Of(Tensor x, ChannelLayout layout) => x.reshape(layout.Outer, layout.Channels, layout.Inner);
 
     /// <summary>
-    /// Outer × channels × inner of the rows of one group: those whose number leaves <paramref name="group"/> over when it
-    /// is divided by the number of <paramref name="groups"/>.
+    /// Outer × channels × inner of the rows of one group: those whose number leaves <paramref name="group"/> over when
+    /// it is divided by the number of <paramref name="groups"/>.
     /// </summary>
     /// <param name="x">Outer × channels × inner of all rows.</param>
     /// <param name="layout">Its layout.</param>

@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 
 /// <summary>
-/// Fits one layer: each batch goes to the device once, its count, mean and M2 come back, and the state moves by the same
-/// code as on the CPU.
+/// Fits one layer: each batch goes to the device once, its count, mean and M2 come back, and the state moves by the
+/// same code as on the CPU.
 /// </summary>
 sealed class TorchStatisticsFit : IStatisticsFit
 {
@@ -18,7 +18,8 @@ sealed class TorchStatisticsFit : IStatisticsFit
     public TorchStatisticsFit(torch.Device device, BatchNormalizationOptions options, BatchNormalizationState state)
     {
         (this.device, this.options) = (device, options);
-        isPopulation = options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
+        isPopulation =
+            options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
         population = state.GetPopulation() ?? new BatchStatistics(state.Channels);
         current = state;
     }

@@ -21,7 +21,9 @@ sealed record AnyBatchNorm(
             .Select(entry => Of(entry.name, entry.module)).OfType<AnyBatchNorm>()];
     }
 
-    /// <summary>Those whose name, or that of a module around them, a pattern matches; all where there are no patterns.</summary>
+    /// <summary>
+    /// Those whose name, or that of a module around them, a pattern matches; all where there are no patterns.
+    /// </summary>
     /// <exception cref="ArgumentException">A pattern matches none.</exception>
     public static IReadOnlyList<AnyBatchNorm> In(torch.nn.Module module, IEnumerable<string>? patterns)
     {
@@ -33,7 +35,8 @@ sealed record AnyBatchNorm(
         {
             if (!all.Any(norm => PathPattern.Matches(pattern, norm.Name)))
                 throw new ArgumentException(
-                    $"'{pattern}' matches no batch normalization; there are {string.Join(", ", all.Select(norm => norm.Name))}.",
+                    $"'{pattern}' matches no batch normalization; there are "
+                    + $"{string.Join(", ", all.Select(norm => norm.Name))}.",
                     nameof(patterns));
         }
         return [.. all.Where(norm => wanted.Any(pattern => PathPattern.Matches(pattern, norm.Name)))];

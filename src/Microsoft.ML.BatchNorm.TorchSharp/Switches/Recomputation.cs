@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>
-/// Exact statistics of the batch normalizations in a module. Hooks see what goes into each; a pass over the data settles
-/// the first of those that are not settled, since what goes into it is settled already.
+/// Exact statistics of the batch normalizations in a module. Hooks see what goes into each; a pass over the data
+/// settles the first of those that are not settled, since what goes into it is settled already.
 /// </summary>
 /// <remarks>TorchSharp has hooks from 0.99.4 on.</remarks>
 sealed class Recomputation(IReadOnlyList<AnyBatchNorm> norms)
@@ -17,7 +17,8 @@ sealed class Recomputation(IReadOnlyList<AnyBatchNorm> norms)
     public void Run<TBatch>(torch.nn.Module module, IEnumerable<TBatch> batches, Action<TBatch> forward)
     {
         (torch.nn.Module Module, bool Training)[] modes =
-            [.. module.named_modules().Select(entry => entry.module).Prepend(module).Select(each => (each, each.training))];
+            [.. module.named_modules().Select(entry => entry.module).Prepend(module)
+                .Select(each => (each, each.training))];
         List<IDisposable> hooks = [.. left.Select(norm => (IDisposable)new Hook(norm, Add))];
         try
         {
@@ -43,9 +44,11 @@ sealed class Recomputation(IReadOnlyList<AnyBatchNorm> norms)
             forward(batch);
         }
         if (current is null || statistics is null)
+        {
+            string names = string.Join(", ", left.Select(norm => $"'{norm.Name}'"));
             throw new InvalidOperationException(
-                $"No batch reached {string.Join(", ", left.Select(norm => $"'{norm.Name}'"))} by call(); a module that is run by "
-                + "forward() runs no hooks.");
+                $"No batch reached {names} by call(); a module that is run by forward() runs no hooks.");
+        }
         Write(current, statistics);
         left.Remove(current);
     }

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> state them.</summary>
-sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters) : TensorOptimizer(parameters, "m", "v")
+sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters)
+    : TensorOptimizer(parameters, "m", "v")
 {
     /// <summary>The divisor where ε and v are 0: what has never had a gradient stays.</summary>
     const double LeastEpsilon = 1e-37;

@@ -34,12 +34,15 @@ abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
         foreach (int row in rows)
         {
             if ((uint)row >= (uint)data.Rows)
-                throw new ArgumentException($"Row {row} does not exist; there are rows 0 to {data.Rows - 1}.", nameof(rows));
+                throw new ArgumentException(
+                    $"Row {row} does not exist; there are rows 0 to {data.Rows - 1}.", nameof(rows));
         }
     }
 
     public abstract void Dispose();
 
     protected Tensor Shaped(Tensor features) =>
-        input.Rank == 1 ? features : features.reshape(Array.ConvertAll(input.WithRows((int)features.shape[0]), d => (long)d));
+        input.Rank == 1
+            ? features
+            : features.reshape(Array.ConvertAll(input.WithRows((int)features.shape[0]), d => (long)d));
 }

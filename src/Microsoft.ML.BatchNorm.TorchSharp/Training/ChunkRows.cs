@@ -10,7 +10,8 @@ static class ChunkRows
     {
         // A layer without moving statistics takes those of the rows that it is given.
         bool isWhole = network.Nodes.Any(
-            node => node.Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.UsesBatchStatistics(training: false));
+            node => node.Layer is BatchNormalizationLayer layer
+                && layer.EffectiveOptions.UsesBatchStatistics(training: false));
         int widest = network.Nodes.Select(node => node.Output.Size).Append(network.InputShape.Size).Max();
         return isWhole ? Math.Max(1, rows) : Math.Clamp(Values / widest, 1, Math.Max(1, rows));
     }

@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// Finds features that are not finite. All of the data is looked at once, on the host; only where it has one are the rows
-/// of each batch.
+/// Finds features that are not finite. All of the data is looked at once, on the host; only where it has one are the
+/// rows of each batch.
 /// </summary>
 sealed class FeatureCheck
 {

@@ -23,7 +23,7 @@ sealed class LossFunction : IDisposable
             SoftmaxCrossEntropyLoss => outputs,
             BinaryCrossEntropyLoss when outputs == 1 => 2,
             _ => throw new ArgumentException(
-                $"ClassWeights go with {nameof(Loss.SoftmaxCrossEntropy)}, or with {nameof(Loss.BinaryCrossEntropy)} of one output.",
+                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.",
                 nameof(classWeights)),
         };
         if (classWeights.Length != classes)

@@ -21,6 +21,8 @@ sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTr
     /// <summary>Where it begins among all that are trained.</summary>
     public long Offset { get; set; }
 
-    /// <summary>The tensor on the device; a trained one shares the memory of <see cref="ParameterVector.Values"/>.</summary>
+    /// <summary>
+    /// The tensor on the device; a trained one shares the memory of <see cref="ParameterVector.Values"/>.
+    /// </summary>
     public Tensor Tensor { get; set; } = null!;
 }

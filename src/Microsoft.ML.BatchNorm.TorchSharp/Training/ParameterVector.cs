@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// The parameters on the device. All that are trained lie behind each other in one vector, so that an optimizer's step is
-/// a handful of operations however many layers there are.
+/// The parameters on the device. All that are trained lie behind each other in one vector, so that an optimizer's step
+/// is a handful of operations however many layers there are.
 /// </summary>
 sealed class ParameterVector : IDisposable
 {

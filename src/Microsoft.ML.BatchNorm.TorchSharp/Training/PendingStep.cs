@@ -25,7 +25,8 @@ sealed class PendingStep : IDisposable
     public double LearningRate { get; }
 
     /// <summary>Takes the gradients of a loss; inside a dispose scope.</summary>
-    public static PendingStep Of(ParameterVector parameters, Tensor loss, int[] rows, double learningRate, bool needsNorm)
+    public static PendingStep Of(
+        ParameterVector parameters, Tensor loss, int[] rows, double learningRate, bool needsNorm)
     {
         Tensor? gradient = null;
         Tensor sum = torch.zeros_like(loss), norm = sum;

@@ -29,7 +29,8 @@ sealed class ResidentData : BatchSource
             numbers[i] = rows[i];
         Tensor index = Tensors.Upload<long>(numbers, device, numbers.Length);
         return new(
-            Shaped(features.index_select(0, index)), targets.index_select(0, index), weights?.index_select(0, index).reshape(-1));
+            Shaped(features.index_select(0, index)), targets.index_select(0, index),
+            weights?.index_select(0, index).reshape(-1));
     }
 
     public override void Dispose()

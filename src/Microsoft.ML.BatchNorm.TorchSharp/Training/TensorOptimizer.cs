@@ -48,7 +48,8 @@ abstract class TensorOptimizer : IDisposable
     /// <exception cref="ArgumentException">Moments are missing, or belong to other parameters.</exception>
     public void Write(ImmutableSortedDictionary<string, ImmutableArray<float>> known)
     {
-        string[] names = [.. moments.SelectMany(moment => parameters.Trained.Select(slot => $"{slot.Path}/{moment.Name}"))];
+        string[] names =
+            [.. moments.SelectMany(moment => parameters.Trained.Select(slot => $"{slot.Path}/{moment.Name}"))];
         foreach (string name in names.Except(known.Keys, StringComparer.Ordinal))
             throw new ArgumentException($"The optimizer's state has no '{name}'.", nameof(known));
         foreach (string name in known.Keys.Except(names, StringComparer.Ordinal))
@@ -80,7 +81,8 @@ abstract class TensorOptimizer : IDisposable
             ImmutableArray<float> values = known[$"{slot.Path}/{name}"];
             if (values.Length != slot.Initial.Length)
                 throw new ArgumentException(
-                    $"'{slot.Path}/{name}' has {values.Length} values for {slot.Initial.Length} parameters.", nameof(known));
+                    $"'{slot.Path}/{name}' has {values.Length} values for {slot.Initial.Length} parameters.",
+                    nameof(known));
             values.CopyTo(vector, (int)slot.Offset);
         }
         return vector;

@@ -5,8 +5,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
 /// One training of one network on a device. A step forms loss and gradients, and is settled when the host has seen that
-/// they are finite: only then parameters and statistics change. With data that is streamed, a step is settled at the next
-/// call, so that the next batch is gathered while the device works.
+/// they are finite: only then parameters and statistics change. With data that is streamed, a step is settled at the
+/// next call, so that the next batch is gathered while the device works.
 /// </summary>
 sealed class TorchSession : ITrainingSession
 {
@@ -55,7 +55,8 @@ sealed class TorchSession : ITrainingSession
             foreach (LayerModule layer in module.Layers)
                 total = layer.Penalty() is { } penalty ? total.add(penalty) : total;
             pending = PendingStep.Of(
-                module.Parameters, total, rows.ToArray(), learningRate, needsNorm: options.GradientClipNorm is not null);
+                module.Parameters, total, rows.ToArray(), learningRate,
+                needsNorm: options.GradientClipNorm is not null);
         }
         if (!batches.IsStreamed)
             Settle();
@@ -150,7 +151,9 @@ sealed class TorchSession : ITrainingSession
         loss.Dispose();
     }
 
-    /// <summary>Ends the last step, if it is not ended: looks at its numbers, and changes parameters and statistics.</summary>
+    /// <summary>
+    /// Ends the last step, if it is not ended: looks at its numbers, and changes parameters and statistics.
+    /// </summary>
     void Settle()
     {
         if (pending is not { } step)

@@ -4,7 +4,9 @@ using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.</summary>
+/// <summary>
+/// What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.
+/// </summary>
 static class EngineChoice
 {
     public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options) =>
@@ -18,8 +20,8 @@ static class EngineChoice
         ?? new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
 
     /// <summary>
-    /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an error,
-    /// or a warning and null where the CPU may take its place.
+    /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an
+    /// error, or a warning and null where the CPU may take its place.
     /// </summary>
     static T? Gpu<T>(IHost host, IChannel channel, string what) where T : class
     {
@@ -34,7 +36,8 @@ static class EngineChoice
         {
             string missing = $"GPU {device} was asked for, but no engine that runs on it is at hand. {error.Message}";
             if (!environment.FallbackToCpu)
-                throw host.Except(error, $"{missing} Or hand an engine in through Options.Engine, or allow FallbackToCpu.");
+                throw host.Except(
+                    error, $"{missing} Or hand an engine in through Options.Engine, or allow FallbackToCpu.");
             channel.Warning($"{missing} {what} on the CPU.");
             return null;
         }

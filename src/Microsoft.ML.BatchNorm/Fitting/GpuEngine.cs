@@ -4,8 +4,8 @@ using System.Reflection;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// The engine of Microsoft.ML.BatchNorm.TorchSharp, found by name: an application that does not want a GPU has neither that
-/// assembly nor TorchSharp.
+/// The engine of Microsoft.ML.BatchNorm.TorchSharp, found by name: an application that does not want a GPU has neither
+/// that assembly nor TorchSharp.
 /// </summary>
 static class GpuEngine
 {
@@ -16,7 +16,8 @@ static class GpuEngine
     {
         if (Find()?.GetType(TypeName) is not { } type)
             throw new InvalidOperationException(
-                $"Add the packages {AssemblyName} and TorchSharp-cuda-linux or TorchSharp-cuda-windows to the application.");
+                $"Add the packages {AssemblyName} and TorchSharp-cuda-linux or TorchSharp-cuda-windows to the " +
+                "application.");
         try
         {
             return Activator.CreateInstance(
@@ -26,7 +27,8 @@ static class GpuEngine
         catch (FileNotFoundException error)
         {
             throw new InvalidOperationException(
-                $"{AssemblyName} is there, but {error.FileName} is not: add the package TorchSharp to the application.", error);
+                $"{AssemblyName} is there, but {error.FileName} is not: add the package TorchSharp to the application.",
+                error);
         }
     }
 

@@ -36,7 +36,8 @@ static class DeviceStep
 #if MLNET_TORCHSHARP
         System.Reflection.AssemblyName neighbor =
             typeof(Microsoft.ML.TorchSharp.TorchSharpCatalog).Assembly.GetName();
-        Show.Text($"{neighbor.Name} {neighbor.Version} is in this process too, on the same {torch.Name} {torch.Version}.");
+        Show.Text(
+            $"{neighbor.Name} {neighbor.Version} is in this process too, on the same {torch.Name} {torch.Version}.");
 #else
         Show.Text($"{torch.Name} {torch.Version} is in this process, without Microsoft.ML.TorchSharp.");
 #endif

@@ -16,15 +16,18 @@ static class TrainStep
     public static ITransformer Run(string device, IDataView train, IDataView test, int seed)
     {
         Show.Heading(
-            2, "Training", $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
+            2, "Training",
+            $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
             $"batches of {BatchSize}. Time counts from Fit to its end.");
-        (double cpuSeconds, ITransformer cpu) = Fit(Context(seed, gpu: false), train, new CpuEngine(Environment.ProcessorCount));
+        (double cpuSeconds, ITransformer cpu) =
+            Fit(Context(seed, gpu: false), train, new CpuEngine(Environment.ProcessorCount));
         // Nothing is handed in where there is a GPU: the context's GpuDeviceId is enough.
         (double seconds, ITransformer model) =
             Fit(Context(seed, gpu: device == "cuda"), train, device == "cuda" ? null : new TorchEngine(device));
         Show.Table(
             ["engine", "seconds", "accuracy", "log-loss"],
-            Row($"the core's, {Environment.ProcessorCount} threads", cpuSeconds, cpu, test), Row($"TorchSharp, {device}", seconds, model, test));
+            Row($"the core's, {Environment.ProcessorCount} threads", cpuSeconds, cpu, test),
+            Row($"TorchSharp, {device}", seconds, model, test));
         return model;
     }
 

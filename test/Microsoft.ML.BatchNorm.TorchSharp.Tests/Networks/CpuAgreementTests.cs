@@ -28,7 +28,10 @@ public class CpuAgreementTests
         ("frozen", keras with { Trainable = false }),
         ("frozen statistics", keras with { UpdateStatistics = false }),
         ("frozen gamma and beta", keras with { TrainAffine = false }),
-        ("penalties", keras with { GammaRegularizer = Regularizer.L1L2(0.02, 0.03), BetaRegularizer = Regularizer.L1(0.05) }),
+        ("penalties", keras with
+        {
+            GammaRegularizer = Regularizer.L1L2(0.02, 0.03), BetaRegularizer = Regularizer.L1(0.05),
+        }),
         ("frozen penalties", keras with { TrainAffine = false, GammaRegularizer = Regularizer.L2(0.1) }),
         ("constraints", keras with
         {
@@ -80,12 +83,14 @@ public class CpuAgreementTests
     [DataRow(-1)]
     public void Every_axis_is(int axis) =>
         Compare(
-            Network.Input(3, 4, 5).BatchNormalization(keras, axis).Flatten().Dense(3), new() { Optimizer = Optimizer.Sgd() });
+            Network.Input(3, 4, 5).BatchNormalization(keras, axis).Flatten().Dense(3),
+            new() { Optimizer = Optimizer.Sgd() });
 
     [TestMethod]
     [DynamicData(nameof(Losses))]
     public void Every_loss_is(string name) =>
-        Compare(Plain(4), new() { Loss = losses.Single(entry => entry.Name == name).Loss, Optimizer = Optimizer.Sgd() });
+        Compare(
+            Plain(4), new() { Loss = losses.Single(entry => entry.Name == name).Loss, Optimizer = Optimizer.Sgd() });
 
     [TestMethod]
     [DynamicData(nameof(Losses))]
@@ -125,7 +130,8 @@ public class CpuAgreementTests
     public void A_network_in_a_network_with_frozen_layers_is()
     {
         Network inner = Network.Input(6).Dense(7, name: "first").BatchNormalization(keras, name: "norm").Tanh();
-        Network network = Network.Input(6).Append(inner, "base").Dense(5, useBias: false).BatchNormalization(keras).Dense(2);
+        Network network =
+            Network.Input(6).Append(inner, "base").Dense(5, useBias: false).BatchNormalization(keras).Dense(2);
         Compare(network.Freeze("base"), new() { Optimizer = Optimizer.Adam() });
         Compare(network.Freeze("base/first"), new() { Optimizer = Optimizer.Adam() });
         Compare(network.Freeze("*").WithBatchNormalization(o => o with { Trainable = true }, "*"), new());
@@ -154,7 +160,8 @@ public class CpuAgreementTests
         ITrainingEngine small = new TorchEngine("cpu", new() { DataBytesOnDevice = 0 });
         NetworkState[] states = [.. Engines.Append(small).Select(engine =>
         {
-            using ITrainingSession session = engine.Start(network, network.Initialize(3), new() { Optimizer = Optimizer.Sgd() }, data);
+            using ITrainingSession session =
+                engine.Start(network, network.Initialize(3), new() { Optimizer = Optimizer.Sgd() }, data);
             Runs.Train(session, 200, 50);
             session.RecomputeStatistics(rows);
             return session.GetState();
@@ -166,7 +173,8 @@ public class CpuAgreementTests
     static IEnumerable<ITrainingEngine> Engines => [new CpuEngine(), new TorchEngine("cpu")];
 
     // No bias where a batch normalization takes it off again: its gradient is rounding alone, which Adam makes large.
-    static Network Plain(int outputs) => Network.Input(6).Dense(8, useBias: false).BatchNormalization(keras).LeakyReLU().Dense(outputs);
+    static Network Plain(int outputs) =>
+        Network.Input(6).Dense(8, useBias: false).BatchNormalization(keras).LeakyReLU().Dense(outputs);
 
     static void Compare(
         Network network, TrainingOptions options, bool weighted = false, double learningRate = 0.05)
@@ -184,7 +192,7 @@ public class CpuAgreementTests
             Assert.AreEqual(8, session.Steps);
             results.Add((read, session.GetState(), session.GetOptimizerState(), outputs));
         }
-        (double[] Losses, NetworkState State, OptimizerState Moments, float[] Outputs) core = results[0], torch = results[1];
+        var (core, torch) = (results[0], results[1]);
         Agreement.Within(Tolerance, core.Losses, torch.Losses, "losses");
         Runs.Agree(Tolerance, network, core.State, torch.State);
         Agreement.Within(Tolerance, Sample.Widen(core.Outputs), torch.Outputs, "outputs");

@@ -27,7 +27,10 @@ public class DropoutTests
         float[] values = Draw(0.5, CounterRandom.Key(1, 1)), step = Draw(0.5, CounterRandom.Key(1, 2));
         Assert.AreEqual(0.5, Agreeing(values, step), 5 * 0.5 / Math.Sqrt(Count));
         foreach (int lag in new[] { 1, 2, 3, 64, 512, 1000 })
-            Assert.AreEqual(0.5, Agreeing(values[lag..], values[..^lag]), 5 * 0.5 / Math.Sqrt(Count - lag), $"lag {lag}");
+        {
+            Assert.AreEqual(
+                0.5, Agreeing(values[lag..], values[..^lag]), 5 * 0.5 / Math.Sqrt(Count - lag), $"lag {lag}");
+        }
     }
 
     [TestMethod]
@@ -54,5 +57,6 @@ public class DropoutTests
         return Tensors.Download<float>(random.AtLeast(rate, Count, key));
     }
 
-    static double Agreeing(float[] left, float[] right) => left.Zip(right).Average(pair => pair.First == pair.Second ? 1 : 0);
+    static double Agreeing(float[] left, float[] right) =>
+        left.Zip(right).Average(pair => pair.First == pair.Second ? 1 : 0);
 }

@@ -21,7 +21,8 @@ public class FrozenTests
             "base/norm", new LayerState(Sample.State(options, 3)));
         float[] x = Sample.Floats(30, 1), expected = new float[30];
         BatchNormalization.Forward(
-            options, state["base/norm"].BatchNormalization!, ChannelLayout.Features(10, 3), x, expected, training: false);
+            options, state["base/norm"].BatchNormalization!, ChannelLayout.Features(10, 3), x, expected,
+            training: false);
         using var scope = torch.NewDisposeScope();
         using var module = new NetworkModule(network, state, false, torch.CPU);
         using var parent = torch.nn.Sequential(("child", module));
@@ -29,7 +30,8 @@ public class FrozenTests
         foreach (bool mode in new[] { false, true, false, true })
         {
             parent.train(mode);
-            Agreement.Within(1e-6, Sample.Widen(expected), Tensors.Download<float>(parent.call(input)), $"train({mode})");
+            Agreement.Within(1e-6, Sample.Widen(expected), Tensors.Download<float>(parent.call(input)),
+                $"train({mode})");
         }
     }
 

@@ -34,7 +34,8 @@ public class ImageNetworkTests
         Load(head.bias!, initial["dense"].Bias);
         var modules = torch.nn.Sequential(
             first, norm, torch.nn.ReLU(), torch.nn.MaxPool2d(2, 1, 1), second, other, torch.nn.LeakyReLU(0.01),
-            torch.nn.AvgPool2d(2, 2, 1), third, torch.nn.GELU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), head);
+            torch.nn.AvgPool2d(2, 2, 1), third, torch.nn.GELU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+            head);
         var optimizer = torch.optim.SGD(modules.parameters(), 0.05, 0.9);
         var expected = new List<double>();
         foreach (int[] batch in Enumerable.Range(0, 80).Chunk(10))
@@ -57,7 +58,8 @@ public class ImageNetworkTests
         Agree(norm.weight!, state["batch_normalization"].BatchNormalization!.Gamma, "gamma");
         Agree(other.bias!, state["batch_normalization_1"].BatchNormalization!.Beta, "beta");
         Agreement.Within(
-            1e-5, Doubles(norm.running_var!), state["batch_normalization"].BatchNormalization!.MovingVariance, "variance");
+            1e-5, Doubles(norm.running_var!), state["batch_normalization"].BatchNormalization!.MovingVariance,
+            "variance");
         Agreement.Within(
             1e-5, Doubles(other.running_mean!), state["batch_normalization_1"].BatchNormalization!.MovingMean, "mean");
 

@@ -5,7 +5,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 public class MemoryTests
 {
     static readonly Network network = Network.Input(2, 6, 6).Conv2D(3, 3).BatchNormalization().ReLU().MaxPool2D()
-        .BatchNormalization(BatchNormalizationOptions.Keras with { VirtualBatchSize = 4 }).Flatten().Dropout(0.2).Dense(3);
+        .BatchNormalization(BatchNormalizationOptions.Keras with { VirtualBatchSize = 4 }).Flatten().Dropout(0.2)
+        .Dense(3);
 
     [TestMethod]
     [DataRow(2L << 30)]

@@ -18,7 +18,8 @@ sealed record NetworkCase(
     string Name, string Loss, CaseOptimizer Optimizer, CaseLayer[] Layers, int BatchSize, int Inputs, int Outputs,
     CaseBatch[] Batches, CaseExpected Expected)
 {
-    public Network Network() => Layers.Aggregate(BatchNorm.Network.Input(Inputs), (network, layer) => network.Add(layer.ToLayer()));
+    public Network Network() =>
+        Layers.Aggregate(BatchNorm.Network.Input(Inputs), (network, layer) => network.Add(layer.ToLayer()));
 
     public NetworkState State() => State(Layers);
 
@@ -73,7 +74,8 @@ sealed record CaseInference(float[] X, double[] Y);
 
 sealed record CaseLayer(
     string Type, int Units, double[]? Weight, double[]? Bias, bool Trainable, CaseBatchNormalization? Options,
-    double[]? Gamma, double[]? Beta, double[]? MovingMean, double[]? MovingVariance, bool? UpdateStatistics, bool? TrainAffine)
+    double[]? Gamma, double[]? Beta, double[]? MovingMean, double[]? MovingVariance, bool? UpdateStatistics,
+    bool? TrainAffine)
 {
     public Layer ToLayer() => Type switch
     {

@@ -20,7 +20,8 @@ public class ParityTests
 
     [TestMethod]
     [DynamicData(nameof(Cases), DynamicDataDisplayName = nameof(Name))]
-    public void It_is_so_with_data_that_is_streamed(int index) => Check(new("cpu", new() { DataBytesOnDevice = 0 }), index);
+    public void It_is_so_with_data_that_is_streamed(int index) =>
+        Check(new("cpu", new() { DataBytesOnDevice = 0 }), index);
 
     [TestMethod]
     [TestCategory("Gpu")]
@@ -66,7 +67,8 @@ public class ParityTests
             Agreement.Within(tolerance, expected.Gamma, normalization.Gamma, $"{path}/gamma");
             Agreement.Within(tolerance, expected.Beta, normalization.Beta, $"{path}/beta");
             Agreement.Within(tolerance, expected.MovingMean, normalization.MovingMean, $"{path}/movingMean");
-            Agreement.Within(tolerance, expected.MovingVariance, normalization.MovingVariance, $"{path}/movingVariance");
+            Agreement.Within(tolerance, expected.MovingVariance, normalization.MovingVariance,
+                $"{path}/movingVariance");
             return;
         }
         Agreement.Within(tolerance, expected.Weight, actual.Kernel, $"{path}/kernel");

@@ -9,7 +9,8 @@ static class Runs
         float[] targets = loss switch
         {
             SoftmaxCrossEntropyLoss => [.. Enumerable.Range(0, rows).Select(row => (float)(row * 7 % outputs))],
-            BinaryCrossEntropyLoss => [.. Enumerable.Range(0, rows * outputs).Select(i => (float)(i * 5 % 3 > 0 ? 1 : 0))],
+            BinaryCrossEntropyLoss =>
+                [.. Enumerable.Range(0, rows * outputs).Select(i => (float)(i * 5 % 3 > 0 ? 1 : 0))],
             _ => Sample.Floats(rows * outputs, seed + 1),
         };
         float[] weights = weighted ? [.. Enumerable.Range(0, rows).Select(row => row % 4 / 2f)] : [];
@@ -17,7 +18,8 @@ static class Runs
     }
 
     /// <summary>Trains on the rows in their order, and gives the losses.</summary>
-    public static double[] Train(ITrainingSession session, int rows, int batchSize, int epochs = 1, double learningRate = 0.01)
+    public static double[] Train(
+        ITrainingSession session, int rows, int batchSize, int epochs = 1, double learningRate = 0.01)
     {
         var losses = new List<double>();
         double[] read = new double[64];
@@ -61,9 +63,11 @@ static class Runs
         if (normalization.Renorm is { } renorm)
         {
             Agreement.Within(tolerance, renorm.Mean, other.Renorm!.Mean, $"{path}/renormMean");
-            Agreement.Within(tolerance, renorm.StandardDeviation, other.Renorm.StandardDeviation, $"{path}/renormDeviation");
             Agreement.Within(
-                tolerance, renorm.MovingStandardDeviation, other.Renorm.MovingStandardDeviation, $"{path}/movingDeviation");
+                tolerance, renorm.StandardDeviation, other.Renorm.StandardDeviation, $"{path}/renormDeviation");
+            Agreement.Within(
+                tolerance, renorm.MovingStandardDeviation, other.Renorm.MovingStandardDeviation,
+                $"{path}/movingDeviation");
         }
     }
 }

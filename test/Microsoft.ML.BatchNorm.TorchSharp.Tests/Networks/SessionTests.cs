@@ -151,7 +151,8 @@ public class SessionTests
         Assert.ThrowsExactly<ArgumentException>(() => session.Predict(new float[5], new float[3]));
         Assert.ThrowsExactly<ArgumentException>(
             () => Engine().Start(network, network.Initialize(), new() { ClassWeights = [1, 2] }, data));
-        Assert.ThrowsExactly<ArgumentException>(() => Engine().Start(network.Before("dense"), network.Initialize(), new(), data));
+        Assert.ThrowsExactly<ArgumentException>(
+            () => Engine().Start(network.Before("dense"), network.Initialize(), new(), data));
     }
 
     [TestMethod]

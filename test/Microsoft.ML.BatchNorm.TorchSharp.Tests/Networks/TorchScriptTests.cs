@@ -15,7 +15,8 @@ public class TorchScriptTests
 
     /// <summary>The same network of this project's own layers.</summary>
     static readonly Network own = Network.Input(4).Dense(5, name: "linear")
-        .BatchNormalization(BatchNormalizationOptions.PyTorch with { Scale = false, Center = false }, name: "norm").ReLU()
+        .BatchNormalization(BatchNormalizationOptions.PyTorch with { Scale = false, Center = false }, name: "norm")
+        .ReLU()
         .Freeze("*").Dense(3);
 
     static readonly NetworkState ownState = own.Initialize()
@@ -29,7 +30,8 @@ public class TorchScriptTests
     public void A_head_on_it_trains_as_on_the_same_layers()
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 60);
-        using ITrainingSession script = engine.Start(network, state, new(), data), layers = engine.Start(own, ownState, new(), data);
+        using ITrainingSession script = engine.Start(network, state, new(), data);
+        using ITrainingSession layers = engine.Start(own, ownState, new(), data);
         Agreement.Within(1e-5, Runs.Train(layers, 60, 20, epochs: 3), Runs.Train(script, 60, 20, epochs: 3));
         Agreement.Within(
             1e-5, Sample.Widen(layers.GetState()["dense"].Kernel), script.GetState()["dense"].Kernel);
@@ -97,7 +99,8 @@ public class TorchScriptTests
         using ITrainingSession session = engine.Start(wrong, wrong.Initialize(), new(), data);
         StringAssert.Contains(
             Assert.ThrowsExactly<InvalidDataException>(() => session.TrainOnBatch([0, 1], 0.1)).Message, "[5]");
-        Assert.ThrowsExactly<ArgumentException>(() => Network.Input(3).Append(Network.FromTorchScript(path, new(4), new(5))));
+        Assert.ThrowsExactly<ArgumentException>(
+            () => Network.Input(3).Append(Network.FromTorchScript(path, new(4), new(5))));
         Assert.ThrowsExactly<ArgumentException>(() => new TorchScriptLayer([], new(4), new(5)));
     }
 

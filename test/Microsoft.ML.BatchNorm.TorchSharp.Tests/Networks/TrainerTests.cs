@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
-/// <summary>A whole run by <see cref="NetworkTrainer"/> on this engine: progress, checkpoints, cancellation, divergence.</summary>
+/// <summary>
+/// A whole run by <see cref="NetworkTrainer"/> on this engine: progress, checkpoints, cancellation, divergence.
+/// </summary>
 [TestClass]
 public class TrainerTests
 {
@@ -20,7 +22,8 @@ public class TrainerTests
     public void A_run_is_that_of_the_core_s_engine()
     {
         TrainingResult torch = NetworkTrainer.Train(network, network.Initialize(), data, options, engine: engine);
-        TrainingResult core = NetworkTrainer.Train(network, network.Initialize(), data, options, engine: new CpuEngine());
+        TrainingResult core =
+            NetworkTrainer.Train(network, network.Initialize(), data, options, engine: new CpuEngine());
         Runs.Agree(2e-5, network, core.State, torch.State);
         for (int i = 0; i < 4; i++)
             Assert.AreEqual(core.History[i].Loss, torch.History[i].Loss, 1e-5);

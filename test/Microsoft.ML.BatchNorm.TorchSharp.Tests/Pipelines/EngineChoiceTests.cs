@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.Tests.Trainers;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Pipelines;
 
 /// <summary>
-/// ML.NET's context asks for a GPU, and the ML.NET layer finds this engine beside it. Where there is no such device, what
-/// it says comes through.
+/// ML.NET's context asks for a GPU, and the ML.NET layer finds this engine beside it. Where there is no such device,
+/// what it says comes through.
 /// </summary>
 [TestClass]
 public class EngineChoiceTests
@@ -17,7 +17,8 @@ public class EngineChoiceTests
     public void A_GPU_that_cannot_be_had_is_the_engine_s_own_error()
     {
         var context = new MLContext(1) { GpuDeviceId = NoDevice, FallbackToCpu = false };
-        string reason = Assert.ThrowsExactly<InvalidOperationException>(() => new TorchEngine($"cuda:{NoDevice}")).Message;
+        string reason =
+            Assert.ThrowsExactly<InvalidOperationException>(() => new TorchEngine($"cuda:{NoDevice}")).Message;
         foreach (Action fit in new Action[]
         {
             () => context.Transforms.BatchNormalization("Features").Fit(Blobs.View(context)),

@@ -5,7 +5,9 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Pipelines;
 
-/// <summary>What is trained here by ML.NET's trainers and estimators is saved, and served where there is no TorchSharp.</summary>
+/// <summary>
+/// What is trained here by ML.NET's trainers and estimators is saved, and served where there is no TorchSharp.
+/// </summary>
 [TestClass]
 public class ServingTests
 {
@@ -56,7 +58,8 @@ public class ServingTests
     static void Serve(string model, string input, string output)
     {
         string folder = AppContext.BaseDirectory.Replace(
-            typeof(ServingTests).Assembly.GetName().Name!, "Microsoft.ML.BatchNorm.FreshProcess", StringComparison.Ordinal);
+            typeof(ServingTests).Assembly.GetName().Name!, "Microsoft.ML.BatchNorm.FreshProcess",
+            StringComparison.Ordinal);
         string program = Path.Combine(folder, "Microsoft.ML.BatchNorm.FreshProcess.dll");
         Assert.IsTrue(File.Exists(program), program);
         Assert.IsFalse(File.Exists(Path.Combine(folder, "TorchSharp.dll")));

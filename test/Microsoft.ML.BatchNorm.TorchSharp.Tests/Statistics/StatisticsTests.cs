@@ -32,7 +32,8 @@ public class StatisticsTests
     {
         Compare(new BatchNormalizationOptions { VirtualBatchSize = 3 }, [10, 4], batches: 3);
         Compare(new BatchNormalizationOptions { VirtualBatchSize = 3, Axis = 1 }, [10, 4, 5], batches: 3);
-        Compare(new BatchNormalizationOptions { Renorm = new() { RMax = 3, RMin = 0.3, DMax = 2 } }, [10, 4], batches: 3);
+        Compare(new BatchNormalizationOptions { Renorm = new() { RMax = 3, RMin = 0.3, DMax = 2 } }, [10, 4],
+            batches: 3);
     }
 
     [TestMethod]
@@ -67,7 +68,8 @@ public class StatisticsTests
     [TestMethod]
     public void Batches_larger_than_a_chunk_are_the_core_s() =>
         Compare(
-            new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000], batches: 1, axis: 1);
+            new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000],
+            batches: 1, axis: 1);
 
     [TestMethod]
     public void Values_that_are_not_finite_are_an_error_that_adds_nothing()
@@ -137,17 +139,20 @@ public class StatisticsTests
         Compare(options, [16, 7, 5], batches: 5, axis: 1, on: new("cuda"));
     }
 
-    static void Compare(BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on = null)
+    static void Compare(BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on =
+        null)
     {
         var layout = new ChannelLayout(shape, axis ?? options.Axis);
         BatchNormalizationState state = Sample.State(options, layout.Channels);
-        float[][] data = [.. Enumerable.Range(0, batches).Select(i => Sample.Floats(layout.Count, i, mean: i, deviation: 2))];
+        float[][] data =
+            [.. Enumerable.Range(0, batches).Select(i => Sample.Floats(layout.Count, i, mean: i, deviation: 2))];
         Agree(
             Fit(new CpuEngine(), options, state, layout, data), Fit(on ?? engine, options, state, layout, data));
     }
 
     static BatchNormalizationState Fit(
-        IStatisticsEngine engine, BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout,
+        IStatisticsEngine engine, BatchNormalizationOptions options, BatchNormalizationState state,
+        ChannelLayout layout,
         float[][] batches)
     {
         using IStatisticsFit fit = engine.StartFit(options, state);

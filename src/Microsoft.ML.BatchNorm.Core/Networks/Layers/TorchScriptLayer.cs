@@ -43,7 +43,8 @@ public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape I
 
     /// <summary>What an engine says that cannot run it.</summary>
     internal static NotSupportedException NeedsTorch(string path) => new(
-        $"Layer '{path}' is a TorchScript module, which the TorchEngine of Microsoft.ML.BatchNorm.TorchSharp alone can run.");
+        $"Layer '{path}' is a TorchScript module, which the TorchEngine of Microsoft.ML.BatchNorm.TorchSharp alone can "
+        + "run.");
 
     static ImmutableArray<byte> NotEmpty(ImmutableArray<byte> value) =>
         value.IsDefaultOrEmpty ? throw new ArgumentException("A TorchScript module has bytes.", nameof(value)) : value;
