@@ -2,10 +2,10 @@
 #:project Tools
 
 // Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
-// Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, ExposureShift does not.
+// Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, the others do not.
 // dotnet run build/sample.cs -- --gpu trains on a GPU, and says what is missing where there is none.
 
-string[] samples = ["DigitsPipeline", "ExposureShift"];
+string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning"];
 const string Gpu = "GpuTraining";
 string[] wanted = args switch
 {

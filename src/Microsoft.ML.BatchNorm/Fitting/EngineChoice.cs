@@ -5,7 +5,7 @@ using Microsoft.ML.Trainers;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.
+/// What fits or trains: the engine that was handed in, the GPU that the context asks for, or this process's threads.
 /// </summary>
 static class EngineChoice
 {

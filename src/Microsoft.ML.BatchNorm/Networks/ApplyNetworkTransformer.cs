@@ -52,7 +52,8 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
     sealed class Mapper(ApplyNetworkTransformer parent, DataViewSchema schema)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema), ISaveAsOnnx
     {
-        readonly VectorDataViewType type = new(NumberDataViewType.Single, parent.Network.OutputShape.Dimensions.ToArray());
+        readonly VectorDataViewType type =
+            new(NumberDataViewType.Single, parent.Network.OutputShape.Dimensions.ToArray());
 
         protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>
             [new DataViewSchema.DetachedColumn(parent.OutputColumnName, type)];

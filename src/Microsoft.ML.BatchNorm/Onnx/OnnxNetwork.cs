@@ -20,7 +20,9 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         nodes.Add("Identity", [new OnnxNetwork(nodes, model.Network, model.State).Save(features)], score);
     }
 
-    /// <summary>Adds the network behind a variable of one row's values, and gives that of its outputs, rows by outputs.</summary>
+    /// <summary>
+    /// Adds the network behind a variable of one row's values, and gives that of its outputs, rows by outputs.
+    /// </summary>
     public string Save(string features)
     {
         string outputs = SaveLayers(features);
@@ -36,7 +38,9 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         return x;
     }
 
-    /// <summary>A column may have other dimensions than the network's input, with the values in the same order.</summary>
+    /// <summary>
+    /// A column may have other dimensions than the network's input, with the values in the same order.
+    /// </summary>
     string Shaped(string features)
     {
         long[] shape = [.. network.InputShape.Dimensions.ToArray().Select(size => (long)size)];
@@ -97,8 +101,8 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         string y = nodes.Variable(node.Path);
         var column = new BatchNormalizationColumn(
             nodes.Name(node.Path), x, layer.Options, state[node.Path].BatchNormalization!);
-        new OnnxColumn(
-            nodes.Context, column, new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray())).Save(x, y);
+        var type = new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray());
+        new OnnxColumn(nodes.Context, column, type).Save(x, y);
         return y;
     }
 

@@ -3,8 +3,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A network and its state in a model entry: <see cref="Network.Save"/>, which has checksums of its own. A model's entry
-/// has ML.NET's size of a float before it (int32, 4).
+/// A network and its state in a model entry: <see cref="Network.Save"/>, which has checksums of its own. A model's
+/// entry has ML.NET's size of a float before it (int32, 4).
 /// </summary>
 static class NetworkEntry
 {

@@ -2,6 +2,8 @@ using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Calibrators;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using CalibratedNetwork = Microsoft.ML.Calibrators.CalibratedModelParametersBase<
+    Microsoft.ML.Trainers.BatchNormNetworkBinaryModelParameters, Microsoft.ML.Calibrators.PlattCalibrator>;
 
 namespace Microsoft.ML.Trainers;
 
@@ -11,8 +13,7 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
-    BinaryPredictionTransformer<CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>>,
-    CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>>
+    BinaryPredictionTransformer<CalibratedNetwork>, CalibratedNetwork>
 {
     internal BatchNormNetworkBinaryTrainer(IHostEnvironment env, Options options)
         : base(
@@ -42,15 +43,13 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
             DefaultColumnNames.Probability, NumberDataViewType.Single,
             AnnotationUtils.GetTrainerOutputAnnotation(isNormalized: true)),
         Scalar(
-            DefaultColumnNames.PredictedLabel, BooleanDataViewType.Instance, AnnotationUtils.GetTrainerOutputAnnotation()),
+            DefaultColumnNames.PredictedLabel, BooleanDataViewType.Instance,
+            AnnotationUtils.GetTrainerOutputAnnotation()),
     ];
 
     /// <inheritdoc/>
-    protected override
-        BinaryPredictionTransformer<CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>>
-        MakeTransformer(
-            CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator> model,
-            DataViewSchema trainSchema) =>
+    protected override BinaryPredictionTransformer<CalibratedNetwork> MakeTransformer(
+        CalibratedNetwork model, DataViewSchema trainSchema) =>
         new(Host, model, trainSchema, FeatureColumn.Name);
 
     private protected override int CheckLabel(RoleMappedData data)
@@ -60,8 +59,7 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
     }
 
     // Platt's function with slope −1 and offset 0 is the sigmoid.
-    private protected override CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>
-        CreateModel(Network network, NetworkState state) =>
+    private protected override CalibratedNetwork CreateModel(Network network, NetworkState state) =>
         new ValueMapperCalibratedModelParameters<BatchNormNetworkBinaryModelParameters, PlattCalibrator>(
             Host, new BatchNormNetworkBinaryModelParameters(Host, new SavedNetwork(network, state)),
             new PlattCalibrator(Host, -1, 0));

@@ -27,8 +27,8 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName, featureColumnName,
-            exampleWeightColumnName, network, epochs, batchSize, learningRate));
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to tell classes apart, as the options say.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
@@ -56,8 +56,8 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName, featureColumnName,
-            exampleWeightColumnName, network, epochs, batchSize, learningRate));
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to tell two classes apart, as the options say.</summary>
     /// <param name="catalog">The binary trainers.</param>
@@ -83,8 +83,8 @@ public static class BatchNormNetworkCatalog
         string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
         int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
         catalog.BatchNormNetwork(With(
-            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName, featureColumnName,
-            exampleWeightColumnName, network, epochs, batchSize, learningRate));
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
     /// <summary>Trains a network to predict a number, as the options say.</summary>
     /// <param name="catalog">The regression trainers.</param>
@@ -100,7 +100,8 @@ public static class BatchNormNetworkCatalog
         where TOptions : BatchNormNetworkTrainerOptions
     {
         env.CheckUserArg(
-            learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate), "Must be finite and not negative");
+            learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate),
+            "Must be finite and not negative");
         options.LabelColumnName = label;
         options.FeatureColumnName = features;
         options.ExampleWeightColumnName = weights!;

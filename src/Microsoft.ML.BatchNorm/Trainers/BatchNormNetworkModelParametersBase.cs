@@ -7,8 +7,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// A trained network as ML.NET's model parameters: immutable, safe from any number of threads, and served by this process
-/// alone, wherever it was trained.
+/// A trained network as ML.NET's model parameters: immutable, safe from any number of threads, and served by this
+/// process alone, wherever it was trained.
 /// </summary>
 /// <typeparam name="TOutput">What it gives for a row.</typeparam>
 public abstract class BatchNormNetworkModelParametersBase<TOutput>

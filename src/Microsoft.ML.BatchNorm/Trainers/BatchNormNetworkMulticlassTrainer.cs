@@ -9,7 +9,8 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerBase<
-    MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>, BatchNormNetworkMulticlassModelParameters>
+    MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>,
+    BatchNormNetworkMulticlassModelParameters>
 {
     readonly double[] classWeights;
 
@@ -17,7 +18,7 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         : base(
             TrainerHost.Of<BatchNormNetworkMulticlassTrainer>(env, options), options,
             TrainerUtils.MakeU4ScalarColumn(options.LabelColumnName), Loss.SoftmaxCrossEntropy, options.ClassWeights) =>
-        classWeights = options.ClassWeights;
+        classWeights = [.. options.ClassWeights];
 
     /// <summary>The options of a <see cref="BatchNormNetworkMulticlassTrainer"/>.</summary>
     public sealed class Options : BatchNormNetworkTrainerOptions
@@ -62,6 +63,7 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         return classes;
     }
 
-    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(Network network, NetworkState state) =>
+    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(
+        Network network, NetworkState state) =>
         new(Host, new SavedNetwork(network, state));
 }

@@ -7,7 +7,8 @@ namespace Microsoft.ML.Trainers;
 /// <summary>Trains a network to predict a number: a <see cref="float"/> label, and a score in its unit.</summary>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerBase<
-    RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>, BatchNormNetworkRegressionModelParameters>
+    RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>,
+    BatchNormNetworkRegressionModelParameters>
 {
     internal BatchNormNetworkRegressionTrainer(IHostEnvironment env, Options options)
         : base(
@@ -49,6 +50,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         return 1;
     }
 
-    private protected override BatchNormNetworkRegressionModelParameters CreateModel(Network network, NetworkState state) =>
+    private protected override BatchNormNetworkRegressionModelParameters CreateModel(
+        Network network, NetworkState state) =>
         new(Host, new SavedNetwork(network, state));
 }

@@ -9,9 +9,9 @@ namespace Microsoft.ML.Trainers;
 /// epoch.
 /// </summary>
 /// <remarks>
-/// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column of
-/// dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing are left out, with a warning of
-/// how many; a feature that is not finite is an error.
+/// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
+/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing are left out, with a
+/// warning of how many; a feature that is not finite is an error.
 /// </remarks>
 /// <typeparam name="TTransformer">The prediction transformer.</typeparam>
 /// <typeparam name="TModel">The model in it.</typeparam>
@@ -29,7 +29,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             TrainerUtils.MakeR4ScalarWeightColumn(options.ExampleWeightColumnName))
     {
         training = TrainerOptionsCheck.Run(host, options, loss, classWeights);
-        this.options = options;
+        this.options = options.Copy();
     }
 
     /// <inheritdoc/>
@@ -51,8 +51,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     }
 
     /// <summary>
-    /// Goes on from a trained model: its network with its switches, and its parameters. A layer that is frozen there stays
-    /// frozen. Where the label asks for another number of outputs, and there is a plan in
+    /// Goes on from a trained model: its network with its switches, and its parameters. A layer that is frozen there
+    /// stays frozen. Where the label asks for another number of outputs, and there is a plan in
     /// <see cref="BatchNormNetworkTrainerOptions.FineTune"/>, the network gets a new head.
     /// </summary>
     /// <param name="trainData">The rows to train on.</param>
@@ -64,7 +64,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     public TTransformer Fit(IDataView trainData, ITransformer previous)
     {
         Host.CheckValue(previous, nameof(previous));
-        return TrainTransformer(trainData, initPredictor: (IPredictor)NetworkModels.Find(Host, previous, nameof(previous)));
+        INetworkModelParameters model = NetworkModels.Find(Host, previous, nameof(previous));
+        return TrainTransformer(trainData, initPredictor: (IPredictor)model);
     }
 
     /// <inheritdoc/>
@@ -89,7 +90,9 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         return CreateModel(result.Network, result.State);
     }
 
-    /// <summary>Checks the label column's values and options, and gives the number of outputs that it asks for.</summary>
+    /// <summary>
+    /// Checks the label column's values and options, and gives the number of outputs that it asks for.
+    /// </summary>
     private protected abstract int CheckLabel(RoleMappedData data);
 
     private protected abstract TModel CreateModel(Network network, NetworkState state);

@@ -7,7 +7,8 @@ namespace Microsoft.ML.Trainers;
 /// An engine that looks for a cancellation of its ML.NET context at every step. One that comes cancels the run's token,
 /// so that the run ends in order before its next step.
 /// </summary>
-sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTokenSource cancellation) : ITrainingEngine
+sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTokenSource cancellation)
+    : ITrainingEngine
 {
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data) =>
         new Session(host, engine.Start(network, state, options, data), cancellation);

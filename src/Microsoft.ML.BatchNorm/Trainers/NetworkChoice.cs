@@ -4,8 +4,8 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Which network a trainer trains and which values it begins with: those of an earlier training, of a pretrained network,
-/// or fresh ones.
+/// Which network a trainer trains and which values it begins with: those of an earlier training, of a pretrained
+/// network, or fresh ones.
 /// </summary>
 /// <param name="host">Whose errors they are.</param>
 /// <param name="options">The trainer's options.</param>
@@ -19,7 +19,9 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
     {
         SavedNetwork start = previous is not null
             ? WithOutputs(new SavedNetwork(previous.Network, previous.State), seed)
-            : options.Pretrained is { } pretrained ? FromPretrained(pretrained, seed) : Fresh(Given() ?? Default(), seed);
+            : options.Pretrained is { } pretrained
+                ? FromPretrained(pretrained, seed)
+                : Fresh(Given() ?? Default(), seed);
         Network network = Frozen(start.Network);
         Check(network);
         return new SavedNetwork(network, start.State);
@@ -69,8 +71,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             return known;
         host.CheckUserArg(
             options.FineTune is not null, nameof(options.FineTune),
-            $"Must be a plan that trains a new head: the network has {known.Network.OutputShape.Size} outputs, and the " +
-            $"label asks for {outputs}");
+            "Must be a plan that trains a new head: the network has " +
+            $"{known.Network.OutputShape.Size} outputs, and the label asks for {outputs}");
         Network network = known.Network.WithHead(outputs);
         return new SavedNetwork(network, network.Initialize(known.State, seed));
     }
@@ -99,7 +101,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         foreach (NetworkNode node in network.Nodes)
         {
             host.CheckUserArg(
-                node.Layer is not BatchNormalizationLayer { Options.TrackMovingStatistics: false }, nameof(options.Network),
+                node.Layer is not BatchNormalizationLayer { Options.TrackMovingStatistics: false },
+                nameof(options.Network),
                 $"Must keep moving statistics, which a model predicts with; its layer '{node.Path}' does not");
         }
     }

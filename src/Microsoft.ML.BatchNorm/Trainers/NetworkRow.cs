@@ -28,7 +28,18 @@ sealed class NetworkRow(IExceptionContext host, NetworkModel model)
         }
         catch (InvalidDataException error)
         {
-            throw host.Except(error, error.Message);
+            throw NotFinite(row, error);
         }
+    }
+
+    Exception NotFinite(ReadOnlySpan<float> row, InvalidDataException error)
+    {
+        int slot = 0;
+        while (slot < row.Length && float.IsFinite(row[slot]))
+            slot++;
+        return slot == row.Length
+            ? host.Except(error, error.Message)
+            : host.Except(error, FormattableString.Invariant(
+                $"The features of a row are not finite: slot {slot} has {row[slot]}."));
     }
 }

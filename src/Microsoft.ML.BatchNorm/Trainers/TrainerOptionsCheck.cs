@@ -12,11 +12,12 @@ static class TrainerOptionsCheck
     public static TrainingOptions Run(
         IHost host, BatchNormNetworkTrainerOptions options, Loss loss, double[] classWeights)
     {
+        host.CheckUserArg(loss is not null, nameof(TrainingOptions.Loss), "Must not be null");
         host.CheckUserArg(options.Epochs > 0, nameof(options.Epochs), Positive);
         host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), Positive);
         host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), Positive);
         host.CheckUserArg(
-            options.GradientClipNorm is null || options.GradientClipNorm > 0 && double.IsFinite(options.GradientClipNorm.Value),
+            options.GradientClipNorm is not { } norm || norm > 0 && double.IsFinite(norm),
             nameof(options.GradientClipNorm), "Must be positive and finite");
         host.CheckUserArg(
             options.ValidationSplit is >= 0 and < 1, nameof(options.ValidationSplit), "Must be at least 0 and below 1");
@@ -33,11 +34,13 @@ static class TrainerOptionsCheck
             options.Freeze is not null && Array.TrueForAll(options.Freeze, pattern => !string.IsNullOrEmpty(pattern)),
             nameof(options.Freeze), "Must be paths of layers");
         host.CheckUserArg(
-            classWeights is not null && Array.TrueForAll(classWeights, weight => weight >= 0 && double.IsFinite(weight)),
+            classWeights is not null
+                && Array.TrueForAll(classWeights, weight => weight >= 0 && double.IsFinite(weight)),
             "ClassWeights", "Must be finite and not negative");
+        host.CheckUserArg(options.CheckpointPath is not "", nameof(options.CheckpointPath), "Must be a path, or null");
         return new TrainingOptions
         {
-            Loss = loss,
+            Loss = loss!,
             Optimizer = options.Optimizer!,
             LearningRateSchedule = options.LearningRateSchedule!,
             Epochs = options.Epochs,

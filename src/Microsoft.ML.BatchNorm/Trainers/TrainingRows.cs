@@ -47,7 +47,8 @@ sealed class TrainingRows
         if (rows.unlabeled > 0)
             channel.Warning($"Skipped {rows.unlabeled} rows of the {role} data whose label is missing.");
         if (rows.unweighted > 0)
-            channel.Warning($"Skipped {rows.unweighted} rows of the {role} data whose weight is not positive and finite.");
+            channel.Warning(
+                $"Skipped {rows.unweighted} rows of the {role} data whose weight is not positive and finite.");
         if (rows.rows == 0)
             throw host.Except($"The {role} data has no rows with a label and a weight.");
         channel.Trace($"Read {rows.rows} rows of {rows.length} features.");
@@ -97,7 +98,7 @@ sealed class TrainingRows
     void Grow()
     {
         if (rows >= MostRows)
-            throw host.Except($"The data has more rows than {MostRows}, the most of {length} features that fit into memory.");
+            throw host.Except($"There are more than {MostRows} rows, the most of {length} features in an array.");
         int capacity = (int)Math.Min(2L * rows, MostRows);
         Array.Resize(ref features, capacity * length);
         Array.Resize(ref targets, capacity);

@@ -8,6 +8,9 @@ namespace Microsoft.ML.Trainers;
 sealed class TrainingRun(
     IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training)
 {
+    /// <summary>Above this share of the initializer a moving average is visibly biased.</summary>
+    const double LargeInitialWeight = 0.05;
+
     public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
     {
         host.CheckAlive();
@@ -24,11 +27,35 @@ sealed class TrainingRun(
                     start.Network, start.State, data, training, validation, engine, report, cancellation.Token);
             if (result.StoppedEarly)
                 channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
+            WarnOfBias(result);
             return result;
         }
         catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
         {
             throw host.Except(error, error.Message);
+        }
+        catch (NotSupportedException error)
+        {
+            host.Process(error);
+            throw;
+        }
+        catch (ArgumentException error) when (!error.IsMarked())
+        {
+            throw host.ExceptUserArg(
+                options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), error.Message);
+        }
+    }
+
+    void WarnOfBias(TrainingResult result)
+    {
+        foreach (NetworkNode node in result.Network.Nodes)
+        {
+            if (result.State.TryGet(node.Path)?.BatchNormalization is { InitialWeight: > LargeInitialWeight } state)
+            {
+                channel.Warning(
+                    $"Layer '{node.Path}': {state.InitialWeight:P0} of its moving statistics is still their initial " +
+                    "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics.");
+            }
         }
     }
 
@@ -56,9 +83,12 @@ sealed class TrainingRun(
                 value.Loss, value.ValidationLoss, value.RowsPerSecond,
                 value.Epoch, value.Step, value.Epochs, value.StepsPerEpoch);
             string phase = value.Phase.Length == 0 ? "" : $" of phase '{value.Phase}'";
-            string validation = value.ValidationLoss is { } loss ? FormattableString.Invariant($", validation loss {loss:G5}") : "";
+            string validation = value.ValidationLoss is { } loss
+                ? FormattableString.Invariant($", validation loss {loss:G5}")
+                : "";
             channel.Info(FormattableString.Invariant(
-                $"Epoch {value.Epoch} of {value.Epochs}{phase}: loss {value.Loss:G5}{validation}, {value.RowsPerSecond:F0} rows/s."));
+                $"Epoch {value.Epoch} of {value.Epochs}{phase}: loss {value.Loss:G5}{validation}, ")
+                + FormattableString.Invariant($"{value.RowsPerSecond:F0} rows/s."));
         }
 
         void Fill(IProgressEntry entry)

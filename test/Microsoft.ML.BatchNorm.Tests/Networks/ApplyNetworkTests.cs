@@ -26,10 +26,11 @@ public class ApplyNetworkTests
         NetworkNode[] nodes = [.. Every.Network.Nodes];
         int last = path is null
             ? nodes.Length - 1
-            : Array.FindLastIndex(nodes, node => node.Path == path || node.Path.StartsWith($"{path}/", StringComparison.Ordinal));
+            : Array.FindLastIndex(nodes, node => $"{node.Path}/".StartsWith($"{path}/", StringComparison.Ordinal));
         IDataView output = transformer.Transform(Images);
         CollectionAssert.AreEqual(
-            nodes[last].Output.Dimensions.ToArray(), ((VectorDataViewType)output.Schema["Y"].Type).Dimensions.ToArray());
+            nodes[last].Output.Dimensions.ToArray(),
+            ((VectorDataViewType)output.Schema["Y"].Type).Dimensions.ToArray());
         var flat = new List<float>();
         foreach (float[] row in Images.Rows<float>("X"))
             flat.AddRange(Expected(row, last));
@@ -42,7 +43,8 @@ public class ApplyNetworkTests
     {
         foreach (string path in (string[])["nothing", "stem/nothing", "Größe 大/nothing", "dense/", ""])
         {
-            var error = Assert.Throws<ArgumentException>(() => View.ML.Transforms.ApplyNetwork("Y", Every, path, "X"), path);
+            var error = Assert.Throws<ArgumentException>(
+                () => View.ML.Transforms.ApplyNetwork("Y", Every, path, "X"), path);
             Assert.AreEqual("untilLayer", error.ParamName, path);
             Assert.IsTrue(Runtime.Contracts.IsMarked(error), path);
         }
@@ -88,7 +90,10 @@ public class ApplyNetworkTests
             return new VBuffer<float>(row.Length, slots.Length, Array.ConvertAll(slots, slot => row[slot]), slots);
         });
         foreach (IDataView view in (IDataView[])[View.Vectors(View.Dense(rows), 112), View.Vectors(sparse, 112)])
-            Agreement.SameBits<float>(expected, [.. transformer.Transform(view).Rows<float>("Y").SelectMany(row => row)]);
+        {
+            Agreement.SameBits<float>(
+                expected, [.. transformer.Transform(view).Rows<float>("Y").SelectMany(row => row)]);
+        }
     }
 
     [TestMethod]

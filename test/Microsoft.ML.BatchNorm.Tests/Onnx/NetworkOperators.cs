@@ -94,6 +94,17 @@ static class NetworkOperators
             x.Values.Chunk((int)x.Shape[1]).Select(row => (double)Array.IndexOf(row, row.Max())));
     }
 
+    /// <summary>Of one column each, side by side.</summary>
+    public static Tensor Concat(OnnxNode node, Tensor[] x)
+    {
+        Assert.AreEqual(1, node.Integer("axis"));
+        foreach (Tensor column in x)
+            Assert.AreEqual(1, column.Shape[1]);
+        return new Tensor(
+            x[0].Element, [x[0].Shape[0], x.Length],
+            Enumerable.Range(0, (int)x[0].Shape[0]).SelectMany(row => x.Select(column => column.Values[row])));
+    }
+
     public static double Erf(double x)
     {
         double size = Math.Abs(x);
@@ -131,7 +142,9 @@ static class NetworkOperators
         public double Pixel(int row, int channel, int pixel) =>
             x.Values[(row * (int)x.Shape[1] + channel) * height * width + pixel];
 
-        /// <summary>The function gets the places in the window that lie on the image, and the pixels that lie there.</summary>
+        /// <summary>
+        /// The function gets the places in the window that lie on the image, and the pixels that lie there.
+        /// </summary>
         public Tensor Map(int channels, Func<int, int, List<(int Place, int Pixel)>, double> function)
         {
             var values = new List<double>();

@@ -44,6 +44,12 @@ static class OnnxEvaluator
         ("", "Sub") => [StandardOperators.Elementwise(x[0], x[1], (a, b) => a - b)],
         ("", "Add") => [StandardOperators.Elementwise(x[0], x[1], (a, b) => a + b)],
         ("", "Mul") => [StandardOperators.Elementwise(x[0], x[1], (a, b) => a * b)],
+        ("", "Div") => [StandardOperators.Elementwise(x[0], x[1], (a, b) => a / b)],
+        ("", "Clip") => [StandardOperators.Elementwise(x[0], x[1], Math.Max)],
+        ("", "Sum") => [x.Aggregate((a, b) => StandardOperators.Elementwise(a, b, (c, d) => c + d))],
+        ("", "Max") => [x.Aggregate((a, b) => StandardOperators.Elementwise(a, b, Math.Max))],
+        ("", "Not") => [x[0].With(x[0].Values.Select(value => 1 - value))],
+        ("", "Concat") => [NetworkOperators.Concat(node, x)],
         ("", "Relu") => [x[0].With(x[0].Values.Select(value => Math.Max(value, 0)))],
         ("", "LeakyRelu") => [x[0].With(x[0].Values.Select(value => value > 0 ? value : node.Single("alpha") * value))],
         ("", "Sigmoid") => [x[0].With(x[0].Values.Select(value => 1 / (1 + Math.Exp(-value))))],
@@ -64,7 +70,8 @@ static class OnnxEvaluator
         ("", "Unsqueeze") => [StandardOperators.Unsqueeze(x[0], node.Integers("axes"))],
         ("ai.onnx.ml", "FeatureVectorizer") => [LearningOperators.FeatureVectorizer(node, x)],
         ("ai.onnx.ml", "Scaler") => [LearningOperators.Scaler(node, x[0])],
-        ("ai.onnx.ml", "Binarizer") => [x[0].With(x[0].Values.Select(value => value > node.Single("threshold") ? 1.0 : 0))],
+        ("ai.onnx.ml", "Binarizer") =>
+            [x[0].With(x[0].Values.Select(value => value > node.Single("threshold") ? 1.0 : 0))],
         ("ai.onnx.ml", "LinearClassifier") => LearningOperators.LinearClassifier(node, x[0]),
         _ => throw new NotSupportedException($"The evaluator does not know operator '{node.Domain}:{node.Type}'."),
     };

@@ -30,6 +30,7 @@ sealed class Tensor
     {
         Element.Single => (float)value,
         Element.Double => value,
+        Element.Boolean => value != 0 ? 1 : 0,
         _ => Math.Truncate(value),
     };
 

@@ -5,7 +5,9 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
-/// <summary>A component's entry of a model, as the bytes that ML.NET writes: its header, the block, the strings.</summary>
+/// <summary>
+/// A component's entry of a model, as the bytes that ML.NET writes: its header, the block, the strings.
+/// </summary>
 static class Entry
 {
     public static byte[] Save(ICanSaveModel component) => Write(component.Save);

@@ -16,7 +16,7 @@ static class FreshProcess
             View.ML.Model.Save(transformer, input.Schema, model);
             using (FileStream file = File.Create(data))
                 View.ML.Data.SaveAsBinary(input, file);
-            return View.ML.Data.Cache(View.ML.Data.LoadFromBinary(Transform(model, data)));
+            return View.ML.Data.LoadFromBinary(new BytesSource(File.ReadAllBytes(Transform(model, data))));
         }
         finally
         {

@@ -15,19 +15,20 @@ public class NetworkEntryDamageTests
 
     static readonly SavedNetwork saved = Samples.Saved(network);
 
-    static readonly Dictionary<string, (ICanSaveModel Component, Func<IHostEnvironment, ModelLoadContext, object> Create)>
-        components = new()
-        {
-            ["multiclass"] =
-                (new BatchNormNetworkMulticlassModelParameters(View.ML, saved),
-                BatchNormNetworkMulticlassModelParameters.Create),
-            ["binary"] =
-                (new BatchNormNetworkBinaryModelParameters(View.ML, saved), BatchNormNetworkBinaryModelParameters.Create),
-            ["regression"] =
-                (new BatchNormNetworkRegressionModelParameters(View.ML, saved),
-                BatchNormNetworkRegressionModelParameters.Create),
-            ["layers"] = (new ApplyNetworkTransformer(View.ML, "Y", "X", saved), ApplyNetworkTransformer.Create),
-        };
+    static readonly Dictionary<string, Saver> components = new()
+    {
+        ["multiclass"] = new(
+            new BatchNormNetworkMulticlassModelParameters(View.ML, saved),
+            BatchNormNetworkMulticlassModelParameters.Create),
+        ["binary"] = new(
+            new BatchNormNetworkBinaryModelParameters(View.ML, saved), BatchNormNetworkBinaryModelParameters.Create),
+        ["regression"] = new(
+            new BatchNormNetworkRegressionModelParameters(View.ML, saved),
+            BatchNormNetworkRegressionModelParameters.Create),
+        ["layers"] = new(new ApplyNetworkTransformer(View.ML, "Y", "X", saved), ApplyNetworkTransformer.Create),
+    };
+
+    sealed record Saver(ICanSaveModel Component, Func<IHostEnvironment, ModelLoadContext, object> Create);
 
     public static IEnumerable<object[]> Components => components.Keys.Select(name => new object[] { name });
 

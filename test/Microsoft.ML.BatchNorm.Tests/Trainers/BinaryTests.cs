@@ -89,6 +89,18 @@ public class BinaryTests
     }
 
     [TestMethod]
+    public void Pairwise_coupling_makes_classes_of_it()
+    {
+        var context = new MLContext(1);
+        IDataView view = Blobs.View(context);
+        var model = context.MulticlassClassification.Trainers.PairwiseCoupling(
+            Blobs.Binary(context, options => options.LabelColumnName = "Label")).Fit(view);
+        double accuracy = context.MulticlassClassification.Evaluate(
+            model.Transform(Blobs.View(context, seed: 2))).MicroAccuracy;
+        Assert.IsTrue(accuracy > 0.95, $"{accuracy:P1}");
+    }
+
+    [TestMethod]
     public void Its_score_is_calibrated_anew()
     {
         var context = new MLContext(1);
@@ -119,7 +131,10 @@ public class BinaryTests
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
-        var model = Blobs.Binary(context, options => options.ClassWeights = [1, 0]).Fit(view);
-        Assert.IsTrue(model.Transform(view).GetColumn<bool>("PredictedLabel").All(label => !label));
+        float Probability(params double[] weights) =>
+            Blobs.Binary(context, options => (options.ClassWeights, options.Epochs) = (weights, 2)).Fit(view)
+                .Transform(view).GetColumn<float>("Probability").Average();
+        Assert.IsTrue(Probability(100, 1) < Probability(1, 1) - 0.05);
+        Assert.IsTrue(Probability(1, 100) > Probability(1, 1) + 0.05);
     }
 }

@@ -42,6 +42,17 @@ static class Blobs
         return context.Transforms.Conversion.MapValueToKey("Label", "Color", keyData: names).Fit(view).Transform(view);
     }
 
+    /// <summary>The same columns without text: the key has no values' names.</summary>
+    public static IDataView Plain(MLContext context, int count = 300, int seed = 1) => context.Data.LoadFromEnumerable(
+        Rows(count, seed).Select(row => new PlainRow
+        {
+            Features = row.Features,
+            Label = 1 + (uint)Array.IndexOf(Names, row.Color),
+            IsRed = row.IsRed,
+            Value = row.Value,
+            Weight = row.Weight,
+        }));
+
     public static BatchNormNetworkMulticlassTrainer Multiclass(
         MLContext context, Action<BatchNormNetworkMulticlassTrainer.Options>? change = null)
     {
@@ -85,6 +96,21 @@ static class Blobs
         public float[] Features { get; set; } = [];
 
         public string Color { get; set; } = "";
+
+        public bool IsRed { get; set; }
+
+        public float Value { get; set; }
+
+        public float Weight { get; set; }
+    }
+
+    sealed class PlainRow
+    {
+        [VectorType(Slots)]
+        public float[] Features { get; set; } = [];
+
+        [KeyType(3)]
+        public uint Label { get; set; }
 
         public bool IsRed { get; set; }
 

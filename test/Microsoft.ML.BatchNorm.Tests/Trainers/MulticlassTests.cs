@@ -42,7 +42,8 @@ public class MulticlassTests
         DataViewSchema expected =
             context.MulticlassClassification.Trainers.SdcaMaximumEntropy(maximumNumberOfIterations: 1).Fit(view)
                 .Transform(view).Schema;
-        DataViewSchema actual = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
+        DataViewSchema actual =
+            Blobs.Multiclass(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
         foreach (string name in (string[])["Score", "PredictedLabel"])
         {
             Assert.AreEqual(expected[name].Type, actual[name].Type, name);
@@ -94,12 +95,27 @@ public class MulticlassTests
     }
 
     [TestMethod]
+    public void Permutation_takes_a_chain_that_was_loaded()
+    {
+        var context = new MLContext(1);
+        IDataView view = Blobs.Plain(context);
+        ITransformer loaded = Persistence.Model.Reload(
+            context.Transforms.Concatenate("All", "Weight", "Features")
+                .Append(Blobs.Multiclass(context, options => options.FeatureColumnName = "All")).Fit(view),
+            view.Schema);
+        var importance = context.MulticlassClassification.PermutationFeatureImportance(
+            loaded, loaded.Transform(view), permutationCount: 2);
+        Assert.IsTrue(importance["Slot 1"].MicroAccuracy.Mean < -0.2);
+        Assert.AreEqual(0, importance["Weight"].MicroAccuracy.Mean, 0.03);
+    }
+
+    [TestMethod]
     public void A_prediction_engine_gives_the_scores_of_the_transformed_data()
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);
         var model = Blobs.Multiclass(context, options => options.Epochs = 2).Fit(view);
-        var engine = context.Model.CreatePredictionEngine<Blobs.Row, Predicted>(model, view.Schema);
+        var engine = context.Model.CreatePredictionEngine<Blobs.Row, Predicted>(model);
         float[][] expected = model.Transform(view).Rows<float>("Score");
         Blobs.Row[] rows = Blobs.Rows();
         for (int i = 0; i < rows.Length; i++)
@@ -122,6 +138,20 @@ public class MulticlassTests
         map(in dense, ref expected);
         map(in sparse, ref actual);
         Agreement.SameBits<float>(expected.GetValues(), actual.GetValues());
+    }
+
+    [TestMethod]
+    public void A_row_is_predicted_without_allocating()
+    {
+        var context = new MLContext(1);
+        IValueMapper mapper = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context)).Model;
+        ValueMapper<VBuffer<float>, VBuffer<float>> map = mapper.GetMapper<VBuffer<float>, VBuffer<float>>();
+        VBuffer<float> features = new(4, [0, 2, 0, -1]), scores = default;
+        map(in features, ref scores);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 1000; i++)
+            map(in features, ref scores);
+        Assert.AreEqual(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
     [TestMethod]

@@ -22,7 +22,8 @@ public class RegressionTests
         IDataView view = Blobs.View(context);
         DataViewSchema expected =
             context.Regression.Trainers.Sdca("Value", maximumNumberOfIterations: 1).Fit(view).Transform(view).Schema;
-        DataViewSchema actual = Blobs.Regression(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
+        DataViewSchema actual =
+            Blobs.Regression(context, options => options.Epochs = 1).Fit(view).Transform(view).Schema;
         CollectionAssert.AreEqual(
             expected.Select(column => $"{column.Name} {column.Type}").ToArray(),
             actual.Select(column => $"{column.Name} {column.Type}").ToArray());
@@ -60,7 +61,7 @@ public class RegressionTests
         foreach (Loss loss in (Loss[])[Loss.MeanSquaredError, Loss.MeanAbsoluteError, Loss.Huber()])
         {
             var model = Blobs.Regression(context, options => options.Loss = loss).Fit(view);
-            double error = context.Regression.Evaluate(model.Transform(view), labelColumnName: "Value").MeanAbsoluteError;
+            double error = context.Regression.Evaluate(model.Transform(view), "Value").MeanAbsoluteError;
             Assert.IsTrue(error < 3, $"{loss}: {error}");
         }
     }
