@@ -23,9 +23,9 @@ sealed class BlockLibrary : IDisposable
         assembly = Assembly.LoadFrom(Path.Combine(folder.FullName, "out", $"{Name}.dll"));
     }
 
-    /// <summary>The chains of all documents, with ML.NET or without.</summary>
-    public static List<BlockChain> Chains(bool usesML) =>
-        BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).FindAll(chain => chain.UsesML == usesML);
+    /// <summary>The chains of all documents that need this.</summary>
+    public static List<BlockChain> Chains(BlockNeed need) =>
+        BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).FindAll(chain => chain.Need == need);
 
     /// <param name="chains">The chains.</param>
     /// <param name="references">Names of the assemblies that a user's project references.</param>
@@ -58,6 +58,8 @@ sealed class BlockLibrary : IDisposable
     public void Run(string name)
     {
         BlockChain chain = chains[name];
+        if (chain.IsCompiledOnly)
+            return;
         MethodInfo method = assembly.GetType(chain.ClassName)!.GetMethod("Run")!;
         TextWriter console = Console.Out;
         string current = Environment.CurrentDirectory;

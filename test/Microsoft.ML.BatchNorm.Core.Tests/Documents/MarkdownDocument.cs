@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.Tests.Build;
 namespace Microsoft.ML.BatchNorm.Tests.Documents;
 
 /// <summary>
-/// The fenced blocks of README.md and docs. Comments right before a block say <c>continued</c>, <c>setup</c> with code,
-/// or <c>file: NAME</c>. A block <c>text</c> behind a C# block is what that prints.
+/// The fenced blocks of README.md and docs. Comments right before a block say <c>continued</c>, <c>compiled</c>,
+/// <c>setup</c> with code, or <c>file: NAME</c>. A block <c>text</c> behind a C# block is what that prints.
 /// </summary>
 static class MarkdownDocument
 {
@@ -61,6 +61,7 @@ static class MarkdownDocument
     static CodeBlock With(CodeBlock block, string comment) => comment.Split([' ', '\n'], 2) switch
     {
         ["continued"] => block with { IsContinued = true },
+        ["compiled"] => block with { IsCompiledOnly = true },
         ["setup", var code] => block with { Setup = code },
         ["file:", var name] => block with { FileName = name },
         _ => throw new InvalidDataException($"{block.Document}:{block.Line}: the comment '{comment}' is not known."),
