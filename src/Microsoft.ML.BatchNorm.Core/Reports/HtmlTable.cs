@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Microsoft.ML.BatchNorm.Reports;
@@ -5,24 +6,37 @@ namespace Microsoft.ML.BatchNorm.Reports;
 /// <summary>A table that scrolls sideways by itself where the screen is narrow. Numbers stand at the right.</summary>
 sealed class HtmlTable(string label, params string[] titles)
 {
-    readonly StringBuilder rows = new();
+    /// <summary>What a cell holds that has nothing to say.</summary>
+    public const string None = "–";
+
+    readonly List<string[]> rows = [];
 
     /// <summary>The first cell heads the row.</summary>
-    public void Add(params string[] cells)
+    public void Add(params string[] cells) => rows.Add(cells);
+
+    public override string ToString()
     {
-        rows.Append("<tr>");
-        for (int i = 0; i < cells.Length; i++)
+        bool[] numbers = [.. titles.Select((_, column) => rows.All(row => IsNumber(row[column])))];
+        var html = new StringBuilder(
+            $"<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{Html.Escape(label)}\"><table>\n<thead>");
+        Append(titles, _ => "th scope=\"col\"");
+        html.Append("</thead>\n<tbody>\n");
+        foreach (string[] row in rows)
+            Append(row, column => column == 0 ? "th scope=\"row\"" : "td");
+        return html.Append("</tbody></table></div>\n").ToString();
+
+        void Append(string[] cells, Func<int, string> tag)
         {
-            string tag = i == 0 ? "th scope=\"row\"" : IsNumber(cells[i]) ? "td class=\"number\"" : "td";
-            rows.Append($"<{tag}>{Html.Escape(cells[i])}</{tag[..2]}>");
+            html.Append("<tr>");
+            for (int i = 0; i < cells.Length; i++)
+            {
+                html.Append($"<{tag(i)}{(numbers[i] ? " class=\"number\"" : "")}>");
+                html.Append($"{Html.Escape(cells[i])}</{tag(i)[..2]}>");
+            }
+            html.Append("</tr>\n");
         }
-        rows.Append("</tr>\n");
     }
 
-    public override string ToString() =>
-        $"<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{Html.Escape(label)}\"><table>\n<thead><tr>"
-        + string.Concat(titles.Select(title => $"<th scope=\"col\">{Html.Escape(title)}</th>"))
-        + $"</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n";
-
-    static bool IsNumber(string cell) => cell.Length > 0 && (char.IsAsciiDigit(cell[0]) || cell is ['-', _, ..]);
+    static bool IsNumber(string cell) =>
+        cell == None || double.TryParse(cell, NumberStyles.Any, CultureInfo.InvariantCulture, out _);
 }

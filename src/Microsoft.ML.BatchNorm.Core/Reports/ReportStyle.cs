@@ -19,11 +19,10 @@ static class ReportStyle
     public const string Css = $$"""
         .bn-report{ {{Light}} color-scheme:light;
         background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif;min-height:100vh;
-        padding:16px clamp(12px,3vw,32px) 32px;box-sizing:border-box}
+        padding:16px max(clamp(12px,3vw,32px),calc(50% - 620px)) 32px;box-sizing:border-box}
         @media (prefers-color-scheme:dark){.bn-report{ {{Dark}} color-scheme:dark} }
         .vscode-dark .bn-report,[data-jp-theme-light=false] .bn-report{ {{Dark}} color-scheme:dark}
         .vscode-light .bn-report,[data-jp-theme-light=true] .bn-report{ {{Light}} color-scheme:light}
-        .bn-report>*{max-width:1240px;margin-left:auto;margin-right:auto}
         .bn-report h1{font-size:1.6em;line-height:1.25;margin-top:8px;margin-bottom:16px;overflow-wrap:anywhere}
         .bn-report h2{font-size:1.2em;margin-top:32px;margin-bottom:8px}
         .bn-report p{margin-top:4px;margin-bottom:12px;color:var(--soft);overflow-wrap:anywhere}
@@ -36,16 +35,17 @@ static class ReportStyle
         padding:10px 8px 8px}
         .bn-report figcaption{font-weight:600;padding:0 4px 4px;overflow-wrap:anywhere}
         .bn-report .chart{display:block;width:100%;max-width:560px;height:auto;margin:0 auto;font-size:12px}
-        .bn-report details{margin-bottom:16px}
+        .bn-report .layer{margin-bottom:16px}
+        .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}
-        .bn-report .wide{overflow-x:auto;background:var(--card);border:1px solid var(--rule);border-radius:8px}
-        .bn-report table{border-collapse:collapse;width:100%;background:none;margin:0;font-size:.92em}
+        .bn-report .wide{overflow-x:auto;width:fit-content;max-width:100%;box-sizing:border-box;background:var(--card);border:1px solid var(--rule);border-radius:8px}
+        .bn-report table{border-collapse:collapse;background:none;margin:0;font-size:.92em}
         .bn-report th,.bn-report td{padding:6px 12px;text-align:left;white-space:nowrap;background:none;color:inherit;
         border:0;border-bottom:1px solid var(--rule)}
         .bn-report tbody tr:last-child>*{border-bottom:0}
         .bn-report th{font-weight:600}
         .bn-report thead th{color:var(--soft)}
-        .bn-report td.number{text-align:right;font-variant-numeric:tabular-nums}
+        .bn-report .number.number{text-align:right;font-variant-numeric:tabular-nums}
         .bn-report .legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:4px 0 0;padding:0 4px;
         font-size:.87em;color:var(--soft)}
         .bn-report .legend li{display:flex;align-items:center;gap:6px;margin:0}
@@ -60,7 +60,8 @@ static class ReportStyle
         .bn-report .phase.odd{fill:var(--phase-odd)}
         .bn-report .boundary{stroke:var(--soft);stroke-dasharray:2 3}
         .bn-report .best{stroke:var(--ink);stroke-dasharray:1 3;stroke-width:1.6}
-        .bn-report .bar{fill:var(--s1)}
+        .bn-report .bar{fill:var(--s1)}.bn-report .bar.drifted{fill:var(--s2)}
+        .bn-report .line.kept{stroke:var(--s1);stroke-width:8}.bn-report .line.drifted{stroke:var(--s2);stroke-width:8}
         .bn-report .line{fill:none;stroke-width:2;stroke-linejoin:round}
         .bn-report .line.best{stroke-width:1.6}
         .bn-report .s1{stroke:var(--s1)}.bn-report .marker.s1{fill:var(--s1)}

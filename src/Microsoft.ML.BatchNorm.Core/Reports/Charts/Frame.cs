@@ -8,24 +8,31 @@ sealed class Frame
     /// </summary>
     public const int Width = 380, Height = 230;
 
-    public const double Top = 26, Bottom = 186;
+    public const double Bottom = 186;
 
-    const double Right = 368;
+    const double TitleHeight = 24;
 
-    readonly double left;
+    readonly double left, right;
 
-    public Frame(Axis x, Axis y)
+    /// <param name="x">The horizontal axis.</param>
+    /// <param name="y">The vertical axis.</param>
+    /// <param name="strip">The height of a strip above the plot, for names of its parts.</param>
+    public Frame(Axis x, Axis y, double strip = 0)
     {
         X = x;
         Y = y;
+        Top = TitleHeight + strip;
         left = 10 + y.Ticks.Max(tick => TextSize.Width(tick.Text));
+        right = Width - Math.Max(10, TextSize.Width(x.Ticks[^1].Text) / 2 + 1);
     }
 
     public Axis X { get; }
 
     public Axis Y { get; }
 
-    public double AtX(double value) => left + X.Share(value) * (Right - left);
+    public double Top { get; }
+
+    public double AtX(double value) => left + X.Share(value) * (right - left);
 
     public double AtY(double value) => Bottom - Y.Share(value) * (Bottom - Top);
 
@@ -35,20 +42,20 @@ sealed class Frame
         drawing.Text("title", 2, 14, TextSize.Fit(Y.IsLogarithmic ? $"{yTitle}, log scale" : yTitle, Width - 4));
         foreach (Tick tick in Y.Ticks)
         {
-            drawing.Line("grid", left, AtY(tick.Value), Right, AtY(tick.Value));
+            drawing.Line("grid", left, AtY(tick.Value), right, AtY(tick.Value));
             drawing.Text("tick end", left - 5, AtY(tick.Value) + 4, tick.Text);
         }
-        drawing.Line("axis", left, Bottom, Right, Bottom);
+        drawing.Line("axis", left, Bottom, right, Bottom);
         double free = double.NegativeInfinity;
         foreach (Tick tick in X.Ticks)
         {
             double half = TextSize.Width(tick.Text) / 2, at = AtX(tick.Value);
             drawing.Line("axis", at, Bottom, at, Bottom + 4);
-            if (at - half < free || at + half > Width)
+            if (at - half < free)
                 continue;
             drawing.Text("tick middle", at, Bottom + 17, tick.Text);
             free = at + half + 6;
         }
-        drawing.Text("title end", Right, Bottom + 36, TextSize.Fit(xTitle, Width - 4));
+        drawing.Text("title end", right, Bottom + 36, TextSize.Fit(xTitle, Width - 4));
     }
 }

@@ -4,9 +4,10 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 
 /// <summary>How many channels have a value in each bin.</summary>
 /// <param name="Title">What it shows.</param>
+/// <param name="Subject">What it shows that of, for those who do not see what is around it.</param>
 /// <param name="Unit">The title of the horizontal axis.</param>
 /// <param name="Values">Finite; at least one.</param>
-sealed record HistogramChart(string Title, string Unit, IReadOnlyList<double> Values)
+sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnlyList<double> Values)
 {
     const int MostTicks = 6, MostBins = 24, LeastBins = 6;
 
@@ -30,7 +31,7 @@ sealed record HistogramChart(string Title, string Unit, IReadOnlyList<double> Va
                 $"{ticks[i].Text} to {ticks[i + 1].Text}: {Html.Count(bins.Counts[i], "channel")}");
         }
         return Figure.Of(Title, drawing.ToSvg(
-            $"{Title}: {Html.Count(Values.Count, "channel")} from {Html.Number(Values.Min())} to "
+            $"{Title} of {Subject}: {Html.Count(Values.Count, "channel")} from {Html.Number(Values.Min())} to "
             + $"{Html.Number(Values.Max())}, {Html.Number(Values.Average())} on average."));
     }
 }

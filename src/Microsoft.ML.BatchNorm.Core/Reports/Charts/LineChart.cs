@@ -2,14 +2,15 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 
 /// <summary>Values by epoch, with the phases of a plan behind them.</summary>
 /// <param name="Title">What it shows.</param>
+/// <param name="Subject">What it shows that of, for those who do not see what is around it; empty for the run.</param>
 /// <param name="Unit">The title of the vertical axis, with its unit.</param>
 /// <param name="Series">The lines; those without a finite value are left out.</param>
 /// <param name="Phases">The phases that the epochs belong to; one or none is not marked.</param>
 /// <param name="Best">The epoch, from 1 over all phases, to mark, or 0.</param>
 sealed record LineChart(
-    string Title, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases, int Best = 0)
+    string Title, string Subject, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases, int Best = 0)
 {
-    const int MostMarkers = 40, MostTicks = 5;
+    const int MostMarkers = 40, MostTicks = 5, StripHeight = 16;
 
     /// <summary>The chart as a figure, or nothing where there is no finite value.</summary>
     public string ToHtml(bool logarithmic)
@@ -21,12 +22,13 @@ sealed record LineChart(
         int epochs = drawn.Max(series => series.Values.Count);
         var frame = new Frame(
             Axis.Whole(0.5, epochs + 0.5, 1, 8),
-            logarithmic ? Axis.LogarithmicOf(values, MostTicks) : Axis.Of(values, MostTicks));
+            logarithmic ? Axis.LogarithmicOf(values, MostTicks) : Axis.Of(values, MostTicks),
+            strip: Phases.Count < 2 ? 0 : StripHeight);
         var drawing = new Drawing(Frame.Width, Frame.Height);
         DrawPhases(drawing, frame);
         frame.Draw(drawing, "epoch", Unit);
         if (Best > 0)
-            drawing.Line("best", frame.AtX(Best), Frame.Top, frame.AtX(Best), Frame.Bottom);
+            drawing.Line("best", frame.AtX(Best), frame.Top, frame.AtX(Best), Frame.Bottom);
         foreach (Series series in drawn)
             Draw(drawing, frame, series, epochs);
         return Figure.Of(Title, drawing.ToSvg(Label(drawn)), [
@@ -43,12 +45,13 @@ sealed record LineChart(
         {
             PhaseSpan phase = Phases[i];
             double first = frame.AtX(phase.First - 0.5), last = frame.AtX(phase.Last + 0.5);
-            drawing.Box(i % 2 == 0 ? "phase" : "phase odd", first, Frame.Top, last - first, Frame.Bottom - Frame.Top);
+            double top = frame.Top - StripHeight;
+            drawing.Box(i % 2 == 0 ? "phase" : "phase odd", first, top, last - first, Frame.Bottom - top);
             if (i > 0)
-                drawing.Line("boundary", first, Frame.Top, first, Frame.Bottom);
+                drawing.Line("boundary", first, top, first, Frame.Bottom);
             string name = TextSize.Fit(phase.Name, last - first - 8);
             if (name.Length > 0)
-                drawing.Text("phase-name", first + 4, Frame.Top + TextSize.Height, name);
+                drawing.Text("phase-name", first + 4, frame.Top - 4, name);
         }
     }
 
@@ -71,7 +74,7 @@ sealed record LineChart(
     }
 
     string Label(Series[] drawn) =>
-        $"{Title} by epoch. " + string.Join("; ", drawn.Select(series =>
+        $"{(Subject.Length == 0 ? Title : $"{Title} of {Subject}")} by epoch. " + string.Join("; ", drawn.Select(series =>
             $"{series.Name} from {Html.Number(series.Finite.First())} to {Html.Number(series.Finite.Last())}")) + ".";
 }
 

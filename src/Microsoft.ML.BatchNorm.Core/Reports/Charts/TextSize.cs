@@ -7,8 +7,6 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 /// </summary>
 static class TextSize
 {
-    public const double Height = 12;
-
     const double Latin = 7.7, Wide = 13;
 
     public static double Width(string text) => text.EnumerateRunes().Sum(Width);

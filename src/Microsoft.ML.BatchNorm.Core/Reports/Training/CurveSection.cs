@@ -11,15 +11,15 @@ static class CurveSection
             return Html.Paragraph("No epoch is over yet.");
         Loss loss = run.Setup.Options.Loss;
         return Html.Heading(2, "Learning") + Figure.Grid([
-            new LineChart("Loss", LossText.Unit(loss), [
+            new LineChart("Loss", "", LossText.Unit(loss), [
                 Line("training", "s1", epoch => epoch.Loss),
                 Line("validation", "s2", epoch => epoch.ValidationLoss),
             ], run.Spans, run.Best).ToHtml(logarithmic: true),
-            new LineChart("Metric", LossText.MetricUnit(loss), [
+            new LineChart("Metric", "", LossText.MetricUnit(loss), [
                 Line("training", "s1", epoch => epoch.Metric),
                 Line("validation", "s2", epoch => epoch.ValidationMetric),
             ], run.Spans, run.Best).ToHtml(logarithmic: false),
-            new LineChart("Learning rate", "learning rate at the epoch's last step", [
+            new LineChart("Learning rate", "", "learning rate at the epoch's last step", [
                 Line("learning rate", "s3", epoch => epoch.LearningRate),
             ], run.Spans).ToHtml(logarithmic: true),
         ]);

@@ -22,6 +22,6 @@ static class LayerSection
         return Html.Heading(2, "Layers") + table;
     }
 
-    static string Trained(NetworkNode node) => node.ParameterCount == 0 ? "–"
+    static string Trained(NetworkNode node) => node.ParameterCount == 0 ? HtmlTable.None
         : Network.Switches(node) is "no" ? "frozen" : Network.Switches(node);
 }

@@ -34,15 +34,15 @@ static class NormalizationSection
     {
         BatchNormalizationState state = run.State[node.Path].BatchNormalization!;
         StatisticsDistance[] distances = [.. run.Statistics.Where(distance => distance.Layer == node.Path)];
-        return $"<details{(open ? " open" : "")}><summary>{Html.Escape(node.Path)}</summary>\n"
+        return $"<details class=\"layer\"{(open ? " open" : "")}><summary>{Html.Escape(node.Path)}</summary>\n"
             + Html.Paragraph(About(run, node, state, distances))
             + Figure.Grid([
-                Distance(run, distances, $"Moving mean, {node.Path}", "distance (deviations)",
+                Distance(run, node, distances, "Moving mean", "distance (deviations)",
                     distance => distance.MeanMedian, distance => distance.MeanMaximum),
-                Distance(run, distances, $"Moving variance, {node.Path}", "distance (logarithm of the ratio)",
+                Distance(run, node, distances, "Moving variance", "distance (logarithm of the ratio)",
                     distance => distance.VarianceMedian, distance => distance.VarianceMaximum),
-                Histogram($"γ, {node.Path}", "γ", state.Gamma),
-                Histogram($"β, {node.Path}", "β", state.Beta),
+                Histogram(node, "γ", state.Gamma),
+                Histogram(node, "β", state.Beta),
             ])
             + "</details>\n";
     }
@@ -77,7 +77,7 @@ static class NormalizationSection
     }
 
     static string Distance(
-        ReportedRun run, StatisticsDistance[] distances, string title, string unit,
+        ReportedRun run, NetworkNode node, StatisticsDistance[] distances, string title, string unit,
         Func<StatisticsDistance, double> median, Func<StatisticsDistance, double> maximum)
     {
         double?[] medians = new double?[run.History.Length], maxima = new double?[run.History.Length];
@@ -90,11 +90,11 @@ static class NormalizationSection
             maxima[index] = maximum(distance);
         }
         return new LineChart(
-            title, unit, [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)],
-            run.Spans).ToHtml(logarithmic: true);
+            title, node.Path, unit,
+            [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)], run.Spans).ToHtml(logarithmic: true);
     }
 
-    static string Histogram(string title, string unit, ReadOnlySpan<float> values) => values.IsEmpty
+    static string Histogram(NetworkNode node, string name, ReadOnlySpan<float> values) => values.IsEmpty
         ? ""
-        : new HistogramChart(title, unit, Array.ConvertAll(values.ToArray(), value => (double)value)).ToHtml();
+        : new HistogramChart(name, node.Path, name, Array.ConvertAll(values.ToArray(), value => (double)value)).ToHtml();
 }

@@ -21,18 +21,23 @@ static class OverviewSection
             Add("Best epoch", Html.Count(run.Best));
         if (run.History is [.., var last])
         {
-            EpochResult shown = run.Best > 0 ? run.History[run.Best - 1] : last;
-            Add("Loss", Html.Number(shown.Loss));
+            EpochResult shown = run.IsBestRestored ? run.History[run.Best - 1] : last;
+            Add("Training loss", Html.Number(shown.Loss));
             AddIf("Validation loss", shown.ValidationLoss);
             string metric = LossText.Metric(options.Loss);
-            AddIf(Capital(metric), shown.Metric);
+            AddIf($"Training {metric}", shown.Metric);
             AddIf($"Validation {metric}", shown.ValidationMetric);
         }
         Add("Objective", LossText.Name(options.Loss));
         Add("Optimizer", LossText.Optimizer(options.Optimizer));
         Add("Rows a step", Html.Count(options.BatchSize));
         Add("Parameters", Html.Count(run.Setup.Network.Nodes.Sum(node => node.ParameterCount)));
-        return facts.Append("</dl>\n").ToString();
+        facts.Append("</dl>\n");
+        if (!run.History.IsEmpty)
+            facts.Append(Html.Paragraph(
+                $"Loss and metric are those of epoch {Html.Count(run.IsBestRestored ? run.Best : run.History.Length)}, "
+                + "whose parameters the network has."));
+        return facts.ToString();
 
         void AddIf(string name, double? value)
         {
@@ -61,6 +66,4 @@ static class OverviewSection
         }
         return Html.Heading(2, "Phases") + table;
     }
-
-    static string Capital(string text) => char.ToUpperInvariant(text[0]) + text[1..];
 }

@@ -22,6 +22,9 @@ sealed record ReportedRun(
         ? Spans[^1].First - 1 + Result.BestEpoch
         : 0;
 
+    /// <summary>Whether the network has the parameters of the best epoch, not those of the last.</summary>
+    public bool IsBestRestored => Best > 0 && Setup.Options.EarlyStopping is { RestoreBest: true };
+
     /// <summary>The place of an epoch among all, from 0, or -1.</summary>
     public int IndexOf(string phase, int epoch)
     {
