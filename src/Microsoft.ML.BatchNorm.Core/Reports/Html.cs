@@ -13,7 +13,8 @@ static class Html
         value == 0 ? "0"
         : Math.Abs(value) is >= 1e-4 and < 1e6 ? value.ToString("G4", CultureInfo.InvariantCulture)
         : double.IsFinite(value) ? value.ToString("0.###e0", CultureInfo.InvariantCulture)
-        : value.ToString(CultureInfo.InvariantCulture);
+        : double.IsNaN(value) ? "NaN"
+        : value > 0 ? "∞" : "−∞";
 
     public static string Count(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
 

@@ -38,5 +38,5 @@ sealed class HtmlTable(string label, params string[] titles)
     }
 
     static bool IsNumber(string cell) =>
-        cell == None || double.TryParse(cell, NumberStyles.Any, CultureInfo.InvariantCulture, out _);
+        cell is None or "∞" or "−∞" || double.TryParse(cell, NumberStyles.Any, CultureInfo.InvariantCulture, out _);
 }

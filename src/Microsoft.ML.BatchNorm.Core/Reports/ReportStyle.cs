@@ -25,7 +25,7 @@ static class ReportStyle
         .vscode-light .bn-report,[data-jp-theme-light=true] .bn-report{ {{Light}} color-scheme:light}
         .bn-report h1{font-size:1.6em;line-height:1.25;margin-top:8px;margin-bottom:16px;overflow-wrap:anywhere}
         .bn-report h2{font-size:1.2em;margin-top:32px;margin-bottom:8px}
-        .bn-report p{margin-top:4px;margin-bottom:12px;color:var(--soft);overflow-wrap:anywhere}
+        .bn-report p{max-width:52em;margin-top:4px;margin-bottom:12px;color:var(--soft);overflow-wrap:anywhere}
         .bn-report .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(140px,1fr));gap:8px}
         .bn-report .facts div{background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:8px 12px}
         .bn-report dt{color:var(--soft);font-size:.82em}
@@ -35,6 +35,7 @@ static class ReportStyle
         padding:10px 8px 8px}
         .bn-report figcaption{font-weight:600;padding:0 4px 4px;overflow-wrap:anywhere}
         .bn-report .chart{display:block;width:100%;max-width:560px;height:auto;margin:0 auto;font-size:12px}
+        .bn-report .charts+.wide{margin-top:12px}
         .bn-report .layer{margin-bottom:16px}
         .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}

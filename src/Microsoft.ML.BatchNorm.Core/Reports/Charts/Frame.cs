@@ -6,11 +6,11 @@ sealed class Frame
     /// <summary>
     /// As wide as a phone's screen, so that the text of a chart that fills it has about its natural size.
     /// </summary>
-    public const int Width = 380, Height = 230;
+    public const int Width = 380, Height = 232;
 
-    public const double Bottom = 186;
+    public const double Bottom = 188;
 
-    const double TitleHeight = 24;
+    const double TitleHeight = 28;
 
     readonly double left, right;
 

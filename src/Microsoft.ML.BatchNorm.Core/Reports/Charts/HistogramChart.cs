@@ -9,11 +9,11 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 /// <param name="Values">Finite; at least one.</param>
 sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnlyList<double> Values)
 {
-    const int MostTicks = 6, MostBins = 24, LeastBins = 6;
+    const int MostTicks = 6, MostBins = 30, LeastBins = 6;
 
     public string ToHtml()
     {
-        Bins bins = Bins.Of(Values, Math.Clamp((int)Math.Ceiling(Math.Sqrt(Values.Count)), LeastBins, MostBins));
+        Bins bins = Bins.Of(Values, Math.Clamp((int)(2 * Math.Sqrt(Values.Count)), LeastBins, MostBins));
         ImmutableArray<Tick> ticks = Axis.Between(bins.Low, bins.High, bins.Step);
         int stride = (ticks.Length - 1 + MostTicks - 1) / MostTicks;
         var frame = new Frame(

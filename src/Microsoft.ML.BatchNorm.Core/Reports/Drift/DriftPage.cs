@@ -12,7 +12,7 @@ sealed class DriftPage(DriftReport report, double significance) : IReport
 
     string Level => $"{Html.Number(100 * significance)} % level";
 
-    public string Body() => Facts() + Charts() + Table();
+    public string Body() => Facts() + Worst() + All();
 
     string Facts()
     {
@@ -35,21 +35,15 @@ sealed class DriftPage(DriftReport report, double significance) : IReport
             $"<div><dt>{Html.Escape(name)}</dt><dd>{Html.Escape(value)}</dd></div>\n";
     }
 
-    string Charts()
+    string Worst()
     {
         ChannelDrift[] worst = [.. report.Channels.Take(MostBars)];
-        var figures = new List<string>
-        {
+        string title = worst.Length == report.Channels.Count ? "Channels" : $"The worst {worst.Length} channels";
+        return Html.Heading(2, title) + Figure.Grid([
             Bars("Mean shift", "shift (training deviations)", channel => channel.MeanShift),
             Bars("Variance", "ratio to training (logarithm to base 2)", channel => Math.Log2(channel.VarianceRatio)),
             Bars("Divergence", "symmetric Kullback–Leibler divergence (nats)", channel => channel.Divergence),
-        };
-        double[] shifts = [.. report.Channels.Select(channel => channel.MeanShift).Where(double.IsFinite)];
-        if (shifts.Length >= LeastOfHistogram)
-            figures.Add(new HistogramChart(
-                "Mean shift of all channels", "the comparison", "shift (training deviations)", shifts).ToHtml());
-        string title = worst.Length == report.Channels.Count ? "Channels" : $"The worst {worst.Length} channels";
-        return Html.Heading(2, title) + Figure.Grid(figures);
+        ]);
 
         string Bars(string name, string unit, Func<ChannelDrift, double> value) => new BarChart(
             name, unit, [.. worst.Select(channel => new Bar(
@@ -60,7 +54,7 @@ sealed class DriftPage(DriftReport report, double significance) : IReport
             ]).ToHtml();
     }
 
-    string Table()
+    string All()
     {
         var table = new HtmlTable(
             "Channels, the worst first", "Channel", "Drifted", "p-value, corrected", "Mean shift", "Variance ratio",
@@ -74,7 +68,11 @@ sealed class DriftPage(DriftReport report, double significance) : IReport
                 Number(Math.Sqrt(channel.Variance)), Number(Math.Sqrt(channel.TrainingVariance)));
         }
         int left = report.Channels.Count - MostRows;
-        return Html.Heading(2, "Table") + table
+        double[] shifts = [.. report.Channels.Select(channel => channel.MeanShift).Where(double.IsFinite)];
+        return Html.Heading(2, "All channels")
+            + (shifts.Length < LeastOfHistogram ? "" : Figure.Grid([new HistogramChart(
+                "Mean shifts", "all channels", "shift (training deviations)", shifts).ToHtml()]))
+            + table
             + (left > 0 ? Html.Paragraph($"{Html.Count(left, "channel")} less severe than these not shown.") : "");
     }
 

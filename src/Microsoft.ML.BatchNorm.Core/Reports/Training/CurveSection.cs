@@ -19,9 +19,9 @@ static class CurveSection
                 Line("training", "s1", epoch => epoch.Metric),
                 Line("validation", "s2", epoch => epoch.ValidationMetric),
             ], run.Spans, run.Best).ToHtml(logarithmic: false),
-            new LineChart("Learning rate", "", "learning rate at the epoch's last step", [
+            new LineChart("Learning rate", "", "learning rate (of the last step)", [
                 Line("learning rate", "s3", epoch => epoch.LearningRate),
-            ], run.Spans).ToHtml(logarithmic: true),
+            ], run.Spans).ToHtml(logarithmic: run.Spans.Length > 1),
         ]);
 
         Series Line(string name, string style, Func<EpochResult, double?> value) =>
