@@ -42,10 +42,10 @@ public class BrowserTests
             + "<svg class=\"chart\" viewBox=\"0 0 380 100\" aria-label=\"bare\"><text x=\"370\" y=\"50\">cut off</text></svg>"
             + "<div style=\"width:500px\">wide</div></main>");
         Measured measured = Measured.Of(Installed(), dark: false, [page], Phone).Single();
-        CollectionAssert.AreEqual(new[] { "bare" }, measured.Empty);
-        CollectionAssert.AreEqual(new[] { "faint | over it" }, measured.Overlaps);
-        CollectionAssert.AreEqual(new[] { "cut off in bare" }, measured.Outside);
-        StringAssert.StartsWith(measured.Faint.Single(), "faint");
+        Assert.AreEqual("bare", string.Join("; ", measured.Empty));
+        Assert.AreEqual("faint | over it", string.Join("; ", measured.Overlaps));
+        Assert.AreEqual("cut off in bare", string.Join("; ", measured.Outside));
+        StringAssert.StartsWith(string.Join("; ", measured.Faint), "faint");
         Assert.IsTrue(measured.Overflow > 100);
     }
 

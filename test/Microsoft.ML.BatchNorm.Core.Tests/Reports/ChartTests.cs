@@ -56,11 +56,12 @@ public class ChartTests
             Assert.IsTrue(bins.Low <= sample.Min() && bins.High >= sample.Max(), $"{bins}");
             for (int i = 0; i < bins.Counts.Length; i++)
             {
-                Assert.AreEqual(
-                    bins.Counts[i],
-                    sample.Count(value => Math.Floor(value / bins.Step) == Math.Round(bins.Edge(i) / bins.Step)
-                        || (i == bins.Counts.Length - 1 && value >= bins.Edge(i + 1))
-                        || (bins.Counts[i] == sample.Length)), $"bin {i} of {bins}");
+                double rounding = 1e-9 * bins.Step;
+                int inside = sample.Count(
+                    value => value > bins.Edge(i) + rounding && value < bins.Edge(i + 1) - rounding);
+                int within = sample.Count(
+                    value => value >= bins.Edge(i) - rounding && value <= bins.Edge(i + 1) + rounding);
+                Assert.IsTrue(bins.Counts[i] >= inside && bins.Counts[i] <= within, $"bin {i} of {bins}");
             }
         }
     }

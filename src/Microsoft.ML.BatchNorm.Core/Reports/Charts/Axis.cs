@@ -69,7 +69,8 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
         return nice * power;
     }
 
-    static double Power(int exponent) => double.Parse($"1e{exponent}", CultureInfo.InvariantCulture);
+    static double Power(int exponent) => 
+        double.Parse(string.Create(CultureInfo.InvariantCulture, $"1e{exponent}"), CultureInfo.InvariantCulture);
 
     static string TickText(double value, double step)
     {

@@ -18,15 +18,15 @@ sealed record BarChart(
         double names = Bars.Max(bar => TextSize.Width(TextSize.Fit(bar.Name, MostName)));
         double bottom = Top + Bars.Count * RowHeight;
         double left = names + 8 + Reserve, right = Frame.Width - Reserve;
-        var drawing = new Drawing(Frame.Width, (int)bottom + 44);
+        var drawing = new Drawing(Frame.Width, (int)bottom + 46);
         foreach (Tick tick in axis.Ticks)
         {
             drawing.Line(tick.Value == 0 ? "axis" : "grid", At(tick.Value), Top, At(tick.Value), bottom + 4);
-            drawing.Text("tick middle", At(tick.Value), bottom + 17, tick.Text);
+            drawing.Text("tick middle", At(tick.Value), bottom + 20, tick.Text);
         }
         for (int i = 0; i < Bars.Count; i++)
             Draw(drawing, Bars[i], Top + i * RowHeight);
-        drawing.Text("title end", Frame.Width - 4, bottom + 36, TextSize.Fit(Unit, Frame.Width - 8));
+        drawing.Text("title end", Frame.Width - 4, bottom + 39, TextSize.Fit(Unit, Frame.Width - 8));
         return Figure.Of(Title, drawing.ToSvg(
             $"{Title}, {Unit}: " + string.Join("; ", Bars.Select(bar => $"{bar.Name} {Html.Number(bar.Value)}")) + "."),
             Legend);

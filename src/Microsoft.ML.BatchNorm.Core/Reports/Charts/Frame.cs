@@ -22,8 +22,10 @@ sealed class Frame
         X = x;
         Y = y;
         Top = TitleHeight + strip;
-        left = 10 + y.Ticks.Max(tick => TextSize.Width(tick.Text));
-        right = Width - Math.Max(10, TextSize.Width(x.Ticks[^1].Text) / 2 + 1);
+        left = Math.Max(10 + y.Ticks.Max(tick => TextSize.Width(tick.Text)), Half(x.Ticks[0]));
+        right = Width - Math.Max(10, Half(x.Ticks[^1]));
+
+        static double Half(Tick tick) => TextSize.Width(tick.Text) / 2 + 1;
     }
 
     public Axis X { get; }
@@ -53,9 +55,9 @@ sealed class Frame
             drawing.Line("axis", at, Bottom, at, Bottom + 4);
             if (at - half < free)
                 continue;
-            drawing.Text("tick middle", at, Bottom + 17, tick.Text);
+            drawing.Text("tick middle", at, Bottom + 20, tick.Text);
             free = at + half + 6;
         }
-        drawing.Text("title end", right, Bottom + 36, TextSize.Fit(xTitle, Width - 4));
+        drawing.Text("title end", right, Bottom + 38, TextSize.Fit(xTitle, Width - 4));
     }
 }
