@@ -14,10 +14,11 @@ sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnl
     public string ToHtml()
     {
         Bins bins = Bins.Of(Values, Math.Clamp((int)(2 * Math.Sqrt(Values.Count)), LeastBins, MostBins));
-        ImmutableArray<Tick> ticks = Axis.Between(bins.Low, bins.High, bins.Step);
-        int stride = (ticks.Length - 1 + MostTicks - 1) / MostTicks;
+        ImmutableArray<Tick> edges = Axis.Between(bins.Low, bins.High, bins.Step);
+        double stride = Math.Max(bins.Step, Axis.NiceStep((bins.High - bins.Low) / MostTicks));
         var frame = new Frame(
-            new Axis(bins.Low, bins.High, false, [.. ticks.Where((_, i) => i % stride == 0)]),
+            new Axis(bins.Low, bins.High, false, Axis.Between(
+                Math.Ceiling(bins.Low / stride - 1e-9) * stride, Math.Floor(bins.High / stride + 1e-9) * stride, stride)),
             Axis.Whole(0, bins.Counts.Max(), 0, 4));
         var drawing = new Drawing(Frame.Width, Frame.Height);
         frame.Draw(drawing, Unit, "channels");
@@ -28,7 +29,7 @@ sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnl
             double first = frame.AtX(bins.Edge(i)), last = frame.AtX(bins.Edge(i + 1)), top = frame.AtY(bins.Counts[i]);
             drawing.Box(
                 "bar", first + 0.5, top, last - first - 1, frame.AtY(0) - top,
-                $"{ticks[i].Text} to {ticks[i + 1].Text}: {Html.Count(bins.Counts[i], "channel")}");
+                $"{edges[i].Text} to {edges[i + 1].Text}: {Html.Count(bins.Counts[i], "channel")}");
         }
         return Figure.Of(Title, drawing.ToSvg(
             $"{Title} of {Subject}: {Html.Count(Values.Count, "channel")} from {Html.Number(Values.Min())} to "

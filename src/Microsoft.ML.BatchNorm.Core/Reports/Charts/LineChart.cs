@@ -10,7 +10,7 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 sealed record LineChart(
     string Title, string Subject, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases, int Best = 0)
 {
-    const int MostMarkers = 40, MostTicks = 5, StripHeight = 16;
+    const int MostMarkers = 40, MostTicks = 5, StripHeight = 17;
 
     /// <summary>The chart as a figure, or nothing where there is no finite value.</summary>
     public string ToHtml(bool logarithmic)
@@ -51,7 +51,7 @@ sealed record LineChart(
                 drawing.Line("boundary", first, top, first, Frame.Bottom);
             string name = TextSize.Fit(phase.Name, last - first - 8);
             if (name.Length > 0)
-                drawing.Text("phase-name", first + 4, frame.Top - 4, name);
+                drawing.Text("phase-name", first + 4, frame.Top - 5, name);
         }
     }
 
