@@ -1,23 +1,45 @@
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>What fits: the engine that was handed in, the GPU that the context asks for, or this process's threads.</summary>
+/// <summary>
+/// What fits or trains: the engine that was handed in, the GPU that the context asks for, or this process's threads.
+/// </summary>
 static class EngineChoice
 {
-    public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options)
+    public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options) =>
+        options.Engine
+        ?? Gpu<IStatisticsEngine>(host, channel, "Batch normalization is fitted")
+        ?? new CpuEngine();
+
+    public static ITrainingEngine Of(IHost host, IChannel channel, BatchNormNetworkTrainerOptions options) =>
+        options.Engine
+        ?? Gpu<ITrainingEngine>(host, channel, "The network is trained")
+        ?? new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
+
+    /// <summary>
+    /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an
+    /// error, or a warning and null where the CPU may take its place.
+    /// </summary>
+    static T? Gpu<T>(IHost host, IChannel channel, string what) where T : class
     {
-        if (options.Engine is { } engine)
-            return engine;
         var environment = (IHostEnvironmentInternal)host;
-        if (environment.GpuDeviceId is { } device)
+        if (environment.GpuDeviceId is not { } device)
+            return null;
+        try
         {
-            string missing = $"GPU {device} was asked for, but no engine that runs on it is at hand.";
-            if (!environment.FallbackToCpu)
-                throw host.Except($"{missing} Hand one in through Options.Engine, or allow FallbackToCpu.");
-            channel.Warning($"{missing} Batch normalization is fitted on the CPU.");
+            return (T)GpuEngine.Create(device);
         }
-        return new CpuEngine();
+        catch (InvalidOperationException error)
+        {
+            string missing = $"GPU {device} was asked for, but no engine that runs on it is at hand. {error.Message}";
+            if (!environment.FallbackToCpu)
+                throw host.Except(
+                    error, $"{missing} Or hand an engine in through Options.Engine, or allow FallbackToCpu.");
+            channel.Warning($"{missing} {what} on the CPU.");
+            return null;
+        }
     }
 }

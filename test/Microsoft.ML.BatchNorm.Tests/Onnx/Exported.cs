@@ -49,6 +49,8 @@ static class Exported
         {
             var item when item == typeof(float) => (Element.Single, Values<float>(view, name)),
             var item when item == typeof(double) => (Element.Double, Values<double>(view, name)),
+            var item when item == typeof(bool) =>
+                (Element.Boolean, [.. view.GetColumn<bool>(name).Select(value => value ? 1.0 : 0)]),
             var item when item == typeof(uint) => (Element.UInt32, Values<uint>(view, name)),
             var item => throw new NotSupportedException($"Column '{name}' has items of type {item}."),
         };

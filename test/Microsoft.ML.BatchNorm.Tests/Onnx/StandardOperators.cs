@@ -27,7 +27,7 @@ static class StandardOperators
     }
 
     /// <summary>Only the second operand is broadcast.</summary>
-    public static Tensor Subtract(Tensor x, Tensor y)
+    public static Tensor Elementwise(Tensor x, Tensor y, Func<double, double, double> operation)
     {
         long[] shape = [.. Enumerable.Repeat(1L, x.Shape.Length - y.Shape.Length), .. y.Shape];
         long[] strides = Strides(shape);
@@ -37,7 +37,7 @@ static class StandardOperators
             if (shape[d] == 1)
                 strides[d] = 0;
         }
-        return x.With(x.Values.Select((value, i) => value - y.Values[Dot(Index(x.Shape, i), strides)]));
+        return x.With(x.Values.Select((value, i) => operation(value, y.Values[Dot(Index(x.Shape, i), strides)])));
     }
 
     public static Tensor Transpose(Tensor x, long[] order)

@@ -5,6 +5,7 @@ enum Element
 {
     Single = 1,
     Int64 = 7,
+    Boolean = 9,
     Double = 11,
     UInt32 = 12,
 }
@@ -29,6 +30,7 @@ sealed class Tensor
     {
         Element.Single => (float)value,
         Element.Double => value,
+        Element.Boolean => value != 0 ? 1 : 0,
         _ => Math.Truncate(value),
     };
 

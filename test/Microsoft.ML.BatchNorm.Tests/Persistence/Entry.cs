@@ -1,16 +1,18 @@
 using System.Text;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
-/// <summary>A transformer's entry of a model, as the bytes that ML.NET writes: its header, the block, the strings.</summary>
+/// <summary>
+/// A component's entry of a model, as the bytes that ML.NET writes: its header, the block, the strings.
+/// </summary>
 static class Entry
 {
-    public static byte[] Save(BatchNormalizationTransformer transformer) =>
-        Write(ctx => ((ICanSaveModel)transformer).Save(ctx));
+    public static byte[] Save(ICanSaveModel component) => Write(component.Save);
 
-    /// <summary>What the transformer itself writes into its entry.</summary>
+    /// <summary>What the component itself writes into its entry.</summary>
     public static byte[] Block(byte[] entry)
     {
         ModelHeader.MarshalFromBytes(out ModelHeader header, entry[..ModelHeader.Size]);
@@ -18,21 +20,23 @@ static class Entry
     }
 
     /// <summary>An entry that ML.NET finds nothing wrong with, around a block that may be damaged.</summary>
-    public static byte[] Around(byte[] block, BatchNormalizationTransformer transformer) => Write(ctx =>
+    public static byte[] Around(byte[] block, ICanSaveModel component) => Write(ctx =>
     {
-        ((ICanSaveModel)transformer).Save(ctx);
+        component.Save(ctx);
         ctx.Writer.BaseStream.SetLength(ctx.FpMin + ctx.Header.FpModel);
         ctx.Writer.BaseStream.Position = ctx.FpMin + ctx.Header.FpModel;
         ctx.Writer.Write(block);
     });
 
-    public static BatchNormalizationTransformer Load(byte[] entry)
+    public static BatchNormalizationTransformer Load(byte[] entry) => Load(entry, BatchNormalizationTransformer.Create);
+
+    public static T Load<T>(byte[] entry, Func<IHostEnvironment, ModelLoadContext, T> create)
     {
         using var reader = new BinaryReader(new MemoryStream(entry, writable: false), Encoding.UTF8);
         using var ctx = new ModelLoadContext(reader);
-        BatchNormalizationTransformer transformer = BatchNormalizationTransformer.Create(View.ML, ctx);
+        T component = create(View.ML, ctx);
         ctx.Done();
-        return transformer;
+        return component;
     }
 
     /// <summary>Loads through ML.NET's catalog of loadable classes, as it loads a part of a larger model.</summary>

@@ -1,0 +1,95 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// Appends what a network gives for a column: a vector of <see cref="float"/> in the shape of the network's output.
+/// Immutable, and safe from any number of threads.
+/// </summary>
+public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
+{
+    readonly NetworkModel model;
+
+    internal ApplyNetworkTransformer(
+        IHostEnvironment env, string outputColumnName, string inputColumnName, SavedNetwork saved)
+        : base(
+            Contracts.CheckRef(env, nameof(env)).Register(nameof(ApplyNetworkTransformer)),
+            (outputColumnName, inputColumnName)) => model = new NetworkModel(saved.Network, saved.State);
+
+    /// <summary>The layers that are applied.</summary>
+    public Network Network => model.Network;
+
+    /// <summary>Their parameters.</summary>
+    public NetworkState State => model.State;
+
+    /// <summary>The name of the column that is appended.</summary>
+    public string OutputColumnName => ColumnPairs[0].outputColumnName;
+
+    /// <summary>The name of the column that goes in.</summary>
+    public string InputColumnName => ColumnPairs[0].inputColumnName;
+
+    /// <summary>What the input must be, for the message when it is not.</summary>
+    internal string Expected => $"Vector<Single, {Network.InputShape.Size}>";
+
+    /// <inheritdoc/>
+    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
+
+    /// <inheritdoc/>
+    protected override void CheckInputColumn(DataViewSchema inputSchema, int col, int srcCol)
+    {
+        if (inputSchema[srcCol].Type is not VectorDataViewType type || type.ItemType != NumberDataViewType.Single
+            || type.Size != Network.InputShape.Size)
+        {
+            throw Host.ExceptSchemaMismatch(
+                nameof(inputSchema), "input", InputColumnName, Expected, inputSchema[srcCol].Type.ToString());
+        }
+    }
+
+    sealed class Mapper(ApplyNetworkTransformer parent, DataViewSchema schema)
+        : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema), ISaveAsOnnx
+    {
+        readonly VectorDataViewType type =
+            new(NumberDataViewType.Single, parent.Network.OutputShape.Dimensions.ToArray());
+
+        protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>
+            [new DataViewSchema.DetachedColumn(parent.OutputColumnName, type)];
+
+        protected override Delegate MakeGetter(
+            DataViewRow input, int iinfo, Func<int, bool> activeOutput, out Action? disposer)
+        {
+            disposer = null;
+            ValueGetter<VBuffer<float>> source = input.GetGetter<VBuffer<float>>(InputSchema[ColMapNewToOld[iinfo]]);
+            var row = new NetworkRow(Host, parent.model);
+            VBuffer<float> features = default;
+            return (ValueGetter<VBuffer<float>>)((ref VBuffer<float> value) =>
+            {
+                source(ref features);
+                VBufferEditor<float> editor = VBufferEditor.Create(ref value, type.Size);
+                row.Predict(features, editor.Values);
+                value = editor.Commit();
+            });
+        }
+
+        bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => true;
+
+        void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx)
+        {
+            Host.CheckValue(ctx, nameof(ctx));
+            if (!ctx.ContainsColumn(parent.InputColumnName))
+            {
+                ctx.RemoveColumn(parent.OutputColumnName, removeVariable: false);
+                return;
+            }
+            string input = ctx.GetVariableName(parent.InputColumnName);
+            string output = ctx.AddIntermediateVariable(type, parent.OutputColumnName);
+            var nodes = new OnnxNodes(ctx, LoaderSignature, parent.OutputColumnName);
+            var network = new OnnxNetwork(nodes, parent.Network, parent.State);
+            // A vector of one slot is declared without its dimensions.
+            nodes.Add("Identity", [type.Size == 1 ? network.Save(input) : network.SaveLayers(input)], output);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
+using Microsoft.ML.Trainers;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// A network's part of an ONNX graph, layer by layer, in inference mode: operators of version 9, which held until 12 at
+/// least. A batch normalization is one of its own, as <see cref="OnnxColumn"/> writes it; dropout is nothing.
+/// </summary>
+sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
+{
+    /// <summary>Adds a model with one output, whose column is the last or second that ML.NET asks for.</summary>
+    public static void SaveScore(
+        OnnxContext context, INetworkModelParameters model, string signature, string[] outputs, string features)
+    {
+        string score = outputs.Length > 1 ? outputs[1] : outputs[0];
+        var nodes = new OnnxNodes(context, signature, score);
+        nodes.Add("Identity", [new OnnxNetwork(nodes, model.Network, model.State).Save(features)], score);
+    }
+
+    /// <summary>
+    /// Adds the network behind a variable of one row's values, and gives that of its outputs, rows by outputs.
+    /// </summary>
+    public string Save(string features)
+    {
+        string outputs = SaveLayers(features);
+        return network.OutputShape.Rank == 1 ? outputs : Step("Flatten", "Outputs", outputs);
+    }
+
+    /// <summary>The same, with outputs of the network's own shape.</summary>
+    public string SaveLayers(string features)
+    {
+        string x = Shaped(features);
+        foreach (NetworkNode node in network.Nodes)
+            x = Layer(node, x);
+        return x;
+    }
+
+    /// <summary>
+    /// A column may have other dimensions than the network's input, with the values in the same order.
+    /// </summary>
+    string Shaped(string features)
+    {
+        long[] shape = [.. network.InputShape.Dimensions.ToArray().Select(size => (long)size)];
+        if (nodes.Context.RetrieveShapeOrNull(features) is { } known && known.Skip(1).SequenceEqual(shape))
+            return features;
+        string x = nodes.Variable("Input");
+        nodes.Add("Reshape", [features, nodes.Constant("InputShape", [-1, .. shape], shape.Length + 1)], x);
+        return x;
+    }
+
+    string Layer(NetworkNode node, string x) => node.Layer switch
+    {
+        DenseLayer dense => Dense(node, dense, x),
+        Conv2DLayer convolution => Convolution(node, convolution, x),
+        BatchNormalizationLayer normalization => Normalization(node, normalization, x),
+        ActivationLayer activation => Activation(node, activation, x),
+        Pool2DLayer pool => Pool(node, pool, x),
+        GlobalAveragePool2DLayer => Step("Flatten", $"{node.Path}.Flat", Step("GlobalAveragePool", node.Path, x)),
+        FlattenLayer => Step("Flatten", node.Path, x),
+        DropoutLayer => x,
+        _ => throw new NotSupportedException($"Layer '{node.Path}' ({node.Layer.Kind}) has no form in ONNX here."),
+    };
+
+    string Dense(NetworkNode node, DenseLayer layer, string x)
+    {
+        LayerState learned = state[node.Path];
+        string y = nodes.Variable(node.Path);
+        // Before version 11, the operator has no form without a bias.
+        ReadOnlySpan<float> bias = layer.UseBias ? learned.Bias : new float[layer.Units];
+        OnnxNode gemm = nodes.Add(
+            "Gemm",
+            [
+                x, nodes.Constant($"{node.Path}.kernel", learned.Kernel, layer.Units, node.Input.Size),
+                nodes.Constant($"{node.Path}.bias", bias, layer.Units),
+            ],
+            y);
+        gemm.AddAttribute("transB", 1L);
+        return y;
+    }
+
+    string Convolution(NetworkNode node, Conv2DLayer layer, string x)
+    {
+        LayerState learned = state[node.Path];
+        string y = nodes.Variable(node.Path);
+        string kernel = nodes.Constant(
+            $"{node.Path}.kernel", learned.Kernel, layer.Filters, node.Input[0], layer.KernelSize.Height,
+            layer.KernelSize.Width);
+        OnnxNode conv = nodes.Add(
+            "Conv",
+            layer.UseBias ? [x, kernel, nodes.Constant($"{node.Path}.bias", learned.Bias, layer.Filters)] : [x, kernel],
+            y);
+        Window(conv, layer.KernelSize, layer.Stride, layer.Padding);
+        return y;
+    }
+
+    string Normalization(NetworkNode node, BatchNormalizationLayer layer, string x)
+    {
+        string y = nodes.Variable(node.Path);
+        var column = new BatchNormalizationColumn(
+            nodes.Name(node.Path), x, layer.Options, state[node.Path].BatchNormalization!);
+        var type = new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray());
+        new OnnxColumn(nodes.Context, column, type).Save(x, y);
+        return y;
+    }
+
+    string Activation(NetworkNode node, ActivationLayer layer, string x)
+    {
+        switch (layer.Function)
+        {
+            case BatchNorm.Activation.Gelu:
+                return Gelu(node, x);
+            case BatchNorm.Activation.LeakyReLU:
+                string y = nodes.Variable(node.Path);
+                nodes.Add("LeakyRelu", [x], y).AddAttribute("alpha", layer.NegativeSlope);
+                return y;
+            case BatchNorm.Activation.ReLU:
+                return Step("Relu", node.Path, x);
+            default:
+                return Step(layer.Function.ToString(), node.Path, x);
+        }
+    }
+
+    /// <summary><c>x·½(1 + erf(x/√2))</c>.</summary>
+    string Gelu(NetworkNode node, string x)
+    {
+        string erf = Step("Erf", $"{node.Path}.erf", Scaled($"{node.Path}.scaled", x, MathF.Sqrt(0.5f)));
+        string sum = nodes.Variable($"{node.Path}.sum");
+        nodes.Add("Add", [erf, nodes.Constant($"{node.Path}.one", [1f], 1)], sum);
+        string product = nodes.Variable($"{node.Path}.product");
+        nodes.Add("Mul", [x, sum], product);
+        return Scaled(node.Path, product, 0.5f);
+    }
+
+    string Scaled(string role, string x, float factor)
+    {
+        string y = nodes.Variable(role);
+        nodes.Add("Mul", [x, nodes.Constant($"{role}.factor", [factor], 1)], y);
+        return y;
+    }
+
+    string Pool(NetworkNode node, Pool2DLayer layer, string x)
+    {
+        string y = nodes.Variable(node.Path);
+        OnnxNode pool = nodes.Add(layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", [x], y);
+        Window(pool, layer.PoolSize, layer.Stride ?? layer.PoolSize, layer.Padding);
+        if (layer.Function == Pooling.Average)
+            pool.AddAttribute("count_include_pad", 1L);
+        return y;
+    }
+
+    static void Window(OnnxNode node, Size2D size, Size2D stride, Size2D padding)
+    {
+        node.AddAttribute("kernel_shape", (long[])[size.Height, size.Width]);
+        node.AddAttribute("strides", (long[])[stride.Height, stride.Width]);
+        node.AddAttribute("pads", (long[])[padding.Height, padding.Width, padding.Height, padding.Width]);
+    }
+
+    string Step(string type, string role, string x)
+    {
+        string y = nodes.Variable(role);
+        nodes.Add(type, [x], y);
+        return y;
+    }
+}

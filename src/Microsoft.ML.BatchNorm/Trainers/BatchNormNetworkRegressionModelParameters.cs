@@ -1,0 +1,51 @@
+using Microsoft.ML;
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Model.OnnxConverter;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+using Microsoft.ML.Transforms;
+
+[assembly: LoadableClass(
+    typeof(BatchNormNetworkRegressionModelParameters), null, typeof(SignatureLoadModel),
+    "Batch normalization network, regression", BatchNormNetworkRegressionModelParameters.LoaderSignature)]
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>A network whose one output is the predicted value.</summary>
+public sealed class BatchNormNetworkRegressionModelParameters : BatchNormNetworkModelParametersBase<float>
+{
+    internal const string LoaderSignature = "BatchNormNetRegression";
+
+    internal BatchNormNetworkRegressionModelParameters(IHostEnvironment env, SavedNetwork saved)
+        : base(env, nameof(BatchNormNetworkRegressionModelParameters), saved)
+    {
+    }
+
+    /// <inheritdoc/>
+    protected override PredictionKind PredictionKind => PredictionKind.Regression;
+
+    private protected override DataViewType OutputType => NumberDataViewType.Single;
+
+    private protected override VersionInfo Version => GetVersion();
+
+    internal static BatchNormNetworkRegressionModelParameters Create(IHostEnvironment env, ModelLoadContext ctx) =>
+        new(env, Load(env, ctx, GetVersion()));
+
+    private protected override ValueMapper<VBuffer<float>, float> Mapper()
+    {
+        var row = new NetworkRow(Host, Predictor);
+        return (in VBuffer<float> features, ref float score) => row.Predict(features, new Span<float>(ref score));
+    }
+
+    private protected override void SaveAsOnnx(OnnxContext ctx, string[] outputs, string features) =>
+        OnnxNetwork.SaveScore(ctx, this, LoaderSignature, outputs, features);
+
+    static VersionInfo GetVersion() => new(
+        modelSignature: "BNNETREG",
+        verWrittenCur: 0x00010001, // The first
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderAssemblyName: typeof(BatchNormNetworkRegressionModelParameters).Assembly.GetName().Name,
+        loaderSignature: LoaderSignature);
+}

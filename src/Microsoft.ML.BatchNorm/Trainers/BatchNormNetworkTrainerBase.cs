@@ -1,0 +1,119 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// Trains a network on a feature and a label column: reads the rows into memory once, then goes through them epoch by
+/// epoch.
+/// </summary>
+/// <remarks>
+/// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
+/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing are left out, with a
+/// warning of how many; a feature that is not finite is an error.
+/// </remarks>
+/// <typeparam name="TTransformer">The prediction transformer.</typeparam>
+/// <typeparam name="TModel">The model in it.</typeparam>
+public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : TrainerEstimatorBase<TTransformer, TModel>
+    where TTransformer : ISingleFeaturePredictionTransformer<TModel>
+    where TModel : class
+{
+    readonly BatchNormNetworkTrainerOptions options;
+    readonly TrainingOptions training;
+
+    private protected BatchNormNetworkTrainerBase(
+        IHost host, BatchNormNetworkTrainerOptions options, SchemaShape.Column label, Loss loss, double[] classWeights)
+        : base(
+            host, TrainerUtils.MakeR4VecFeature(options.FeatureColumnName), label,
+            TrainerUtils.MakeR4ScalarWeightColumn(options.ExampleWeightColumnName))
+    {
+        training = TrainerOptionsCheck.Run(host, options, loss, classWeights);
+        this.options = options.Copy();
+    }
+
+    /// <inheritdoc/>
+    public override TrainerInfo Info { get; } =
+        new(normalization: false, caching: false, supportValid: true, supportIncrementalTrain: true);
+
+    /// <summary>Trains, and validates each epoch with rows of their own.</summary>
+    /// <param name="trainData">The rows to train on.</param>
+    /// <param name="validationData">The rows to validate with, in columns of the same names.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be used.</exception>
+    /// <exception cref="OperationCanceledException">The context was canceled.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A feature is not finite, no row has a label, training diverged, or a GPU was asked for that cannot be had.
+    /// </exception>
+    public TTransformer Fit(IDataView trainData, IDataView validationData)
+    {
+        Host.CheckValue(validationData, nameof(validationData));
+        return TrainTransformer(trainData, validationData);
+    }
+
+    /// <summary>
+    /// Goes on from a trained model: its network with its switches, and its parameters. A layer that is frozen there
+    /// stays frozen. Where the label asks for another number of outputs, and there is a plan in
+    /// <see cref="BatchNormNetworkTrainerOptions.FineTune"/>, the network gets a new head.
+    /// </summary>
+    /// <param name="trainData">The rows to train on.</param>
+    /// <param name="previous">
+    /// A prediction transformer with a network, fitted or loaded, or a chain whose last transformer is one.
+    /// </param>
+    /// <exception cref="ArgumentException">There is no network in it, or one that does not fit.</exception>
+    /// <inheritdoc cref="Fit(IDataView, IDataView)"/>
+    public TTransformer Fit(IDataView trainData, ITransformer previous)
+    {
+        Host.CheckValue(previous, nameof(previous));
+        INetworkModelParameters model = NetworkModels.Find(Host, previous, nameof(previous));
+        return TrainTransformer(trainData, initPredictor: (IPredictor)model);
+    }
+
+    /// <inheritdoc/>
+    protected override TModel TrainModelCore(TrainContext trainContext)
+    {
+        Host.CheckValue(trainContext, nameof(trainContext));
+        RoleMappedData data = trainContext.TrainingSet;
+        data.CheckFeatureFloatVector();
+        int outputs = CheckLabel(data);
+        var input = new TensorShape([.. ((VectorDataViewType)data.Schema.Feature!.Value.Type).Dimensions]);
+        RoleMappedData? validation = Validation(trainContext, input);
+
+        using IChannel channel = Host.Start("Training");
+        int seed = options.Seed ?? Host.Rand.Next();
+        SavedNetwork start =
+            new NetworkChoice(Host, options, input, outputs).Choose(Previous(trainContext.InitialPredictor), seed);
+        TrainingData rows = TrainingRows.Read(Host, channel, data, "training");
+        TrainingData? validationRows =
+            validation is null ? null : TrainingRows.Read(Host, channel, validation, "validation");
+        TrainingResult result =
+            new TrainingRun(Host, channel, options, training with { Seed = seed }).Train(start, rows, validationRows);
+        return CreateModel(result.Network, result.State);
+    }
+
+    /// <summary>
+    /// Checks the label column's values and options, and gives the number of outputs that it asks for.
+    /// </summary>
+    private protected abstract int CheckLabel(RoleMappedData data);
+
+    private protected abstract TModel CreateModel(Network network, NetworkState state);
+
+    INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
+        ? null
+        : NetworkModels.Of(predictor)
+            ?? throw Host.ExceptParam(nameof(predictor), "The model to go on from has no network.");
+
+    RoleMappedData? Validation(TrainContext context, TensorShape input)
+    {
+        RoleMappedData? validation = context.ValidationSet;
+        if (validation is null && options.ValidationData is { } view)
+        {
+            // Checks the columns as those of the training data.
+            GetOutputSchema(SchemaShape.Create(view.Schema));
+            validation = MakeRoles(view);
+        }
+        if (validation?.Schema.Feature is { } feature && feature.Type.GetVectorSize() != input.Size)
+            throw Host.ExceptSchemaMismatch(
+                "validationData", "feature", feature.Name, $"Vector<Single, {input.Size}>", feature.Type.ToString());
+        return validation;
+    }
+}

@@ -1,0 +1,51 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// An engine that looks for a cancellation of its ML.NET context at every step. One that comes cancels the run's token,
+/// so that the run ends in order before its next step.
+/// </summary>
+sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTokenSource cancellation)
+    : ITrainingEngine
+{
+    public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data) =>
+        new Session(host, engine.Start(network, state, options, data), cancellation);
+
+    sealed class Session(IHost host, ITrainingSession session, CancellationTokenSource cancellation) : ITrainingSession
+    {
+        public long Steps => session.Steps;
+
+        public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
+        {
+            session.TrainOnBatch(rows, learningRate);
+            if (host is ICancelable { IsCanceled: true })
+                cancellation.Cancel();
+        }
+
+        public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
+
+        public int ReadLosses(Span<double> losses) => session.ReadLosses(losses);
+
+        public void RecomputeStatistics(ReadOnlySpan<int> rows)
+        {
+            host.CheckAlive();
+            session.RecomputeStatistics(rows);
+        }
+
+        public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+        {
+            host.CheckAlive();
+            session.Predict(features, outputs);
+        }
+
+        public NetworkState GetState() => session.GetState();
+
+        public OptimizerState GetOptimizerState() => session.GetOptimizerState();
+
+        public void SetOptimizerState(OptimizerState state) => session.SetOptimizerState(state);
+
+        public void Dispose() => session.Dispose();
+    }
+}

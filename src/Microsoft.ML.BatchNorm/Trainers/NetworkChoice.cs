@@ -1,0 +1,109 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// Which network a trainer trains and which values it begins with: those of an earlier training, of a pretrained
+/// network, or fresh ones.
+/// </summary>
+/// <param name="host">Whose errors they are.</param>
+/// <param name="options">The trainer's options.</param>
+/// <param name="input">The shape of a row.</param>
+/// <param name="outputs">The number of outputs that the label asks for.</param>
+sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, TensorShape input, int outputs)
+{
+    const int DefaultUnits = 128;
+
+    public SavedNetwork Choose(INetworkModelParameters? previous, int seed)
+    {
+        SavedNetwork start = previous is not null
+            ? WithOutputs(new SavedNetwork(previous.Network, previous.State), seed)
+            : options.Pretrained is { } pretrained
+                ? FromPretrained(pretrained, seed)
+                : Fresh(Given() ?? Default(), seed);
+        Network network = Frozen(start.Network);
+        Check(network);
+        return new SavedNetwork(network, start.State);
+    }
+
+    /// <summary>Batch normalization of the features, and one hidden layer with batch normalization.</summary>
+    Network Default()
+    {
+        Network network = Network.Input(input.Dimensions);
+        return (input.Rank == 1 ? network : network.Flatten())
+            .BatchNormalization().Dense(DefaultUnits, useBias: false).BatchNormalization().ReLU().Dense(outputs);
+    }
+
+    Network? Given()
+    {
+        if (options.NetworkFactory is not { } factory)
+            return options.Network;
+        return factory(input, outputs)
+            ?? throw host.ExceptUserArg(nameof(options.NetworkFactory), "Must give a network");
+    }
+
+    static SavedNetwork Fresh(Network network, int seed) => new(network, network.Initialize(seed));
+
+    SavedNetwork FromPretrained(SavedNetwork pretrained, int seed)
+    {
+        try
+        {
+            pretrained.Network.CheckState(pretrained.State);
+        }
+        catch (ArgumentException error)
+        {
+            throw host.ExceptUserArg(nameof(options.Pretrained), error.Message);
+        }
+        if (Given() is not { } network)
+            return WithOutputs(pretrained, seed);
+        NetworkState state = network.Initialize(pretrained.State, seed);
+        host.CheckUserArg(
+            state.Paths.Any(path => ReferenceEquals(state[path], pretrained.State.TryGet(path))),
+            nameof(options.Pretrained), "Must have a layer with the path and the shapes of one of the network's");
+        return new SavedNetwork(network, state);
+    }
+
+    /// <summary>The network itself, or under a new head.</summary>
+    SavedNetwork WithOutputs(SavedNetwork known, int seed)
+    {
+        if (known.Network.OutputShape.Size == outputs)
+            return known;
+        host.CheckUserArg(
+            options.FineTune is not null, nameof(options.FineTune),
+            "Must be a plan that trains a new head: the network has " +
+            $"{known.Network.OutputShape.Size} outputs, and the label asks for {outputs}");
+        Network network = known.Network.WithHead(outputs);
+        return new SavedNetwork(network, network.Initialize(known.State, seed));
+    }
+
+    Network Frozen(Network network)
+    {
+        try
+        {
+            return options.Freeze.Length == 0 ? network : network.Freeze(options.Freeze);
+        }
+        catch (ArgumentException error)
+        {
+            throw host.ExceptUserArg(nameof(options.Freeze), error.Message);
+        }
+    }
+
+    void Check(Network network)
+    {
+        if (network.InputShape.Size != input.Size)
+            throw host.ExceptSchemaMismatch(
+                "trainData", "feature", options.FeatureColumnName, $"Vector<Single, {network.InputShape.Size}>",
+                $"Vector<Single, {input.Size}>");
+        host.CheckUserArg(
+            network.OutputShape.Size == outputs, nameof(options.Network),
+            $"Must have {outputs} outputs, as the label asks for; it has {network.OutputShape.Size}");
+        foreach (NetworkNode node in network.Nodes)
+        {
+            host.CheckUserArg(
+                node.Layer is not BatchNormalizationLayer { Options.TrackMovingStatistics: false },
+                nameof(options.Network),
+                $"Must keep moving statistics, which a model predicts with; its layer '{node.Path}' does not");
+        }
+    }
+}

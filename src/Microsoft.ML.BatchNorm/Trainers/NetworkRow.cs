@@ -1,0 +1,45 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>Predicts row by row for one cursor or prediction engine, and like them for one thread at a time.</summary>
+/// <param name="host">Whose errors they are.</param>
+/// <param name="model">The model, which any number of threads may share.</param>
+sealed class NetworkRow(IExceptionContext host, NetworkModel model)
+{
+    readonly int inputs = model.Network.InputShape.Size;
+    readonly float[] dense = new float[model.Network.InputShape.Size];
+
+    /// <summary>The network's outputs for a row, sparse or dense.</summary>
+    public void Predict(in VBuffer<float> features, Span<float> outputs)
+    {
+        if (features.Length != inputs)
+            throw host.Except($"A row has {features.Length} features; the network has {inputs} inputs.");
+        ReadOnlySpan<float> row = dense;
+        if (features.IsDense)
+            row = features.GetValues();
+        else
+            features.CopyTo(dense);
+        try
+        {
+            model.Predict(row, outputs);
+        }
+        catch (InvalidDataException error)
+        {
+            throw NotFinite(row, error);
+        }
+    }
+
+    Exception NotFinite(ReadOnlySpan<float> row, InvalidDataException error)
+    {
+        int slot = 0;
+        while (slot < row.Length && float.IsFinite(row[slot]))
+            slot++;
+        return slot == row.Length
+            ? host.Except(error, error.Message)
+            : host.Except(error, FormattableString.Invariant(
+                $"The features of a row are not finite: slot {slot} has {row[slot]}."));
+    }
+}

@@ -1,0 +1,118 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// Reads the rows that a network is trained on into memory, once. Rows without a label, and rows whose weight is not
+/// positive and finite, are left out, as ML.NET's trainers leave them out; a feature that is not finite is an error.
+/// </summary>
+sealed class TrainingRows
+{
+    const int LeastCapacity = 256;
+
+    readonly IHost host;
+    readonly string featureColumn;
+    readonly int length;
+    readonly bool isWeighted;
+    float[] features, targets, weights;
+    int rows;
+    long unlabeled, unweighted;
+
+    TrainingRows(IHost host, RoleMappedData data)
+    {
+        this.host = host;
+        DataViewSchema.Column feature = data.Schema.Feature!.Value;
+        featureColumn = feature.Name;
+        length = feature.Type.GetVectorSize();
+        isWeighted = data.Schema.Weight.HasValue;
+        int capacity = (int)Math.Clamp(data.Data.GetRowCount() ?? LeastCapacity, 1, MostRows);
+        features = new float[capacity * length];
+        targets = new float[capacity];
+        weights = isWeighted ? new float[capacity] : [];
+    }
+
+    int MostRows => Array.MaxLength / length;
+
+    /// <param name="host">Whose errors and cancellation it is.</param>
+    /// <param name="channel">Is told how many rows were left out.</param>
+    /// <param name="data">Data with checked feature, label and weight columns.</param>
+    /// <param name="role">What the rows are for, in messages.</param>
+    public static TrainingData Read(IHost host, IChannel channel, RoleMappedData data, string role)
+    {
+        var rows = new TrainingRows(host, data);
+        rows.Read(data);
+        if (rows.unlabeled > 0)
+            channel.Warning($"Skipped {rows.unlabeled} rows of the {role} data whose label is missing.");
+        if (rows.unweighted > 0)
+            channel.Warning(
+                $"Skipped {rows.unweighted} rows of the {role} data whose weight is not positive and finite.");
+        if (rows.rows == 0)
+            throw host.Except($"The {role} data has no rows with a label and a weight.");
+        channel.Trace($"Read {rows.rows} rows of {rows.length} features.");
+        return new TrainingData(
+            rows.rows, rows.features.AsMemory(0, rows.rows * rows.length), rows.targets.AsMemory(0, rows.rows),
+            rows.isWeighted ? rows.weights.AsMemory(0, rows.rows) : default);
+    }
+
+    void Read(RoleMappedData data)
+    {
+        DataViewSchema.Column feature = data.Schema.Feature!.Value, label = data.Schema.Label!.Value;
+        DataViewSchema.Column[] needed =
+            data.Schema.Weight is { } column ? [feature, label, column] : [feature, label];
+        using DataViewRowCursor cursor = data.Data.GetRowCursor(needed.Distinct());
+        ValueGetter<float> getLabel = RowCursorUtils.GetLabelGetter(cursor, label.Index);
+        ValueGetter<float>? getWeight = cursor.GetOptWeightFloatGetter(data);
+        RowReader<float> reader = RowReader.Of<float>(cursor, feature, length);
+        float target = 0, weight = 1;
+        for (long seen = 0; cursor.MoveNext(); seen++)
+        {
+            if (seen % LeastCapacity == 0)
+                host.CheckAlive();
+            getLabel(ref target);
+            if (!float.IsFinite(target))
+            {
+                unlabeled++;
+                continue;
+            }
+            getWeight?.Invoke(ref weight);
+            if (!(weight > 0 && float.IsFinite(weight)))
+            {
+                unweighted++;
+                continue;
+            }
+            if (rows == targets.Length)
+                Grow();
+            reader.Target = features;
+            reader.Read(rows);
+            CheckFinite(features.AsSpan(rows * length, length), cursor.Position);
+            targets[rows] = target;
+            if (isWeighted)
+                weights[rows] = weight;
+            rows++;
+        }
+    }
+
+    void Grow()
+    {
+        if (rows >= MostRows)
+            throw host.Except($"There are more than {MostRows} rows, the most of {length} features in an array.");
+        int capacity = (int)Math.Min(2L * rows, MostRows);
+        Array.Resize(ref features, capacity * length);
+        Array.Resize(ref targets, capacity);
+        if (isWeighted)
+            Array.Resize(ref weights, capacity);
+    }
+
+    void CheckFinite(ReadOnlySpan<float> row, long position)
+    {
+        for (int slot = 0; slot < row.Length; slot++)
+        {
+            if (!float.IsFinite(row[slot]))
+                throw host.Except(FormattableString.Invariant(
+                    $"Column '{featureColumn}' is not finite: row {position}, slot {slot} has {row[slot]}."));
+        }
+    }
+}

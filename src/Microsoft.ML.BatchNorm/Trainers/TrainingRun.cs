@@ -1,0 +1,106 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>One training of one network, told to ML.NET's channels and stopped by its context.</summary>
+sealed class TrainingRun(
+    IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training)
+{
+    /// <summary>Above this share of the initializer a moving average is visibly biased.</summary>
+    const double LargeInitialWeight = 0.05;
+
+    public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
+    {
+        host.CheckAlive();
+        using var cancellation = new CancellationTokenSource();
+        using IProgressChannel progress = host.StartProgressChannel("Training");
+        var engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
+        var report = new Report(channel, progress);
+        try
+        {
+            TrainingResult result = options.FineTune is { } plan
+                ? NetworkTrainer.Train(
+                    start.Network, start.State, data, training, plan, validation, engine, report, cancellation.Token)
+                : NetworkTrainer.Train(
+                    start.Network, start.State, data, training, validation, engine, report, cancellation.Token);
+            if (result.StoppedEarly)
+                channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
+            WarnOfBias(result);
+            return result;
+        }
+        catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
+        {
+            throw host.Except(error, error.Message);
+        }
+        catch (NotSupportedException error)
+        {
+            host.Process(error);
+            throw;
+        }
+        catch (ArgumentException error) when (!error.IsMarked())
+        {
+            throw host.ExceptUserArg(
+                options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), error.Message);
+        }
+    }
+
+    void WarnOfBias(TrainingResult result)
+    {
+        foreach (NetworkNode node in result.Network.Nodes)
+        {
+            if (result.State.TryGet(node.Path)?.BatchNormalization is { InitialWeight: > LargeInitialWeight } state)
+            {
+                channel.Warning(
+                    $"Layer '{node.Path}': {state.InitialWeight:P0} of its moving statistics is still their initial " +
+                    "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics.");
+            }
+        }
+    }
+
+    /// <summary>Keeps the last progress for whoever asks ML.NET for it, and tells each epoch's end.</summary>
+    sealed class Report : IProgress<TrainingProgress>
+    {
+        static readonly string[] metrics = ["loss", "validation loss", "rows/s"], units = ["epochs", "steps"];
+
+        readonly IChannel channel;
+        readonly IProgressChannel progress;
+        volatile TrainingProgress? last;
+
+        public Report(IChannel channel, IProgressChannel progress)
+        {
+            (this.channel, this.progress) = (channel, progress);
+            progress.SetHeader(new ProgressHeader(metrics, units), Fill);
+        }
+
+        void IProgress<TrainingProgress>.Report(TrainingProgress value)
+        {
+            last = value;
+            if (!value.IsEndOfEpoch)
+                return;
+            progress.Checkpoint(
+                value.Loss, value.ValidationLoss, value.RowsPerSecond,
+                value.Epoch, value.Step, value.Epochs, value.StepsPerEpoch);
+            string phase = value.Phase.Length == 0 ? "" : $" of phase '{value.Phase}'";
+            string validation = value.ValidationLoss is { } loss
+                ? FormattableString.Invariant($", validation loss {loss:G5}")
+                : "";
+            channel.Info(FormattableString.Invariant(
+                $"Epoch {value.Epoch} of {value.Epochs}{phase}: loss {value.Loss:G5}{validation}, ")
+                + FormattableString.Invariant($"{value.RowsPerSecond:F0} rows/s."));
+        }
+
+        void Fill(IProgressEntry entry)
+        {
+            if (last is not { } value)
+                return;
+            entry.SetMetric(0, value.Loss);
+            if (value.ValidationLoss is { } loss)
+                entry.SetMetric(1, loss);
+            entry.SetMetric(2, value.RowsPerSecond);
+            entry.SetProgress(0, value.IsEndOfEpoch ? value.Epoch : value.Epoch - 1, value.Epochs);
+            entry.SetProgress(1, value.Step, value.StepsPerEpoch);
+        }
+    }
+}

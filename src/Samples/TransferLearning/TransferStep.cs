@@ -1,0 +1,65 @@
+using Microsoft.ML.BatchNorm;
+
+namespace TransferLearning;
+
+/// <summary>
+/// Takes a network that knows the digits 0 to 4 to the digits 5 to 9, of which few rows have labels, in several ways.
+/// </summary>
+static class TransferStep
+{
+    const int RowsPerClass = 20, HeadEpochs = 100, AllEpochs = 100, BatchSize = 20;
+    const double HeadRate = 1e-2, AllRate = 1e-3;
+
+    static readonly FineTuningPlan training = Plan(FineTuneBatchNormalization.Train);
+
+    static readonly (string Name, FineTuningPlan Plan)[] ways =
+    [
+        ("head", new FineTuningPlan(training.Phases[0])),
+        ("Train", training),
+        ("KeepStatistics", Plan(FineTuneBatchNormalization.KeepStatistics)),
+        ("KeepFrozen", Plan(FineTuneBatchNormalization.KeepFrozen)),
+    ];
+
+    public static void Run(Digits train, Digits test)
+    {
+        (Digits known, Digits fresh, Digits freshTest) = (train.Between(0, 4), train.Between(5, 9), test.Between(5, 9));
+        Show.Heading(
+            2, "From the digits 0 to 4 to the digits 5 to 9",
+            $"Pretrained on {known.Rows} rows of 0 to 4; then a new head of 5 outputs, {RowsPerClass} labelled rows " +
+            $"of each of 5 to 9, and {freshTest.Rows} rows of them to test. The head trains alone for {HeadEpochs} " +
+            $"epochs at {HeadRate}, over a base in inference mode (head); then all layers for {AllEpochs} epochs at " +
+            $"{AllRate}, with the base's batch normalization in training mode (Train), with its statistics kept " +
+            "(KeepStatistics), or as it is (KeepFrozen).");
+
+        int epochs = DigitNetwork.Training(0).Epochs + ways.Sum(way => way.Plan.Phases.Sum(phase => phase.Epochs));
+        string[] names = [.. ways.Select(way => way.Name)];
+        IReadOnlyList<SeedResult> results = Seeds.Run(names, epochs, (seed, progress) =>
+        {
+            Network pretrained = DigitNetwork.WithClasses(5);
+            NetworkState state = NetworkTrainer.Train(
+                pretrained, pretrained.Initialize(seed), known.ToData(), DigitNetwork.Training(seed),
+                progress: progress).State;
+
+            Network network = pretrained.WithHead(5);
+            NetworkState start = network.Initialize(state, seed);
+            TrainingData few = fresh.PerClass(RowsPerClass, seed).ToData(first: 5);
+            TrainingOptions options = DigitNetwork.Training(seed) with { BatchSize = BatchSize };
+            return [.. ways.Select(way =>
+            {
+                TrainingResult tuned = NetworkTrainer.Train(
+                    network, start, few, options, way.Plan, progress: progress);
+                return freshTest.Accuracy(new NetworkModel(network, tuned.State), first: 5);
+            })];
+        });
+
+        Show.Table(
+            ["5 to 9, test rows", "mean", "deviation", "worst", "best"],
+            names.Select((name, i) => new[] { name }.Concat(Seeds.Summarize(results, i)).ToArray()));
+        Show.Text(
+            "Mean and deviation over ten seeds. Where two means are nearer to each other than the deviations, they " +
+            "do not tell which way is better.");
+    }
+
+    static FineTuningPlan Plan(FineTuneBatchNormalization batchNormalization) =>
+        FineTune.HeadThenAll(HeadEpochs, AllEpochs, HeadRate, AllRate, batchNormalization);
+}

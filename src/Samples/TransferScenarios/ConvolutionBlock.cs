@@ -1,0 +1,78 @@
+using Microsoft.ML.BatchNorm;
+
+namespace TransferScenarios;
+
+/// <summary>
+/// A block of Conv2D, BatchNormalization and ReLU: a batch in training mode, then one image in evaluation mode.
+/// </summary>
+static class ConvolutionBlock
+{
+    const int Images = 4;
+
+    public static void Run()
+    {
+        // PyTorch's numbers: momentum=0.1, which is a Momentum of 0.9 here, and epsilon 1e-5.
+        Network block = Network.Input(3, 32, 32).WithPreset(NetworkPreset.PyTorch)
+            .Conv2D(16, 3, padding: 1).BatchNormalization(name: "norm").ReLU();
+        NetworkState state = block.Initialize(seed: 1);
+        var random = new Random(1);
+        float[] images = new float[Images * block.InputShape.Size];
+        foreach (ref float pixel in images.AsSpan())
+            pixel = 2 * random.NextSingle() - 1;
+
+        // One step in training mode, with a learning rate of 0: nothing changes but the moving statistics.
+        var data = new TrainingData(Images, images, new float[Images * block.OutputShape.Size]);
+        var options = new TrainingOptions
+        {
+            Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd(0), Epochs = 1, BatchSize = Images,
+        };
+        NetworkState trained = NetworkTrainer.Train(block, state, data, options).State;
+        BatchNormalizationState before = state["norm"].BatchNormalization!, after = trained["norm"].BatchNormalization!;
+
+        // The same by the layer's own call, which hands out what the batch becomes.
+        NetworkNode node = block.GetNode("norm");
+        var layer = (BatchNormalizationLayer)node.Layer;
+        float[] x = new float[Images * node.Input.Size], y = new float[x.Length];
+        Network convolution = block.Until("conv2d");
+        new NetworkModel(convolution, convolution.Initialize(state)).Predict(images, x);
+        ForwardPass pass = BatchNormalization.Forward(
+            layer.EffectiveOptions, before, layer.Layout(node.Input, Images), x, y, training: true);
+        var normalized = new BatchStatistics(channels: 16);
+        normalized.Add(layer.Layout(node.Input, Images), y);
+
+        var model = new NetworkModel(block, trained);
+        float[] alone = new float[block.OutputShape.Size], again = new float[alone.Length], all = new float[y.Length];
+        model.Predict(images.AsSpan(0, block.InputShape.Size), alone);
+        model.Predict(images.AsSpan(0, block.InputShape.Size), again);
+        model.Predict(images, all);
+
+        Show.Heading(
+            5, "A convolutional block, in training and in evaluation mode",
+            "Conv2D of 16 filters of 3 x 3, BatchNormalization, ReLU. In training mode, a batch of random images " +
+            $"{Shape(Images, block.InputShape)} becomes {Shape(Images, block.OutputShape)}, and each running number " +
+            "0.9 of what it was and 0.1 of the batch's:");
+        Show.Table(
+            ["", "channel 0", "channel 1", "channel 2"],
+            Row("batch's mean", pass.Mean()),
+            Row("batch's deviation", [.. pass.InverseDeviation().ToArray().Select(inverse => 1 / inverse)]),
+            Row("normalized: mean", normalized.Mean),
+            Row("normalized: variance", [.. Enumerable.Range(0, 16).Select(c => normalized.Variance(c))]),
+            Row("running mean before", before.MovingMean),
+            Row("running mean after", after.MovingMean),
+            Row("the same by the layer's Forward", pass.NextState.MovingMean),
+            Row("running variance before", before.MovingVariance),
+            Row("running variance after", after.MovingVariance),
+            Row("the same by the layer's Forward", pass.NextState.MovingVariance));
+        Show.Table(
+            ["evaluation mode", "shape in", "shape out", "same bits"],
+            ["one image, twice", Shape(1, block.InputShape), Shape(1, block.OutputShape),
+                Show.YesNo(alone.AsSpan().SequenceEqual(again))],
+            [$"alone, and as one of {Images}", Shape(Images, block.InputShape), Shape(Images, block.OutputShape),
+                Show.YesNo(alone.AsSpan().SequenceEqual(all.AsSpan(0, alone.Length)))]);
+    }
+
+    static string Shape(int rows, TensorShape row) => $"[{string.Join(", ", row.WithRows(rows))}]";
+
+    static string[] Row(string name, ReadOnlySpan<double> values) =>
+        [name, .. values[..3].ToArray().Select(value => $"{value:0.00000;-0.00000;0.00000}")];
+}

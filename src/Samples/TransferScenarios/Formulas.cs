@@ -1,0 +1,52 @@
+using Microsoft.ML.BatchNorm;
+
+namespace TransferScenarios;
+
+/// <summary>The layer's formulas: what it computes, and the same by hand.</summary>
+static class Formulas
+{
+    public static void Run()
+    {
+        // Keras's numbers, momentum 0.99 and epsilon 0.001; one channel, and a batch of four rows.
+        BatchNormalizationOptions options = BatchNormalizationOptions.Keras;
+        const double Gamma = 2, Beta = 1;
+        BatchNormalizationState state = BatchNormalization.Initialize(options, channels: 1)
+            .WithAffine([(float)Gamma], [(float)Beta]);
+        float[] x = [1, 2, 3, 6], training = new float[4], inference = new float[4];
+        ChannelLayout layout = ChannelLayout.Features(rows: 4, channels: 1);
+
+        ForwardPass pass = BatchNormalization.Forward(options, state, layout, x, training, training: true);
+        BatchNormalization.Forward(options, pass.NextState, layout, x, inference, training: false);
+
+        double mean = (1 + 2 + 3 + 6) / 4.0;
+        double variance = x.Sum(value => (value - mean) * (value - mean)) / 4;
+        double movingMean = options.Momentum * 0 + (1 - options.Momentum) * mean;
+        double movingVariance = options.Momentum * 1 + (1 - options.Momentum) * variance;
+        double Normalized(double value, double mean, double variance) =>
+            Gamma * (value - mean) / Math.Sqrt(variance + options.Epsilon) + Beta;
+
+        Show.Heading(
+            2, "The layer's formulas",
+            $"x = {string.Join(", ", x)}; gamma = {Gamma}, beta = {Beta}, epsilon = {options.Epsilon}, momentum = " +
+            $"{options.Momentum}; the moving mean m begins at 0, the moving variance v at 1. In training mode " +
+            "y = gamma (x - mean) / sqrt(variance + epsilon) + beta and m = 0.99 m + 0.01 mean, the same for v; in " +
+            "inference mode m and v take the places of mean and variance.");
+        Show.Table(
+            ["", "by hand", "by the layer"],
+            [
+                Row("mean of the batch", mean, pass.Mean()[0]),
+                .. x.Select((value, i) => Row(
+                    $"training, x = {value}", Normalized(value, mean, variance), training[i])),
+                Row("moving mean", movingMean, pass.NextState.MovingMean[0]),
+                Row("moving variance", movingVariance, pass.NextState.MovingVariance[0]),
+                .. x.Select((value, i) => Row(
+                    $"inference, x = {value}", Normalized(value, movingMean, movingVariance), inference[i])),
+            ]);
+        Show.Text(
+            "After one batch the moving statistics are still 99 % of what they began with, and inference is far from " +
+            $"training. The state says so: its InitialWeight is {pass.NextState.InitialWeight:0.00}.");
+    }
+
+    static string[] Row(string name, double byHand, double byLayer) =>
+        [name, $"{byHand:0.000000}", $"{byLayer:0.000000}"];
+}

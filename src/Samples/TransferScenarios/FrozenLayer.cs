@@ -1,0 +1,72 @@
+using Microsoft.ML.BatchNorm;
+
+namespace TransferScenarios;
+
+/// <summary>What a layer does in a training run: frozen, trainable, and trainable with its statistics kept.</summary>
+static class FrozenLayer
+{
+    public static void Run(Digits train)
+    {
+        // A network that knows the digits 0 to 4, under a new head for the digits 5 to 9.
+        Network pretrained = Network.Input(Digits.PixelCount)
+            .Dense(64, useBias: false).BatchNormalization(name: "norm").ReLU().Dense(5);
+        NetworkState learned = NetworkTrainer.Train(
+            pretrained, pretrained.Initialize(seed: 1), train.Between(0, 4).ToData(), new TrainingOptions()).State;
+        Network network = pretrained.WithHead(5);
+        NetworkState state = network.Initialize(learned, seed: 1);
+
+        // One step an epoch, so that the first loss is that of the network as it was.
+        Digits fresh = train.Between(5, 9);
+        var options = new TrainingOptions { BatchSize = fresh.Rows, Epochs = 50 };
+        Network frozen = network.Freeze("norm");
+        (string Name, Network Network)[] runs =
+        [
+            ("Freeze", frozen),
+            ("Unfreeze", frozen.Unfreeze("norm")),
+            ("UpdateStatistics = false", network.WithBatchNormalization(
+                layer => layer with { UpdateStatistics = false }, "norm")),
+        ];
+
+        Show.Heading(
+            1, "In a training run, a frozen layer stays in inference mode",
+            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {fresh.Rows} rows of 5 to 9. The first " +
+            "step's loss tells the mode: with moving statistics, as in Predict, it is " +
+            $"{InferenceLoss(new NetworkModel(network, state), fresh.ToData(first: 5)):0.0000}. On the right, how " +
+            "many of the layer's values the run has changed:");
+        Show.Table(
+            ["layer", "first loss", "last loss", "gamma, beta", "statistics"],
+            runs.Select(run =>
+            {
+                TrainingResult result = NetworkTrainer.Train(run.Network, state, fresh.ToData(first: 5), options);
+                BatchNormalizationState before = state["norm"].BatchNormalization!;
+                BatchNormalizationState after = result.State["norm"].BatchNormalization!;
+                return new[]
+                {
+                    run.Name, $"{result.History[0].Loss:0.0000}", $"{result.History[^1].Loss:0.0000}",
+                    Changed<float>([.. before.Gamma, .. before.Beta], [.. after.Gamma, .. after.Beta]),
+                    Changed<double>(
+                        [.. before.MovingMean, .. before.MovingVariance],
+                        [.. after.MovingMean, .. after.MovingVariance]),
+                };
+            }));
+        Show.Text(
+            "Unfrozen, the layer normalizes with the batch's own statistics, and the moving ones follow the new " +
+            "digits. With its statistics kept, gamma and beta learn, and training computes what Predict will.");
+    }
+
+    static string Changed<T>(T[] before, T[] after) =>
+        $"{before.Zip(after).Count(pair => !pair.First!.Equals(pair.Second))} of {before.Length}";
+
+    /// <summary>Softmax cross-entropy of what the network predicts.</summary>
+    static double InferenceLoss(NetworkModel model, TrainingData data)
+    {
+        int classes = model.Network.OutputShape.Size;
+        float[] outputs = new float[data.Rows * classes];
+        model.Predict(data.Features.Span, outputs);
+        return Enumerable.Range(0, data.Rows).Average(row =>
+        {
+            ArraySegment<float> logits = new(outputs, row * classes, classes);
+            return Math.Log(logits.Sum(logit => Math.Exp(logit))) - logits[(int)data.Targets.Span[row]];
+        });
+    }
+}

@@ -1,0 +1,14 @@
+using TransferScenarios;
+
+(Digits train, Digits test) = Digits.Load();
+Show.Title(
+    "Batch normalization in transfer learning: five questions",
+    "What a frozen layer does, what the layer computes, what moves its statistics, how a base is fine-tuned under a " +
+    "new head, and a block of a convolutional network. A file of C# each, on handwritten digits of 8 x 8 pixels " +
+    "where data is needed.");
+
+FrozenLayer.Run(train);
+Formulas.Run();
+Prediction.Run(train, test);
+HeadThenBase.Run(train, test);
+ConvolutionBlock.Run();

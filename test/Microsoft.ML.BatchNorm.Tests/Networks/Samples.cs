@@ -1,0 +1,44 @@
+using Microsoft.ML.BatchNorm.Tests.Transformer;
+
+namespace Microsoft.ML.BatchNorm.Tests.Networks;
+
+/// <summary>Networks with states that no training gave.</summary>
+static class Samples
+{
+    /// <summary>Every kind of layer, two levels of networks, some of it frozen.</summary>
+    public static Network Every { get; } = Network.Input(2, 8, 7)
+        .Conv2D(3, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false, name: "stem")
+        .BatchNormalization(Layers.Unusual)
+        .ReLU()
+        .MaxPool2D((3, 2), stride: (1, 1), padding: (1, 1))
+        .AveragePool2D((2, 2), padding: (1, 0))
+        .Append(
+            Network.Input(3, 3, 3)
+                .Conv2D(4, 2, padding: 1)
+                .Append(Network.Input(4, 4, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
+                .BatchNormalization(Layers.Bare),
+            "Größe 大")
+        .Append(Network.Input(4, 4, 4).GlobalAveragePool2D())
+        .Dropout(0.25)
+        .Flatten()
+        .Dense(5, useBias: false)
+        .Sigmoid()
+        .Dense(3)
+        .Tanh()
+        .Freeze("Größe 大/deep");
+
+    public static SavedNetwork Saved(Network network, int seed = 1)
+    {
+        NetworkState state = network.Initialize(seed);
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (node.Layer is BatchNormalizationLayer layer)
+                state = state.With(node.Path, new LayerState(
+                    Sample.State(layer.Options, layer.Layout(node.Input, 1).Channels, seed++)));
+            else if (state.TryGet(node.Path) is { } known)
+                state = state.With(node.Path, new LayerState(
+                    Sample.Floats(known.Kernel.Length, seed++), Sample.Floats(known.Bias.Length, seed++)));
+        }
+        return new SavedNetwork(network, state);
+    }
+}

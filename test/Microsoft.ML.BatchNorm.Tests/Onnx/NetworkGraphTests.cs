@@ -1,0 +1,100 @@
+using Microsoft.ML.BatchNorm.Tests.Networks;
+using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.BatchNorm.Tests.Onnx;
+
+/// <summary>Networks as graphs: every kind of layer, and every shape of a column.</summary>
+[TestClass]
+public class NetworkGraphTests
+{
+    /// <summary>In units of the last digit of the greatest value: sums of up to some hundred products.</summary>
+    const double Digits = 32;
+
+    [TestMethod]
+    public void Every_kind_of_layer()
+    {
+        IDataView images = View.Vectors(View.Dense(View.Floats(5, 2 * 8 * 7)), 2, 8, 7);
+        OnnxModel model = Check(Samples.Every, images);
+        CollectionAssert.DoesNotContain(model.Operators, "Reshape");
+        CollectionAssert.DoesNotContain(model.Operators, "Dropout");
+        foreach (string type in (string[])
+            [
+                "Conv", "BatchNormalization", "Relu", "MaxPool", "AveragePool", "LeakyRelu", "Erf", "GlobalAveragePool",
+                "Flatten", "Gemm", "Sigmoid", "Tanh",
+            ])
+        {
+            CollectionAssert.Contains(model.Operators, type);
+        }
+    }
+
+    [TestMethod]
+    public void Layers_of_images_up_to_one_that_gives_images()
+    {
+        IDataView images = View.Vectors(View.Dense(View.Floats(3, 2 * 8 * 7)), 2, 8, 7);
+        Check(Samples.Every.Until("Größe 大"), images);
+    }
+
+    [TestMethod]
+    public void A_flat_column_into_a_network_of_images()
+    {
+        IDataView rows = View.Vectors(View.Dense(View.Floats(3, 2 * 8 * 7)), 112);
+        CollectionAssert.Contains(Check(Samples.Every, rows).Operators, "Reshape");
+    }
+
+    [TestMethod]
+    public void A_column_of_images_into_a_network_of_features()
+    {
+        IDataView images = View.Vectors(View.Dense(View.Floats(7, 12)), 3, 2, 2);
+        Check(Network.Input(12).BatchNormalization().Dense(5, useBias: false).Gelu().Dense(2), images);
+    }
+
+    [TestMethod]
+    public void One_slot_into_one_output()
+    {
+        IDataView rows = View.Vectors(View.Dense(View.Floats(7, 1)), 1);
+        Check(Network.Input(1).Dense(1), rows);
+        Check(Network.Input(1, 1, 1).Conv2D(1, 1).BatchNormalization(), rows);
+    }
+
+    [TestMethod]
+    public void A_network_of_dropout_alone_is_nothing()
+    {
+        OnnxModel model = Check(Network.Input(3).Dropout(0.5), View.Vectors(View.Dense(View.Floats(2, 3)), 3));
+        Assert.HasCount(0, model.Operators);
+    }
+
+    [TestMethod]
+    [DataRow(9)]
+    [DataRow(10)]
+    [DataRow(11)]
+    [DataRow(12)]
+    public void Every_opset_that_the_converter_offers_can_be_asked_for(int opSet)
+    {
+        IDataView images = View.Vectors(View.Dense(View.Floats(2, 2 * 8 * 7)), 2, 8, 7);
+        Assert.AreEqual(opSet, OnnxModel.Of(Apply(Samples.Every, images), images, opSet).OpSets[""]);
+    }
+
+    [TestMethod]
+    public void Behind_batch_normalization_of_the_column_and_in_place()
+    {
+        IDataView rows = View.Vectors(View.Dense(View.Floats(20, 6)), 6);
+        var normalization = Layers.Transformer(6);
+        Network network = Network.Input(6).Dense(6).ReLU().Dense(6);
+        var saved = Samples.Saved(network);
+        ITransformer chain = normalization.Append(
+            View.ML.Transforms.ApplyNetwork("Y", saved).Fit(normalization.Transform(rows)));
+        Exported.AssertSameValues(OnnxModel.Of(chain, rows), chain, rows, Digits, "Y");
+    }
+
+    static OnnxModel Check(Network network, IDataView view)
+    {
+        ApplyNetworkTransformer transformer = Apply(network, view);
+        OnnxModel model = OnnxModel.Of(transformer, view);
+        Exported.AssertSameValues(model, transformer, view, Digits, "Y");
+        return model;
+    }
+
+    static ApplyNetworkTransformer Apply(Network network, IDataView view) => View.ML.Transforms.ApplyNetwork(
+        "Y", Samples.Saved(network), inputColumnName: "X").Fit(view);
+}

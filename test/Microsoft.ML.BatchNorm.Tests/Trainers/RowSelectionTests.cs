@@ -1,0 +1,93 @@
+using Microsoft.ML.BatchNorm.Tests.Fitting;
+
+namespace Microsoft.ML.BatchNorm.Tests.Trainers;
+
+/// <summary>Which rows are trained on.</summary>
+[TestClass]
+public class RowSelectionTests
+{
+    [TestMethod]
+    public void Rows_without_a_label_are_left_out_with_a_warning_of_how_many()
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(90);
+        List<string> warnings = Warnings.Of(context);
+        NetworkState expected = Blobs.Multiclass(context).Fit(Blobs.Keyed(context, rows)).Model.State;
+        Assert.IsEmpty(warnings);
+        Blobs.Row[] more = [.. rows.SelectMany((row, i) => i % 10 == 0
+            ? [row, new Blobs.Row { Features = [9, 9, 9, 9], Color = "no color" }]
+            : (Blobs.Row[])[row])];
+        Assert.AreEqual(expected, Blobs.Multiclass(context).Fit(Blobs.Keyed(context, more)).Model.State);
+        StringAssert.Contains(warnings.Single(), "Skipped 9 rows of the training data whose label is missing");
+    }
+
+    [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.NegativeInfinity)]
+    public void A_regression_label_that_is_not_finite_is_missing(float value)
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(60);
+        NetworkState expected = Blobs.Regression(context).Fit(Blobs.Keyed(context, rows)).Model.State;
+        Blobs.Row[] more = [.. rows, new Blobs.Row { Features = [1, 2, 3, 4], Value = value }];
+        Assert.AreEqual(expected, Blobs.Regression(context).Fit(Blobs.Keyed(context, more)).Model.State);
+    }
+
+    [TestMethod]
+    [DataRow(0f)]
+    [DataRow(-1f)]
+    [DataRow(float.NaN)]
+    [DataRow(float.PositiveInfinity)]
+    public void Rows_whose_weight_is_not_positive_and_finite_are_left_out(float weight)
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(60);
+        NetworkState Fit(IEnumerable<Blobs.Row> from) => Blobs.Multiclass(
+            context, options => options.ExampleWeightColumnName = "Weight").Fit(Blobs.Keyed(context, from)).Model.State;
+        NetworkState expected = Fit(rows);
+        List<string> warnings = Warnings.Of(context);
+        Assert.AreEqual(expected, Fit(
+            rows.Append(new Blobs.Row { Features = [1, 2, 3, 4], Color = "red", Weight = weight })));
+        StringAssert.Contains(warnings.Single(), "Skipped 1 rows of the training data whose weight");
+    }
+
+    [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.PositiveInfinity)]
+    public void A_feature_that_is_not_finite_is_an_error_that_names_column_row_and_slot(float value)
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(60);
+        rows[41].Features[2] = value;
+        var error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => Blobs.Multiclass(context).Fit(Blobs.Keyed(context, rows)));
+        StringAssert.Contains(
+            error.Message,
+            FormattableString.Invariant($"Column 'Features' is not finite: row 41, slot 2 has {value}."));
+        Assert.IsTrue(Runtime.Contracts.IsMarked(error));
+    }
+
+    [TestMethod]
+    public void A_feature_that_is_not_finite_in_a_prediction_is_an_error()
+    {
+        var context = new MLContext(1);
+        var model = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+        Blobs.Row[] rows = Blobs.Rows(3);
+        rows[1].Features[0] = float.NaN;
+        IDataView predicted = model.Transform(Blobs.Keyed(context, rows));
+        var error = Assert.ThrowsExactly<InvalidOperationException>(() => predicted.Preview());
+        StringAssert.Contains(error.ToString(), "The features of a row are not finite: slot 0 has NaN.");
+    }
+
+    [TestMethod]
+    public void Data_without_rows_that_count_is_an_error()
+    {
+        var context = new MLContext(1);
+        foreach (Blobs.Row[] rows in (Blobs.Row[][])[[], [new Blobs.Row { Features = [1, 2, 3, 4], Color = "none" }]])
+        {
+            var error = Assert.ThrowsExactly<InvalidOperationException>(
+                () => Blobs.Multiclass(context).Fit(Blobs.Keyed(context, rows)));
+            StringAssert.Contains(error.Message, "has no rows with a label");
+        }
+    }
+}
