@@ -7,7 +7,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// Var(s²) = (κ − 1) σ⁴/n to first order, with the kurtosis κ of the new rows, and at least the normal one, 3, which
 /// few rows underestimate. σ² is the greater of the two variances: the statistic is then bounded by what the rows that
-/// carry the greater variance can prove, √k for k rare values. New rows of no variance have no kurtosis, and no test.
+/// carry the greater variance can prove, √k for k rare values. Where that is the training side, whose kurtosis is not
+/// known, κ is taken times the ratio: rare values that the new rows lack have made the variance greater, and made κ so
+/// too. New rows of no variance have no kurtosis, and no test.
 /// </remarks>
 static class VarianceTest
 {
@@ -21,6 +23,8 @@ static class VarianceTest
         if (!(training.Count > 1 && current.Count > 1 && current.Variance > 0) || double.IsNaN(squaresVariance))
             return TestResult.None;
         double kurtosis = Math.Max(1 + squaresVariance / current.Variance / current.Variance, NormalKurtosis);
+        if (training.Variance > current.Variance)
+            kurtosis *= training.Variance / current.Variance;
         double error = Math.Sqrt((kurtosis - 1) * (1 / training.Count + 1 / current.Count));
         double greater = Math.Max(training.Variance, current.Variance);
         return TestResult.Student(
