@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;
 

@@ -158,7 +158,9 @@ public sealed class DriftReportTests
     public void The_table_names_the_worst_channels_first_in_any_culture()
     {
         CultureInfo culture = CultureInfo.CurrentCulture;
-        CultureInfo.CurrentCulture = new CultureInfo("de-DE");
+        var comma = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        comma.NumberFormat.NumberDecimalSeparator = ",";
+        CultureInfo.CurrentCulture = comma;
         try
         {
             var state = new BatchNormalizationState((double[])[0, 10, 0.5], (double[])[1, 4, 1]);
