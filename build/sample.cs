@@ -4,7 +4,7 @@
 // Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
 // Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, ExposureShift does not.
 
-string[] samples = ["DigitsPipeline", "ExposureShift"];
+string[] samples = ["DigitsPipeline", "ExposureShift", "Drift"];
 string[] wanted = args is [] ? samples : [.. samples.Where(sample => args is [var name] && name == sample)];
 if (wanted is [])
 {

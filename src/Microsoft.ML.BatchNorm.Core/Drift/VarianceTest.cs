@@ -18,7 +18,8 @@ static class VarianceTest
     /// <param name="training">The training side.</param>
     /// <param name="current">The new side.</param>
     /// <param name="squaresVariance">The variance of the new side's squared deviations.</param>
-    public static TestResult Of(in SampleMoments training, in SampleMoments current, double squaresVariance)
+    /// <param name="negligible">A statistic below this is as good as 0, and has p-value 1.</param>
+    public static TestResult Of(in SampleMoments training, in SampleMoments current, double squaresVariance, double negligible)
     {
         if (!(training.Count > 1 && current.Count > 1 && current.Variance > 0) || double.IsNaN(squaresVariance))
             return TestResult.None;
@@ -28,6 +29,6 @@ static class VarianceTest
         double error = Math.Sqrt((kurtosis - 1) * (1 / training.Count + 1 / current.Count));
         double greater = Math.Max(training.Variance, current.Variance);
         return TestResult.Student(
-            (current.Variance - training.Variance) / greater / error, current.Count - 1);
+            (current.Variance - training.Variance) / greater / error, current.Count - 1, negligible);
     }
 }

@@ -17,6 +17,9 @@ sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewS
     /// <summary>The probability that a pass over rows like those in training warns.</summary>
     const double Significance = 0.001;
 
+    /// <summary>Where a normal distribution's two-sided p-value is just above that.</summary>
+    const double Quantile = 3.29;
+
     readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, string[]? Names)> sums = [];
     int open = cursors;
 
@@ -41,7 +44,8 @@ sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewS
         }
         string[] messages =
         [
-            .. sums.Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.Names)))
+            .. sums.Where(pair => pair.Value.Statistics.MayDrift(Significance, Quantile))
+                .Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.Names)))
                 .Where(pair => pair.Report.IsDrift(Significance / sums.Count))
                 .Select(pair => Message(pair.Key, pair.Report)),
         ];
@@ -56,12 +60,14 @@ sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewS
     {
         ChannelDrift worst = report.Channels[0];
         string name = worst.Name is null ? $"channel {worst.Channel}" : $"channel {worst.Channel} ('{worst.Name}')";
+        string shift = double.IsFinite(worst.MeanShift)
+            ? $"its mean has moved by {worst.MeanShift.ToString("G3", CultureInfo.InvariantCulture)} deviations"
+            : "it was constant, and has another mean";
         return string.Create(
             CultureInfo.InvariantCulture,
             $"Column '{column.InputColumnName}' has drifted from the statistics that normalize it: " +
             $"{report.Drifted(Significance).Count} of {report.Channels.Count} channels, by a sample of " +
-            $"{report.Channels.Max(channel => channel.Count):0} values a channel. The worst is {name}: its mean has moved " +
-            $"by {worst.MeanShift:G3} deviations, its variance is {worst.VarianceRatio:G3} times the old one " +
-            $"(p = {worst.AdjustedPValue:0.0E0}). CompareStatistics tells more, and FineTune moves the statistics on.");
+            $"{report.Channels.Max(channel => channel.Count):0} values a channel. The worst is {name}: {shift} " +
+            $"(p = {worst.AdjustedPValue:G2}). CompareStatistics tells more, and FineTune moves the statistics on.");
     }
 }
