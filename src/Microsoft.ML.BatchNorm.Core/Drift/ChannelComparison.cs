@@ -6,13 +6,29 @@ sealed class ChannelComparison(
 {
     readonly BatchStatistics? population = state.GetPopulation();
 
+    /// <summary>
+    /// Whether a test has a p-value up to a level, not corrected: a small part of the work of telling which.
+    /// </summary>
+    /// <param name="level">The level.</param>
+    /// <param name="quantile">A statistic whose p-value is above the level even in the normal distribution.</param>
+    public bool MayDrift(double level, double quantile)
+    {
+        for (int c = 0; c < state.Channels; c++)
+        {
+            (TestResult mean, TestResult variance) = Test(c, quantile);
+            if (Math.Min(mean.PValue, variance.PValue) <= level)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>All channels, the worst first.</summary>
     public ChannelDrift[] Run(IReadOnlyList<string>? names)
     {
         int channels = state.Channels;
         var tests = new TestResult[2 * channels];
         for (int c = 0; c < channels; c++)
-            (tests[c], tests[channels + c]) = Test(c);
+            (tests[c], tests[channels + c]) = Test(c, negligible: 0);
         double[] adjusted = Array.ConvertAll(tests, test => test.PValue);
         HolmCorrection.Apply(adjusted, Array.ConvertAll(tests, test => test.IsMade));
 
@@ -42,11 +58,13 @@ sealed class ChannelComparison(
 
     static double Smaller(ChannelDrift channel) => Math.Min(channel.PValue, channel.VariancePValue);
 
-    (TestResult Mean, TestResult Variance) Test(int channel)
+    (TestResult Mean, TestResult Variance) Test(int channel, double negligible)
     {
         SampleMoments training = InRows(Training(channel)), current = InRows(Current(channel));
         double squaresVariance = squares is null ? double.NaN : VarianceOf(squares, channel);
-        return (MeanTest.Of(training, current), VarianceTest.Of(training, current, squaresVariance));
+        return (
+            MeanTest.Of(training, current, negligible),
+            VarianceTest.Of(training, current, squaresVariance, negligible));
     }
 
     ChannelDrift Describe(int channel, TestResult mean, TestResult variance)

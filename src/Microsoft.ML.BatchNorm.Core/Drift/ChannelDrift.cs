@@ -59,7 +59,7 @@ public sealed record ChannelDrift
 
     /// <summary>
     /// t of the test of the variances, robust to kurtosis: (v′ − v)/(max(v, v′) √((κ − 1)(1/n + 1/n′))), with the
-    /// kurtosis κ of the new data, at least 3.
+    /// kurtosis κ of the new data, at least 3, and times v/v′, up to 4, where v is the greater.
     /// </summary>
     public required double VarianceStatistic { get; init; }
 

@@ -8,12 +8,16 @@ public sealed partial class DriftReport
     const int ShownChannels = 20;
 
     static readonly string[] Headers =
-        ["channel", "mean", "was", "deviation", "was", "mean shift", "variance ratio", "divergence", "p-value"];
+        ["channel", "mean", "was", "sd", "was", "shift", "ratio", "KL", "p-value"];
 
-    /// <summary>A table of the worst 20 channels in plain text; the p-value is the corrected one.</summary>
+    /// <summary>The table of the worst 20 channels.</summary>
     public override string ToString() => ToTable(ShownChannels);
 
-    /// <summary>A table of the worst channels in plain text, lines ended by a line feed.</summary>
+    /// <summary>
+    /// A table of the worst channels in plain text, lines ended by a line feed: mean and standard deviation, and what
+    /// they were in training; the standardized mean shift, the variance ratio, the symmetric Kullback–Leibler
+    /// divergence, and the corrected p-value.
+    /// </summary>
     /// <param name="rows">How many channels to show at most, at least 1; a last line counts the others.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is not at least one row.</exception>
     public string ToTable(int rows)
@@ -46,11 +50,12 @@ public sealed partial class DriftReport
         Number(channel.MeanShift),
         Number(channel.VarianceRatio),
         Number(channel.Divergence),
-        channel.AdjustedPValue.ToString(channel.AdjustedPValue < 1e-3 ? "0.0E0" : "0.000", CultureInfo.InvariantCulture),
+        channel.AdjustedPValue.ToString(
+            channel.AdjustedPValue is > 0 and < 1e-3 ? "0.0E0" : "0.000", CultureInfo.InvariantCulture),
     ];
 
     static string Number(double value) =>
-        double.IsFinite(value) ? value.ToString("G4", CultureInfo.InvariantCulture)
+        double.IsFinite(value) ? value.ToString("G3", CultureInfo.InvariantCulture)
         : double.IsNaN(value) ? "-"
         : value > 0 ? "inf" : "-inf";
 }

@@ -1,3 +1,7 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -33,18 +37,7 @@ public sealed class DriftStatistics
         ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
     {
         values.Add(layout, x, default, nonFinite, threads);
-        double[] deviations = Room(layout);
-        ReadOnlySpan<double> mean = state.MovingMean;
-        int at = 0;
-        for (int outer = 0; outer < layout.Outer; outer++)
-        {
-            for (int c = 0; c < mean.Length; c++)
-            {
-                for (int end = at + layout.Inner; at < end; at++)
-                    deviations[at] = (x[at] - mean[c]) * (x[at] - mean[c]);
-            }
-        }
-        AddSquares(layout, threads);
+        AddSquares(layout, x, threads);
     }
 
     /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, NonFinite, int)"/>
@@ -52,18 +45,7 @@ public sealed class DriftStatistics
         ChannelLayout layout, ReadOnlySpan<double> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
     {
         values.Add(layout, x, default, nonFinite, threads);
-        double[] deviations = Room(layout);
-        ReadOnlySpan<double> mean = state.MovingMean;
-        int at = 0;
-        for (int outer = 0; outer < layout.Outer; outer++)
-        {
-            for (int c = 0; c < mean.Length; c++)
-            {
-                for (int end = at + layout.Inner; at < end; at++)
-                    deviations[at] = (x[at] - mean[c]) * (x[at] - mean[c]);
-            }
-        }
-        AddSquares(layout, threads);
+        AddSquares(layout, x, threads);
     }
 
     /// <summary>Adds all that <paramref name="other"/> has seen.</summary>
@@ -84,15 +66,50 @@ public sealed class DriftStatistics
     public DriftReport Compare(IReadOnlyList<string>? names = null) =>
         DriftReport.Compare(state, values, squares, valuesPerRow, names);
 
-    double[] Room(ChannelLayout layout)
+    /// <summary>Whether a report may find drift at a level; <see cref="ChannelComparison.MayDrift"/> tells.</summary>
+    internal bool MayDrift(double level, double quantile) =>
+        new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level, quantile);
+
+    /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
+    unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, int threads)
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
         valuesPerRow = Math.Max(valuesPerRow, layout.Positions / layout.Rows);
         if (buffer.Length < layout.Count)
             buffer = new double[layout.Count];
-        return buffer;
+        fixed (T* from = x)
+        fixed (double* mean = state.MovingMean, to = buffer)
+        {
+            for (int outer = 0; layout.Inner == 1 && outer < layout.Outer; outer++)
+                SquareRow(from + (nint)outer * layout.Channels, mean, to + (nint)outer * layout.Channels, layout.Channels);
+            for (int run = 0; layout.Inner > 1 && run < layout.Outer * layout.Channels; run++)
+            {
+                nint at = (nint)run * layout.Inner;
+                SquareRun(from + at, mean[run % layout.Channels], to + at, layout.Inner);
+            }
+        }
+        squares.Add(layout, buffer.AsSpan(0, layout.Count), default, NonFinite.Ignore, threads);
     }
 
-    /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
-    void AddSquares(ChannelLayout layout, int threads) =>
-        squares.Add(layout, buffer.AsSpan(0, layout.Count), default, NonFinite.Ignore, threads);
+    static unsafe void SquareRow<T>(T* x, double* mean, double* y, int length)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int i = 0;
+        for (; i <= length - Vector512<double>.Count; i += Vector512<double>.Count)
+        {
+            Vector512<double> deviation = Wide.LoadEight(x + i) - Vector512.Load(mean + i);
+            (deviation * deviation).Store(y + i);
+        }
+        for (; i < length; i++)
+            y[i] = Square(double.CreateTruncating(x[i]) - mean[i]);
+    }
+
+    static unsafe void SquareRun<T>(T* x, double mean, double* y, int length)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (int i = 0; i < length; i++)
+            y[i] = Square(double.CreateTruncating(x[i]) - mean);
+    }
+
+    static double Square(double deviation) => deviation * deviation;
 }

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 static class MeanTest
 {
-    public static TestResult Of(in SampleMoments training, in SampleMoments current)
+    public static TestResult Of(in SampleMoments training, in SampleMoments current, double negligible)
     {
         if (!(training.Count + current.Count > 2) || training.Count < 1 || current.Count < 1)
             return TestResult.None;
@@ -23,11 +23,14 @@ static class MeanTest
         double pooled = difference / Math.Sqrt(variance * (1 / training.Count + 1 / current.Count));
         if (single)
             return Chebyshev(pooled, degrees);
-        TestResult student = TestResult.Student(pooled, degrees), welch = Welch(training, current, difference);
+        TestResult student = TestResult.Student(pooled, degrees, negligible);
+        if (student.PValue == 1)
+            return student;
+        TestResult welch = Welch(training, current, difference, negligible);
         return welch.PValue > student.PValue ? welch : student;
     }
 
-    static TestResult Welch(in SampleMoments training, in SampleMoments current, double difference)
+    static TestResult Welch(in SampleMoments training, in SampleMoments current, double difference, double negligible)
     {
         double first = training.Variance / training.Count, second = current.Variance / current.Count;
         double square = first + second;
@@ -36,7 +39,7 @@ static class MeanTest
         double firstShare = first / square, secondShare = second / square;
         double degrees = 1 / (
             firstShare * firstShare / (training.Count - 1) + secondShare * secondShare / (current.Count - 1));
-        return TestResult.Student(difference / Math.Sqrt(square), degrees);
+        return TestResult.Student(difference / Math.Sqrt(square), degrees, negligible);
     }
 
     /// <summary>

@@ -7,5 +7,9 @@ readonly record struct TestResult(double Statistic, double PValue)
 
     public bool IsMade => !double.IsNaN(Statistic);
 
-    public static TestResult Student(double t, double degrees) => new(t, StudentT.TwoSided(t, degrees));
+    /// <param name="t">The statistic.</param>
+    /// <param name="degrees">The degrees of freedom.</param>
+    /// <param name="negligible">A statistic below this is as good as 0, and has p-value 1.</param>
+    public static TestResult Student(double t, double degrees, double negligible) =>
+        new(t, Math.Abs(t) < negligible ? 1 : StudentT.TwoSided(t, degrees));
 }
