@@ -130,6 +130,6 @@ public static class NetworkTrainer
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
         return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
-            .Run(RunPosition.StartOf(0, state, []));
+            .Run(RunPosition.StartOf(0, state, [], []));
     }
 }

@@ -15,6 +15,7 @@ sealed class PhaseRun : IDisposable
     readonly EpochLosses losses;
     readonly int phaseIndex;
     ImmutableArray<EpochResult> history;
+    ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
     NetworkState known;
     long knownSteps, begun;
@@ -30,7 +31,8 @@ sealed class PhaseRun : IDisposable
         options = context.Setup.OptionsOf(phase);
         batches = new Batches(context.Data.TrainingRows.Length, options.BatchSize);
         evaluation = new Evaluation(phase.Network, options);
-        (epoch, step, best, history, known) = (from.Epoch, from.Step, from.Best, from.History, from.State);
+        (epoch, step, best, known) = (from.Epoch, from.Step, from.Best, from.State);
+        (history, statistics) = (from.History, from.Statistics);
         session = context.Engine.Start(phase.Network, from.State, options, context.Data.Data);
         try
         {
@@ -116,6 +118,8 @@ sealed class PhaseRun : IDisposable
         };
         history = history.Add(result);
         epoch++;
+        if (options.RecordStatistics)
+            statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch));
         step = 0;
         losses.Restart();
         if (validation is { } measured)
@@ -149,9 +153,7 @@ sealed class PhaseRun : IDisposable
     NetworkState Finish(RunPosition end)
     {
         NetworkState state = best?.State ?? end.State;
-        bool moves = phase.Network.Nodes.Any(node =>
-            node.Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true));
-        if (!options.RecomputeStatistics || !moves)
+        if (!options.RecomputeStatistics || !phase.Network.Nodes.Any(StatisticsProbe.Moves))
             return state;
         if (best?.State is null || best.Epoch == epoch)
             return Recomputed(session);
@@ -200,6 +202,7 @@ sealed class PhaseRun : IDisposable
         Optimizer = session.GetOptimizerState(),
         Best = best,
         History = history,
+        Statistics = statistics,
     };
 
     /// <summary>The state now; fetched once a step at most.</summary>
