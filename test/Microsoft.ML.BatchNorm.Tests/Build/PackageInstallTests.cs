@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.IO.Compression;
 using System.Text.Json;
 using System.Xml.Linq;
 using Microsoft.ML.BatchNorm.Tests.Documents;
@@ -19,7 +18,7 @@ public class PackageInstallTests
         Project(feed).Save(Path.Combine(project, "Example.csproj"));
         CodeBlock example = MarkdownDocument.Blocks("README.md").First(block => block.Language == "csharp");
         File.WriteAllText(Path.Combine(project, "Program.cs"), example.Setup + example.Code);
-        WriteDigits(project);
+        ExampleFiles.Write(project);
 
         DotNetBuild.Execute(
             ["build", "--output", "bin", "-nodeReuse:false", "-tl:off", "-verbosity:quiet"], project);
@@ -71,15 +70,5 @@ public class PackageInstallTests
         string assets = Path.Combine(DotNetBuild.Root, "test/Microsoft.ML.BatchNorm.Tests/obj/project.assets.json");
         using JsonDocument json = JsonDocument.Parse(File.ReadAllText(assets));
         return [.. json.RootElement.GetProperty("packageFolders").EnumerateObject().Select(folder => folder.Name)];
-    }
-
-    static void WriteDigits(string folder)
-    {
-        using FileStream packed = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "digits.csv.gz"));
-        using var reader = new StreamReader(new GZipStream(packed, CompressionMode.Decompress));
-        string[] rows = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        File.WriteAllLines(Path.Combine(folder, "digits.csv"), rows[..1000]);
-        File.WriteAllLines(Path.Combine(folder, "test.csv"), rows[1000..1400]);
-        File.WriteAllLines(Path.Combine(folder, "new-digits.csv"), rows[1400..]);
     }
 }

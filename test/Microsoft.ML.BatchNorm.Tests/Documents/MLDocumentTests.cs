@@ -1,5 +1,3 @@
-using System.IO.Compression;
-
 namespace Microsoft.ML.BatchNorm.Tests.Documents;
 
 /// <summary>The C# blocks of README.md and docs that use ML.NET.</summary>
@@ -21,12 +19,7 @@ public class MLDocumentTests
     public static void Build(TestContext context)
     {
         library = BlockLibrary.Build(BlockLibrary.Chains(usesML: true), References);
-        using FileStream packed = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "digits.csv.gz"));
-        using var reader = new StreamReader(new GZipStream(packed, CompressionMode.Decompress));
-        string[] rows = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        File.WriteAllLines(Path.Combine(library.Folder, "digits.csv"), rows[..1000]);
-        File.WriteAllLines(Path.Combine(library.Folder, "test.csv"), rows[1000..1400]);
-        File.WriteAllLines(Path.Combine(library.Folder, "new-digits.csv"), rows[1400..]);
+        ExampleFiles.Write(library.Folder);
     }
 
     [ClassCleanup]
