@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Build;
 
 /// <summary>
 /// A folder of its own with the packages as they were built for the tests, which goes when this is disposed. Their
-/// version is no other's, so that a package of the same name that the machine already has is never taken for one of them.
+/// version is no other's, so that a package of the same name that the machine already has is never taken for theirs.
 /// </summary>
 sealed class PackageFeed : IDisposable
 {
