@@ -2,9 +2,10 @@
 #:project Tools
 
 // Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
-// Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, the others do not.
+// Without a name, the first of those below that can be restored. DigitsPipeline, QuickStart and Serving need ML.NET, the
+// others do not; Serving goes on until Ctrl+C.
 
-string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning"];
+string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning", "QuickStart", "Serving"];
 string[] wanted = args is [] ? samples : [.. samples.Where(sample => args is [var name] && name == sample)];
 if (wanted is [])
 {
