@@ -31,5 +31,5 @@ Console.WriteLine($"{"exported to ONNX",-26}{new FileInfo(files["model.onnx"]).L
 void Evaluate(string what, ITransformer fitted)
 {
     var metrics = mlContext.MulticlassClassification.Evaluate(fitted.Transform(loader.Load(files["test.csv"])));
-    Console.WriteLine($"{what,-26}accuracy {metrics.MicroAccuracy:P1}, log-loss {metrics.LogLoss:F3}");
+    Console.WriteLine($"{what,-26}accuracy {metrics.MicroAccuracy:P1}, log-loss {metrics.LogLoss:F5}");
 }

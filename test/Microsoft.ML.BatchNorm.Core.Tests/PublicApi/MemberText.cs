@@ -102,7 +102,8 @@ static class MemberText
             : method.IsVirtual && !isSealed ? "virtual " : "");
     }
 
-    static string Literal(object? value, Type type)
+    /// <summary>A constant as C# writes it.</summary>
+    public static string Literal(object? value, Type type)
     {
         Type bare = Nullable.GetUnderlyingType(type) ?? type;
         return value switch

@@ -35,6 +35,24 @@ public class PublicApiTests
             members, string.Join('\n', members));
     }
 
+    [TestMethod]
+    public void An_option_is_written_with_its_default() => CollectionAssert.AreEqual(
+        new[]
+        {
+            "Options()", "DayOfWeek Day { get; set; } = DayOfWeek.Friday", "List<int> Others { get; }",
+            "double Rate { get; init; } = 0.5",
+        },
+        PublicMembers.Of(typeof(Options)).ToArray());
+
+    public sealed class Options
+    {
+        public double Rate { get; init; } = 0.5;
+
+        public DayOfWeek Day { get; set; } = DayOfWeek.Friday;
+
+        public List<int> Others { get; } = [];
+    }
+
     public class Example
     {
         public const float Half = 0.5f;

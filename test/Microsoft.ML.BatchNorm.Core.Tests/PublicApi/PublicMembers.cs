@@ -15,7 +15,7 @@ static class PublicMembers
         .. Lines(type.GetFields(Declared).Where(field => IsVisible(field)), MemberText.Of),
         .. Lines(type.GetConstructors(Declared).Where(IsVisible), MemberText.Of),
         .. Lines(type.GetProperties(Declared).Where(
-            property => property.GetAccessors(nonPublic: true).Any(IsVisible)), MemberText.Of),
+            property => property.GetAccessors(nonPublic: true).Any(IsVisible)), WithDefault(Example(type))),
         .. Lines(type.GetEvents(Declared).Where(happening => IsVisible(happening.AddMethod!)), MemberText.Of),
         .. Lines(type.GetMethods(Declared).Where(IsNamed), MemberText.Of),
     ];
@@ -36,6 +36,20 @@ static class PublicMembers
     static bool IsNamed(MethodInfo method) =>
         IsVisible(method) && !method.IsDefined(typeof(CompilerGeneratedAttribute))
         && (!method.IsSpecialName || method.Name.StartsWith("op_", StringComparison.Ordinal));
+
+    /// <summary>A new object, whose properties have their defaults, where one can be made of nothing.</summary>
+    static object? Example(Type type) =>
+        !type.IsAbstract && !type.ContainsGenericParameters && type.GetConstructor([]) is not null
+            ? Activator.CreateInstance(type)
+            : null;
+
+    static Func<PropertyInfo, string> WithDefault(object? example) => property =>
+        example is not null && property.SetMethod is { IsPublic: true, IsStatic: false }
+            && property.GetIndexParameters() is [] && IsConstant(property.GetValue(example))
+            ? $"{MemberText.Of(property)} = {MemberText.Literal(property.GetValue(example), property.PropertyType)}"
+            : MemberText.Of(property);
+
+    static bool IsConstant(object? value) => value is null or string or Enum || value.GetType().IsPrimitive;
 
     static IEnumerable<string> Lines<T>(IEnumerable<T> members, Func<T, string> text) where T : MemberInfo =>
         members.Where(member => !member.IsDefined(typeof(CompilerGeneratedAttribute)))
