@@ -110,7 +110,7 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
 
     public void SetOptimizerState(OptimizerState value)
     {
-        Steps = value.Steps;
+        Steps = read = value.Steps;
         velocity = value.Moments["all/velocity"][0];
     }
 
