@@ -3,5 +3,8 @@
 
 // Builds the benchmarks in Release and runs them: dotnet run build/bench.cs [part of a comparison's name]
 // Those against ML.NET are left out, and named, where no package source has it.
+// dotnet run build/bench.cs -- --gpu [device] measures the engine on TorchSharp instead, on a GPU where there is one.
 
-return Tools.Build.AndRunEach(["Microsoft.ML.BatchNorm.Benchmarks", "Microsoft.ML.BatchNorm.MLBenchmarks"], args);
+return args is ["--gpu", .. var rest]
+    ? Tools.Build.AndRunEach(["Microsoft.ML.BatchNorm.TorchSharp.Benchmarks"], rest)
+    : Tools.Build.AndRunEach(["Microsoft.ML.BatchNorm.Benchmarks", "Microsoft.ML.BatchNorm.MLBenchmarks"], args);

@@ -3,12 +3,20 @@
 
 // Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
 // Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, the others do not.
+// dotnet run build/sample.cs -- --gpu trains on a GPU, and says what is missing where there is none.
 
 string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning"];
-string[] wanted = args is [] ? samples : [.. samples.Where(sample => args is [var name] && name == sample)];
+const string Gpu = "GpuTraining";
+string[] wanted = args switch
+{
+    [] => samples,
+    ["--gpu"] or [Gpu] => [Gpu],
+    [var name] when samples.Contains(name) => [name],
+    _ => [],
+};
 if (wanted is [])
 {
-    Console.WriteLine($"usage: dotnet run build/sample.cs [{string.Join(" | ", samples)}]");
+    Console.WriteLine($"usage: dotnet run build/sample.cs [{string.Join(" | ", samples)} | -- --gpu]");
     return 1;
 }
 return Tools.Build.AndRunFirst(wanted, []);

@@ -23,6 +23,11 @@ public sealed class Project
     /// <summary>Whether it holds MSTest tests.</summary>
     public bool IsTest => Includes("PackageReference").Contains("MSTest.TestFramework");
 
+    /// <summary>The ids of the packages that it can do without.</summary>
+    public IEnumerable<string> OptionalPackages =>
+        xml.Descendants("PackageReference").Where(reference => reference.Attribute("Condition") is not null)
+            .Select(reference => reference.Attribute("Include")!.Value);
+
     /// <summary>The full paths of the projects that it references itself.</summary>
     public IReadOnlyList<string> References { get; }
 

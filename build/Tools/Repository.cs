@@ -38,11 +38,19 @@ public static class Repository
     }
 
     /// <summary>The version that Directory.Packages.props gives a package, or null where it names none.</summary>
-    public static string? PackageVersion(string package) =>
-        XDocument.Load(Path.Combine(Root, "Directory.Packages.props"))
-            .Descendants("PackageVersion")
+    public static string? PackageVersion(string package)
+    {
+        var versions = XDocument.Load(Path.Combine(Root, "Directory.Packages.props"));
+        string? version = versions.Descendants("PackageVersion")
             .FirstOrDefault(version => version.Attribute("Include")?.Value == package)
             ?.Attribute("Version")?.Value;
+        return version?.StartsWith("$(", StringComparison.Ordinal) == true
+            ? Property(versions, version[2..^1])
+            : version;
+    }
+
+    static string? Property(XDocument versions, string name) =>
+        Environment.GetEnvironmentVariable(name) ?? versions.Descendants(name).FirstOrDefault()?.Value;
 
     static IEnumerable<string> ProjectFiles(string folder) =>
         Directory.EnumerateFiles(Path.Combine(Root, folder), "*.csproj", SearchOption.AllDirectories)

@@ -1,7 +1,8 @@
 namespace Tools;
 
 /// <summary>
-/// Restores projects, and leaves out those with a package that no source has: that is a fact of some machines.
+/// Restores projects, and leaves out those with a package that no source has: that is a fact of some machines. Of a
+/// package that a project can do without, the reference alone is left out.
 /// A restore that fails for any other reason is an error.
 /// </summary>
 static class Restore
@@ -11,6 +12,9 @@ static class Restore
     {
         var step = new Step("restore");
         var notes = new List<string>();
+        IReadOnlyList<OptionalPackage> wanted = OptionalPackage.In(projects);
+        foreach (OptionalPackage package in wanted)
+            package.Want(true);
         DotNet.Result result;
         while ((result = Attempt(projects)).ExitCode != 0)
         {
@@ -18,6 +22,13 @@ static class Restore
             {
                 step.Fail(result.Output);
                 return null;
+            }
+            if (missing.FirstOrDefault(package => wanted.Contains(new(package.Package))) is { } optional)
+            {
+                new OptionalPackage(optional.Package).Want(false);
+                wanted = [.. wanted.Where(package => package.Id != optional.Package)];
+                notes.Add($"left out: the reference to {optional.Package} ({optional} cannot be restored)");
+                continue;
             }
             Dictionary<Project, string> reasons = Reasons(projects, missing);
             notes.AddRange(reasons.GroupBy(reason => reason.Value, reason => reason.Key).Select(

@@ -11,7 +11,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 static class LayerFormat
 {
     const byte Network = 1, Dense = 2, Conv2D = 3, BatchNormalization = 4, Activation = 5, Dropout = 6, Pool2D = 7,
-        GlobalAveragePool2D = 8, Flatten = 9;
+        GlobalAveragePool2D = 8, Flatten = 9, TorchScript = 10;
 
     const int LongestOptions = 1024;
 
@@ -64,6 +64,9 @@ static class LayerFormat
                     Write(writer, stride);
                 Write(writer, pool.Padding);
                 break;
+            case TorchScriptLayer script:
+                TorchScriptFormat.Write(writer, script);
+                break;
         }
     }
 
@@ -103,6 +106,7 @@ static class LayerFormat
             },
             GlobalAveragePool2D => new GlobalAveragePool2DLayer(),
             Flatten => new FlattenLayer(),
+            TorchScript => TorchScriptFormat.Read(reader),
             _ => throw OptionParts.Unknown(kind, "layer"),
         };
         return layer with { Name = name, Trainable = trainable };
@@ -119,6 +123,7 @@ static class LayerFormat
         Pool2DLayer => Pool2D,
         GlobalAveragePool2DLayer => GlobalAveragePool2D,
         FlattenLayer => Flatten,
+        TorchScriptLayer => TorchScript,
         _ => throw new NotSupportedException($"A layer of the kind {layer.Kind} cannot be saved."),
     };
 

@@ -9,33 +9,37 @@ namespace Microsoft.ML.Transforms;
 /// </summary>
 static class EngineChoice
 {
-    public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options)
-    {
-        if (options.Engine is { } engine)
-            return engine;
-        CheckGpu(host, channel, "Batch normalization is fitted");
-        return new CpuEngine();
-    }
+    public static IStatisticsEngine Of(IHost host, IChannel channel, FitSettings options) =>
+        options.Engine
+        ?? Gpu<IStatisticsEngine>(host, channel, "Batch normalization is fitted")
+        ?? new CpuEngine();
 
-    public static ITrainingEngine Of(IHost host, IChannel channel, BatchNormNetworkTrainerOptions options)
-    {
-        if (options.Engine is { } engine)
-            return engine;
-        CheckGpu(host, channel, "The network is trained");
-        return new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
-    }
+    public static ITrainingEngine Of(IHost host, IChannel channel, BatchNormNetworkTrainerOptions options) =>
+        options.Engine
+        ?? Gpu<ITrainingEngine>(host, channel, "The network is trained")
+        ?? new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
 
     /// <summary>
-    /// A GPU that is asked for and not at hand is an error, or a warning where the CPU may take its place.
+    /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an
+    /// error, or a warning and null where the CPU may take its place.
     /// </summary>
-    static void CheckGpu(IHost host, IChannel channel, string what)
+    static T? Gpu<T>(IHost host, IChannel channel, string what) where T : class
     {
         var environment = (IHostEnvironmentInternal)host;
         if (environment.GpuDeviceId is not { } device)
-            return;
-        string missing = $"GPU {device} was asked for, but no engine that runs on it is at hand.";
-        if (!environment.FallbackToCpu)
-            throw host.Except($"{missing} Hand one in through Options.Engine, or allow FallbackToCpu.");
-        channel.Warning($"{missing} {what} on the CPU.");
+            return null;
+        try
+        {
+            return (T)GpuEngine.Create(device);
+        }
+        catch (InvalidOperationException error)
+        {
+            string missing = $"GPU {device} was asked for, but no engine that runs on it is at hand. {error.Message}";
+            if (!environment.FallbackToCpu)
+                throw host.Except(
+                    error, $"{missing} Or hand an engine in through Options.Engine, or allow FallbackToCpu.");
+            channel.Warning($"{missing} {what} on the CPU.");
+            return null;
+        }
     }
 }

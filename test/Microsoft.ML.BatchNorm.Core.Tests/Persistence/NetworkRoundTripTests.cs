@@ -23,7 +23,7 @@ public class NetworkRoundTripTests
     {
         Type[] kinds =
             [.. typeof(AnyLayer).Assembly.GetExportedTypes().Where(type => type.IsSubclassOf(typeof(AnyLayer)))];
-        AnyLayer[] saved = [.. All(SavedNetworks.Every)];
+        AnyLayer[] saved = [.. All(SavedNetworks.Every), .. All(SavedNetworks.Scripts)];
         CollectionAssert.AreEquivalent(kinds, saved.Select(layer => layer.GetType()).Distinct().ToArray());
 
         static IEnumerable<AnyLayer> All(Network network) =>
@@ -39,6 +39,13 @@ public class NetworkRoundTripTests
                     $"{kind.Name}.{property.Name} is saved with one value only");
             }
         }
+    }
+
+    [TestMethod]
+    public void TorchScript_modules_come_back_byte_by_byte()
+    {
+        Network network = SavedNetworks.Scripts;
+        Assert.AreEqual(network, SavedNetworks.Load(SavedNetworks.Save(network, network.Initialize())).Network);
     }
 
     [TestMethod]

@@ -63,6 +63,11 @@ static class SavedNetworks
         .Tanh()
         .Freeze("Größe 大/deep");
 
+    /// <summary>Modules whose bytes nothing but libtorch reads.</summary>
+    public static Network Scripts { get; } = Network.Of(
+        new(4), new TorchScriptLayer([1, 2, 3], new(4), new(2, 3)),
+        new TorchScriptLayer([4], new(2, 3), new(5)) { Name = "frozen", Trainable = false });
+
     public static NetworkState State(Network network, int seed = 1)
     {
         NetworkState state = network.Initialize(seed);

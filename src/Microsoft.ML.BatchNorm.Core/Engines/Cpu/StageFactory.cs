@@ -28,6 +28,7 @@ static class StageFactory
                 GlobalAveragePool2DLayer => new GlobalAveragePool2DStage(node, input),
                 DropoutLayer dropout => new DropoutStage(node, dropout, input, step, i),
                 FlattenLayer => new FlattenStage(node, input),
+                TorchScriptLayer => throw TorchScriptLayer.NeedsTorch(node.Path),
                 _ => throw new NotSupportedException(
                     $"The CPU engine cannot run layer '{node.Path}' ({node.Layer.Kind})."),
             };

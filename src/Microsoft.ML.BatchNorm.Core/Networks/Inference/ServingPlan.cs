@@ -66,6 +66,8 @@ sealed class ServingPlan
             case FlattenLayer:
                 TurnBack(node.Input);
                 break;
+            case TorchScriptLayer:
+                throw TorchScriptLayer.NeedsTorch(node.Path);
             default:
                 throw new NotSupportedException($"Layer '{node.Path}' ({node.Layer.Kind}) cannot be served.");
         }

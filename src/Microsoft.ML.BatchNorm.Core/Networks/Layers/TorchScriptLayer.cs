@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// A module that was traced or scripted in PyTorch, as one layer with its parameters in it: a pretrained base. It needs
+/// libtorch, so that the engine on TorchSharp alone runs it, in inference mode and with its parameters as they are.
+/// </summary>
+/// <param name="Module">The bytes of the file that <c>torch.jit.save</c> writes.</param>
+/// <param name="Input">The shape of a row that goes in, without the batch.</param>
+/// <param name="Output">The shape of a row that comes out.</param>
+public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape Input, TensorShape Output) : Layer
+{
+    /// <summary>The file's bytes.</summary>
+    /// <exception cref="ArgumentException">There are none.</exception>
+    public ImmutableArray<byte> Module { get; init => field = NotEmpty(value); } = NotEmpty(Module);
+
+    /// <summary>The shape of a row that goes in.</summary>
+    public TensorShape Input { get; init => field = NotNull(value); } = NotNull(Input);
+
+    /// <summary>The shape of a row that comes out.</summary>
+    public TensorShape Output { get; init => field = NotNull(value); } = NotNull(Output);
+
+    /// <inheritdoc/>
+    public override string Kind => "TorchScript";
+
+    internal override string DefaultName => "torch_script";
+
+    /// <inheritdoc/>
+    public override TensorShape OutputShape(TensorShape input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        return input.Equals(Input) ? Output : throw Misfit(input, $"{Input}");
+    }
+
+    /// <summary>Whether everything is the same, byte by byte.</summary>
+    public bool Equals(TorchScriptLayer? other) =>
+        other is not null && Name == other.Name && Trainable == other.Trainable && Input.Equals(other.Input)
+        && Output.Equals(other.Output) && Module.AsSpan().SequenceEqual(other.Module.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Name, Trainable, Input, Output, Module.Length);
+
+    /// <summary>What an engine says that cannot run it.</summary>
+    internal static NotSupportedException NeedsTorch(string path) => new(
+        $"Layer '{path}' is a TorchScript module, which the TorchEngine of Microsoft.ML.BatchNorm.TorchSharp alone can "
+        + "run.");
+
+    static ImmutableArray<byte> NotEmpty(ImmutableArray<byte> value) =>
+        value.IsDefaultOrEmpty ? throw new ArgumentException("A TorchScript module has bytes.", nameof(value)) : value;
+
+    static TensorShape NotNull(TensorShape value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return value;
+    }
+}

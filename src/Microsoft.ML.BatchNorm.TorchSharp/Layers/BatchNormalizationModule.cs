@@ -1,0 +1,201 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>
+/// A <see cref="BatchNormalizationLayer"/>. Its options say which mode it runs in: <c>train()</c> on a module around it
+/// asks for training mode, and a frozen layer stays in inference mode.
+/// </summary>
+abstract class BatchNormalizationModule : LayerModule
+{
+    readonly NetworkNode node;
+    readonly ParameterSlot? gamma, beta;
+    readonly int axis;
+    MovingNormalization? moving;
+
+    protected BatchNormalizationModule(NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
+        : base(node)
+    {
+        this.node = node;
+        Options = layer.EffectiveOptions;
+        State = state;
+        axis = Options.Axis < 0 ? Options.Axis + node.Input.Rank + 1 : Options.Axis;
+        gamma = Affine("gamma", state.Gamma);
+        beta = Affine("beta", state.Beta);
+    }
+
+    public BatchNormalizationOptions Options { get; }
+
+    /// <summary>Whether training moves the statistics.</summary>
+    public bool MovesStatistics => Options.MovesStatistics(training: true);
+
+    public override IEnumerable<ParameterSlot> Slots => new[] { gamma, beta }.OfType<ParameterSlot>();
+
+    protected ParameterSlot? Gamma => gamma;
+
+    protected ParameterSlot? Beta => beta;
+
+    /// <summary>
+    /// The state before the steps that have moved the statistics on the device; γ and β are as at the beginning.
+    /// </summary>
+    protected BatchNormalizationState State { get; set; }
+
+    /// <summary>The layout of a batch.</summary>
+    protected ChannelLayout Layout(int rows) => new(node.Input.WithRows(rows), axis);
+
+    /// <summary>What <c>γ</c> and <c>β</c> are shaped to.</summary>
+    protected long[] ChannelShape => IsChannelsFirst
+        ? [State.Channels, .. Enumerable.Repeat(1L, node.Input.Rank - 1)]
+        : Layout(1).Inner == 1 ? [State.Channels] : [State.Channels, 1];
+
+    public override Tensor forward(Tensor x)
+    {
+        if (!Options.UsesBatchStatistics(IsTraining))
+            return Back(Scaled((moving ??= Moving()).Apply(View(x))), x);
+        return WithBatchStatistics(x);
+    }
+
+    public override void CheckRows(int rows)
+    {
+        if (Options.UsesBatchStatistics(training: true) && Options.VarianceConvention == VarianceConvention.Sample
+            && Layout(rows).Positions == 1)
+            throw new InvalidDataException(
+                $"Layer '{Path}': a channel has 1 value; the sample variance, divided by n − 1, needs two.");
+    }
+
+    /// <summary>The input with its channels in dimension 1, in as few other dimensions as there are.</summary>
+    protected Tensor View(Tensor x)
+    {
+        if (IsChannelsFirst)
+            return x;
+        ChannelLayout layout = Layout((int)x.shape[0]);
+        return layout.Inner == 1
+            ? x.reshape(layout.Outer, layout.Channels)
+            : x.reshape(layout.Outer, layout.Channels, layout.Inner);
+    }
+
+    /// <summary>What <see cref="View"/> gave, in the input's shape again.</summary>
+    protected Tensor Back(Tensor y, Tensor x) => IsChannelsFirst ? y : y.reshape(x.shape);
+
+    /// <summary>The normalized values with γ and β.</summary>
+    protected Tensor Scaled(Tensor x) => (gamma, beta) switch
+    {
+        (null, null) => x,
+        (null, _) => x.add(beta.Tensor.reshape(ChannelShape)),
+        (_, null) => x.mul(gamma.Tensor.reshape(ChannelShape)),
+        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), 1),
+    };
+
+    public override Tensor? Penalty()
+    {
+        Tensor? own = Penalty(gamma, Options.GammaRegularizer), other = Penalty(beta, Options.BetaRegularizer);
+        return own is null ? other : other is null ? own : own.add(other);
+    }
+
+    /// <summary>Projects γ and β onto their constraints. Inside a dispose scope and without gradients.</summary>
+    public void Constrain(Tensor values)
+    {
+        Constrain(values, gamma, Options.GammaConstraint);
+        Constrain(values, beta, Options.BetaConstraint);
+    }
+
+    /// <summary>The state as it is now.</summary>
+    /// <param name="gammaNow">γ, or empty.</param>
+    /// <param name="betaNow">β, or empty.</param>
+    public BatchNormalizationState StateWith(float[] gammaNow, float[] betaNow)
+    {
+        BatchNormalizationState now = Current();
+        return now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
+            ? now
+            : now.WithAffine(gammaNow, betaNow);
+    }
+
+    /// <summary>The exact statistics of an input of this layer.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
+    public BatchStatistics StatisticsOf(Tensor x)
+    {
+        bool ignores = Options.NonFinite == NonFinite.Ignore;
+        if (!ignores && !x.isfinite().all().item<bool>())
+            throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
+        return DeviceStatistics.Of(TensorLayout.Of(x, Layout((int)x.shape[0])), ignores);
+    }
+
+    /// <summary>Takes the exact statistics of all data in place of the moving ones.</summary>
+    public virtual void Replace(BatchStatistics statistics)
+    {
+        BatchNormalizationState current = Current();
+        State = current.WithPopulation(statistics, Options.VarianceConvention, batches: 0);
+        StatisticsMoved();
+    }
+
+    /// <summary>The state with the statistics as they are now.</summary>
+    protected abstract BatchNormalizationState Current();
+
+    /// <summary>Normalizes with the batch's own statistics.</summary>
+    protected abstract Tensor WithBatchStatistics(Tensor x);
+
+    /// <summary>Takes the statistics of the last forward pass into the moving ones.</summary>
+    public abstract void Commit(int rows);
+
+    /// <summary>The moving mean and variance, in double on the device; inside a dispose scope.</summary>
+    protected virtual (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => (
+        Tensors.Upload(State.MovingMean, device, State.Channels),
+        Tensors.Upload(State.MovingVariance, device, State.Channels));
+
+    protected void StatisticsMoved()
+    {
+        moving?.Dispose();
+        moving = null;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            moving?.Dispose();
+        base.Dispose(disposing);
+    }
+
+    bool IsChannelsFirst => axis == 1;
+
+    public required torch.Device Device { get; init; }
+
+    MovingNormalization Moving()
+    {
+        using var scope = torch.NewDisposeScope();
+        (Tensor mean, Tensor variance) = MovingTensors(Device);
+        return new MovingNormalization(mean, variance, Options.Epsilon, ChannelShape);
+    }
+
+    ParameterSlot? Affine(string name, ReadOnlySpan<float> values) => values.IsEmpty
+        ? null
+        : new($"{Path}/{name}", [values.Length], values.ToArray(), Options.Trainable && Options.TrainAffine);
+
+    static Tensor? Penalty(ParameterSlot? slot, Regularizer? regularizer)
+    {
+        if (slot is not { IsTrained: true } || regularizer is null)
+            return null;
+        (double l1, double l2) = regularizer.Factors;
+        Tensor values = slot.Tensor.to(ScalarType.Float64);
+        return values.abs().sum().mul(l1).add(values.mul(values).sum(), l2);
+    }
+
+    static void Constrain(Tensor values, ParameterSlot? slot, Constraint? constraint)
+    {
+        if (slot is not { IsTrained: true })
+            return;
+        Tensor weights = ParameterVector.Slice(values, slot);
+        switch (constraint)
+        {
+            case Constraint.NonNegativeConstraint:
+                weights.clamp_min_(0);
+                break;
+            case Constraint.NormConstraint norm:
+                float[] projected = Tensors.Download<float>(weights);
+                norm.Project(projected);
+                weights.copy_(Tensors.Upload<float>(projected, torch.CPU, projected.Length));
+                break;
+        }
+    }
+}

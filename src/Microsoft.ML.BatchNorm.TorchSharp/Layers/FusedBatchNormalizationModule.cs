@@ -1,0 +1,70 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>
+/// Batch normalization through libtorch's own operation, with an exponential moving average. The operation writes the
+/// batch's mean and sample variance, with a momentum of 1, to where <see cref="MovingAverages"/> takes them from for
+/// all layers at once.
+/// </summary>
+sealed class FusedBatchNormalizationModule(
+    NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, MovingAverages averages)
+    : BatchNormalizationModule(node, layer, state)
+{
+    readonly MovingAverages.Place place = averages.Reserve(state);
+    long steps;
+
+    /// <summary>Whether a layer can be one: libtorch knows neither masks, groups of rows nor renormalization.</summary>
+    public static bool Fits(BatchNormalizationOptions options) =>
+        options is { Renorm: null, VirtualBatchSize: null, NonFinite: NonFinite.Throw, Epsilon: > 0 }
+        && (options.MovingStatistics == MovingStatistics.Exponential || !options.MovesStatistics(training: true));
+
+    public override void Commit(int rows)
+    {
+        averages.Set(place, Options, Layout(rows).Positions);
+        steps++;
+        StatisticsMoved();
+    }
+
+    protected override BatchNormalizationState Current()
+    {
+        if (steps == 0)
+            return State;
+        (double[] mean, double[] variance) = averages.Read(place);
+        double initialWeight = State.InitialWeight;
+        for (long i = 0; i < steps; i++)
+            initialWeight *= Options.Momentum;
+        return new BatchNormalizationState(
+            mean, variance, State.GammaArray, State.BetaArray, State.BatchesSeen + steps, initialWeight, State.Renorm,
+            population: null);
+    }
+
+    public override void Replace(BatchStatistics statistics)
+    {
+        base.Replace(statistics);
+        steps = 0;
+        averages.Write(place, State);
+    }
+
+    protected override (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => averages.Moving(place);
+
+    protected override Tensor WithBatchStatistics(Tensor x)
+    {
+        if (Layout((int)x.shape[0]).Positions == 1)
+            return Back(OfOne(View(x)), x);
+        (Tensor mean, Tensor variance) = averages.Batch(place);
+        return Back(F.batch_norm(View(x), mean, variance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.Epsilon), x);
+    }
+
+    /// <summary>A single value a channel is its own mean, and has no variance; libtorch refuses it.</summary>
+    Tensor OfOne(Tensor x)
+    {
+        (Tensor mean, Tensor variance) = averages.Batch(place);
+        using (torch.no_grad())
+        {
+            mean.copy_(x.reshape(-1));
+            variance.zero_();
+        }
+        return Scaled(x.sub(x));
+    }
+}

@@ -1,0 +1,32 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>A layer with a kernel and, it may be, a bias.</summary>
+abstract class KernelModule : LayerModule
+{
+    readonly bool isMixed;
+    readonly ParameterSlot kernel;
+    readonly ParameterSlot? bias;
+
+    protected KernelModule(NetworkNode node, LayerState state, bool isMixed) : base(node)
+    {
+        this.isMixed = isMixed;
+        LayerParameter[] shapes = [.. node.Layer.Parameters(node.Input)];
+        kernel = Slot(node, "kernel", state.Kernel, shapes[0].Shape);
+        bias = shapes.Length > 1 ? Slot(node, "bias", state.Bias, shapes[1].Shape) : null;
+    }
+
+    public override IEnumerable<ParameterSlot> Slots => bias is null ? [kernel] : [kernel, bias];
+
+    public override Tensor forward(Tensor x)
+    {
+        if (!isMixed || !IsTraining)
+            return Product(x, kernel.Tensor, bias?.Tensor);
+        Tensor product = Product(
+            x.to(ScalarType.BFloat16), kernel.Tensor.to(ScalarType.BFloat16), bias?.Tensor.to(ScalarType.BFloat16));
+        return product.to(ScalarType.Float32);
+    }
+
+    protected abstract Tensor Product(Tensor x, Tensor kernel, Tensor? bias);
+}

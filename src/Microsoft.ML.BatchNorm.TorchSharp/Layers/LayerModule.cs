@@ -1,0 +1,36 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>One layer of a network as a TorchSharp module.</summary>
+abstract class LayerModule(NetworkNode node) : torch.nn.Module<Tensor, Tensor>(node.Layer.Kind)
+{
+    /// <summary>The layer's path in its network.</summary>
+    public string Path => node.Path;
+
+    /// <summary>Whether training mode is asked for.</summary>
+    // The base's own property asks libtorch each time.
+    protected bool IsTraining { get; private set; } = true;
+
+    /// <summary>The tensors that the layer learns or uses.</summary>
+    public virtual IEnumerable<ParameterSlot> Slots => [];
+
+    /// <summary>What is added to the loss, or null.</summary>
+    public virtual Tensor? Penalty() => null;
+
+    /// <summary>Throws where a batch of so many rows cannot be trained on; before anything is changed.</summary>
+    public virtual void CheckRows(int rows)
+    {
+    }
+
+    public override void train(bool train = true)
+    {
+        base.train(train);
+        IsTraining = train;
+    }
+
+    protected static ParameterSlot Slot(NetworkNode node, string name, ReadOnlySpan<float> values, TensorShape shape) =>
+        new(
+            $"{node.Path}/{name}", Array.ConvertAll(shape.Dimensions.ToArray(), d => (long)d), values.ToArray(),
+            node.IsTrainable);
+}

@@ -1,0 +1,86 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>A network as a TorchSharp module, its layers one after the other.</summary>
+sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
+{
+    readonly MovingAverages averages;
+    readonly CounterRandom random;
+    bool isTraining = true;
+
+    /// <exception cref="NotSupportedException">A layer cannot be run; the message names it.</exception>
+    public NetworkModule(Network network, NetworkState state, bool isMixed, torch.Device device) : base("Network")
+    {
+        averages = new MovingAverages(device);
+        random = new CounterRandom(device);
+        Layers = [.. network.Nodes.Select(
+            (node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
+        averages.Allocate();
+        Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
+        foreach (LayerModule layer in Layers)
+            register_module(layer.Path.Replace('/', '_').Replace('.', '_'), layer);
+    }
+
+    public LayerModule[] Layers { get; }
+
+    public ParameterVector Parameters { get; }
+
+    public MovingAverages Averages => averages;
+
+    public IEnumerable<BatchNormalizationModule> BatchNormalizations => Layers.OfType<BatchNormalizationModule>();
+
+    public override Tensor forward(Tensor x) => Layers.Aggregate(x, (value, layer) => layer.forward(value));
+
+    /// <summary>Asks for training or inference mode.</summary>
+    public void SetTraining(bool training)
+    {
+        if (isTraining != training)
+            train(training);
+    }
+
+    public override void train(bool train = true)
+    {
+        base.train(train);
+        isTraining = train;
+    }
+
+    /// <summary>Makes the random numbers of a step those of its number alone.</summary>
+    public void Seed(int seed, long step)
+    {
+        ulong key = CounterRandom.Key(unchecked((ulong)seed), (ulong)step);
+        foreach (DropoutModule dropout in Layers.OfType<DropoutModule>())
+            dropout.StepKey = key;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            Parameters.Dispose();
+            averages.Dispose();
+            random.Dispose();
+            Array.ForEach(Layers, layer => layer.Dispose());
+        }
+        base.Dispose(disposing);
+    }
+
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int place) =>
+        node.Layer switch
+    {
+        DenseLayer => new DenseModule(node, state!, isMixed),
+        Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed),
+        BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.EffectiveOptions) =>
+            new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
+        BatchNormalizationLayer layer =>
+            new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
+        ActivationLayer layer => FunctionModule.Of(node, layer),
+        Pool2DLayer layer => FunctionModule.Of(node, layer),
+        DropoutLayer layer => new DropoutModule(node, layer, random, place),
+        FlattenLayer => FunctionModule.Flatten(node),
+        GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
+        TorchScriptLayer layer => new TorchScriptModule(node, layer, device),
+        _ => throw new NotSupportedException(
+            $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),
+    };
+}

@@ -1,0 +1,52 @@
+using TorchSharp;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+/// <summary>Finds a device by PyTorch's name for it.</summary>
+static class DeviceChoice
+{
+    /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
+    /// <exception cref="ArgumentException">The name is none.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The device cannot be had; the message says what is missing.
+    /// </exception>
+    public static torch.Device Find(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        int? cuda = CudaIndex(name);
+        NativeLibraries.Need();
+        if (cuda is not { } index)
+            return torch.CPU;
+        NativeLibraries.NeedCuda();
+        if (!HasCuda())
+            throw new InvalidOperationException($"The device '{name}' cannot be had: {CudaDriver.Fault()}.");
+        int devices = torch.cuda.device_count();
+        return index < devices
+            ? new torch.Device(DeviceType.CUDA, index)
+            : throw new InvalidOperationException(
+                $"The device '{name}' cannot be had: the last one is 'cuda:{devices - 1}'.");
+    }
+
+    static bool HasCuda()
+    {
+        try
+        {
+            return torch.TryInitializeDeviceType(DeviceType.CUDA);
+        }
+        catch (NotSupportedException error)
+        {
+            throw new InvalidOperationException($"libtorch's CUDA libraries cannot be loaded: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The number of the CUDA device; null for the CPU.</summary>
+    static int? CudaIndex(string name) => name switch
+    {
+        "cpu" => null,
+        "cuda" => 0,
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out int index)
+            && index >= 0
+            => index,
+        _ => throw new ArgumentException($"'{name}' is no device; there are 'cpu', 'cuda' and 'cuda:1'.", nameof(name)),
+    };
+}

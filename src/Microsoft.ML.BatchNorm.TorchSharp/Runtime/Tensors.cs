@@ -1,0 +1,46 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+/// <summary>Between tensors and plain memory.</summary>
+static class Tensors
+{
+    /// <summary>A tensor on the device with a copy of the values.</summary>
+    public static Tensor Upload<T>(ReadOnlySpan<T> values, torch.Device device, params long[] shape) where T : unmanaged
+    {
+        Tensor host = torch.empty(shape, TypeOf<T>());
+        MemoryMarshal.AsBytes(values).CopyTo(host.bytes);
+        if (device.type == DeviceType.CPU)
+            return host;
+        using (host)
+            return host.to(TypeOf<T>(), device, true);
+    }
+
+    /// <summary>A copy of a tensor's values, the last dimension running fastest.</summary>
+    public static T[] Download<T>(Tensor tensor) where T : unmanaged
+    {
+        T[] values = new T[tensor.NumberOfElements];
+        Download<T>(tensor, values);
+        return values;
+    }
+
+    /// <inheritdoc cref="Download{T}(Tensor)"/>
+    public static void Download<T>(Tensor tensor, Span<T> values) where T : unmanaged
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor host = tensor.detach().to(TypeOf<T>(), torch.CPU).contiguous();
+        MemoryMarshal.Cast<byte, T>(host.bytes).CopyTo(values);
+    }
+
+    /// <summary>The tensor, which no dispose scope ends any more.</summary>
+#pragma warning disable CS0618 // TorchSharp 0.99 has it under this name alone.
+    public static Tensor Keep(Tensor tensor) => tensor.DetatchFromDisposeScope();
+#pragma warning restore CS0618
+
+    static ScalarType TypeOf<T>() =>
+        typeof(T) == typeof(float) ? ScalarType.Float32
+        : typeof(T) == typeof(double) ? ScalarType.Float64
+        : typeof(T) == typeof(long) ? ScalarType.Int64
+        : throw new NotSupportedException($"{typeof(T)} has no tensors here.");
+}

@@ -1,0 +1,71 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+
+/// <summary>The exact statistics of a tensor by channel, formed on its device in double.</summary>
+static class DeviceStatistics
+{
+    /// <summary>Elements that are seen in double at a time, which bounds the memory that it takes.</summary>
+    const long ChunkElements = 1 << 24;
+
+    /// <param name="x">Outer × channels × inner values.</param>
+    /// <param name="ignoreNonFinite">
+    /// Whether values that are not finite do not count; else they show in the mean.
+    /// </param>
+    public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false)
+    {
+        long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
+        var total = new BatchStatistics((int)channels);
+        long outerRows = Math.Clamp(ChunkElements / (channels * inner), 1, outer);
+        long innerValues = Math.Clamp(ChunkElements / channels, 1, inner);
+        for (long row = 0; row < outer; row += outerRows)
+        {
+            using var scope = torch.NewDisposeScope();
+            Tensor rows = x.narrow(0, row, Math.Min(outerRows, outer - row));
+            for (long value = 0; value < inner; value += innerValues)
+                total.Merge(OfChunk(rows.narrow(2, value, Math.Min(innerValues, inner - value)), ignoreNonFinite));
+        }
+        return total;
+    }
+
+    /// <summary>Whether all means and sums of squares are finite.</summary>
+    public static bool AreFinite(BatchStatistics statistics) => AreFinite(statistics.Mean) && AreFinite(statistics.M2);
+
+    static bool AreFinite(ReadOnlySpan<double> values)
+    {
+        foreach (double value in values)
+        {
+            if (!double.IsFinite(value))
+                return false;
+        }
+        return true;
+    }
+
+    static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite)
+    {
+        Tensor values = x.to(ScalarType.Float64);
+        double[] sums = Tensors.Download<double>(ignoreNonFinite ? Finite(values) : All(values));
+        int channels = sums.Length / 3;
+        return new BatchStatistics(
+            sums.AsSpan(0, channels), sums.AsSpan(channels, channels), sums.AsSpan(2 * channels, channels));
+    }
+
+    static Tensor All(Tensor x)
+    {
+        double count = x.shape[0] * (double)x.shape[2];
+        // Around the first value, whose difference to others close by is exact.
+        Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
+        (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
+        return torch.cat([torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count)]);
+    }
+
+    static Tensor Finite(Tensor x)
+    {
+        Tensor finite = x.isfinite(), zero = torch.zeros_like(x);
+        Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
+        Tensor mean = torch.where(finite, x, zero).sum([0, 2], true).div(count.clamp_min(1));
+        Tensor rest = torch.where(finite, x.sub(mean), zero);
+        Tensor m2 = rest.mul(rest).sum([0, 2], false);
+        return torch.cat([count.reshape(-1), mean.reshape(-1), m2]);
+    }
+}

@@ -1,0 +1,77 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+
+/// <summary>
+/// Fits one layer: each batch goes to the device once, its count, mean and M2 come back, and the state moves by the
+/// same code as on the CPU.
+/// </summary>
+sealed class TorchStatisticsFit : IStatisticsFit
+{
+    readonly torch.Device device;
+    readonly BatchNormalizationOptions options;
+    readonly bool isPopulation;
+    readonly BatchStatistics population;
+    BatchNormalizationState current;
+    long batches;
+
+    public TorchStatisticsFit(torch.Device device, BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        (this.device, this.options) = (device, options);
+        isPopulation =
+            options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
+        population = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        current = state;
+    }
+
+    public void Add(ChannelLayout layout, ReadOnlySpan<float> x) => AddBatch(layout, x);
+
+    public void Add(ChannelLayout layout, ReadOnlySpan<double> x) => AddBatch(layout, x);
+
+    public BatchNormalizationState Complete()
+    {
+        if (isPopulation && batches > 0)
+            return current.WithPopulation(population, options.VarianceConvention, batches);
+        return current;
+    }
+
+    public void Dispose()
+    {
+    }
+
+    void AddBatch<T>(ChannelLayout layout, ReadOnlySpan<T> x) where T : unmanaged
+    {
+        layout.CheckMade(nameof(layout));
+        layout.CheckChannels(current.Channels, "state");
+        layout.CheckLength(x.Length, nameof(x));
+        if (!options.MovesStatistics(training: true))
+            return;
+        BatchStatistics[] groups = Groups(layout, x);
+        if (isPopulation)
+            Array.ForEach(groups, population.Merge);
+        else
+            current = MovingUpdate.Next(options, current, groups);
+        batches++;
+    }
+
+    BatchStatistics[] Groups<T>(ChannelLayout layout, ReadOnlySpan<T> x) where T : unmanaged
+    {
+        using var scope = torch.NewDisposeScope();
+        int groups = isPopulation ? 1 : RowGroups.OfSize(layout, options.VirtualBatchSize).Count;
+        Tensor values = Tensors.Upload(x, device, layout.Outer, layout.Channels, layout.Inner);
+        var statistics = new BatchStatistics[groups];
+        for (int group = 0; group < groups; group++)
+        {
+            statistics[group] = DeviceStatistics.Of(
+                TensorLayout.Group(values, layout, group, groups), options.NonFinite == NonFinite.Ignore);
+        }
+        foreach (BatchStatistics group in statistics)
+        {
+            if (DeviceStatistics.AreFinite(group))
+                continue;
+            NonFiniteInput.ThrowIfAny(layout, x, default, nameof(x));
+            throw new InvalidDataException("The statistics of x overflow a double.");
+        }
+        return statistics;
+    }
+}

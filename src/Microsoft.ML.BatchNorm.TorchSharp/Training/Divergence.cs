@@ -1,0 +1,30 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>Looks for where the numbers of a step stopped being finite, by running it once more.</summary>
+sealed class Divergence(NetworkModule module, BatchSource batches, LossFunction loss)
+{
+    /// <summary>The error of the first layer whose output or gradient is not finite.</summary>
+    public TrainingDivergedException Find(PendingStep step)
+    {
+        using var scope = torch.NewDisposeScope();
+        using IDisposable noGradient = torch.no_grad();
+        Batch batch = batches.Take(step.Rows);
+        module.SetTraining(true);
+        Tensor x = batch.Features;
+        foreach (LayerModule layer in module.Layers)
+        {
+            x = layer.forward(x);
+            if (!IsFinite(x))
+                return new(layer.Path);
+        }
+        if (step.Gradient is null || !IsFinite(loss.Of(x, batch)))
+            return new("");
+        ParameterSlot? slot = Array.Find(
+            module.Parameters.Trained, slot => !IsFinite(ParameterVector.Slice(step.Gradient, slot)));
+        return new(slot?.LayerPath ?? "");
+    }
+
+    static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
+}

@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>The loss of a batch, as a tensor that gradients are taken of.</summary>
+sealed class LossFunction : IDisposable
+{
+    /// <summary>The divisor where all rows weigh nothing, which have no loss.</summary>
+    const double LeastWeight = 1e-37;
+
+    readonly Loss loss;
+    readonly Tensor? classWeights;
+
+    /// <exception cref="ArgumentException">Class weights do not go with the loss or the number of outputs.</exception>
+    public LossFunction(Loss loss, ImmutableArray<double> classWeights, int outputs, torch.Device device)
+    {
+        this.loss = loss;
+        if (classWeights.IsEmpty)
+            return;
+        int classes = loss switch
+        {
+            SoftmaxCrossEntropyLoss => outputs,
+            BinaryCrossEntropyLoss when outputs == 1 => 2,
+            _ => throw new ArgumentException(
+                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.",
+                nameof(classWeights)),
+        };
+        if (classWeights.Length != classes)
+            throw new ArgumentException(
+                $"There are {classWeights.Length} ClassWeights for {classes} classes.", nameof(classWeights));
+        float[] weights = [.. classWeights.Select(weight => (float)weight)];
+        this.classWeights = Tensors.Keep(Tensors.Upload<float>(weights, device, classes));
+    }
+
+    /// <param name="outputs">The network's, a row for each row.</param>
+    /// <param name="batch">Targets and weights.</param>
+    public Tensor Of(Tensor outputs, Batch batch)
+    {
+        Tensor rows = Rows(outputs, batch.Targets);
+        Tensor? weights = Weights(batch);
+        return weights is null ? rows.mean() : rows.mul(weights).sum().div(weights.sum().clamp_min(LeastWeight));
+    }
+
+    public void Dispose() => classWeights?.Dispose();
+
+    Tensor Rows(Tensor outputs, Tensor targets) => loss switch
+    {
+        SoftmaxCrossEntropyLoss => F.cross_entropy(
+            outputs.reshape(outputs.shape[0], -1), Classes(targets), reduction: torch.nn.Reduction.None),
+        BinaryCrossEntropyLoss => Mean(F.binary_cross_entropy_with_logits(
+            Flat(outputs), targets, reduction: torch.nn.Reduction.None)),
+        MeanSquaredErrorLoss => Mean(F.mse_loss(Flat(outputs), targets, torch.nn.Reduction.None)),
+        // TorchSharp's l1_loss squares, up to 0.102.
+        MeanAbsoluteErrorLoss => Mean(Flat(outputs).sub(targets).abs()),
+        HuberLoss huber => Mean(F.huber_loss(Flat(outputs), targets, huber.Delta, torch.nn.Reduction.None)),
+        _ => throw new NotSupportedException($"{loss.GetType().Name} is not a loss of this engine."),
+    };
+
+    Tensor? Weights(Batch batch)
+    {
+        if (classWeights is null)
+            return batch.Weights;
+        Tensor classes = loss is SoftmaxCrossEntropyLoss
+            ? Classes(batch.Targets)
+            : batch.Targets.reshape(-1).ge(0.5f).to(ScalarType.Int64);
+        Tensor weights = classWeights.index_select(0, classes);
+        return batch.Weights is null ? weights : weights.mul(batch.Weights);
+    }
+
+    static Tensor Classes(Tensor targets) => targets.reshape(-1).to(ScalarType.Int64);
+
+    static Tensor Flat(Tensor outputs) => outputs.reshape(outputs.shape[0], -1);
+
+    static Tensor Mean(Tensor values) => values.mean([1], false);
+}

@@ -1,0 +1,28 @@
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>One tensor that a layer learns or only uses.</summary>
+/// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
+/// <param name="shape">Its dimensions.</param>
+/// <param name="initial">Its values at the beginning.</param>
+/// <param name="isTrained">Whether the optimizer changes it.</param>
+sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained)
+{
+    public string Path => path;
+
+    /// <summary>The layer's own path.</summary>
+    public string LayerPath => path[..path.LastIndexOf('/')];
+
+    public long[] Shape => shape;
+
+    public float[] Initial => initial;
+
+    public bool IsTrained => isTrained;
+
+    /// <summary>Where it begins among all that are trained.</summary>
+    public long Offset { get; set; }
+
+    /// <summary>
+    /// The tensor on the device; a trained one shares the memory of <see cref="ParameterVector.Values"/>.
+    /// </summary>
+    public Tensor Tensor { get; set; } = null!;
+}

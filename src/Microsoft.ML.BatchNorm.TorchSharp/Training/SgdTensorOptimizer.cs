@@ -1,0 +1,17 @@
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> states it.</summary>
+sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters)
+    : TensorOptimizer(parameters, options.Momentum > 0 ? ["velocity"] : [])
+{
+    public override void Apply(Tensor gradient, double learningRate, long number)
+    {
+        Tensor step = options.WeightDecay > 0 ? gradient.add(Values, options.WeightDecay) : gradient;
+        if (options.Momentum > 0)
+        {
+            Tensor velocity = Moment(0).mul_(options.Momentum).add_(step, 1);
+            step = options.Nesterov ? step.add(velocity, options.Momentum) : velocity;
+        }
+        Values.add_(step, -learningRate);
+    }
+}

@@ -1,0 +1,90 @@
+using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>
+/// How gradients change the vector of parameters, with the moments that it gathers. TorchSharp's own optimizers keep
+/// theirs in types that differ between its versions.
+/// </summary>
+abstract class TensorOptimizer : IDisposable
+{
+    readonly ParameterVector parameters;
+    readonly (string Name, Tensor Values)[] moments;
+
+    protected TensorOptimizer(ParameterVector parameters, params string[] names)
+    {
+        this.parameters = parameters;
+        moments = Array.ConvertAll(names, name => (name, Tensors.Keep(torch.zeros_like(parameters.Values))));
+    }
+
+    protected Tensor Values => parameters.Values;
+
+    public static TensorOptimizer Of(Optimizer optimizer, ParameterVector parameters) => optimizer switch
+    {
+        SgdOptimizer sgd => new SgdTensorOptimizer(sgd, parameters),
+        AdamOptimizer adam => new AdamTensorOptimizer(adam, parameters),
+        _ => throw new NotSupportedException($"{optimizer.GetType().Name} is not an optimizer of this engine."),
+    };
+
+    /// <summary>Changes the parameters. Inside a dispose scope and without gradients.</summary>
+    /// <param name="gradient">As long as the parameters.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="number">The number of the step, from 1.</param>
+    public abstract void Apply(Tensor gradient, double learningRate, long number);
+
+    public ImmutableSortedDictionary<string, ImmutableArray<float>> Read()
+    {
+        var read = ImmutableSortedDictionary.CreateBuilder<string, ImmutableArray<float>>(StringComparer.Ordinal);
+        foreach ((string name, Tensor vector) in moments)
+        {
+            float[] values = Tensors.Download<float>(vector);
+            foreach (ParameterSlot slot in parameters.Trained)
+                read.Add($"{slot.Path}/{name}", [.. values.AsSpan((int)slot.Offset, slot.Initial.Length)]);
+        }
+        return read.ToImmutable();
+    }
+
+    /// <exception cref="ArgumentException">Moments are missing, or belong to other parameters.</exception>
+    public void Write(ImmutableSortedDictionary<string, ImmutableArray<float>> known)
+    {
+        string[] names =
+            [.. moments.SelectMany(moment => parameters.Trained.Select(slot => $"{slot.Path}/{moment.Name}"))];
+        foreach (string name in names.Except(known.Keys, StringComparer.Ordinal))
+            throw new ArgumentException($"The optimizer's state has no '{name}'.", nameof(known));
+        foreach (string name in known.Keys.Except(names, StringComparer.Ordinal))
+            throw new ArgumentException($"The optimizer has no '{name}'.", nameof(known));
+        float[][] vectors = Array.ConvertAll(moments, moment => Vector(known, moment.Name));
+        using IDisposable noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        for (int i = 0; i < moments.Length; i++)
+            moments[i].Values.copy_(Tensors.Upload<float>(vectors[i], torch.CPU, parameters.Length));
+    }
+
+    public void Clear()
+    {
+        using IDisposable noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        foreach ((_, Tensor values) in moments)
+            values.zero_();
+    }
+
+    public void Dispose() => Array.ForEach(moments, moment => moment.Values.Dispose());
+
+    protected Tensor Moment(int index) => moments[index].Values;
+
+    float[] Vector(ImmutableSortedDictionary<string, ImmutableArray<float>> known, string name)
+    {
+        float[] vector = new float[parameters.Length];
+        foreach (ParameterSlot slot in parameters.Trained)
+        {
+            ImmutableArray<float> values = known[$"{slot.Path}/{name}"];
+            if (values.Length != slot.Initial.Length)
+                throw new ArgumentException(
+                    $"'{slot.Path}/{name}' has {values.Length} values for {slot.Initial.Length} parameters.",
+                    nameof(known));
+            values.CopyTo(vector, (int)slot.Offset);
+        }
+        return vector;
+    }
+}

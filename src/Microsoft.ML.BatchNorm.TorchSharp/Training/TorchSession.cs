@@ -1,0 +1,203 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Layers;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>
+/// One training of one network on a device. A step forms loss and gradients, and is settled when the host has seen that
+/// they are finite: only then parameters and statistics change. With data that is streamed, a step is settled at the
+/// next call, so that the next batch is gathered while the device works.
+/// </summary>
+sealed class TorchSession : ITrainingSession
+{
+    readonly torch.Device device;
+    readonly TorchEngineOptions engine;
+    readonly Network network;
+    readonly TrainingOptions options;
+    readonly NetworkModule module;
+    readonly FeatureCheck features;
+    readonly BatchSource batches;
+    readonly LossFunction loss;
+    readonly TensorOptimizer optimizer;
+    readonly Queue<double> losses = [];
+    PendingStep? pending;
+    long steps;
+    bool isDisposed;
+
+    public TorchSession(
+        torch.Device device, TorchEngineOptions engine, Network network, NetworkState state, TrainingOptions options,
+        TrainingData data)
+    {
+        (this.device, this.engine, this.network, this.options) = (device, engine, network, options);
+        loss = new LossFunction(options.Loss, options.ClassWeights, network.OutputShape.Size, device);
+        module = new NetworkModule(network, state, engine.MixedPrecision, device);
+        optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
+        features = new FeatureCheck(network, data);
+        batches = BatchSource.Of(data, network.InputShape, device, engine.DataBytesOnDevice);
+    }
+
+    public long Steps => steps + (pending is null ? 0 : 1);
+
+    public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        batches.Check(rows);
+        Settle();
+        features.Check(rows);
+        foreach (LayerModule layer in module.Layers)
+            layer.CheckRows(rows.Length);
+        using (var scope = torch.NewDisposeScope())
+        {
+            module.SetTraining(true);
+            module.Seed(options.Seed, steps);
+            Batch batch = batches.Take(rows);
+            Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
+            foreach (LayerModule layer in module.Layers)
+                total = layer.Penalty() is { } penalty ? total.add(penalty) : total;
+            pending = PendingStep.Of(
+                module.Parameters, total, rows.ToArray(), learningRate,
+                needsNorm: options.GradientClipNorm is not null);
+        }
+        if (!batches.IsStreamed)
+            Settle();
+    }
+
+    public void Prefetch(ReadOnlySpan<int> rows)
+    {
+        batches.Check(rows);
+        batches.Prefetch(rows);
+    }
+
+    public int ReadLosses(Span<double> read)
+    {
+        Settle();
+        int count = Math.Min(read.Length, losses.Count);
+        for (int i = 0; i < count; i++)
+            read[i] = losses.Dequeue();
+        return count;
+    }
+
+    public void RecomputeStatistics(ReadOnlySpan<int> rows)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        batches.Check(rows);
+        Settle();
+        features.Check(rows);
+        module.SetTraining(false);
+        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows.ToArray());
+    }
+
+    public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        int inputs = network.InputShape.Size, width = network.OutputShape.Size, rows = features.Length / inputs;
+        if (rows * inputs != features.Length || rows * width != outputs.Length)
+            throw new ArgumentException(
+                $"{features.Length} features and {outputs.Length} outputs are no rows of {inputs} and {width}.");
+        Settle();
+        this.features.Check(features);
+        module.SetTraining(false);
+        using IDisposable noGradient = torch.no_grad();
+        int chunk = ChunkRows.Of(network, rows);
+        for (int row = 0; row < rows; row += chunk)
+        {
+            int count = Math.Min(chunk, rows - row);
+            using var scope = torch.NewDisposeScope();
+            long[] shape = Array.ConvertAll(network.InputShape.WithRows(count), d => (long)d);
+            Tensor x = Tensors.Upload(features.Slice(row * inputs, count * inputs), device, shape);
+            Tensors.Download(module.forward(x), outputs.Slice(row * width, count * width));
+        }
+    }
+
+    public NetworkState GetState()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        Settle();
+        IReadOnlyDictionary<string, float[]> values = module.Parameters.Read();
+        return new(module.Layers.Where(layer => layer is BatchNormalizationModule || layer.Slots.Any())
+            .Select(layer => KeyValuePair.Create(layer.Path, State(layer, values))));
+    }
+
+    public OptimizerState GetOptimizerState()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        Settle();
+        return new(steps, optimizer.Read());
+    }
+
+    public void SetOptimizerState(OptimizerState state)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentOutOfRangeException.ThrowIfNegative(state.Steps, nameof(state));
+        Settle();
+        if (state.Steps == 0 && state.Moments.IsEmpty)
+            optimizer.Clear();
+        else
+            optimizer.Write(state.Moments);
+        steps = state.Steps;
+    }
+
+    public void Dispose()
+    {
+        if (isDisposed)
+            return;
+        isDisposed = true;
+        pending?.Dispose();
+        pending = null;
+        batches.Dispose();
+        optimizer.Dispose();
+        module.Dispose();
+        loss.Dispose();
+    }
+
+    /// <summary>
+    /// Ends the last step, if it is not ended: looks at its numbers, and changes parameters and statistics.
+    /// </summary>
+    void Settle()
+    {
+        if (pending is not { } step)
+            return;
+        pending = null;
+        using (step)
+        using (torch.NewDisposeScope())
+        {
+            StepResult result = step.Read();
+            if (!result.IsFinite)
+                throw new Divergence(module, batches, loss).Find(step);
+            using IDisposable noGradient = torch.no_grad();
+            if (step.Gradient is not null)
+            {
+                optimizer.Apply(Clipped(step.Gradient, result.Norm), step.LearningRate, steps + 1);
+                foreach (BatchNormalizationModule layer in module.BatchNormalizations)
+                    layer.Constrain(module.Parameters.Values);
+            }
+            CommitStatistics(step.Rows.Length);
+            steps++;
+            losses.Enqueue(result.Loss);
+        }
+    }
+
+    void CommitStatistics(int rows)
+    {
+        bool moved = false;
+        foreach (BatchNormalizationModule layer in module.BatchNormalizations.Where(layer => layer.MovesStatistics))
+        {
+            layer.Commit(rows);
+            moved = true;
+        }
+        if (moved)
+            module.Averages.Step();
+    }
+
+    Tensor Clipped(Tensor gradient, double norm) =>
+        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul(limit / norm) : gradient;
+
+    static LayerState State(LayerModule layer, IReadOnlyDictionary<string, float[]> values)
+    {
+        float[] Of(string name) => values.GetValueOrDefault($"{layer.Path}/{name}") ?? [];
+        return layer is BatchNormalizationModule normalization
+            ? new LayerState(normalization.StateWith(Of("gamma"), Of("beta")))
+            : new LayerState(Of("kernel"), Of("bias"), null);
+    }
+}

@@ -1,0 +1,23 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+
+namespace GpuTraining;
+
+/// <summary>Saves the model, and uses it again: the core computes, and libtorch has no part in it.</summary>
+static class ServeStep
+{
+    public static void Run(MLContext mlContext, ITransformer model, IDataView test, string path)
+    {
+        mlContext.Model.Save(model, test.Schema, path);
+        ITransformer loaded = mlContext.Model.Load(path, out _);
+        bool same = Scores(model, test).SequenceEqual(Scores(loaded, test));
+        Show.Heading(
+            3, "Serving",
+                $"Saved by ML.NET ({new FileInfo(path).Length / 1024:N0} KiB), loaded, and asked for the test " +
+            "digits. A process that serves it needs Microsoft.ML.BatchNorm alone.");
+        Show.Text($"The same scores to the last bit: {Show.YesNo(same)}.");
+    }
+
+    static float[] Scores(ITransformer model, IDataView test) =>
+        [.. model.Transform(test).GetColumn<float[]>("Score").SelectMany(row => row)];
+}
