@@ -45,7 +45,9 @@ public sealed class NetworkState : IEquatable<NetworkState>
     /// <param name="path">The layer's path.</param>
     public LayerState? TryGet(string path) => layers.GetValueOrDefault(path);
 
-    /// <summary>The layers of this state that belong to a network, such as to a part of the one that it is of.</summary>
+    /// <summary>
+    /// The layers of this state that belong to a network, such as to a part of the one that it is of.
+    /// </summary>
     /// <param name="network">The network.</param>
     /// <exception cref="ArgumentException">
     /// A layer of the network is missing here or has other shapes; the message names every such layer.

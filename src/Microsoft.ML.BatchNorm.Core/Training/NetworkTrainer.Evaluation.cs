@@ -14,6 +14,7 @@ public static partial class NetworkTrainer
     /// <param name="engine">Where to predict; null for <see cref="CpuEngine"/> on one thread.</param>
     /// <exception cref="ArgumentException">The state or the data do not fit the network, or each other.</exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
+    /// <exception cref="NotSupportedException">The engine cannot run one of the layers; it is named.</exception>
     public static EvaluationResult Evaluate(
         Network network, NetworkState state, TrainingData data, Loss loss, ITrainingEngine? engine = null)
     {

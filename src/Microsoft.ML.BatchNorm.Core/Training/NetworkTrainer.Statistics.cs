@@ -3,9 +3,9 @@ namespace Microsoft.ML.BatchNorm;
 public static partial class NetworkTrainer
 {
     /// <summary>
-    /// Replaces the moving statistics of every batch normalization that trains by the exact ones of the given rows, layer
-    /// after layer, as <see cref="TrainingOptions.RecomputeStatistics"/> does when a run ends. Rows need no targets: it
-    /// is how a network follows new data of which nothing is labelled.
+    /// Replaces the moving statistics of every batch normalization that trains by the exact ones of the given rows,
+    /// layer after layer, as <see cref="TrainingOptions.RecomputeStatistics"/> does when a run ends. Rows need no
+    /// targets: it is how a network follows new data of which nothing is labelled.
     /// </summary>
     /// <param name="network">The network; layers that its switches keep from moving keep their statistics.</param>
     /// <param name="state">Its parameters; they do not change.</param>
@@ -19,6 +19,7 @@ public static partial class NetworkTrainer
     /// A feature is not finite where that is an error, or a channel has a single value and the options have the sample
     /// variance.
     /// </exception>
+    /// <exception cref="NotSupportedException">The engine cannot run one of the layers; it is named.</exception>
     public static NetworkState RecomputeStatistics(
         Network network, NetworkState state, ReadOnlyMemory<float> features, ITrainingEngine? engine = null)
     {

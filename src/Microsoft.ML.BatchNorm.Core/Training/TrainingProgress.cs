@@ -4,9 +4,10 @@ namespace Microsoft.ML.BatchNorm;
 /// How far a run is: reported some ten times a second at most, and at every epoch's end. An immutable value.
 /// </summary>
 /// <remarks>
-/// Reports are made on the thread that trains, which waits until <see cref="IProgress{T}.Report"/> returns: one after the
-/// other, none left when the run has ended. <see cref="Progress{T}"/> posts each to the context that it was made in, or to
-/// the thread pool, where they may come late and out of order; a class of one's own sees them as they are made.
+/// Reports are made on the thread that trains, which waits until <see cref="IProgress{T}.Report"/> returns: one after
+/// the other, none left when the run has ended. <see cref="Progress{T}"/> posts each to the context that it was made
+/// in, or to the thread pool, where they may come late and out of order; a class of one's own sees them as they are
+/// made.
 /// </remarks>
 public sealed record TrainingProgress
 {

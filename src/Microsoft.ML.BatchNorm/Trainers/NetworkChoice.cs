@@ -59,7 +59,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             return WithOutputs(pretrained, seed);
         NetworkState state = network.Initialize(pretrained.State, seed, out IReadOnlyList<string> takenOver);
         host.CheckUserArg(
-            takenOver.Count > 0, nameof(options.Pretrained), "Must have a layer with the path and the shapes of one of the network's");
+            takenOver.Count > 0, nameof(options.Pretrained),
+            "Must have a layer with the path and the shapes of one of the network's");
         return new SavedNetwork(network, state);
     }
 

@@ -16,7 +16,8 @@ static class Prediction
 
         Show.Heading(
             3, "Prediction never moves the statistics; a call in training mode does",
-            $"A network trained on ten digits, then Predict on the test rows and Forward on a batch of {BatchRows}. How much the outputs of the network on {test.Rows} test rows have changed after each:");
+            $"A network trained on ten digits, then Predict on the test rows and Forward on a batch of {BatchRows}. " +
+            $"How much the outputs of the network on {test.Rows} test rows have changed after each:");
         var model = new NetworkModel(network, state);
         float[] outputs = model.Predict(test.Pixels);
         for (int i = 0; i < Calls; i++)

@@ -64,8 +64,8 @@ public sealed class ForwardTests
         var lesson = new Lesson(network, new TrainingOptions { Seed = 7, Optimizer = Optimizer.Sgd(0) }, rows: 100);
         using ITrainingSession session = lesson.Start();
         session.TrainOnBatch(lesson.AllRows, 0);
-        Assert.AreEqual(
-            session.GetState(), network.Forward(lesson.State, lesson.Features, training: true, seed: 7).NextState, name);
+        NetworkForwardPass pass = network.Forward(lesson.State, lesson.Features, training: true, seed: 7);
+        Assert.AreEqual(session.GetState(), pass.NextState, name);
     }
 
     [TestMethod]

@@ -24,7 +24,8 @@ public class StatisticsRefreshTests
         NetworkState refreshed = NetworkTrainer.RecomputeStatistics(network, state, moved);
         BatchNormalizationState norm = refreshed["norm"].BatchNormalization!;
         for (int c = 0; c < 2; c++)
-            Assert.AreEqual(moved.Where((_, i) => i % 2 == c).Average(value => (double)value), norm.MovingMean[c], 1e-6);
+            Assert.AreEqual(
+                moved.Where((_, i) => i % 2 == c).Average(value => (double)value), norm.MovingMean[c], 1e-6);
         Assert.AreEqual(0, norm.InitialWeight);
         Assert.AreEqual(state["dense"], refreshed["dense"]);
     }
