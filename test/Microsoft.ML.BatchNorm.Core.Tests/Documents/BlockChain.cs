@@ -14,7 +14,14 @@ sealed partial class BlockChain(List<CodeBlock> blocks)
 
     public string ClassName => NotInName().Replace(Name, "_");
 
-    public bool UsesML => blocks.Exists(block => block.Code.Contains("using Microsoft.ML;", StringComparison.Ordinal));
+    /// <summary>What its usings ask for beyond the core.</summary>
+    public BlockNeed Need =>
+        Uses("Microsoft.ML.BatchNorm.TorchSharp") ? BlockNeed.TorchSharp
+        : Uses("Microsoft.ML") ? BlockNeed.ML
+        : BlockNeed.None;
+
+    /// <summary>Whether none of it is run.</summary>
+    public bool IsCompiledOnly => blocks[0].IsCompiledOnly;
 
     /// <summary>The chains of the C# blocks that are no files.</summary>
     public static List<BlockChain> Of(IEnumerable<CodeBlock> all)
@@ -67,6 +74,9 @@ sealed partial class BlockChain(List<CodeBlock> blocks)
             }
         }
     }
+
+    bool Uses(string name) =>
+        blocks.Exists(block => block.Code.Split('\n').Contains($"using {name};", StringComparer.Ordinal));
 
     [GeneratedRegex(@"^using (static )?[\w.]+;$")]
     private static partial Regex Using();

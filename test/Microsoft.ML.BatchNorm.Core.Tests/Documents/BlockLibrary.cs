@@ -23,12 +23,9 @@ sealed class BlockLibrary : IDisposable
         assembly = Assembly.LoadFrom(Path.Combine(folder.FullName, "out", $"{Name}.dll"));
     }
 
-    /// <summary>The folder that blocks run in, where their files are.</summary>
-    public string Folder => folder.FullName;
-
-    /// <summary>The chains of all documents, with ML.NET or without.</summary>
-    public static List<BlockChain> Chains(bool usesML) =>
-        [.. BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).Where(chain => chain.UsesML == usesML)];
+    /// <summary>The chains of all documents that need this.</summary>
+    public static List<BlockChain> Chains(BlockNeed need) =>
+        BlockChain.Of(MarkdownDocument.All.SelectMany(MarkdownDocument.Blocks)).FindAll(chain => chain.Need == need);
 
     /// <param name="chains">The chains.</param>
     /// <param name="references">Names of the assemblies that a user's project references.</param>
@@ -39,6 +36,7 @@ sealed class BlockLibrary : IDisposable
         {
             foreach (BlockChain chain in chains)
                 File.WriteAllText(Path.Combine(folder.FullName, $"{chain.ClassName}.cs"), chain.ToSource());
+            DocumentData.Write(folder.FullName);
             // Nothing from the folders above.
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.props"), "<Project />");
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.targets"), "<Project />");
@@ -60,11 +58,13 @@ sealed class BlockLibrary : IDisposable
     public void Run(string name)
     {
         BlockChain chain = chains[name];
+        if (chain.IsCompiledOnly)
+            return;
         MethodInfo method = assembly.GetType(chain.ClassName)!.GetMethod("Run")!;
         TextWriter console = Console.Out;
         string current = Environment.CurrentDirectory;
         var output = new StringWriter();
-        Environment.CurrentDirectory = Folder;
+        Environment.CurrentDirectory = folder.FullName;
         Console.SetOut(output);
         try
         {

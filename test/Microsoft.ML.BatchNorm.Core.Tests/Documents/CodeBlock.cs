@@ -10,6 +10,9 @@ sealed record CodeBlock(string Document, int Line, string Language, string Code)
     /// <summary>Whether it goes on from the block before it: <c>&lt;!-- continued --&gt;</c>.</summary>
     public bool IsContinued { get; init; }
 
+    /// <summary>Whether it is compiled and not run, for want of a device: <c>&lt;!-- compiled --&gt;</c>.</summary>
+    public bool IsCompiledOnly { get; init; }
+
     /// <summary>Code that runs before it and is not shown: <c>&lt;!-- setup … --&gt;</c>.</summary>
     public string Setup { get; init; } = "";
 

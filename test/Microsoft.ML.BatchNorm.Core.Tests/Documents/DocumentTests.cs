@@ -7,11 +7,12 @@ public class DocumentTests
 {
     static BlockLibrary? library;
 
-    static IEnumerable<object[]> Chains => BlockLibrary.Chains(usesML: false).Select(chain => new object[] { chain.Name });
+    static IEnumerable<object[]> Chains =>
+        BlockLibrary.Chains(BlockNeed.None).Select(chain => new object[] { chain.Name });
 
     [ClassInitialize]
     public static void Build(TestContext context) =>
-        library = BlockLibrary.Build(BlockLibrary.Chains(usesML: false), ["Microsoft.ML.BatchNorm.Core"]);
+        library = BlockLibrary.Build(BlockLibrary.Chains(BlockNeed.None), ["Microsoft.ML.BatchNorm.Core"]);
 
     [ClassCleanup]
     public static void Delete() => library?.Dispose();

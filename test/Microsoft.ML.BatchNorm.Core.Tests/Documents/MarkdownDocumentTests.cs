@@ -42,7 +42,7 @@ public class MarkdownDocumentTests
     [TestMethod]
     public void The_documents_have_code_with_ML_NET_and_without()
     {
-        Assert.AreNotEqual(0, BlockLibrary.Chains(usesML: false).Count);
-        Assert.AreNotEqual(0, BlockLibrary.Chains(usesML: true).Count);
+        Assert.AreNotEqual(0, BlockLibrary.Chains(BlockNeed.None).Count);
+        Assert.AreNotEqual(0, BlockLibrary.Chains(BlockNeed.ML).Count);
     }
 }

@@ -7,7 +7,8 @@ public class MLDocumentTests
 {
     static BlockLibrary? library;
 
-    static IEnumerable<object[]> Chains => BlockLibrary.Chains(usesML: true).Select(chain => new object[] { chain.Name });
+    static IEnumerable<object[]> Chains =>
+        BlockLibrary.Chains(BlockNeed.ML).Select(chain => new object[] { chain.Name });
 
     /// <summary>This library, ML.NET and its ONNX converter, as the packages bring them.</summary>
     static IEnumerable<string> References =>
@@ -18,7 +19,7 @@ public class MLDocumentTests
     [ClassInitialize]
     public static void Build(TestContext context)
     {
-        library = BlockLibrary.Build(BlockLibrary.Chains(usesML: true), References);
+        library = BlockLibrary.Build(BlockLibrary.Chains(BlockNeed.ML), References);
         ExampleFiles.Write(library.Folder);
     }
 
