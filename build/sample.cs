@@ -5,7 +5,7 @@
 // Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, the others do not.
 // dotnet run build/sample.cs -- --gpu trains on a GPU, and says what is missing where there is none.
 
-string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning"];
+string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning", "Drift"];
 const string Gpu = "GpuTraining";
 string[] wanted = args switch
 {

@@ -9,6 +9,9 @@ foreach ((string name, int rows, int columns) in shapes)
     var shape = new Shape(name, rows, columns);
     shape.Fit();
     shape.Transform();
+    shape.Drift();
 }
+new Shape("1,797x64", 1797, 64).Drift();
+new Shape("30,000x64", 30_000, 64).Drift();
 Prediction.Compare(features: 64);
 Prediction.Compare(features: 12);

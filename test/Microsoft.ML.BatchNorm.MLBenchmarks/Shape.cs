@@ -5,14 +5,18 @@ namespace Microsoft.ML.BatchNorm.Benchmarks;
 /// <summary>A data view of one shape, and the comparisons on it with ML.NET's NormalizeMeanVariance.</summary>
 sealed class Shape
 {
+    /// <summary>A view of fewer is read several times, for a time that a clock measures.</summary>
+    const double LeastBytes = 1 << 24;
+
     readonly MLContext ml = new(1);
     readonly string name;
     readonly IDataView input;
     readonly double bytes;
+    readonly int columns;
 
     public Shape(string name, int rows, int columns)
     {
-        this.name = name;
+        (this.name, this.columns) = (name, columns);
         float[] values = new float[rows * columns];
         var random = new Random(1);
         for (int i = 0; i < values.Length; i++)
@@ -52,10 +56,33 @@ sealed class Shape
             () => Pass.Over(ours, "Y"), () => Pass.Over(input, "X"));
     }
 
-    BatchNormalizationEstimator Ours(int? threads) => ml.Transforms.BatchNormalization(
+    /// <summary>
+    /// The same pass with WarnOnDrift, against one without, and the time of a comparison with all rows, against a fit.
+    /// </summary>
+    public void Drift()
+    {
+        BatchNormalizationTransformer layer = Ours(threads: 1).Fit(input);
+        IDataView plain = layer.Transform(input), checking = Ours(threads: 1, warnOnDrift: true).Fit(input).Transform(input);
+        int passes = Math.Max(1, (int)(LeastBytes / bytes)), rows = (int)(bytes / sizeof(float) / columns);
+        Comparison.PrintTimes(
+            $"drift {name}, a row with WarnOnDrift, reference without", rows * passes,
+            () => Repeat(() => Pass.Over(checking, "Y")), () => Repeat(() => Pass.Over(plain, "Y")));
+        Comparison.Print(
+            $"drift {name}, CompareStatistics, reference fit", bytes,
+            () => layer.CompareStatistics(input), () => Ours(threads: 1).Fit(input));
+
+        void Repeat(Action pass)
+        {
+            for (int i = 0; i < passes; i++)
+                pass();
+        }
+    }
+
+    BatchNormalizationEstimator Ours(int? threads, bool warnOnDrift = false) => ml.Transforms.BatchNormalization(
         new BatchNormalizationEstimator.Options
         {
             Columns = [new InputOutputColumnPair("Y", "X")],
             NumberOfThreads = threads,
+            WarnOnDrift = warnOnDrift,
         });
 }

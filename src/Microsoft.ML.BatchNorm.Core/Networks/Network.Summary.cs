@@ -38,7 +38,7 @@ public sealed partial class Network
     /// <summary>The summary.</summary>
     public override string ToString() => Summary();
 
-    static string Switches(NetworkNode node) => node switch
+    internal static string Switches(NetworkNode node) => node switch
     {
         { IsTrainable: false } => "no",
         { Layer: BatchNormalizationLayer { Options: { UpdateStatistics: false, TrainAffine: false } } } => "no",

@@ -11,7 +11,8 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// sum of losses (float64); the best epoch (int32, 0 for none) with its loss (float64) and whether its state follows
 /// (byte); the number of epochs (int32), each with name of its phase, number (int32), loss, validation loss, metric,
 /// validation metric (float64, NaN with a payload of 1 for none) and learning rate; the optimizer's steps (int64) and
-/// number of moments (int32), each with name and length (int32). Names are UTF-8 behind their length (uint16).
+/// number of moments (int32), each with name and length (int32). Names are UTF-8 behind their length (uint16). A run
+/// that records statistics has them behind all this, as <see cref="StatisticsFormat"/> has them.
 /// </summary>
 static class RunFormat
 {
@@ -45,6 +46,8 @@ static class RunFormat
             WriteName(writer, name);
             writer.Write(values.Length);
         }
+        if (setup.Options.RecordStatistics)
+            StatisticsFormat.Write(writer, position.Statistics);
         writer.Flush();
         return stream.ToArray();
     }
@@ -90,6 +93,11 @@ static class RunFormat
         {
             string name = ReadName(reader);
             run.Moments.Add((name, InRange(reader.ReadInt32(), 0, Array.MaxLength, $"length of '{name}'")));
+        }
+        if (reader.BaseStream.Position < reader.BaseStream.Length)
+        {
+            run.Setup = setup with { Options = setup.Options with { RecordStatistics = true } };
+            StatisticsFormat.Read(reader, run.Statistics);
         }
         return run;
     }
@@ -174,14 +182,14 @@ static class RunFormat
         return NetworkFormat.FromBytes(ReadBytes(reader, length));
     }
 
-    static void WriteName(BinaryWriter writer, string name)
+    public static void WriteName(BinaryWriter writer, string name)
     {
         byte[] bytes = utf8.GetBytes(name);
         writer.Write(checked((ushort)bytes.Length));
         writer.Write(bytes);
     }
 
-    static string ReadName(BinaryReader reader) => utf8.GetString(ReadBytes(reader, reader.ReadUInt16()));
+    public static string ReadName(BinaryReader reader) => utf8.GetString(ReadBytes(reader, reader.ReadUInt16()));
 
     static byte[] ReadBytes(BinaryReader reader, int count) =>
         count <= reader.BaseStream.Length - reader.BaseStream.Position

@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>A checkpoint while it is read: the run, before its arrays have come.</summary>
 sealed class SavedRun(RunSetup setup)
 {
-    public RunSetup Setup => setup;
+    public RunSetup Setup { get; set; } = setup;
 
     public int Phase { get; set; }
 
@@ -25,6 +25,9 @@ sealed class SavedRun(RunSetup setup)
 
     public ImmutableArray<EpochResult>.Builder History { get; } = ImmutableArray.CreateBuilder<EpochResult>();
 
+    public ImmutableArray<StatisticsDistance>.Builder Statistics { get; } =
+        ImmutableArray.CreateBuilder<StatisticsDistance>();
+
     public long OptimizerSteps { get; set; }
 
     public List<(string Name, int Length)> Moments { get; } = [];
@@ -41,5 +44,6 @@ sealed class SavedRun(RunSetup setup)
             Optimizer = new OptimizerState(OptimizerSteps, moments),
             Best = BestEpoch == 0 ? null : new BestEpoch(BestEpoch, BestLoss, best),
             History = History.ToImmutable(),
+            Statistics = Statistics.ToImmutable(),
         };
 }

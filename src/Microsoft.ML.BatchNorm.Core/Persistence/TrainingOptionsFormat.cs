@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// that the kind has), epochs, batch size (int32), shuffle (byte), seed (int32), clipping (byte, float64 where it is
 /// 1), class weights (int32, float64 each), validation split (float64), early stopping (byte; patience int32,
 /// improvement float64, restore byte where it is 1), recompute and evaluate (byte each). The checkpoint's path is no
-/// part of it.
+/// part of it, and whether statistics are recorded shows in the run.
 /// </summary>
 static class TrainingOptionsFormat
 {

@@ -136,6 +136,6 @@ public static partial class NetworkTrainer
         foreach (RunPhase phase in setup.Phases)
             phase.CheckTrains(new Batches(rows.TrainingRows.Length, options.BatchSize));
         return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
-            .Run(RunPosition.StartOf(0, state, []));
+            .Run(RunPosition.StartOf(0, state, [], []));
     }
 }

@@ -33,6 +33,12 @@ public sealed partial class TrainingCheckpoint
     /// <summary>The epochs that are over.</summary>
     public ImmutableArray<EpochResult> History => position.History;
 
+    /// <summary>
+    /// How far the moving statistics were from the exact ones at the ends of these epochs, layer by layer; empty
+    /// without <see cref="TrainingOptions.RecordStatistics"/>.
+    /// </summary>
+    public ImmutableArray<StatisticsDistance> StatisticsHistory => position.Statistics;
+
     /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
     public string Phase => Setup.Phases[position.Phase].Name;
 

@@ -87,6 +87,14 @@ public sealed record TrainingOptions
     public bool EvaluateTrainingData { get; init; }
 
     /// <summary>
+    /// Whether each epoch ends with the distance of every moving statistic from the exact one of the training rows, as
+    /// a <see cref="StatisticsDistance"/> for each batch normalization whose statistics move: for what
+    /// <see cref="RecomputeStatistics"/> takes, once an epoch and in a session of its own. The parameters stay as they
+    /// are without it. Default: false.
+    /// </summary>
+    public bool RecordStatistics { get; init; }
+
+    /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced
     /// as a whole: whoever reads it finds the old one or the new one, never a part. It is written on the thread that
     /// trains, and is there when that epoch's end is reported. Default: null.

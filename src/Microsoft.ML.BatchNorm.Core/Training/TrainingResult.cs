@@ -25,6 +25,12 @@ public sealed class TrainingResult
     public ImmutableArray<EpochResult> History => Checkpoint.History;
 
     /// <summary>
+    /// How far the moving statistics were from the exact ones, epoch by epoch and layer by layer; empty without
+    /// <see cref="TrainingOptions.RecordStatistics"/>.
+    /// </summary>
+    public ImmutableArray<StatisticsDistance> StatisticsHistory => Checkpoint.StatisticsHistory;
+
+    /// <summary>
     /// Whether <see cref="TrainingOptions.EarlyStopping"/> ended the run, or the last phase of a plan.
     /// </summary>
     public bool StoppedEarly { get; }

@@ -58,6 +58,20 @@ public sealed partial class BatchNormalizationEstimator
         public DownstreamStatistics TrainDownstreamOn { get; set; }
 
         /// <summary>
+        /// Whether the transformer looks, while it transforms a view, if the rows have drifted from its statistics, and
+        /// warns once a view. It is stored with the model. Default: false.
+        /// </summary>
+        /// <remarks>
+        /// Checked is each pass over the view that is read to its end and disposed, with a sample: one row in 64, and
+        /// thinned out evenly to between 256 and 512 rows where there are more (fewer where a row has over 512 values, of
+        /// 2¹⁸ values in all, and at least 8). The test is that of
+        /// <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and a pass over rows like those in training
+        /// warns with a probability of 0.1 % at most. A row that the mask column hides does not count. Rows that go
+        /// through a prediction engine are not checked.
+        /// </remarks>
+        public bool WarnOnDrift { get; set; }
+
+        /// <summary>
         /// How many threads may work; null for as many as there are processors. With two or more, a batch is added while
         /// the next is read; further ones are not used. Where all columns are plain vectors of 8 to 1024 slots whose
         /// exact statistics this process computes, one is: to hand a row over takes no less than to add it.

@@ -25,6 +25,8 @@ sealed record FitSettings
 
     public DownstreamStatistics TrainDownstreamOn { get; init; }
 
+    public bool WarnOnDrift { get; init; }
+
     /// <summary>Of this process, like the engine: no bit depends on it, and it is not stored.</summary>
     public int? NumberOfThreads { get; init; }
 
@@ -42,6 +44,7 @@ sealed record FitSettings
             Seed = options.Seed,
             MaskColumnName = options.MaskColumnName,
             TrainDownstreamOn = options.TrainDownstreamOn,
+            WarnOnDrift = options.WarnOnDrift,
             NumberOfThreads = options.NumberOfThreads,
             Engine = options.Engine,
         };

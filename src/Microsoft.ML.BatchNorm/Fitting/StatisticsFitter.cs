@@ -82,7 +82,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                     input, columns.Select(column => column.Column), mask, shuffles ? unchecked(seed + epoch) : null);
                 pass.Read(cursor, mask is { } counts ? cursor.GetGetter<bool>(counts) : null);
                 if (pass.Rows == 0)
-                    throw host.Except("The data has no rows to fit batch normalization to.");
+                    throw host.Except("The data has no rows for the statistics of batch normalization.");
             }
             foreach (ColumnFit column in columns)
                 Complete(column);

@@ -6,12 +6,12 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>
 /// How a transformer is fitted on, in a model entry behind the columns since version 2: the mask column's name (int32,
 /// in ML.NET's table of strings, −1 for none), the batch size and the epochs (int32 each), whether to shuffle, whether
-/// there is a seed (one byte each), the seed (int32, 0 for none), the statistics down the chain (one byte), and the
-/// CRC-32C of all of them (uint32).
+/// there is a seed (one byte each), the seed (int32, 0 for none), the statistics down the chain and whether to warn on
+/// drift (one byte each), and the CRC-32C of all of them (uint32).
 /// </summary>
 static class SettingsFormat
 {
-    const int Length = 4 + 4 + 1 + 1 + 4 + 1;
+    const int Length = 4 + 4 + 1 + 1 + 4 + 1 + 1;
 
     public static void Write(ModelSaveContext ctx, FitSettings settings)
     {
@@ -46,6 +46,7 @@ static class SettingsFormat
         writer.Write(settings.Seed is not null);
         writer.Write(settings.Seed ?? 0);
         writer.Write((byte)settings.TrainDownstreamOn);
+        writer.Write(settings.WarnOnDrift);
         return stream.ToArray();
     }
 
@@ -59,6 +60,7 @@ static class SettingsFormat
             Shuffle = reader.ReadBoolean(),
             Seed = ReadSeed(reader),
             TrainDownstreamOn = (DownstreamStatistics)reader.ReadByte(),
+            WarnOnDrift = reader.ReadBoolean(),
         };
     }
 

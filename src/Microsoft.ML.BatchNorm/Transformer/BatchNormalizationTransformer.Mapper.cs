@@ -6,7 +6,11 @@ namespace Microsoft.ML.Transforms;
 public sealed partial class BatchNormalizationTransformer
 {
     /// <inheritdoc/>
-    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
+    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema, samples: null);
+
+    /// <summary>A mapper whose getters sample the rows that they give.</summary>
+    internal IRowMapper MakeSamplingMapper(DataViewSchema schema, PassSamples samples) =>
+        new Mapper(this, schema, samples);
 
     /// <inheritdoc/>
     protected override void CheckInputColumn(DataViewSchema inputSchema, int col, int srcCol) =>
@@ -20,7 +24,7 @@ public sealed partial class BatchNormalizationTransformer
             : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
     }
 
-    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
+    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema, PassSamples? samples)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
     {
         protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>
@@ -34,9 +38,10 @@ public sealed partial class BatchNormalizationTransformer
             DataViewSchema.Column source = Input(iinfo);
             BatchNormalizationColumn column = parent.columns[iinfo];
             ChannelLayout layout = parent.Layout(column, source);
+            RowSample? sample = samples?.Add(input, source, column, layout);
             return source.Type.GetItemType() == NumberDataViewType.Single
-                ? new RowGetter<float>(Host, input, source, column.Map, layout).Create()
-                : new RowGetter<double>(Host, input, source, column.Map, layout).Create();
+                ? new RowGetter<float>(Host, input, source, column.Map, layout).Create(sample as RowSample<float>)
+                : new RowGetter<double>(Host, input, source, column.Map, layout).Create(sample as RowSample<double>);
         }
 
         DataViewSchema.Column Input(int column) => InputSchema[ColMapNewToOld[column]];

@@ -8,6 +8,10 @@ public sealed partial class BatchNormalizationTransformer : ITransformer
     /// <summary>
     /// The data with the normalized columns appended. Nothing is computed until a cursor's getter asks for it.
     /// </summary>
+    /// <remarks>
+    /// Where <see cref="BatchNormalizationEstimator.Options.WarnOnDrift"/> was set, a cursor that reads a normalized
+    /// column to the end of the data samples the rows, and the view warns once if they have drifted.
+    /// </remarks>
     /// <param name="input">Data with every input column.</param>
     /// <exception cref="ArgumentOutOfRangeException">An input column is missing, or is of another type or size.</exception>
     public new IDataView Transform(IDataView input)

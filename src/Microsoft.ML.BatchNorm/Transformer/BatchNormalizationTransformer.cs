@@ -83,7 +83,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// where all are, the data is not read.
     /// </summary>
     /// <remarks>
-    /// The batch size, epochs, shuffle, seed and mask column are those that the estimator was told, and they are stored
+    /// The batch size, epochs, shuffle, seed, mask column and drift check are those that the estimator was told, and they are stored
     /// with the model: a loaded transformer goes on to the same bits. The number of threads and the engine are of this
     /// process, and a loaded transformer takes the defaults. For other settings, hand this transformer to
     /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.

@@ -18,6 +18,9 @@ sealed class NormalizedDataView(
     IHost host, BatchNormalizationTransformer transformer, RowToRowMapperTransform mapped, IRowMapper mapper)
     : RowToRowTransformBase(host, mapped.Source), IRowToRowMapper, ITransformCanSaveOnnx, ITransformTemplate
 {
+    readonly DriftWarning warning = new();
+    readonly DataViewSchema.Column? mask =
+        transformer.Settings.WarnOnDrift ? transformer.MaskIn(mapped.Source.Schema) : null;
     readonly ColumnBindings bindings = new(mapped.Source.Schema, mapper.GetOutputColumns());
 
     /// <inheritdoc/>
@@ -30,14 +33,19 @@ sealed class NormalizedDataView(
         IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
     {
         bool[] active = Active(columnsNeeded);
-        return Array.ConvertAll(
-            Source.GetRowCursorSet(Dependencies(columnsNeeded), n, rand), input => Cursor(input, active));
+        DataViewRowCursor[] inputs = Source.GetRowCursorSet(Read(columnsNeeded, active), n, rand);
+        DriftCheck? check = Check(active, inputs.Length);
+        return Array.ConvertAll(inputs, input => Cursor(input, active, check));
     }
 
     /// <inheritdoc/>
     protected override DataViewRowCursor GetRowCursorCore(
-        IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null) =>
-        Cursor(Source.GetRowCursor(Dependencies(columnsNeeded), rand), Active(columnsNeeded));
+        IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
+    {
+        bool[] active = Active(columnsNeeded);
+        DataViewRowCursor input = Source.GetRowCursor(Read(columnsNeeded, active), rand);
+        return Cursor(input, active, Check(active, cursors: 1));
+    }
 
     /// <inheritdoc/>
     protected override bool? ShouldUseParallelCursors(Func<int, bool> predicate) => false;
@@ -69,10 +77,23 @@ sealed class NormalizedDataView(
         return active;
     }
 
-    NormalizedCursor Cursor(DataViewRowCursor input, bool[] active)
+    /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
+    IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool[] active) =>
+        mask is { } counts && IsChecked(active) ? Dependencies(columns).Append(counts).Distinct() : Dependencies(columns);
+
+    DriftCheck? Check(bool[] active, int cursors) =>
+        IsChecked(active) ? new DriftCheck(Host, warning, cursors, mask) : null;
+
+    bool IsChecked(bool[] active) =>
+        transformer.Settings.WarnOnDrift && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added]);
+
+    NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {
-        Delegate[] getters = mapper.CreateGetters(
+        PassSamples? samples = check is null ? null : new PassSamples(check, input);
+        IRowMapper rows = samples is null ? mapper : transformer.MakeSamplingMapper(Source.Schema, samples);
+        Delegate[] getters = rows.CreateGetters(
             input, added => active[bindings.AddedColumnIndices[added]], out Action? disposer);
-        return new NormalizedCursor(Host, input, OutputSchema, bindings, active, getters, disposer);
+        return new NormalizedCursor(
+            Host, input, OutputSchema, bindings, active, getters, samples is null ? disposer : samples.Complete + disposer);
     }
 }

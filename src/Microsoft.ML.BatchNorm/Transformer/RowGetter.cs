@@ -18,9 +18,10 @@ sealed class RowGetter<T>(
 {
     readonly RowMap<T> rowMap = map.ForRows<T>(layout);
 
-    public Delegate Create() => input.Type is VectorDataViewType
-        ? new Vector(this, row.GetGetter<VBuffer<T>>(input)).Get
-        : new Scalar(this, row.GetGetter<T>(input)).Get;
+    /// <param name="sample">What rows are sampled for as they are read, or null.</param>
+    public Delegate Create(RowSample<T>? sample = null) => input.Type is VectorDataViewType
+        ? new Vector(this, row.GetGetter<VBuffer<T>>(input), sample).Get
+        : new Scalar(this, row.GetGetter<T>(input), sample).Get;
 
     Exception NonFinite(ReadOnlySpan<T> x)
     {
@@ -32,31 +33,67 @@ sealed class RowGetter<T>(
             $"Column '{input.Name}' is not finite: row {row.Position}, slot {slot} has {x[slot]}."));
     }
 
-    sealed class Scalar(RowGetter<T> parent, ValueGetter<T> source)
+    sealed class Scalar(RowGetter<T> parent, ValueGetter<T> source, RowSample<T>? sample)
     {
         readonly RowMap<T> map = parent.rowMap;
+        int untilSample = 1;
 
-        public ValueGetter<T> Get => (ref value) =>
+        public ValueGetter<T> Get => sample is null ? Next : NextSampled;
+
+        void Next(ref T value)
         {
             source(ref value);
+            Map(ref value);
+        }
+
+        void NextSampled(ref T value)
+        {
+            source(ref value);
+            if (--untilSample == 0)
+                untilSample = sample!.Take(value);
+            Map(ref value);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Map(ref T value)
+        {
             T x = value;
             if (!map.Apply(new ReadOnlySpan<T>(in x), new Span<T>(ref value)) && !map.IgnoresNonFinite)
                 throw parent.NonFinite([x]);
-        };
+        }
     }
 
-    sealed class Vector(RowGetter<T> parent, ValueGetter<VBuffer<T>> source)
+    sealed class Vector(RowGetter<T> parent, ValueGetter<VBuffer<T>> source, RowSample<T>? sample)
     {
         readonly RowMap<T> map = parent.rowMap;
         T[] scratch = [];
+        int untilSample = 1;
 
-        public ValueGetter<VBuffer<T>> Get => Next;
+        public ValueGetter<VBuffer<T>> Get => sample is null ? Next : NextSampled;
 
         // Compiled in full at once: by the profile of its first calls it came out up to twice as slow.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Next(ref VBuffer<T> y)
         {
             source(ref y);
+            Map(ref y);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void NextSampled(ref VBuffer<T> y)
+        {
+            source(ref y);
+            if (--untilSample == 0)
+                Sample(ref y);
+            Map(ref y);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void Sample(ref VBuffer<T> y) => untilSample = sample!.Take(in y);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Map(ref VBuffer<T> y)
+        {
             ReadOnlySpan<T> x = y.GetValues();
             Span<T> own = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(x), x.Length);
             if (x.Length != y.Length || !map.Apply(x, own))

@@ -28,6 +28,9 @@ static class Digits
         ],
         separatorChar: ',');
 
+    /// <summary>The pixels of all digits, in the file's order.</summary>
+    public static float[][] Pixels { get; } = [.. Load().GetColumn<float[]>("Pixels")];
+
     /// <summary>From the pixels to a predicted digit, with batch normalization before a linear trainer.</summary>
     public static EstimatorChain<ITransformer> Pipeline(MLContext context) =>
         context.Transforms.Conversion.MapValueToKey("Label")

@@ -49,6 +49,7 @@ static class Layers
         Seed = -77,
         MaskColumnName = "Counts",
         TrainDownstreamOn = DownstreamStatistics.Batch,
+        WarnOnDrift = true,
     };
 
     /// <summary>What Renorm cannot go with.</summary>

@@ -16,6 +16,7 @@ sealed class PhaseRun : IDisposable
     readonly Pace pace;
     readonly int phaseIndex;
     ImmutableArray<EpochResult> history;
+    ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
     NetworkState known;
     long knownSteps, stepsBeforeEpoch;
@@ -31,7 +32,8 @@ sealed class PhaseRun : IDisposable
         options = context.Setup.OptionsOf(phase);
         batches = new Batches(context.Data.TrainingRows.Length, options.BatchSize);
         evaluation = new Evaluation(phase.Network, options);
-        (epoch, step, best, history, known) = (from.Epoch, from.Step, from.Best, from.History, from.State);
+        (epoch, step, best, known) = (from.Epoch, from.Step, from.Best, from.State);
+        (history, statistics) = (from.History, from.Statistics);
         session = context.Engine.Start(phase.Network, from.State, options, context.Data.Data);
         try
         {
@@ -118,6 +120,8 @@ sealed class PhaseRun : IDisposable
         };
         history = history.Add(result);
         epoch++;
+        if (options.RecordStatistics)
+            statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch));
         step = 0;
         losses.Restart();
         if (validation is not null)
@@ -200,6 +204,7 @@ sealed class PhaseRun : IDisposable
         Optimizer = session.GetOptimizerState(),
         Best = best,
         History = history,
+        Statistics = statistics,
     };
 
     /// <summary>The state now; fetched once a step at most.</summary>

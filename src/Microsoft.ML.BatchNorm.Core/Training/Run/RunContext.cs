@@ -18,7 +18,7 @@ sealed record RunContext(
                 var checkpoint = new TrainingCheckpoint(Setup, end);
                 return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch);
             }
-            position = RunPosition.StartOf(end.Phase + 1, state, end.History);
+            position = RunPosition.StartOf(end.Phase + 1, state, end.History, end.Statistics);
         }
     }
 }

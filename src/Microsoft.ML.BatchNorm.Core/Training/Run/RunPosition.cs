@@ -26,7 +26,11 @@ sealed record RunPosition
 
     public required ImmutableArray<EpochResult> History { get; init; }
 
-    public static RunPosition StartOf(int phase, NetworkState state, ImmutableArray<EpochResult> history) => new()
+    public ImmutableArray<StatisticsDistance> Statistics { get; init; } = [];
+
+    public static RunPosition StartOf(
+        int phase, NetworkState state, ImmutableArray<EpochResult> history,
+        ImmutableArray<StatisticsDistance> statistics) => new()
     {
         Phase = phase,
         Epoch = 0,
@@ -36,6 +40,7 @@ sealed record RunPosition
         Optimizer = OptimizerState.Empty,
         Best = null,
         History = history,
+        Statistics = statistics,
     };
 }
 

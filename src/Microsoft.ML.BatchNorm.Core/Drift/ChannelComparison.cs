@@ -1,0 +1,120 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>Compares the channels of a state with those of new data.</summary>
+sealed class ChannelComparison(
+    BatchNormalizationState state, BatchStatistics statistics, BatchStatistics? squares, int valuesPerRow)
+{
+    readonly BatchStatistics? population = state.GetPopulation();
+
+    /// <summary>
+    /// Whether a test has a p-value up to a level, not corrected: a small part of the work of telling which.
+    /// </summary>
+    /// <param name="level">The level.</param>
+    /// <param name="quantile">A statistic whose p-value is above the level even in the normal distribution.</param>
+    public bool MayDrift(double level, double quantile)
+    {
+        for (int c = 0; c < state.Channels; c++)
+        {
+            (TestResult mean, TestResult variance) = Test(c, quantile);
+            if (Math.Min(mean.PValue, variance.PValue) <= level)
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>All channels, the worst first.</summary>
+    public ChannelDrift[] Run(IReadOnlyList<string>? names)
+    {
+        int channels = state.Channels;
+        var tests = new TestResult[2 * channels];
+        for (int c = 0; c < channels; c++)
+            (tests[c], tests[channels + c]) = Test(c, negligible: 0);
+        double[] adjusted = Array.ConvertAll(tests, test => test.PValue);
+        HolmCorrection.Apply(adjusted, Array.ConvertAll(tests, test => test.IsMade));
+
+        var drifts = new ChannelDrift[channels];
+        for (int c = 0; c < channels; c++)
+        {
+            drifts[c] = Describe(c, tests[c], tests[channels + c]) with
+            {
+                Name = names?[c],
+                AdjustedPValue = Math.Min(adjusted[c], adjusted[channels + c]),
+            };
+        }
+        Array.Sort(drifts, Severity);
+        return drifts;
+    }
+
+    static int Severity(ChannelDrift left, ChannelDrift right)
+    {
+        int order = left.AdjustedPValue.CompareTo(right.AdjustedPValue);
+        if (order == 0)
+            order = Smaller(left).CompareTo(Smaller(right));
+        // A NaN is below every number, and so the least severe.
+        if (order == 0)
+            order = right.Divergence.CompareTo(left.Divergence);
+        return order != 0 ? order : left.Channel.CompareTo(right.Channel);
+    }
+
+    static double Smaller(ChannelDrift channel) => Math.Min(channel.PValue, channel.VariancePValue);
+
+    (TestResult Mean, TestResult Variance) Test(int channel, double negligible)
+    {
+        SampleMoments training = InRows(Training(channel)), current = InRows(Current(channel));
+        double squaresVariance = squares is null ? double.NaN : VarianceOf(squares, channel);
+        return (
+            MeanTest.Of(training, current, negligible),
+            VarianceTest.Of(training, current, squaresVariance, negligible));
+    }
+
+    ChannelDrift Describe(int channel, TestResult mean, TestResult variance)
+    {
+        SampleMoments training = Training(channel), current = Current(channel);
+        double shift = current.Mean - training.Mean, ratio = Ratio(current.Variance, training.Variance);
+        double distance = shift == 0 ? 0 : shift * shift * (1 / training.Variance + 1 / current.Variance);
+        return new ChannelDrift
+        {
+            Channel = channel,
+            TrainingCount = training.Count,
+            TrainingMean = training.Mean,
+            TrainingVariance = training.Variance,
+            Count = current.Count,
+            Mean = current.Mean,
+            Variance = current.Variance,
+            MeanShift = shift == 0 ? 0 : shift / Math.Sqrt(training.Variance),
+            VarianceRatio = ratio,
+            Divergence = (Excess(ratio) + distance) / 2,
+            Statistic = mean.Statistic,
+            PValue = mean.PValue,
+            VarianceStatistic = variance.Statistic,
+            VariancePValue = variance.PValue,
+            AdjustedPValue = 1,
+        };
+    }
+
+    static double Ratio(double variance, double training) => variance == training ? 1 : variance / training;
+
+    /// <summary>r + 1/r − 2, without cancellation near 1.</summary>
+    static double Excess(double ratio) =>
+        double.IsInfinity(ratio) ? ratio : (ratio - 1) * (ratio - 1) / ratio;
+
+    SampleMoments InRows(SampleMoments moments) => moments with { Count = moments.Count / valuesPerRow };
+
+    SampleMoments Training(int channel) =>
+        population is not null
+            ? Of(population, channel)
+            : new SampleMoments(double.PositiveInfinity, state.MovingMean[channel], state.MovingVariance[channel]);
+
+    SampleMoments Current(int channel) => Of(statistics, channel);
+
+    static SampleMoments Of(BatchStatistics statistics, int channel)
+    {
+        double count = statistics.Count[channel], mean = statistics.Mean[channel];
+        return new SampleMoments(count, count > 0 ? mean : double.NaN, VarianceOf(statistics, channel));
+    }
+
+    static double VarianceOf(BatchStatistics statistics, int channel) =>
+        statistics.Count[channel] > 1
+            ? statistics.Variance(channel, VarianceConvention.Sample)
+            : double.NaN;
+}

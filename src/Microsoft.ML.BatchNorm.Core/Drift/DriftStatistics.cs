@@ -1,0 +1,115 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// What a comparison needs of new data, added block by block in one pass: the exact statistics of the values, and of
+/// their squared deviations from the training mean, which tell how heavy their tails are.
+/// </summary>
+/// <remarks>An instance is for one thread at a time: give each thread its own, and merge.</remarks>
+public sealed class DriftStatistics
+{
+    readonly BatchNormalizationState state;
+    readonly BatchStatistics values, squares;
+    double[] buffer = [];
+    int valuesPerRow = 1;
+
+    /// <summary>Statistics of no values.</summary>
+    /// <param name="state">What the values will be compared with.</param>
+    public DriftStatistics(BatchNormalizationState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        this.state = state;
+        values = new BatchStatistics(state.Channels);
+        squares = new BatchStatistics(state.Channels);
+    }
+
+    /// <summary>Adds a block of values.</summary>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/>; every block has rows of one size.</param>
+    /// <param name="x">One value an element of the layout.</param>
+    /// <param name="nonFinite">What becomes of NaN and infinities.</param>
+    /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
+    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="InvalidDataException">A value is not finite, and counts; nothing was added.</exception>
+    public void Add(
+        ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
+    {
+        values.Add(layout, x, default, nonFinite, threads);
+        AddSquares(layout, x, threads);
+    }
+
+    /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, NonFinite, int)"/>
+    public void Add(
+        ChannelLayout layout, ReadOnlySpan<double> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
+    {
+        values.Add(layout, x, default, nonFinite, threads);
+        AddSquares(layout, x, threads);
+    }
+
+    /// <summary>Adds all that <paramref name="other"/> has seen.</summary>
+    /// <exception cref="ArgumentException">The other is for another state, by its moving means.</exception>
+    public void Merge(DriftStatistics other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (!state.MovingMean.SequenceEqual(other.state.MovingMean))
+            throw new ArgumentException("other is for a state of other moving means.", nameof(other));
+        values.Merge(other.values);
+        squares.Merge(other.squares);
+        valuesPerRow = Math.Max(valuesPerRow, other.valuesPerRow);
+    }
+
+    /// <summary>Compares what was added with the state.</summary>
+    /// <param name="names">A name a channel, or null.</param>
+    /// <exception cref="ArgumentException">The number of names differs.</exception>
+    public DriftReport Compare(IReadOnlyList<string>? names = null) =>
+        DriftReport.Compare(state, values, squares, valuesPerRow, names);
+
+    /// <summary>Whether a report may find drift at a level; <see cref="ChannelComparison.MayDrift"/> tells.</summary>
+    internal bool MayDrift(double level, double quantile) =>
+        new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level, quantile);
+
+    /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
+    unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, int threads)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        valuesPerRow = Math.Max(valuesPerRow, layout.Positions / layout.Rows);
+        if (buffer.Length < layout.Count)
+            buffer = new double[layout.Count];
+        fixed (T* from = x)
+        fixed (double* mean = state.MovingMean, to = buffer)
+        {
+            for (int outer = 0; layout.Inner == 1 && outer < layout.Outer; outer++)
+                SquareRow(from + (nint)outer * layout.Channels, mean, to + (nint)outer * layout.Channels, layout.Channels);
+            for (int run = 0; layout.Inner > 1 && run < layout.Outer * layout.Channels; run++)
+            {
+                nint at = (nint)run * layout.Inner;
+                SquareRun(from + at, mean[run % layout.Channels], to + at, layout.Inner);
+            }
+        }
+        squares.Add(layout, buffer.AsSpan(0, layout.Count), default, NonFinite.Ignore, threads);
+    }
+
+    static unsafe void SquareRow<T>(T* x, double* mean, double* y, int length)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        int i = 0;
+        for (; i <= length - Vector512<double>.Count; i += Vector512<double>.Count)
+        {
+            Vector512<double> deviation = Wide.LoadEight(x + i) - Vector512.Load(mean + i);
+            (deviation * deviation).Store(y + i);
+        }
+        for (; i < length; i++)
+            y[i] = Square(double.CreateTruncating(x[i]) - mean[i]);
+    }
+
+    static unsafe void SquareRun<T>(T* x, double mean, double* y, int length)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        for (int i = 0; i < length; i++)
+            y[i] = Square(double.CreateTruncating(x[i]) - mean);
+    }
+
+    static double Square(double deviation) => deviation * deviation;
+}

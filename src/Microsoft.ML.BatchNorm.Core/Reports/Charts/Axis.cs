@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace Microsoft.ML.BatchNorm.Reports.Charts;
+
+/// <summary>A range of values with its ticks, linear or logarithmic.</summary>
+sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<Tick> Ticks)
+{
+    /// <summary>A logarithmic axis is not worth its while under that ratio.</summary>
+    const double LeastRatio = 30;
+
+    /// <summary>The share of the axis, from 0 to 1, below a value.</summary>
+    public double Share(double value) => IsLogarithmic
+        ? (Math.Log10(value) - Math.Log10(Low)) / (Math.Log10(High) - Math.Log10(Low))
+        : (value - Low) / (High - Low);
+
+    /// <summary>An axis over all values, from tick to tick.</summary>
+    /// <param name="values">Finite; at least one.</param>
+    /// <param name="most">About how many ticks.</param>
+    public static Axis Of(IReadOnlyCollection<double> values, int most)
+    {
+        double low = values.Min(), high = values.Max();
+        if (low == high)
+            (low, high) = low == 0 ? (0, 1) : (Math.Min(0, 2 * low), Math.Max(0, 2 * high));
+        double step = NiceStep((high - low) / most);
+        low = Math.Floor(low / step + 1e-9) * step;
+        high = Math.Ceiling(high / step - 1e-9) * step;
+        return new Axis(low, high, false, Between(low, high, step));
+    }
+
+    /// <summary>A logarithmic axis where all values are positive and far apart; else a linear one.</summary>
+    public static Axis LogarithmicOf(IReadOnlyCollection<double> values, int most)
+    {
+        double low = values.Min(), high = values.Max();
+        if (!(low > 0 && high / low >= LeastRatio))
+            return Of(values, most);
+        int first = (int)Math.Floor(Math.Log10(low) + 1e-9), last = (int)Math.Ceiling(Math.Log10(high) - 1e-9);
+        int stride = (last - first + most - 1) / most;
+        last = first + (last - first + stride - 1) / stride * stride;
+        return new Axis(
+            Power(first), Power(last), true,
+            [.. Enumerable.Range(0, (last - first) / stride + 1)
+                .Select(i => first + i * stride)
+                .Select(power => new Tick(Power(power), TickText(Power(power), Power(power))))]);
+    }
+
+    /// <summary>An axis of whole numbers from <paramref name="low"/> to <paramref name="high"/>, both included.</summary>
+    public static Axis Whole(double low, double high, int first, int most)
+    {
+        int step = (int)Math.Max(1, NiceStep((high - low) / most));
+        var ticks = ImmutableArray.CreateBuilder<Tick>();
+        for (int value = first; value <= high; value += value % step == 0 ? step : step - value % step)
+            ticks.Add(new Tick(value, value.ToString(CultureInfo.InvariantCulture)));
+        if (ticks.Count > 2 && ticks[1].Value - ticks[0].Value < 0.7 * step)
+            ticks.RemoveAt(0);
+        return new Axis(low, high, false, ticks.ToImmutable());
+    }
+
+    public static ImmutableArray<Tick> Between(double low, double high, double step) =>
+        [.. Enumerable.Range(0, (int)Math.Round((high - low) / step) + 1)
+            .Select(i => Math.Round(low / step) + i)
+            .Select(steps => new Tick(steps * step, TickText(steps * step, step)))];
+
+    /// <summary>The least of 1, 2 and 5 times a power of ten that is not below the value.</summary>
+    public static double NiceStep(double value)
+    {
+        double power = Math.Pow(10, Math.Floor(Math.Log10(value)));
+        double nice = (value / power) switch { <= 1.000001 => 1, <= 2.000001 => 2, <= 5.000001 => 5, _ => 10 };
+        return nice * power;
+    }
+
+    static double Power(int exponent) => 
+        double.Parse(string.Create(CultureInfo.InvariantCulture, $"1e{exponent}"), CultureInfo.InvariantCulture);
+
+    static string TickText(double value, double step)
+    {
+        if (Math.Abs(value) < step / 2)
+            return "0";
+        int digits = (int)Math.Ceiling(-Math.Log10(step) - 1e-9);
+        return Math.Abs(value) >= 1e5 || digits > 4
+            ? value.ToString("0.##e0", CultureInfo.InvariantCulture)
+            : value.ToString("F" + Math.Max(0, digits), CultureInfo.InvariantCulture);
+    }
+}
+
+/// <summary>A value on an axis, and its text.</summary>
+readonly record struct Tick(double Value, string Text);

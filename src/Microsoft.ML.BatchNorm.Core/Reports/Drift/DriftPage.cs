@@ -1,0 +1,93 @@
+using System.Globalization;
+using Microsoft.ML.BatchNorm.Reports.Charts;
+
+namespace Microsoft.ML.BatchNorm.Reports.Drift;
+
+/// <summary>A comparison of new data with statistics: the worst channels as charts, and the table.</summary>
+sealed class DriftPage(DriftReport report, double significance) : IReport
+{
+    const int MostBars = 16, MostRows = 200, LeastOfHistogram = 8;
+
+    public string Title => "Drift report";
+
+    string Level => $"{Html.Number(100 * significance)} % level";
+
+    public string Body() => Facts() + Worst() + All();
+
+    string Facts()
+    {
+        int drifted = report.Drifted(significance).Count;
+        string facts = "<dl class=\"facts\">\n"
+            + Fact("Channels", Html.Count(report.Channels.Count))
+            + Fact($"Drifted at the {Level}", Html.Count(drifted))
+            + Fact("Least p-value, corrected", Html.Number(report.PValue))
+            + Fact("Values in training", Range(channel => channel.TrainingCount))
+            + Fact("New values", Range(channel => channel.Count))
+            + "</dl>\n";
+        return facts + Html.Paragraph(
+            "The worst channels come first: by the p-value of the tests of mean and variance, corrected by Holm for all "
+            + "tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence say by "
+            + "how much."
+            + (report.HasTrainingCounts ? "" : " The number of training values is not known, and their statistics are "
+                + "taken as exact: p-values come out too small by the error that they have."));
+
+        static string Fact(string name, string value) =>
+            $"<div><dt>{Html.Escape(name)}</dt><dd>{Html.Escape(value)}</dd></div>\n";
+    }
+
+    string Worst()
+    {
+        ChannelDrift[] worst = [.. report.Channels.Take(MostBars)];
+        string title = worst.Length == report.Channels.Count ? "Channels" : $"The worst {worst.Length} channels";
+        return Html.Heading(2, title) + Figure.Grid([
+            Bars("Mean shift", "shift (training deviations)", channel => channel.MeanShift),
+            Bars("Variance", "ratio to training (logarithm to base 2)", channel => Math.Log2(channel.VarianceRatio)),
+            Bars("Divergence", "symmetric Kullback–Leibler divergence (nats)", channel => channel.Divergence),
+        ]);
+
+        string Bars(string name, string unit, Func<ChannelDrift, double> value) => new BarChart(
+            name, unit, [.. worst.Select(channel => new Bar(
+                NameOf(channel), value(channel), IsDrifted(channel) ? "drifted" : ""))],
+            [
+                .. worst.Any(IsDrifted) ? new[] { ("drifted", $"drifted at the {Level}") } : [],
+                .. worst.All(IsDrifted) ? [] : new[] { ("kept", "not drifted") },
+            ]).ToHtml();
+    }
+
+    string All()
+    {
+        var table = new HtmlTable(
+            "Channels, the worst first", "Channel", "Drifted", "p-value, corrected", "Mean shift", "Variance ratio",
+            "Divergence", "Mean", "Mean in training", "Deviation", "Deviation in training");
+        foreach (ChannelDrift channel in report.Channels.Take(MostRows))
+        {
+            table.Add(
+                NameOf(channel), IsDrifted(channel) ? "yes" : "no", Number(channel.AdjustedPValue),
+                Number(channel.MeanShift), Number(channel.VarianceRatio), Number(channel.Divergence),
+                Number(channel.Mean), Number(channel.TrainingMean),
+                Number(Math.Sqrt(channel.Variance)), Number(Math.Sqrt(channel.TrainingVariance)));
+        }
+        int left = report.Channels.Count - MostRows;
+        double[] shifts = [.. report.Channels.Select(channel => channel.MeanShift).Where(double.IsFinite)];
+        return Html.Heading(2, "All channels")
+            + (shifts.Length < LeastOfHistogram ? "" : Figure.Grid([new HistogramChart(
+                "Mean shifts", "all channels", "shift (training deviations)", shifts).ToHtml()]))
+            + table
+            + (left > 0 ? Html.Paragraph($"{Html.Count(left, "channel")} less severe than these not shown.") : "");
+    }
+
+    bool IsDrifted(ChannelDrift channel) => channel.AdjustedPValue <= significance;
+
+    string Range(Func<ChannelDrift, double> count)
+    {
+        double least = report.Channels.Min(count), most = report.Channels.Max(count);
+        return double.IsInfinity(most) ? "not known"
+            : least == most ? Html.Count((long)least)
+            : $"{Html.Count((long)least)} to {Html.Count((long)most)}";
+    }
+
+    static string NameOf(ChannelDrift channel) =>
+        channel.Name ?? channel.Channel.ToString(CultureInfo.InvariantCulture);
+
+    static string Number(double value) => double.IsNaN(value) ? HtmlTable.None : Html.Number(value);
+}

@@ -1,0 +1,73 @@
+using System.Globalization;
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Transforms;
+
+/// <summary>
+/// Checks one pass over a view, by one cursor or by a set of them: samples its rows, and at the end of the last cursor
+/// compares them with the statistics. A pass that is broken off is not checked, as its rows are no fair sample.
+/// </summary>
+/// <param name="host">Who warns.</param>
+/// <param name="warning">What keeps a view from warning twice.</param>
+/// <param name="cursors">The number of cursors that share the rows.</param>
+/// <param name="mask">The column that hides rows, or null.</param>
+sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewSchema.Column? mask)
+{
+    /// <summary>The probability that a pass over rows like those in training warns.</summary>
+    const double Significance = 0.001;
+
+    /// <summary>Where a normal distribution's two-sided p-value is just above that.</summary>
+    const double Quantile = 3.29;
+
+    readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, string[]? Names)> sums = [];
+    int open = cursors;
+
+    /// <summary>Begins to sample one column of a cursor.</summary>
+    public RowSample Sample(
+        DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout) =>
+        RowSample.Of(row, input, column, layout, mask is { } counts ? row.GetGetter<bool>(counts) : null);
+
+    /// <summary>Takes what one cursor has sampled, and warns where it is the last.</summary>
+    public void Complete(IEnumerable<RowSample> samples)
+    {
+        lock (sums)
+        {
+            foreach (RowSample sample in samples.Where(sample => sample.Rows > 0))
+            {
+                if (!sums.TryGetValue(sample.Column, out (DriftStatistics Statistics, string[]?) sum))
+                    sums[sample.Column] = sum = (new DriftStatistics(sample.Column.State), sample.Names);
+                sample.AddTo(sum.Statistics);
+            }
+            if (--open > 0)
+                return;
+        }
+        string[] messages =
+        [
+            .. sums.Where(pair => pair.Value.Statistics.MayDrift(Significance, Quantile))
+                .Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.Names)))
+                .Where(pair => pair.Report.IsDrift(Significance / sums.Count))
+                .Select(pair => Message(pair.Key, pair.Report)),
+        ];
+        if (messages.Length == 0 || !warning.IsFirst())
+            return;
+        using IChannel channel = host.Start("Drift");
+        foreach (string message in messages)
+            channel.Warning(message);
+    }
+
+    static string Message(BatchNormalizationColumn column, DriftReport report)
+    {
+        ChannelDrift worst = report.Channels[0];
+        string name = worst.Name is null ? $"channel {worst.Channel}" : $"channel {worst.Channel} ('{worst.Name}')";
+        string shift = double.IsFinite(worst.MeanShift)
+            ? $"its mean has moved by {worst.MeanShift.ToString("G3", CultureInfo.InvariantCulture)} deviations"
+            : "it was constant, and has another mean";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"Column '{column.InputColumnName}' has drifted from the statistics that normalize it: " +
+            $"{report.Drifted(Significance).Count} of {report.Channels.Count} channels, by a sample of " +
+            $"{report.Channels.Max(channel => channel.Count):0} values a channel. The worst is {name}: {shift} " +
+            $"(p = {worst.AdjustedPValue:G2}). CompareStatistics tells more, and FineTune moves the statistics on.");
+    }
+}

@@ -1,0 +1,89 @@
+using Microsoft.ML.BatchNorm.Reports.Charts;
+
+namespace Microsoft.ML.BatchNorm.Tests.Reports;
+
+[TestClass]
+public class ChartTests
+{
+    [TestMethod]
+    [DataRow(new[] { 0.0, 1.0 }, "0 0.2 0.4 0.6 0.8 1.0")]
+    [DataRow(new[] { 0.13, 0.97 }, "0 0.2 0.4 0.6 0.8 1.0")]
+    [DataRow(new[] { -3.0, 12.0 }, "-5 0 5 10 15")]
+    [DataRow(new[] { 2.0, 2.0 }, "0 1 2 3 4")]
+    [DataRow(new[] { 0.0, 0.0 }, "0 0.2 0.4 0.6 0.8 1.0")]
+    [DataRow(new[] { 0.0, 3e-6 }, "0 1e-6 2e-6 3e-6")]
+    [DataRow(new[] { 0.0, 4e7 }, "0 1e7 2e7 3e7 4e7")]
+    public void A_linear_axis_goes_from_one_round_number_to_another(double[] values, string ticks)
+    {
+        Axis axis = Axis.Of(values, 5);
+        Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
+        Assert.IsTrue(values.All(value => axis.Share(value) is >= 0 and <= 1));
+        Assert.AreEqual((0.0, 1.0), (axis.Share(axis.Low), axis.Share(axis.High)));
+    }
+
+    [TestMethod]
+    [DataRow(new[] { 0.002, 3.0 }, "0.001 0.01 0.1 1 10")]
+    [DataRow(new[] { 1e-12, 1.0 }, "1e-12 1e-9 1e-6 0.001 1")]
+    [DataRow(new[] { 1.0, 10.0 }, "0 2 4 6 8 10")]
+    [DataRow(new[] { 0.0, 100.0 }, "0 20 40 60 80 100")]
+    public void Values_far_apart_have_a_logarithmic_axis_where_all_are_positive(double[] values, string ticks)
+    {
+        Axis axis = Axis.LogarithmicOf(values, 5);
+        Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
+        Assert.IsTrue(values.All(value => axis.Share(value) is >= 0 and <= 1));
+    }
+
+    [TestMethod]
+    [DataRow(1, "1")]
+    [DataRow(8, "1 2 3 4 5 6 7 8")]
+    [DataRow(14, "2 4 6 8 10 12 14")]
+    [DataRow(70, "1 10 20 30 40 50 60 70")]
+    public void Epochs_have_whole_ticks(int epochs, string ticks) => Assert.AreEqual(
+        ticks, string.Join(' ', Axis.Whole(0.5, epochs + 0.5, 1, 8).Ticks.Select(tick => tick.Text)));
+
+    [TestMethod]
+    public void Bins_have_round_edges_and_hold_every_value()
+    {
+        double[][] samples =
+        [
+            Sample.Doubles(200, 1), Sample.Doubles(7, 2, 1, 1e-5), [1, 1, 1], [0], [-3, -3], [1, 1 + 1e-9], [0, 1],
+            [0.3, 0.1 + 0.2], [-1, -0.5], [1e6, 1e6 + 1],
+        ];
+        foreach (double[] sample in samples)
+        {
+            Bins bins = Bins.Of(sample, 10);
+            Assert.AreEqual(sample.Length, bins.Counts.Sum());
+            Assert.IsTrue(bins.Low <= sample.Min() && bins.High >= sample.Max(), $"{bins}");
+            for (int i = 0; i < bins.Counts.Length; i++)
+            {
+                double rounding = 1e-9 * bins.Step;
+                int inside = sample.Count(
+                    value => value > bins.Edge(i) + rounding && value < bins.Edge(i + 1) - rounding);
+                int within = sample.Count(
+                    value => value >= bins.Edge(i) - rounding && value <= bins.Edge(i + 1) + rounding);
+                Assert.IsTrue(bins.Counts[i] >= inside && bins.Counts[i] <= within, $"bin {i} of {bins}");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void Text_is_cut_with_an_ellipsis_where_it_has_no_room_and_left_out_where_it_has_none()
+    {
+        Assert.AreEqual("head", TextSize.Fit("head", 100));
+        Assert.AreEqual("every…", TextSize.Fit("everything", 50));
+        Assert.AreEqual("", TextSize.Fit("everything", 15));
+        Assert.AreEqual("\U0001D6FE\U0001D6FE…", TextSize.Fit("\U0001D6FE\U0001D6FE\U0001D6FE\U0001D6FE", 40));
+    }
+
+    [TestMethod]
+    public void A_line_is_broken_where_a_value_is_missing_or_not_finite()
+    {
+        string chart = new LineChart("Loss", "", "nats", [
+            new Series("training", "s1", [1, 2, null, 3, double.NaN, 4, 5]),
+            new Series("none", "s2", [null, double.PositiveInfinity, null, null, null, null, null]),
+        ], []).ToHtml(logarithmic: false);
+        Assert.AreEqual(2, chart.Split("<polyline").Length - 1);
+        Assert.AreEqual(5, chart.Split("<circle").Length - 1);
+        Assert.IsFalse(chart.Contains("none", StringComparison.Ordinal));
+    }
+}

@@ -1,0 +1,76 @@
+namespace Microsoft.ML.BatchNorm.Tests.Reports;
+
+/// <summary>Small runs and comparisons that reports are made of.</summary>
+static class ReportedRuns
+{
+    public const string Hostile = "<script>alert(1)<\u00a0script> & \"quotes\" of a name as long as an exporter's";
+
+    public static Network Network { get; } = Network.Input(2)
+        .Dense(24, name: "first").BatchNormalization(name: "norm").ReLU()
+        .Dense(16, name: "second").BatchNormalization(name: Hostile).ReLU().Dense(3, name: "top");
+
+    static readonly TrainingData data = Data(150);
+
+    public static TrainingOptions Options { get; } = new()
+    {
+        Optimizer = Optimizer.Adam(0.01),
+        Epochs = 3,
+        ValidationSplit = 0.2,
+        EvaluateTrainingData = true,
+        RecordStatistics = true,
+    };
+
+    /// <summary>Three phases, two of them of one epoch and with names that have no room.</summary>
+    public static TrainingResult Planned { get; } = Train(
+        Options with { EarlyStopping = new EarlyStopping { Patience = 8 }, RecomputeStatistics = true },
+        new FineTuningPlan(
+            new TrainingPhase("head", 1, 1e-2, network => network.Freeze("first", "norm", "second", Hostile)),
+            new TrainingPhase("all but the base's statistics", 1, 1e-3, network => network.Freeze("norm")),
+            new TrainingPhase("everything", 12, 1e-4, network => network)));
+
+    /// <summary>More epochs than have markers, in one phase.</summary>
+    public static TrainingResult Long { get; } = Train(
+        Options with { Epochs = 70, LearningRateSchedule = LearningRateSchedule.Cosine(0).WithWarmUp(5) });
+
+    /// <summary>One epoch, nothing validated, nothing recorded.</summary>
+    public static TrainingResult Short { get; } = Train(new TrainingOptions { Epochs = 1 });
+
+    /// <summary>Forty channels: some shifted, some wider, one constant that has become another.</summary>
+    public static DriftReport Drift { get; } = Compare(40);
+
+    /// <summary>One channel that is as it was.</summary>
+    public static DriftReport NoDrift { get; } = Compare(1);
+
+    public static TrainingResult Train(TrainingOptions options, FineTuningPlan? plan = null) => plan is null
+        ? NetworkTrainer.Train(Network, Network.Initialize(1), data, options)
+        : NetworkTrainer.Train(Network, Network.Initialize(1), data, options, plan);
+
+    static TrainingData Data(int rows)
+    {
+        float[] features = Sample.Floats(2 * rows, 1);
+        float[] classes = [.. features.Chunk(2).Select(row => row.Count(value => value > 0) + 0f)];
+        return new TrainingData(rows, features, classes);
+    }
+
+    static DriftReport Compare(int channels)
+    {
+        const int rows = 300;
+        string[] names = [.. Enumerable.Range(0, channels).Select(c => c == 4 ? Hostile : $"Features.{c}")];
+        var layout = new ChannelLayout([rows, channels], 1);
+        double[] before = Values(Sample.Doubles(rows * channels, 1)), now = Values(Sample.Doubles(rows * channels, 2));
+        for (int i = 0; i < now.Length && channels > 1; i++)
+        {
+            int c = i % channels;
+            now[i] = c == 3 ? 2 : now[i] * (c % 6 == 1 ? 2 : 1) + (c % 5 == 2 ? c % 2 - 0.5 : 0);
+        }
+        var statistics = new BatchStatistics(channels);
+        statistics.Add(layout, before);
+        BatchNormalizationState state =
+            new BatchNormalizationState(new double[channels], new double[channels]).WithPopulation(statistics);
+        var drift = new DriftStatistics(state);
+        drift.Add(layout, now);
+        return drift.Compare(names);
+
+        double[] Values(double[] values) => [.. values.Select((value, i) => channels > 1 && i % channels == 3 ? 1 : value)];
+    }
+}
