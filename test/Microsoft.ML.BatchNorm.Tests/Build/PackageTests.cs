@@ -7,35 +7,66 @@ namespace Microsoft.ML.BatchNorm.Tests.Build;
 [DoNotParallelize]
 public class PackageTests
 {
-    const string Library = "src/Microsoft.ML.BatchNorm/Microsoft.ML.BatchNorm.csproj";
+    const string Core = "Microsoft.ML.BatchNorm.Core", Library = "Microsoft.ML.BatchNorm";
+
+    static PackageFeed? feed;
+
+    [ClassInitialize]
+    public static void Pack(TestContext context) => feed = new PackageFeed(Core, Library);
+
+    [ClassCleanup]
+    public static void Delete() => feed?.Dispose();
 
     [TestMethod]
-    public void The_package_depends_on_the_core_and_on_ML_NET_alone()
+    [DataRow(Core, "")]
+    [DataRow(Library, "Microsoft.ML, Microsoft.ML.BatchNorm.Core")]
+    public void The_core_depends_on_nothing_and_the_library_on_the_core_and_ML_NET(string library, string expected)
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("package-");
-        try
-        {
-            DotNetBuild.Run("pack", Library, "--no-build", "--output", folder.FullName);
-            using ZipArchive package = ZipFile.OpenRead(folder.GetFiles("*.nupkg").Single().FullName);
-            using Stream nuspec = package.Entries.Single(entry => entry.Name.EndsWith(".nuspec", StringComparison.Ordinal)).Open();
-            string[] dependencies =
-            [
-                .. XDocument.Load(nuspec).Descendants().Where(element => element.Name.LocalName == "dependency")
-                    .Select(dependency => dependency.Attribute("id")!.Value).Order(StringComparer.Ordinal),
-            ];
-            CollectionAssert.AreEqual(new[] { "Microsoft.ML", "Microsoft.ML.BatchNorm.Core" }, dependencies);
-            string[] files = [.. package.Entries.Select(entry => entry.FullName)];
-            CollectionAssert.IsSubsetOf(
-                new[]
-                {
-                    "README.md", "lib/net10.0/Microsoft.ML.BatchNorm.dll", "lib/net10.0/Microsoft.ML.BatchNorm.xml",
-                },
-                files);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        string dependencies = string.Join(
+            ", ",
+            Manifest(library, "dependency").Select(dependency => dependency.Attribute("id")!.Value)
+                .Order(StringComparer.Ordinal));
+        Assert.AreEqual(expected, dependencies);
+    }
+
+    [TestMethod]
+    public void The_library_asks_for_the_core_of_its_own_version()
+    {
+        XElement core = Manifest(Library, "dependency").Single(dependency => dependency.Attribute("id")!.Value == Core);
+        Assert.AreEqual(feed!.Version, core.Attribute("version")!.Value);
+    }
+
+    [TestMethod]
+    [DataRow(Core)]
+    [DataRow(Library)]
+    public void A_package_has_the_assembly_its_documentation_a_readme_and_an_icon(string library)
+    {
+        using ZipArchive package = feed!.Open(library);
+        string[] expected = ["README.md", "icon.png", $"lib/net10.0/{library}.dll", $"lib/net10.0/{library}.xml"];
+        CollectionAssert.IsSubsetOf(expected, Names(package));
+        Assert.AreEqual(2, Names(package).Count(name => name.StartsWith("lib/", StringComparison.Ordinal)));
+        Assert.AreEqual("README.md", Manifest(library, "readme").Single().Value);
+        Assert.AreEqual("icon.png", Manifest(library, "icon").Single().Value);
+        Assert.AreEqual("MIT", Manifest(library, "license").Single().Value);
+        Assert.IsTrue(Manifest(library, "description").Single().Value.EndsWith('.'));
+    }
+
+    [TestMethod]
+    [DataRow(Core)]
+    [DataRow(Library)]
+    public void The_symbols_are_a_package_beside_it(string library)
+    {
+        using ZipArchive symbols = feed!.Open(library, ".snupkg");
+        CollectionAssert.Contains(Names(symbols), $"lib/net10.0/{library}.pdb");
+    }
+
+    [TestMethod]
+    public void The_icon_has_128_by_128_pixels()
+    {
+        byte[] png = File.ReadAllBytes(Path.Combine(DotNetBuild.Root, "src", "icon.png"));
+        CollectionAssert.AreEqual("PNG"u8.ToArray(), png[1..4]);
+        // The header's first two numbers are width and height, the greatest byte first.
+        CollectionAssert.AreEqual(new byte[] { 0, 0, 0, 128, 0, 0, 0, 128 }, png[16..24]);
     }
 
     [TestMethod]
@@ -44,12 +75,21 @@ public class PackageTests
         string[] written =
         [
             .. Directory.GetFiles(
-                Path.Combine(DotNetBuild.Root, "src/Microsoft.ML.BatchNorm/obj", DotNetBuild.Configuration),
+                Path.Combine(DotNetBuild.Root, "src", Library, "obj", DotNetBuild.Configuration),
                 "Microsoft.ML.*.dll", SearchOption.AllDirectories),
         ];
         Assert.IsTrue(written.Length >= 4, string.Join(", ", written));
         DateTime[] before = Array.ConvertAll(written, File.GetLastWriteTimeUtc);
-        DotNetBuild.Run("build", Library);
+        DotNetBuild.Run("build", $"src/{Library}/{Library}.csproj");
         CollectionAssert.AreEqual(before, Array.ConvertAll(written, File.GetLastWriteTimeUtc));
     }
+
+    static XElement[] Manifest(string library, string element)
+    {
+        using ZipArchive package = feed!.Open(library);
+        using Stream nuspec = package.GetEntry($"{library}.nuspec")!.Open();
+        return [.. XDocument.Load(nuspec).Descendants().Where(found => found.Name.LocalName == element)];
+    }
+
+    static string[] Names(ZipArchive package) => [.. package.Entries.Select(entry => entry.FullName)];
 }
