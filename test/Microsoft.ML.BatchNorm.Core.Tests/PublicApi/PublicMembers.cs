@@ -37,14 +37,23 @@ static class PublicMembers
         IsVisible(method) && !method.IsDefined(typeof(CompilerGeneratedAttribute))
         && (!method.IsSpecialName || method.Name.StartsWith("op_", StringComparison.Ordinal));
 
-    /// <summary>A new object, whose properties have their defaults, where one can be made of nothing.</summary>
-    static object? Example(Type type) =>
-        !type.IsAbstract && !type.ContainsGenericParameters && type.GetConstructor([]) is not null
-            ? Activator.CreateInstance(type)
-            : null;
+    /// <summary>
+    /// A new object, whose properties have their defaults: of the type, or where it is abstract of the first that derives
+    /// from it. Null where none can be made of nothing.
+    /// </summary>
+    static object? Example(Type type)
+    {
+        IEnumerable<Type> candidates = !type.IsAbstract ? [type]
+            : type.Assembly.GetExportedTypes().Where(type.IsAssignableFrom)
+                .OrderBy(derived => derived.FullName, StringComparer.Ordinal);
+        Type? found = candidates.FirstOrDefault(candidate =>
+            !candidate.IsAbstract && !candidate.ContainsGenericParameters && candidate.GetConstructor([]) is not null);
+        return found is null ? null : Activator.CreateInstance(found);
+    }
 
     static Func<PropertyInfo, string> WithDefault(object? example) => property =>
         example is not null && property.SetMethod is { IsPublic: true, IsStatic: false }
+            && !property.IsDefined(typeof(RequiredMemberAttribute))
             && property.GetIndexParameters() is [] && IsConstant(property.GetValue(example))
             ? $"{MemberText.Of(property)} = {MemberText.Literal(property.GetValue(example), property.PropertyType)}"
             : MemberText.Of(property);
