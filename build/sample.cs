@@ -2,10 +2,14 @@
 #:project Tools
 
 // Builds a sample in Release and runs it: dotnet run build/sample.cs [name of the sample]
-// Without a name, the first of those below that can be restored: DigitsPipeline needs ML.NET, the others do not.
+// Without a name, the first of those below that can be restored. DigitsPipeline, Drift, QuickStart and Serving need
+// ML.NET, the others do not; Serving goes on until Ctrl+C.
 // dotnet run build/sample.cs -- --gpu trains on a GPU, and says what is missing where there is none.
 
-string[] samples = ["DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning", "Drift"];
+string[] samples =
+[
+    "DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning", "Drift", "QuickStart", "Serving",
+];
 const string Gpu = "GpuTraining";
 string[] wanted = args switch
 {

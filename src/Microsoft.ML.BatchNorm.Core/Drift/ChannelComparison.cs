@@ -7,19 +7,21 @@ sealed class ChannelComparison(
     readonly BatchStatistics? population = state.GetPopulation();
 
     /// <summary>
-    /// Whether a test has a p-value up to a level, not corrected: a small part of the work of telling which.
+    /// Whether the smallest corrected p-value is up to a level: a small part of the work of telling which they are.
     /// </summary>
     /// <param name="level">The level.</param>
     /// <param name="quantile">A statistic whose p-value is above the level even in the normal distribution.</param>
     public bool MayDrift(double level, double quantile)
     {
+        int made = 0;
+        double least = 1;
         for (int c = 0; c < state.Channels; c++)
         {
             (TestResult mean, TestResult variance) = Test(c, quantile);
-            if (Math.Min(mean.PValue, variance.PValue) <= level)
-                return true;
+            made += (mean.IsMade ? 1 : 0) + (variance.IsMade ? 1 : 0);
+            least = Math.Min(least, Math.Min(mean.PValue, variance.PValue));
         }
-        return false;
+        return made > 0 && made * least <= level;
     }
 
     /// <summary>All channels, the worst first.</summary>

@@ -22,7 +22,10 @@ public interface ITrainingEngine
 /// <summary>One training of one network. For one thread at a time.</summary>
 public interface ITrainingSession : IDisposable
 {
-    /// <summary>The number of steps taken.</summary>
+    /// <summary>
+    /// The number of steps taken. Behind a <see cref="TrainingDivergedException"/>, at once or from
+    /// <see cref="ReadLosses"/>, it is the number of those before the step that failed.
+    /// </summary>
     long Steps { get; }
 
     /// <summary>

@@ -18,16 +18,20 @@ public sealed partial class Network
     /// </summary>
     /// <param name="from">The state to take over from.</param>
     /// <param name="seed">Seeds the layers that begin afresh.</param>
-    public NetworkState Initialize(NetworkState from, int seed = 0)
+    public NetworkState Initialize(NetworkState from, int seed = 0) => Initialize(from, seed, out _);
+
+    /// <inheritdoc cref="Initialize(NetworkState, int)"/>
+    /// <param name="from">The state to take over from.</param>
+    /// <param name="seed">Seeds the layers that begin afresh.</param>
+    /// <param name="takenOver">The paths of the layers that were taken over, in the order of the nodes.</param>
+    public NetworkState Initialize(NetworkState from, int seed, out IReadOnlyList<string> takenOver)
     {
         ArgumentNullException.ThrowIfNull(from);
-        NetworkState state = Initialize(seed);
-        foreach (NetworkNode node in Nodes)
-        {
-            if (from.TryGet(node.Path) is { } known && Misfit(node, known) is null)
-                state = state.With(node.Path, known);
-        }
-        return state;
+        string[] paths = [.. Nodes.Where(Fits).Select(node => node.Path)];
+        takenOver = paths;
+        return paths.Aggregate(Initialize(seed), (state, path) => state.With(path, from[path]));
+
+        bool Fits(NetworkNode node) => from.TryGet(node.Path) is { } known && Misfit(node, known) is null;
     }
 
     /// <summary>Checks that a state has every layer of this network, with its shapes, and no other.</summary>
@@ -48,11 +52,13 @@ public sealed partial class Network
             else if (Misfit(node, layer) is { } misfit)
                 faults.Add($"'{node.Path}' {misfit}");
         }
-        faults.AddRange(state.Paths.Where(path => !known.Contains(path)).Order(StringComparer.Ordinal)
-            .Select(path => $"'{path}' is not a layer of the network with parameters"));
-        if (faults.Count > 0)
-            throw new ArgumentException(
-                $"The state does not fit the network: {string.Join("; ", faults)}.", nameof(state));
+        string[] others = [.. state.Paths.Where(path => !known.Contains(path)).Order(StringComparer.Ordinal)];
+        faults.AddRange(others.Select(path => $"'{path}' is not a layer of the network with parameters"));
+        if (faults.Count == 0)
+            return;
+        string way = faults.Count == others.Length ? " NetworkState.For leaves such layers out." : "";
+        throw new ArgumentException(
+            $"The state does not fit the network: {string.Join("; ", faults)}.{way}", nameof(state));
     }
 
     internal static bool HasState(NetworkNode node) =>

@@ -24,7 +24,7 @@ public sealed partial class Network
 
         var text = new StringBuilder();
         Line(text, titles, widths);
-        text.AppendJoin("  ", widths.Select(width => new string('─', width))).AppendLine();
+        text.AppendJoin("  ", widths.Select(width => new string('-', width))).AppendLine();
         foreach (string[] row in rows)
             Line(text, row, widths);
         long total = Nodes.Sum(node => node.ParameterCount), trainable = Nodes.Sum(node => node.TrainableCount);

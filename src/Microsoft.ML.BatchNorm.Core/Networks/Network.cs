@@ -88,32 +88,7 @@ public sealed partial class Network : IEquatable<Network>
     /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer; the message lists those that there are.</exception>
     public NetworkNode GetNode(string path) =>
-        Nodes.FirstOrDefault(node => node.Path == path)
-        ?? throw new ArgumentException($"The network has no layer '{path}'; {Listed("it has ")}", nameof(path));
-
-    /// <summary>The network up to and with one of its own layers: what its features are.</summary>
-    /// <param name="name">The name of one of <see cref="Layers"/>.</param>
-    /// <exception cref="ArgumentException">There is no such layer.</exception>
-    public Network Until(string name) => new(InputShape, Preset, layers[..(IndexOf(name) + 1)]);
-
-    /// <summary>
-    /// The network without one of its own layers and all behind it, to which a new head can be added.
-    /// </summary>
-    /// <param name="name">The name of one of <see cref="Layers"/>.</param>
-    /// <exception cref="ArgumentException">There is no such layer.</exception>
-    public Network Before(string name) => new(InputShape, Preset, layers[..IndexOf(name)]);
-
-    int IndexOf(string name)
-    {
-        for (int i = 0; i < layers.Length; i++)
-        {
-            if (layers[i].Name == name)
-                return i;
-        }
-        throw new ArgumentException(
-            $"The network has no layer '{name}'; it has {string.Join(", ", layers.Select(layer => layer.Name))}.",
-            nameof(name));
-    }
+        Nodes.FirstOrDefault(node => node.Path == path) ?? throw NoLayer(path);
 
     Network With(IEnumerable<Layer> more)
     {

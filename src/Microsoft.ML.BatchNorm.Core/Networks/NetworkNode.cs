@@ -23,6 +23,10 @@ public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, Te
     /// <summary>Whether training changes anything in this layer.</summary>
     public bool IsTrainable => Layer.Trainable && Layer is not BatchNormalizationLayer { Options.Trainable: false };
 
+    /// <summary>Whether training moves the layer's statistics.</summary>
+    internal bool MovesStatistics =>
+        Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true);
+
     long LearnedCount => Layer is BatchNormalizationLayer layer
         ? (long)layer.Channels(Input) * ((layer.Options.Scale ? 1 : 0) + (layer.Options.Center ? 1 : 0))
         : Layer.Parameters(Input).Sum(parameter => (long)parameter.Shape.Size);

@@ -11,7 +11,8 @@ public enum NetworkPreset
 
     /// <summary>
     /// PyTorch's: uniform kernels and biases on ±1/√fan-in, <see cref="BatchNormalizationOptions.PyTorch"/>, a leaky
-    /// slope of 0.01.
+    /// slope of 0.01. It ends with the layers: an <see cref="AdamOptimizer"/> has Keras's ε until it is given
+    /// PyTorch's, <c>Optimizer.Adam() with { Epsilon = 1e-8 }</c>.
     /// </summary>
     PyTorch,
 }

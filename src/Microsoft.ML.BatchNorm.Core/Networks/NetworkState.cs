@@ -45,6 +45,22 @@ public sealed class NetworkState : IEquatable<NetworkState>
     /// <param name="path">The layer's path.</param>
     public LayerState? TryGet(string path) => layers.GetValueOrDefault(path);
 
+    /// <summary>
+    /// The layers of this state that belong to a network, such as to a part of the one that it is of.
+    /// </summary>
+    /// <param name="network">The network.</param>
+    /// <exception cref="ArgumentException">
+    /// A layer of the network is missing here or has other shapes; the message names every such layer.
+    /// </exception>
+    public NetworkState For(Network network)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        HashSet<string> paths = [.. network.Nodes.Select(node => node.Path)];
+        var part = new NetworkState(layers.RemoveRange(layers.Keys.Where(path => !paths.Contains(path))));
+        network.CheckState(part);
+        return part;
+    }
+
     /// <summary>The same state with a layer's replaced or added.</summary>
     /// <param name="path">The layer's path.</param>
     /// <param name="state">Its new state.</param>

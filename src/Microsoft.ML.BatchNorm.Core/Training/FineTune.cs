@@ -10,6 +10,15 @@ public static class FineTune
     public const string AllPhase = "all";
 
     /// <summary>
+    /// The head alone, over a frozen base whose batch normalizations are in inference mode. The head is the last layer
+    /// with a kernel and what follows it.
+    /// </summary>
+    /// <param name="epochs">How often the data is gone through.</param>
+    /// <param name="learningRate">The learning rate, such as 1e-3.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An argument is out of range.</exception>
+    public static FineTuningPlan HeadOnly(int epochs, double learningRate) => new(Head(epochs, learningRate));
+
+    /// <summary>
     /// First the head alone, over a frozen base whose batch normalizations are in inference mode; then all layers. The
     /// head is the last layer with a kernel and what follows it; layers that are frozen already stay so.
     /// </summary>
@@ -28,9 +37,11 @@ public static class FineTune
     {
         Check.Defined(batchNormalization, nameof(batchNormalization));
         return new FineTuningPlan(
-            new TrainingPhase(HeadPhase, headEpochs, headLearningRate, HeadAlone),
+            Head(headEpochs, headLearningRate),
             new TrainingPhase(AllPhase, allEpochs, learningRate, network => All(network, batchNormalization)));
     }
+
+    static TrainingPhase Head(int epochs, double learningRate) => new(HeadPhase, epochs, learningRate, HeadAlone);
 
     static Network HeadAlone(Network network)
     {

@@ -17,7 +17,7 @@ namespace Microsoft.ML.BatchNorm;
 /// the history are those before.
 /// </para>
 /// </remarks>
-public static class NetworkTrainer
+public static partial class NetworkTrainer
 {
     /// <summary>Trains a network with its switches as they are.</summary>
     /// <param name="network">The network.</param>
@@ -28,9 +28,12 @@ public static class NetworkTrainer
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
     /// <param name="engine">Where to train; null for <see cref="CpuEngine"/> on one thread.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains.</param>
+    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
-    /// <exception cref="ArgumentException">State, data or options do not fit the network or each other.</exception>
+    /// <exception cref="ArgumentException">
+    /// State, data or options do not fit the network or each other; nothing in the network trains; or a batch has a
+    /// single value a channel for a batch normalization in training mode, whose every output would be β.
+    /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">
     /// A loss or gradient is not finite; it has the last good state.
@@ -59,10 +62,11 @@ public static class NetworkTrainer
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
     /// <param name="engine">Where to train; null for <see cref="CpuEngine"/> on one thread.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains.</param>
+    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">
-    /// State, data, options or a phase do not fit the network or each other.
+    /// State, data, options or a phase do not fit the network or each other; nothing trains in a phase; or a batch has
+    /// a single value a channel for a batch normalization in training mode, whose every output would be β.
     /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">
@@ -87,7 +91,7 @@ public static class NetworkTrainer
     /// <param name="data">The same rows as before.</param>
     /// <param name="validation">The same rows as before, or null as before.</param>
     /// <param name="engine">Where to train; the same kind as before for the same bits.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains.</param>
+    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">The data is not the checkpoint's.</exception>
     /// <exception cref="TrainingDivergedException">
@@ -129,6 +133,8 @@ public static class NetworkTrainer
         var rows = new RunData(data, validation, network, options);
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
+        foreach (RunPhase phase in setup.Phases)
+            phase.CheckTrains(new Batches(rows.TrainingRows.Length, options.BatchSize));
         return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
             .Run(RunPosition.StartOf(0, state, [], []));
     }

@@ -60,7 +60,10 @@ public record AdamOptimizer() : Optimizer(0.001)
     /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
     public double Beta2 { get; init => field = Check.Share(value, nameof(Beta2)); } = 0.999;
 
-    /// <summary>ε, at least 0. Default: 1e-7, as in Keras; PyTorch's is 1e-8.</summary>
+    /// <summary>
+    /// ε, at least 0. Default: 1e-7, as in Keras, also for a network with <see cref="NetworkPreset.PyTorch"/>;
+    /// PyTorch's is 1e-8.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double Epsilon { get; init => field = Check.NotNegative(value, nameof(Epsilon)); } = 1e-7;
 }

@@ -50,6 +50,21 @@ public sealed class TrainingData
     /// <summary>One weight a row, or empty.</summary>
     public ReadOnlyMemory<float> Weights { get; }
 
+    /// <summary>
+    /// Rows for work that no target goes into, with class 0 as each one's, which <see cref="TrainingOptions"/>'s own
+    /// loss takes.
+    /// </summary>
+    /// <exception cref="ArgumentException">The features are no rows of the network's inputs.</exception>
+    internal static TrainingData WithoutTargets(Network network, ReadOnlyMemory<float> features)
+    {
+        int inputs = network.InputShape.Size, rows = features.Length / inputs;
+        if (rows == 0 || features.Length % inputs != 0)
+            throw new ArgumentException(
+                $"There are {features.Length} features, not rows of the {inputs} that the network's input "
+                + $"{network.InputShape} has.", nameof(features));
+        return new TrainingData(rows, features, new float[rows]);
+    }
+
     /// <summary>Checks that the data fits a network and a loss.</summary>
     /// <exception cref="ArgumentException">
     /// The numbers of features or targets differ, or a class index is none; the message names the row.

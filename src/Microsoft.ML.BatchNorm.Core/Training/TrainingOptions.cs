@@ -20,7 +20,8 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Rows in a step. The last, smaller batch counts as well; one of a single row is merged into the batch before it.
-    /// Default: 32.
+    /// A batch of 1 is an error where a batch normalization in training mode gets one value a channel: every output
+    /// would be β. Default: 32.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     public int BatchSize { get; init => field = Check.Positive(value, nameof(BatchSize)); } = 32;
@@ -95,7 +96,8 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced
-    /// as a whole: whoever reads it finds the old one or the new one, never a part. Default: null.
+    /// as a whole: whoever reads it finds the old one or the new one, never a part. It is written on the thread that
+    /// trains, and is there when that epoch's end is reported. Default: null.
     /// </summary>
     public string? CheckpointPath { get; init; }
 

@@ -3,6 +3,12 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>
 /// How far a run is: reported some ten times a second at most, and at every epoch's end. An immutable value.
 /// </summary>
+/// <remarks>
+/// Reports are made on the thread that trains, which waits until <see cref="IProgress{T}.Report"/> returns: one after
+/// the other, none left when the run has ended. <see cref="Progress{T}"/> posts each to the context that it was made
+/// in, or to the thread pool, where they may come late and out of order; a class of one's own sees them as they are
+/// made.
+/// </remarks>
 public sealed record TrainingProgress
 {
     /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
@@ -38,7 +44,10 @@ public sealed record TrainingProgress
     /// <summary>The metric on the validation rows; null within an epoch, and where nothing is validated.</summary>
     public double? ValidationMetric { get; init; }
 
-    /// <summary>Rows trained on in a second, over the epoch so far.</summary>
+    /// <summary>
+    /// Rows trained on in a second, over the epoch so far; where that is less than 0.2 s, over as many epochs of the
+    /// phase before it as make them up. Validation does not count.
+    /// </summary>
     public required double RowsPerSecond { get; init; }
 
     /// <summary>The learning rate of the last step.</summary>

@@ -59,7 +59,7 @@ public static class ApplyNetworkCatalog
         try
         {
             network.Network.CheckState(network.State);
-            SavedNetwork part = NetworkPart.Until(network, untilLayer);
+            SavedNetwork part = untilLayer is null ? network : Until(network, untilLayer);
             return new ApplyNetworkEstimator(
                 env, new ApplyNetworkTransformer(env, outputColumnName, inputColumnName ?? outputColumnName, part));
         }
@@ -68,5 +68,11 @@ public static class ApplyNetworkCatalog
             throw env.ExceptParam(
                 untilLayer is null ? nameof(network) : nameof(untilLayer), error.Message);
         }
+    }
+
+    static SavedNetwork Until(SavedNetwork saved, string path)
+    {
+        Network part = saved.Network.Until(path);
+        return new SavedNetwork(part, saved.State.For(part));
     }
 }

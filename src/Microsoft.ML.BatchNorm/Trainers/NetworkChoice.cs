@@ -57,10 +57,10 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         if (Given() is not { } network)
             return WithOutputs(pretrained, seed);
-        NetworkState state = network.Initialize(pretrained.State, seed);
+        NetworkState state = network.Initialize(pretrained.State, seed, out IReadOnlyList<string> takenOver);
         host.CheckUserArg(
-            state.Paths.Any(path => ReferenceEquals(state[path], pretrained.State.TryGet(path))),
-            nameof(options.Pretrained), "Must have a layer with the path and the shapes of one of the network's");
+            takenOver.Count > 0, nameof(options.Pretrained),
+            "Must have a layer with the path and the shapes of one of the network's");
         return new SavedNetwork(network, state);
     }
 

@@ -84,9 +84,12 @@ sealed class RowGetter<T>(
         {
             source(ref y);
             if (--untilSample == 0)
-                untilSample = sample!.Take(in y);
+                Sample(ref y);
             Map(ref y);
         }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void Sample(ref VBuffer<T> y) => untilSample = sample!.Take(in y);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         void Map(ref VBuffer<T> y)

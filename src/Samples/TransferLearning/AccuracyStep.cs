@@ -13,13 +13,13 @@ static class AccuracyStep
             1, "Ten digits",
             $"Softmax cross-entropy, Adam with a learning rate of {options.Optimizer.LearningRate}, batches of " +
             $"{options.BatchSize} rows, {options.Epochs} epochs:");
-        Show.Text(network.Summary().Replace('─', '-'));
+        Show.Text(network.Summary());
 
         IReadOnlyList<SeedResult> results = Seeds.Run(["ten digits"], options.Epochs, (seed, progress) =>
         {
             TrainingResult result = NetworkTrainer.Train(
                 network, network.Initialize(seed), train.ToData(), DigitNetwork.Training(seed), progress: progress);
-            return [test.Accuracy(new NetworkModel(network, result.State))];
+            return [NetworkTrainer.Evaluate(network, result.State, test.ToData(), options.Loss).Metric];
         });
         Show.Table(
             ["test rows", "mean", "deviation", "worst", "best", "slowest seed"],

@@ -10,12 +10,10 @@ static class TransferStep
     const int RowsPerClass = 20, HeadEpochs = 100, AllEpochs = 100, BatchSize = 20;
     const double HeadRate = 1e-2, AllRate = 1e-3;
 
-    static readonly FineTuningPlan training = Plan(FineTuneBatchNormalization.Train);
-
     static readonly (string Name, FineTuningPlan Plan)[] ways =
     [
-        ("head", new FineTuningPlan(training.Phases[0])),
-        ("Train", training),
+        ("head", FineTune.HeadOnly(HeadEpochs, HeadRate)),
+        ("Train", Plan(FineTuneBatchNormalization.Train)),
         ("KeepStatistics", Plan(FineTuneBatchNormalization.KeepStatistics)),
         ("KeepFrozen", Plan(FineTuneBatchNormalization.KeepFrozen)),
     ];
@@ -43,12 +41,13 @@ static class TransferStep
             Network network = pretrained.WithHead(5);
             NetworkState start = network.Initialize(state, seed);
             TrainingData few = fresh.PerClass(RowsPerClass, seed).ToData(first: 5);
+            TrainingData unseen = freshTest.ToData(first: 5);
             TrainingOptions options = DigitNetwork.Training(seed) with { BatchSize = BatchSize };
             return [.. ways.Select(way =>
             {
                 TrainingResult tuned = NetworkTrainer.Train(
                     network, start, few, options, way.Plan, progress: progress);
-                return freshTest.Accuracy(new NetworkModel(network, tuned.State), first: 5);
+                return NetworkTrainer.Evaluate(network, tuned.State, unseen, options.Loss).Metric;
             })];
         });
 

@@ -20,31 +20,23 @@ static class ConvolutionBlock
         foreach (ref float pixel in images.AsSpan())
             pixel = 2 * random.NextSingle() - 1;
 
-        // One step in training mode, with a learning rate of 0: nothing changes but the moving statistics.
-        var data = new TrainingData(Images, images, new float[Images * block.OutputShape.Size]);
-        var options = new TrainingOptions
-        {
-            Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd(0), Epochs = 1, BatchSize = Images,
-        };
-        NetworkState trained = NetworkTrainer.Train(block, state, data, options).State;
+        // In training mode; what comes out beside the outputs is the state with the moving statistics moved.
+        NetworkState trained = block.Forward(state, images, training: true).NextState;
         BatchNormalizationState before = state["norm"].BatchNormalization!, after = trained["norm"].BatchNormalization!;
 
         // The same by the layer's own call, which hands out what the batch becomes.
         NetworkNode node = block.GetNode("norm");
         var layer = (BatchNormalizationLayer)node.Layer;
-        float[] x = new float[Images * node.Input.Size], y = new float[x.Length];
         Network convolution = block.Until("conv2d");
-        new NetworkModel(convolution, convolution.Initialize(state)).Predict(images, x);
+        float[] x = new NetworkModel(convolution, state.For(convolution)).Predict(images), y = new float[x.Length];
         ForwardPass pass = BatchNormalization.Forward(
             layer.EffectiveOptions, before, layer.Layout(node.Input, Images), x, y, training: true);
         var normalized = new BatchStatistics(channels: 16);
         normalized.Add(layer.Layout(node.Input, Images), y);
 
         var model = new NetworkModel(block, trained);
-        float[] alone = new float[block.OutputShape.Size], again = new float[alone.Length], all = new float[y.Length];
-        model.Predict(images.AsSpan(0, block.InputShape.Size), alone);
-        model.Predict(images.AsSpan(0, block.InputShape.Size), again);
-        model.Predict(images, all);
+        ReadOnlySpan<float> image = images.AsSpan(0, block.InputShape.Size);
+        float[] alone = model.Predict(image), again = model.Predict(image), all = model.Predict(images);
 
         Show.Heading(
             5, "A convolutional block, in training and in evaluation mode",

@@ -16,8 +16,8 @@ static class FrozenLayer
         NetworkState state = network.Initialize(learned, seed: 1);
 
         // One step an epoch, so that the first loss is that of the network as it was.
-        Digits fresh = train.Between(5, 9);
-        var options = new TrainingOptions { BatchSize = fresh.Rows, Epochs = 50 };
+        TrainingData data = train.Between(5, 9).ToData(first: 5);
+        var options = new TrainingOptions { BatchSize = data.Rows, Epochs = 50 };
         Network frozen = network.Freeze("norm");
         (string Name, Network Network)[] runs =
         [
@@ -29,15 +29,15 @@ static class FrozenLayer
 
         Show.Heading(
             1, "In a training run, a frozen layer stays in inference mode",
-            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {fresh.Rows} rows of 5 to 9. The first " +
+            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {data.Rows} rows of 5 to 9. The first " +
             "step's loss tells the mode: with moving statistics, as in Predict, it is " +
-            $"{InferenceLoss(new NetworkModel(network, state), fresh.ToData(first: 5)):0.0000}. On the right, how " +
+            $"{NetworkTrainer.Evaluate(network, state, data, options.Loss).Loss:0.0000}. On the right, how " +
             "many of the layer's values the run has changed:");
         Show.Table(
             ["layer", "first loss", "last loss", "gamma, beta", "statistics"],
             runs.Select(run =>
             {
-                TrainingResult result = NetworkTrainer.Train(run.Network, state, fresh.ToData(first: 5), options);
+                TrainingResult result = NetworkTrainer.Train(run.Network, state, data, options);
                 BatchNormalizationState before = state["norm"].BatchNormalization!;
                 BatchNormalizationState after = result.State["norm"].BatchNormalization!;
                 return new[]
@@ -56,17 +56,4 @@ static class FrozenLayer
 
     static string Changed<T>(T[] before, T[] after) =>
         $"{before.Zip(after).Count(pair => !pair.First!.Equals(pair.Second))} of {before.Length}";
-
-    /// <summary>Softmax cross-entropy of what the network predicts.</summary>
-    static double InferenceLoss(NetworkModel model, TrainingData data)
-    {
-        int classes = model.Network.OutputShape.Size;
-        float[] outputs = new float[data.Rows * classes];
-        model.Predict(data.Features.Span, outputs);
-        return Enumerable.Range(0, data.Rows).Average(row =>
-        {
-            ArraySegment<float> logits = new(outputs, row * classes, classes);
-            return Math.Log(logits.Sum(logit => Math.Exp(logit))) - logits[(int)data.Targets.Span[row]];
-        });
-    }
 }

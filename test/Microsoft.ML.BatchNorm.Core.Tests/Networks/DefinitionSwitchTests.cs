@@ -116,7 +116,7 @@ public class DefinitionSwitchTests
         string[] expected =
         [
             "Layer (type)                                   Output Shape  Param #  Trainable",
-            "─────────────────────────────────────────────  ────────────  ───────  ───────────",
+            "---------------------------------------------  ------------  -------  -----------",
             "base/dense (Dense)                             (None, 128)     8,320  no",
             "base/batch_normalization (BatchNormalization)  (None, 128)       512  yes",
             "re_lu (ReLU)                                   (None, 128)         0  -",

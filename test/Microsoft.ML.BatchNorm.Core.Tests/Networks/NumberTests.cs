@@ -53,7 +53,7 @@ public sealed class NumberTests
         foreach (string path in new[] { "batch_normalization", "last" })
         {
             BatchNormalizationState actual = state[path].BatchNormalization!;
-            double[] x = new NaiveNetwork(network.Before(path), Part(network.Before(path), state)).Forward(
+            double[] x = new NaiveNetwork(network.Before(path), state.For(network.Before(path))).Forward(
                 Sample.Widen(lesson.Features.AsSpan(200 * 6)), rows.Length, training: false);
             var statistics = new BatchStatistics(actual.Channels);
             statistics.Add(ChannelLayout.Features(rows.Length, actual.Channels), x);
@@ -64,10 +64,6 @@ public sealed class NumberTests
                 actual.MovingVariance, path);
         }
     }
-
-    static NetworkState Part(Network network, NetworkState state) => new(
-        network.Nodes.Where(node => state.TryGet(node.Path) is not null)
-            .Select(node => KeyValuePair.Create(node.Path, state[node.Path])));
 
     [TestMethod]
     public void A_column_with_a_mean_of_10000_and_a_deviation_of_a_tenth_keeps_six_digits()

@@ -22,8 +22,7 @@ public class DigitsTests
     public void Ten_digits_are_told_apart_in_98_of_100_test_rows(int seed)
     {
         Network network = Network(10);
-        double accuracy = digits.Test.Accuracy(
-            new NetworkModel(network, Train(network, seed, digits.Train.ToData())));
+        double accuracy = Accuracy(network, Train(network, seed, digits.Train.ToData()), digits.Test.ToData());
         Assert.IsTrue(accuracy >= 0.98, $"The accuracy is {accuracy}.");
     }
 
@@ -36,17 +35,17 @@ public class DigitsTests
         NetworkState state = network.Initialize(Train(known, seed, digits.Train.Between(0, 4).ToData()), seed);
         TrainingData few = digits.Train.Between(5, 9).PerClass(20, seed).ToData(first: 5);
         Assert.AreEqual(100, few.Rows);
-        Digits test = digits.Test.Between(5, 9);
+        TrainingData test = digits.Test.Between(5, 9).ToData(first: 5);
         var options = new TrainingOptions { BatchSize = 20, Seed = seed };
 
-        double Accuracy(FineTuningPlan plan) => test.Accuracy(
-            new NetworkModel(network, NetworkTrainer.Train(network, state, few, options, plan).State), first: 5);
+        double Reached(FineTuningPlan plan) =>
+            Accuracy(network, NetworkTrainer.Train(network, state, few, options, plan).State, test);
         FineTuningPlan Plan(FineTuneBatchNormalization batchNormalization) =>
             FineTune.HeadThenAll(100, 100, 1e-2, 1e-3, batchNormalization);
-        double head = Accuracy(new FineTuningPlan(Plan(FineTuneBatchNormalization.Train).Phases[0]));
+        double head = Reached(FineTune.HeadOnly(100, 1e-2));
         foreach (FineTuneBatchNormalization batchNormalization in Enum.GetValues<FineTuneBatchNormalization>())
         {
-            double all = Accuracy(Plan(batchNormalization));
+            double all = Reached(Plan(batchNormalization));
             Assert.IsTrue(all > head, $"{batchNormalization} reaches {all}, the head {head}.");
         }
     }
@@ -56,6 +55,9 @@ public class DigitsTests
         .Dense(128, useBias: false).BatchNormalization().ReLU()
         .Dense(64, useBias: false).BatchNormalization().ReLU()
         .Dense(classes);
+
+    static double Accuracy(Network network, NetworkState state, TrainingData data) =>
+        NetworkTrainer.Evaluate(network, state, data, Loss.SoftmaxCrossEntropy).Metric;
 
     static NetworkState Train(Network network, int seed, TrainingData data)
     {

@@ -22,11 +22,11 @@ public class DivergenceTests
     }
 
     [TestMethod]
-    public void A_loss_that_is_not_finite_is_found_when_it_is_read()
+    public void A_loss_that_is_found_not_finite_when_it_is_read_names_its_own_step()
     {
-        var engine = new RecordingEngine { Loss = step => step == 2 ? double.NaN : 1 };
+        var engine = new RecordingEngine { Loss = step => step == 5 ? double.NaN : 1 };
         var diverged = Assert.ThrowsExactly<TrainingDivergedException>(() => Runs.Train(engine, Runs.Options));
-        Assert.AreEqual(("", 1, 3L), (diverged.Layer, diverged.Epoch, diverged.Step));
+        Assert.AreEqual(("", 2, 2L), (diverged.Layer, diverged.Epoch, diverged.Step));
     }
 
     [TestMethod]

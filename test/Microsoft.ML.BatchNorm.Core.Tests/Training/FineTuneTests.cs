@@ -21,6 +21,17 @@ public class FineTuneTests
     }
 
     [TestMethod]
+    public void A_plan_of_the_head_only_is_the_first_phase_of_head_then_all()
+    {
+        FineTuningPlan plan = FineTune.HeadOnly(2, 0.25);
+        TrainingPhase only = plan.Phases.Single();
+        Assert.AreEqual((FineTune.HeadPhase, 2, 0.25), (only.Name, only.Epochs, only.LearningRate));
+        Assert.AreEqual(FineTune.HeadThenAll(2, 4, 0.25, 0.125).Phases[0].Switches(network), only.Switches(network));
+        CollectionAssert.AreEqual(new[] { "top" }, Trainable(only.Switches(network)));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => FineTune.HeadOnly(0, 0.25));
+    }
+
+    [TestMethod]
     [DataRow(FineTuneBatchNormalization.KeepFrozen, false, false)]
     [DataRow(FineTuneBatchNormalization.KeepStatistics, true, false)]
     [DataRow(FineTuneBatchNormalization.Train, true, true)]

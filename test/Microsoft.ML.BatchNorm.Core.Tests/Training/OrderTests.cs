@@ -67,7 +67,9 @@ public class OrderTests
         int rows, int size, string expected)
     {
         var engine = new RecordingEngine();
-        Runs.Train(engine, Runs.Options with { BatchSize = size, Epochs = 2 }, rows);
+        NetworkTrainer.Train(
+            Runs.Network.Freeze("norm"), Runs.State, Runs.Data(rows),
+            Runs.Options with { BatchSize = size, Epochs = 2 }, engine: engine);
         int steps = engine.Last.Batches.Count / 2;
         string epoch = string.Join(' ', engine.Last.Batches.Take(steps).Select(batch => batch.Length));
         Assert.AreEqual(expected, epoch);

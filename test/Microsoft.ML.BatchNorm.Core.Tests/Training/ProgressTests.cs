@@ -45,6 +45,26 @@ public class ProgressTests
     }
 
     [TestMethod]
+    public void The_rate_of_short_epochs_is_that_of_a_fifth_of_a_second()
+    {
+        var clock = new Clock();
+        var reports = new Reports();
+        // Ten rows an epoch, in 10, 30, 100, 110, 300 and 50 ms.
+        double[] epochs = [10, 30, 100, 110, 300, 50];
+        var engine = new RecordingEngine
+        {
+            BeforeStep = step => clock.Now += TimeSpan.FromMilliseconds(epochs[step - 1]),
+        };
+        NetworkTrainer.Start(
+            Runs.Network, Runs.State, Runs.Data(10), Runs.Options with { Epochs = 6, BatchSize = 10 }, null, null,
+            engine, reports, clock, default);
+        double[] expected = [10 / 0.01, 20 / 0.04, 30 / 0.14, 20 / 0.21, 10 / 0.3, 20 / 0.35];
+        TrainingProgress[] ends = [.. reports.All.Where(report => report.IsEndOfEpoch)];
+        for (int i = 0; i < expected.Length; i++)
+            Assert.AreEqual(expected[i], ends[i].RowsPerSecond, 1e-9, $"epoch {i + 1}");
+    }
+
+    [TestMethod]
     public void A_report_has_the_mean_loss_of_the_epoch_so_far()
     {
         var clock = new Clock();

@@ -37,6 +37,7 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
     readonly Queue<double> losses = new();
     NetworkState state = state;
     float velocity;
+    long read;
 
     public Network Network => network;
 
@@ -81,7 +82,11 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
         {
             values[i] = losses.Dequeue();
             if (!double.IsFinite(values[i]))
+            {
+                Steps = read;
                 throw new TrainingDivergedException("");
+            }
+            read++;
         }
         return count;
     }
@@ -105,7 +110,7 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
 
     public void SetOptimizerState(OptimizerState value)
     {
-        Steps = value.Steps;
+        Steps = read = value.Steps;
         velocity = value.Moments["all/velocity"][0];
     }
 

@@ -38,12 +38,15 @@ public class TrainerTests
     }
 
     [TestMethod]
-    public void A_network_that_is_frozen_keeps_every_bit()
+    public void Layers_that_are_frozen_keep_every_bit()
     {
         TrainingResult result = NetworkTrainer.Train(
-            Runs.Network.Freeze("*"), Runs.State, new TrainingData(10, Sample.Floats(20, 1), Sample.Floats(10, 2)),
+            Runs.Network.Freeze("base", "norm"), Runs.State,
+            new TrainingData(10, Sample.Floats(20, 1), Sample.Floats(10, 2)),
             Runs.Options with { RecomputeStatistics = true });
-        Assert.AreEqual(Runs.State, result.State);
+        Assert.AreEqual(Runs.State["base"], result.State["base"]);
+        Assert.AreEqual(Runs.State["norm"], result.State["norm"]);
+        Assert.AreNotEqual(Runs.State["top"], result.State["top"]);
     }
 
     [TestMethod]

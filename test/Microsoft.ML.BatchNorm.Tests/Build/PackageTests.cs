@@ -1,41 +1,39 @@
-using System.IO.Compression;
-using System.Xml.Linq;
-
 namespace Microsoft.ML.BatchNorm.Tests.Build;
 
 [TestClass]
 [DoNotParallelize]
 public class PackageTests
 {
-    const string Library = "src/Microsoft.ML.BatchNorm/Microsoft.ML.BatchNorm.csproj";
+    const string Core = "Microsoft.ML.BatchNorm.Core", Library = "Microsoft.ML.BatchNorm";
+
+    static PackageFeed? feed;
+
+    [ClassInitialize]
+    public static void Pack(TestContext context) => feed = new PackageFeed(Core, Library);
+
+    [ClassCleanup]
+    public static void Delete() => feed?.Dispose();
 
     [TestMethod]
-    public void The_package_depends_on_the_core_and_on_ML_NET_alone()
+    public void The_core_depends_on_nothing_and_the_library_on_the_core_and_ML_NET()
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("package-");
-        try
-        {
-            DotNetBuild.Run("pack", Library, "--no-build", "--output", folder.FullName);
-            using ZipArchive package = ZipFile.OpenRead(folder.GetFiles("*.nupkg").Single().FullName);
-            using Stream nuspec = package.Entries.Single(entry => entry.Name.EndsWith(".nuspec", StringComparison.Ordinal)).Open();
-            string[] dependencies =
-            [
-                .. XDocument.Load(nuspec).Descendants().Where(element => element.Name.LocalName == "dependency")
-                    .Select(dependency => dependency.Attribute("id")!.Value).Order(StringComparer.Ordinal),
-            ];
-            CollectionAssert.AreEqual(new[] { "Microsoft.ML", "Microsoft.ML.BatchNorm.Core" }, dependencies);
-            string[] files = [.. package.Entries.Select(entry => entry.FullName)];
-            CollectionAssert.IsSubsetOf(
-                new[]
-                {
-                    "README.md", "lib/net10.0/Microsoft.ML.BatchNorm.dll", "lib/net10.0/Microsoft.ML.BatchNorm.xml",
-                },
-                files);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        CollectionAssert.AreEqual(Array.Empty<string>(), feed!.Dependencies(Core));
+        CollectionAssert.AreEqual(new[] { "Microsoft.ML", Core }, feed.Dependencies(Library));
+    }
+
+    [TestMethod]
+    [DataRow(Core)]
+    [DataRow(Library)]
+    public void A_package_has_the_assembly_its_documentation_symbols_a_readme_and_an_icon(string library) =>
+        feed!.AssertComplete(library);
+
+    [TestMethod]
+    public void The_icon_has_128_by_128_pixels()
+    {
+        byte[] png = File.ReadAllBytes(Path.Combine(DotNetBuild.Root, "src", "icon.png"));
+        CollectionAssert.AreEqual("PNG"u8.ToArray(), png[1..4]);
+        // Width and height, the greatest byte first.
+        CollectionAssert.AreEqual(new byte[] { 0, 0, 0, 128, 0, 0, 0, 128 }, png[16..24]);
     }
 
     [TestMethod]
@@ -44,12 +42,12 @@ public class PackageTests
         string[] written =
         [
             .. Directory.GetFiles(
-                Path.Combine(DotNetBuild.Root, "src/Microsoft.ML.BatchNorm/obj", DotNetBuild.Configuration),
+                Path.Combine(DotNetBuild.Root, "src", Library, "obj", DotNetBuild.Configuration),
                 "Microsoft.ML.*.dll", SearchOption.AllDirectories),
         ];
         Assert.IsTrue(written.Length >= 4, string.Join(", ", written));
         DateTime[] before = Array.ConvertAll(written, File.GetLastWriteTimeUtc);
-        DotNetBuild.Run("build", Library);
+        DotNetBuild.Run("build", $"src/{Library}/{Library}.csproj");
         CollectionAssert.AreEqual(before, Array.ConvertAll(written, File.GetLastWriteTimeUtc));
     }
 }

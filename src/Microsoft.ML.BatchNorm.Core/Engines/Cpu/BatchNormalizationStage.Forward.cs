@@ -26,10 +26,9 @@ sealed unsafe partial class BatchNormalizationStage
     public void EndRecompute()
     {
         Moments all = Moments.In(total!.Start, room);
+        CheckFinite(all);
         for (int c = 0; c < channels; c++)
         {
-            if (!double.IsFinite(all.M2[c]))
-                throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {c}.");
             if (options.VarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
                 throw new InvalidDataException(
                     $"Channel {c} of layer '{Path}' has 1 value; the sample variance, divided by n − 1, needs two.");
@@ -38,6 +37,29 @@ sealed unsafe partial class BatchNormalizationStage
         changed = true;
         total = null;
     }
+
+    /// <summary>Moves the statistics by the batch that has gone forward in training mode, if they move.</summary>
+    /// <exception cref="InvalidDataException">A value was not finite; nothing has moved.</exception>
+    public void TakeStatistics()
+    {
+        if (!moves)
+            return;
+        for (int group = 0; group < groups; group++)
+            CheckFinite(Moments.In(moments[group].Start, room));
+        Move();
+        changed = true;
+    }
+
+    void CheckFinite(Moments gathered)
+    {
+        for (int c = 0; c < channels; c++)
+        {
+            if (!double.IsFinite(gathered.M2[c]))
+                throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {c}.");
+        }
+    }
+
+    void Move() => running.Move(moments.AsSpan(0, groups));
 
     void AddMoments(RowBlock block)
     {

@@ -129,7 +129,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     public override void Commit()
     {
         if (moves)
-            running.Move(moments.AsSpan(0, groups));
+            Move();
         if (gamma is { IsTrained: true })
             options.GammaConstraint?.Project(gamma.Values);
         if (beta is { IsTrained: true })

@@ -33,11 +33,7 @@ sealed unsafe partial class TrainingSession
                 input.SetSource(source + (nint)first * width);
                 inference.Run();
                 input.ThrowIfNonFinite(first);
-                for (int row = 0; row < count; row++)
-                {
-                    new ReadOnlySpan<float>(last.Row(row), outputWidth)
-                        .CopyTo(outputs.Slice((first + row) * outputWidth, outputWidth));
-                }
+                CopyOutputs(outputs.Slice(first * outputWidth, count * outputWidth));
             }
         }
         GC.KeepAlive(this);
@@ -66,6 +62,12 @@ sealed unsafe partial class TrainingSession
             normalization.EndRecompute();
         }
         GC.KeepAlive(this);
+    }
+
+    void CopyOutputs(Span<float> outputs)
+    {
+        for (int row = 0; row < step.Rows; row++)
+            new ReadOnlySpan<float>(last.Row(row), last.Width).CopyTo(outputs[(row * last.Width)..]);
     }
 
     void Begin(int rows)

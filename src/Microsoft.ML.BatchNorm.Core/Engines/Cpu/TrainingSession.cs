@@ -61,14 +61,9 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         ObjectDisposedException.ThrowIf(disposed, this);
         CheckRows(rows);
         Check.NotNegative(learningRate, nameof(learningRate));
-        Grow(rows.Length);
         loss.Grow(rows.Length);
-        step.Begin(rows.Length);
-        step.Number = Steps;
-        input.SetRows(rows);
+        BeginTraining(rows);
         loss.Begin();
-        foreach (Stage stage in stages)
-            stage.BeginTraining(rows.Length);
         preparation.Run();
         training.Run();
         completion.Run();
@@ -144,6 +139,16 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             backward.Add(stages[i]);
         }
         return backward;
+    }
+
+    void BeginTraining(ReadOnlySpan<int> rows)
+    {
+        Grow(rows.Length);
+        step.Begin(rows.Length);
+        step.Number = Steps;
+        input.SetRows(rows);
+        foreach (Stage stage in stages)
+            stage.BeginTraining(rows.Length);
     }
 
     void Grow(int rows)

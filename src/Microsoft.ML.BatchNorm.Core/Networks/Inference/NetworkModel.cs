@@ -82,6 +82,22 @@ public sealed unsafe class NetworkModel
         }
     }
 
+    /// <summary>
+    /// Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.
+    /// </summary>
+    /// <param name="features">Row after row, as many values each as the network has inputs.</param>
+    /// <returns>One row of outputs for each, row after row, in a new array.</returns>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A feature is not finite, and one of the network's batch normalizations takes that for an error.
+    /// </exception>
+    public float[] Predict(ReadOnlySpan<float> features)
+    {
+        float[] values = new float[checked(features.Length / inputs * outputs)];
+        Predict(features, values);
+        return values;
+    }
+
     void Run(float* x, float* y, int rows)
     {
         int length = checked(rows * widest + 15) & ~15;

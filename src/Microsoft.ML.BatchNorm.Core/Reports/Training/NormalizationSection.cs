@@ -64,14 +64,14 @@ static class NormalizationSection
                 + $"median and {Html.Number(last.MeanMaximum)} at most, variances {Html.Number(last.VarianceMedian)} "
                 + $"and {Html.Number(last.VarianceMaximum)}");
         bool replaced = run.Result is not null && run.Setup.Options.RecomputeStatistics
-            && StatisticsProbe.Moves(run.Setup.Phases[^1].Network.GetNode(node.Path));
+            && run.Setup.Phases[^1].Network.GetNode(node.Path).MovesStatistics;
         return text.Append(replaced ? "; then replaced by the exact ones." : ".").ToString();
     }
 
     static string Switches(NetworkNode node)
     {
         BatchNormalizationOptions options = ((BatchNormalizationLayer)node.Layer).EffectiveOptions;
-        bool moves = StatisticsProbe.Moves(node), learns = node.TrainableCount > 0;
+        bool moves = node.MovesStatistics, learns = node.TrainableCount > 0;
         return !options.Trainable ? "frozen"
             : $"{(learns ? "γ and β learn" : "γ and β stay")}, {(moves ? "statistics move" : "statistics stay")}";
     }

@@ -8,7 +8,7 @@ sealed class Evaluation(Network network, TrainingOptions options)
     readonly int inputs = network.InputShape.Size, outputs = network.OutputShape.Size;
     float[] features = [], predictions = [];
 
-    public (double Loss, double Metric) Of(ITrainingSession session, RowSet rows)
+    public EvaluationResult Of(ITrainingSession session, RowSet rows)
     {
         TrainingData data = rows.Data;
         int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count);
@@ -29,7 +29,7 @@ sealed class Evaluation(Network network, TrainingOptions options)
                 metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
             }
         }
-        return (loss.Value, metric.Value);
+        return new EvaluationResult(loss.Value, metric.Value);
     }
 
     double ClassWeight(float target) => options switch

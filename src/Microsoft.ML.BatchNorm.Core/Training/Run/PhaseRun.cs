@@ -13,12 +13,13 @@ sealed class PhaseRun : IDisposable
     readonly Batches batches;
     readonly Evaluation evaluation;
     readonly EpochLosses losses;
+    readonly Pace pace;
     readonly int phaseIndex;
     ImmutableArray<EpochResult> history;
     ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
     NetworkState known;
-    long knownSteps, begun;
+    long knownSteps, stepsBeforeEpoch;
     int epoch;
     long step;
     double rate;
@@ -46,6 +47,7 @@ sealed class PhaseRun : IDisposable
         }
         knownSteps = session.Steps;
         losses = new EpochLosses(session, batches, from.Step, from.LossSum);
+        pace = new Pace(context.Clock);
     }
 
     /// <summary>Whether early stopping has ended the phase.</summary>
@@ -69,7 +71,8 @@ sealed class PhaseRun : IDisposable
         }
         catch (TrainingDivergedException diverged) when (diverged.Epoch == 0)
         {
-            throw new TrainingDivergedException(diverged.Layer, epoch + 1, begun, LastGoodState(), diverged);
+            throw new TrainingDivergedException(
+                diverged.Layer, epoch + 1, session.Steps - stepsBeforeEpoch + 1, LastGoodState(), diverged);
         }
     }
 
@@ -78,14 +81,14 @@ sealed class PhaseRun : IDisposable
     /// <summary>Takes the epoch's steps that are left; gives the rows a second.</summary>
     double TrainEpoch()
     {
-        var pace = new Pace(context.Clock, batches.RowsBefore(step));
+        pace.StartEpoch(batches.RowsBefore(step));
+        stepsBeforeEpoch = session.Steps - step;
         int[] order = context.Data.Order(options, context.Setup.EpochsBefore(phaseIndex) + epoch);
         if (step < batches.Count)
             session.Prefetch(order.AsSpan(batches[step]));
         while (step < batches.Count)
         {
             ThrowIfCanceled();
-            begun = step + 1;
             session.TrainOnBatch(order.AsSpan(batches[step]), rate = RateOf(step));
             step++;
             if (step < batches.Count)
@@ -93,18 +96,17 @@ sealed class PhaseRun : IDisposable
             if (step == batches.Count || !pace.IsReportDue())
                 continue;
             losses.Read(step);
-            context.Progress?.Report(Progress(pace));
+            context.Progress?.Report(Progress());
         }
         losses.Read(batches.Count);
-        return pace.RowsPerSecond(batches.Rows);
+        return pace.EndEpoch(batches.Rows);
     }
 
     void EndEpoch(double rowsPerSecond)
     {
         ThrowIfCanceled();
         rate = RateOf(batches.Count - 1);
-        (double Loss, double Metric)? validation =
-            context.Data.Validation is { } rows ? evaluation.Of(session, rows) : null;
+        EvaluationResult? validation = context.Data.Validation is { } rows ? evaluation.Of(session, rows) : null;
         double? metric = options.EvaluateTrainingData ? evaluation.Of(session, context.Data.Training).Metric : null;
         var result = new EpochResult
         {
@@ -122,8 +124,8 @@ sealed class PhaseRun : IDisposable
             statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch));
         step = 0;
         losses.Restart();
-        if (validation is { } measured)
-            KeepIfBest(measured.Loss);
+        if (validation is not null)
+            KeepIfBest(validation.Loss);
         if (options.CheckpointPath is { } path)
             CheckpointFile.Write(path, Checkpoint());
         context.Progress?.Report(new TrainingProgress
@@ -153,7 +155,7 @@ sealed class PhaseRun : IDisposable
     NetworkState Finish(RunPosition end)
     {
         NetworkState state = best?.State ?? end.State;
-        if (!options.RecomputeStatistics || !phase.Network.Nodes.Any(StatisticsProbe.Moves))
+        if (!options.RecomputeStatistics || !phase.Network.Nodes.Any(node => node.MovesStatistics))
             return state;
         if (best?.State is null || best.Epoch == epoch)
             return Recomputed(session);
@@ -170,7 +172,7 @@ sealed class PhaseRun : IDisposable
     double RateOf(long index) => phase.LearningRate
         * options.LearningRateSchedule.Factor(epoch * batches.Count + index, batches.Count, phase.Epochs);
 
-    TrainingProgress Progress(Pace pace) => new()
+    TrainingProgress Progress() => new()
     {
         Phase = phase.Name,
         Epoch = epoch + 1,

@@ -48,6 +48,28 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             (node.Path, node.Layer.Kind, node.Output);
     }
 
+    /// <exception cref="ArgumentException">
+    /// Nothing in the network trains, or a batch normalization would give β for whatever it gets.
+    /// </exception>
+    public void CheckTrains(Batches batches)
+    {
+        string phase = Name.Length == 0 ? "the network" : $"the network of phase '{Name}'";
+        if (!Network.Nodes.Any(node => node.TrainableCount > 0 || node.MovesStatistics))
+            throw new ArgumentException(
+                $"Nothing in {phase} trains: every layer that could is frozen (Freeze, Trainable), or a batch "
+                + "normalization with UpdateStatistics and TrainAffine off. Unfreeze a layer.");
+        if (Network.Nodes.FirstOrDefault(node => HasSingleValues(node, (int)batches.RowsIn(0))) is { } single)
+            throw new ArgumentException(
+                $"Layer '{single.Path}' of {phase} gets a single value a channel to normalize, and would give β for "
+                + "any value. Take a greater BatchSize or VirtualBatchSize, or freeze the layer.");
+    }
+
+    /// <summary>Renormalization is the exception: it has the moving statistics in its output.</summary>
+    static bool HasSingleValues(NetworkNode node, int rows) =>
+        node.Layer is BatchNormalizationLayer { EffectiveOptions: { Renorm: null } options } layer
+        && options.UsesBatchStatistics(training: true)
+        && (long)Math.Min(rows, options.VirtualBatchSize ?? rows) * node.Input.Size == layer.Channels(node.Input);
+
     static RunPhase Of(Network given, TrainingPhase phase)
     {
         Network network = phase.Switches(given)

@@ -5,14 +5,11 @@ namespace Microsoft.ML.BatchNorm.Training;
 /// </summary>
 static class StatisticsProbe
 {
-    public static bool Moves(NetworkNode node) =>
-        node.Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true);
-
     /// <summary>One entry a layer whose statistics move in the phase, in the network's order.</summary>
     public static IEnumerable<StatisticsDistance> Measure(
         RunContext context, RunPhase phase, TrainingOptions options, NetworkState state, int epoch)
     {
-        NetworkNode[] moving = [.. phase.Network.Nodes.Where(Moves)];
+        NetworkNode[] moving = [.. phase.Network.Nodes.Where(node => node.MovesStatistics)];
         if (moving.Length == 0)
             return [];
         using ITrainingSession session = context.Engine.Start(phase.Network, state, options, context.Data.Data);

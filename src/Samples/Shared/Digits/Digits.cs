@@ -50,22 +50,6 @@ sealed record Digits(float[] Pixels, int[] Labels)
     public TrainingData ToData(int first = 0) =>
         new(Rows, Pixels, Array.ConvertAll(Labels, label => (float)(label - first)));
 
-    /// <summary>The share of rows whose greatest output is that of their digit.</summary>
-    /// <param name="model">A trained network with an output a class.</param>
-    /// <param name="first">The digit of the first output.</param>
-    public double Accuracy(NetworkModel model, int first = 0)
-    {
-        int classes = model.Network.OutputShape.Size;
-        float[] outputs = new float[Rows * classes];
-        model.Predict(Pixels, outputs);
-        int right = AllRows().Count(row =>
-        {
-            float[] scores = outputs[(row * classes)..((row + 1) * classes)];
-            return scores.IndexOf(scores.Max()) == Labels[row] - first;
-        });
-        return (double)right / Rows;
-    }
-
     IEnumerable<int> AllRows() => Enumerable.Range(0, Rows);
 
     Digits Take(int[] rows) => new(

@@ -51,6 +51,17 @@ public class NetworkModelTests
     }
 
     [TestMethod]
+    public void Outputs_in_a_new_array_are_those_in_a_given_one()
+    {
+        var model = new NetworkModel(plain, SavedNetworks.State(plain));
+        float[] features = Sample.Floats(5 * 6, 4), given = new float[5 * 3];
+        model.Predict(features, given);
+        Agreement.SameBits<float>(given, model.Predict(features));
+        Assert.AreEqual(0, model.Predict([]).Length);
+        Assert.ThrowsExactly<ArgumentException>(() => model.Predict(new float[7]));
+    }
+
+    [TestMethod]
     [DynamicData(nameof(Networks))]
     public void A_row_has_the_same_bits_alone_and_among_a_thousand(string name, Network network)
     {

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Microsoft.ML.BatchNorm.Tests.Build;
 
-/// <summary>Runs the SDK on this repository's projects, as they were built for the tests.</summary>
+/// <summary>Runs the SDK on this repository's projects, as they were built for the tests, and on others.</summary>
 static class DotNetBuild
 {
     public const string Configuration =
@@ -14,12 +14,16 @@ static class DotNetBuild
 
     public static string Root { get; } = FindRoot(AppContext.BaseDirectory);
 
-    public static void Run(string verb, string project, params IEnumerable<string> arguments)
+    public static void Run(string verb, string project, params IEnumerable<string> arguments) =>
+        Execute([verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments]);
+
+    /// <summary>Runs <c>dotnet</c> in a folder, to a good end, and gives what it printed.</summary>
+    public static string Execute(IEnumerable<string> arguments, string? folder = null)
     {
-        string[] all = [verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments];
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", all)
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments)
         {
             RedirectStandardOutput = true,
+            WorkingDirectory = folder ?? "",
         };
         // A test host sets these for itself; a build inside it must find its own.
         start.Environment.Remove("MSBuildSDKsPath");
@@ -28,6 +32,7 @@ static class DotNetBuild
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         Assert.AreEqual(0, process.ExitCode, output);
+        return output;
     }
 
     static string FindRoot(string folder) =>

@@ -1,0 +1,35 @@
+using Microsoft.ML;
+using Microsoft.ML.Data;
+using Microsoft.ML.Transforms;
+using QuickStart;
+
+using var files = new DigitsFolder();
+var mlContext = new MLContext(seed: 1);
+TextLoader loader = mlContext.Data.CreateTextLoader(
+    [new("Pixels", DataKind.Single, 0, 63), new("Label", DataKind.UInt32, [new(64)], new(10))], separatorChar: ',');
+
+// Fit: the exact mean and variance of each pixel, and a classifier on the normalized ones.
+var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
+    .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
+var model = pipeline.Fit(loader.Load(files["digits.csv"]));
+Evaluate("fitted on 1,000 digits", model);
+
+// Fine-tune: the layer's statistics move on with new rows, without labels; the classifier behind it stays.
+IDataView rows = loader.Load(files["new-digits.csv"]);
+var tuned = model.OfType<BatchNormalizationTransformer>().Single().FineTune(rows).Append(model.LastTransformer);
+Evaluate("fine-tuned with 397 more", tuned);
+
+// Save: a process that loads the file needs no call to this library before.
+mlContext.Model.Save(tuned, loader, files["model.zip"]);
+Evaluate("saved and loaded", new MLContext().Model.Load(files["model.zip"], out _));
+
+// Export: the same model for any program that runs ONNX.
+using (FileStream onnx = File.Create(files["model.onnx"]))
+    mlContext.Model.ConvertToOnnx(tuned, rows, onnx);
+Console.WriteLine($"{"exported to ONNX",-26}{new FileInfo(files["model.onnx"]).Length:N0} bytes");
+
+void Evaluate(string what, ITransformer fitted)
+{
+    var metrics = mlContext.MulticlassClassification.Evaluate(fitted.Transform(loader.Load(files["test.csv"])));
+    Console.WriteLine($"{what,-26}accuracy {metrics.MicroAccuracy:P1}, log-loss {metrics.LogLoss:F5}");
+}

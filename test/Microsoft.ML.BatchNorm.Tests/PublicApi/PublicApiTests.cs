@@ -1,0 +1,12 @@
+using Microsoft.ML.Transforms;
+
+namespace Microsoft.ML.BatchNorm.Tests.PublicApi;
+
+[TestClass]
+public class PublicApiTests
+{
+    [TestMethod]
+    public void The_public_API_is_the_one_written_down() =>
+        ApiFile.Check(
+            typeof(BatchNormalizationTransformer).Assembly, "test/Microsoft.ML.BatchNorm.Tests/PublicApi");
+}

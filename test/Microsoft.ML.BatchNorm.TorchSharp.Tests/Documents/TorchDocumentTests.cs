@@ -1,0 +1,24 @@
+namespace Microsoft.ML.BatchNorm.Tests.Documents;
+
+/// <summary>The C# blocks of README.md and docs that use the engine on TorchSharp.</summary>
+[TestClass]
+[DoNotParallelize]
+public class TorchDocumentTests
+{
+    static BlockLibrary? library;
+
+    static IEnumerable<object[]> Chains =>
+        BlockLibrary.Chains(BlockNeed.TorchSharp).Select(chain => new object[] { chain.Name });
+
+    [ClassInitialize]
+    public static void Build(TestContext context) => library = BlockLibrary.Build(
+        BlockLibrary.Chains(BlockNeed.TorchSharp),
+        ["Microsoft.ML.BatchNorm.Core", "Microsoft.ML.BatchNorm.TorchSharp", "TorchSharp"]);
+
+    [ClassCleanup]
+    public static void Delete() => library?.Dispose();
+
+    [TestMethod]
+    [DynamicData(nameof(Chains))]
+    public void Blocks_compile_run_and_print_what_the_document_shows(string chain) => library!.Run(chain);
+}
