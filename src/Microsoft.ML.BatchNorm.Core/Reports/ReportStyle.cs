@@ -39,7 +39,8 @@ static class ReportStyle
         .bn-report .layer{margin-bottom:16px}
         .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}
-        .bn-report .wide{overflow-x:auto;width:fit-content;max-width:100%;box-sizing:border-box;background:var(--card);border:1px solid var(--rule);border-radius:8px}
+        .bn-report .wide{overflow-x:auto;width:fit-content;max-width:100%;box-sizing:border-box;
+        background:var(--card);border:1px solid var(--rule);border-radius:8px}
         .bn-report table{border-collapse:collapse;background:none;margin:0;font-size:.92em}
         .bn-report th,.bn-report td{padding:6px 12px;text-align:left;white-space:nowrap;background:none;color:inherit;
         border:0;border-bottom:1px solid var(--rule)}

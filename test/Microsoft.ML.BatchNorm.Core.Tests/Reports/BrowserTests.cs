@@ -39,7 +39,8 @@ public class BrowserTests
         string page = TrainingReport.Of(ReportedRuns.Short).ToHtml().Replace(
             "</main>",
             "<p style=\"color:#888;background:#777\">faint</p><p style=\"margin-top:-30px\">over it</p>"
-            + "<svg class=\"chart\" viewBox=\"0 0 380 100\" aria-label=\"bare\"><text x=\"370\" y=\"50\">cut off</text></svg>"
+            + "<svg class=\"chart\" viewBox=\"0 0 380 100\" aria-label=\"bare\">"
+            + "<text x=\"370\" y=\"50\">cut off</text></svg>"
             + "<div style=\"width:500px\">wide</div></main>");
         Measured measured = Measured.Of(Installed(), dark: false, [page], Phone).Single();
         Assert.AreEqual("bare", string.Join("; ", measured.Empty));

@@ -13,7 +13,8 @@ public class DriftPageTests
         for (int i = 0; i < rows.Length; i++)
         {
             ChannelDrift channel = ReportedRuns.Drift.Channels[i];
-            StringAssert.StartsWith(rows[i], $"<th scope=\"row\">{System.Net.WebUtility.HtmlEncode(channel.Name)}</th>");
+            StringAssert.StartsWith(
+                rows[i], $"<th scope=\"row\">{System.Net.WebUtility.HtmlEncode(channel.Name)}</th>");
             StringAssert.Contains(rows[i], channel.AdjustedPValue <= 0.01 ? "<td>yes</td>" : "<td>no</td>");
         }
         Assert.AreEqual(3 * Math.Min(16, ReportedRuns.Drift.Drifted().Count), Count(page, "class=\"bar drifted\""));
@@ -26,6 +27,7 @@ public class DriftPageTests
         StringAssert.Contains(ReportedRuns.Drift.ToHtml(), "1 % level");
         string page = ReportedRuns.Drift.ToHtml(0);
         StringAssert.Contains(page, "0 % level");
+        StringAssert.Contains(ReportedRuns.Drift.ToHtml(title: "Features & more"), "<h1>Features &amp; more</h1>");
         Assert.AreEqual(ReportedRuns.Drift.Drifted(0).Count, Count(page, "<td>yes</td>"));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => ReportedRuns.Drift.ToHtml(2));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => ReportedRuns.Drift.SaveHtml(Stream.Null, -1));

@@ -24,13 +24,15 @@ sealed partial record Measured(
     public static Measured[] Of(string browser, bool dark, IEnumerable<string> pages, params int[] widths)
     {
         IEnumerable<string> frames = pages.SelectMany(page => widths.Select(width =>
-            $"<iframe style=\"border:0;width:{width}px;height:900px\" srcdoc=\"{WebUtility.HtmlEncode(page)}\"></iframe>"));
+            $"<iframe style=\"border:0;width:{width}px;height:900px\" "
+            + $"srcdoc=\"{WebUtility.HtmlEncode(page)}\"></iframe>"));
         string script = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Reports", "measure.js"));
         string harness =
             $"<!DOCTYPE html><meta charset=\"utf-8\"><body>{string.Concat(frames)}<pre></pre><script>{script}</script>";
         string markup = Browser.Run(browser, harness, dark);
         Match found = Result().Match(markup);
-        Assert.IsTrue(found.Success, $"The browser measured nothing; its page ends with {markup[^Math.Min(500, markup.Length)..]}");
+        Assert.IsTrue(
+            found.Success, $"The browser measured nothing; its page ends with {markup[^Math.Min(500, markup.Length)..]}");
         return JsonSerializer.Deserialize<Measured[]>(WebUtility.HtmlDecode(found.Groups[1].Value), json)!;
     }
 

@@ -35,9 +35,10 @@ public class NotebookTests
     public void The_style_of_a_report_touches_nothing_around_it()
     {
         string page = TrainingReport.Of(ReportedRuns.Short).ToHtml();
-        string style = page[(page.IndexOf("<style>", StringComparison.Ordinal) + 7)..page.IndexOf("</style>", StringComparison.Ordinal)];
+        string style = page.Split("<style>")[1].Split("</style>")[0];
         string rules = style.Replace("@media (prefers-color-scheme:dark){", "").Replace("@media print{", "");
-        foreach (string selectors in rules.Split('}').Select(rule => rule.Split('{')[0].Trim()).Where(text => text.Length > 0))
+        string[] all = [.. rules.Split('}').Select(rule => rule.Split('{')[0].Trim())];
+        foreach (string selectors in all.Where(text => text.Length > 0))
         {
             foreach (string selector in selectors.Split(','))
                 StringAssert.Contains(selector, ".bn-report");

@@ -71,6 +71,7 @@ static class ReportedRuns
         drift.Add(layout, now);
         return drift.Compare(names);
 
-        double[] Values(double[] values) => [.. values.Select((value, i) => channels > 1 && i % channels == 3 ? 1 : value)];
+        double[] Values(double[] values) =>
+            [.. values.Select((value, i) => channels > 1 && i % channels == 3 ? 1 : value)];
     }
 }

@@ -12,7 +12,8 @@ public class RecordedStatisticsTests
 
     static readonly TrainingData data = new(40, Sample.Floats(80, 1, mean: 3, deviation: 2), new float[40]);
 
-    static readonly TrainingOptions options = Runs.Options with { Optimizer = Optimizer.Adam(), RecordStatistics = true };
+    static readonly TrainingOptions options =
+        Runs.Options with { Optimizer = Optimizer.Adam(), RecordStatistics = true };
 
     [TestMethod]
     public void Distances_are_those_from_the_exact_statistics_of_the_training_rows()

@@ -44,7 +44,7 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
                 .Select(power => new Tick(Power(power), TickText(Power(power), Power(power))))]);
     }
 
-    /// <summary>An axis of whole numbers from <paramref name="low"/> to <paramref name="high"/>, both included.</summary>
+    /// <summary>An axis from <paramref name="low"/> to <paramref name="high"/> with ticks at whole numbers.</summary>
     public static Axis Whole(double low, double high, int first, int most)
     {
         int step = (int)Math.Max(1, NiceStep((high - low) / most));

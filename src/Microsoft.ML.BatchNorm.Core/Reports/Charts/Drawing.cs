@@ -26,7 +26,8 @@ sealed class Drawing(int width, int height)
     /// <param name="title">What a pointer that rests on it reads; empty for nothing.</param>
     public void Box(string style, double x, double y, double width, double height, string title = "")
     {
-        Append($"<rect class=\"{style}\" x=\"{x:0.##}\" y=\"{y:0.##}\" width=\"{width:0.##}\" height=\"{height:0.##}\"");
+        Append($"<rect class=\"{style}\" x=\"{x:0.##}\" y=\"{y:0.##}\" width=\"{width:0.##}\"");
+        Append($" height=\"{height:0.##}\"");
         text.Append(title.Length == 0 ? "/>" : $"><title>{Html.Escape(title)}</title></rect>");
     }
 
@@ -51,7 +52,8 @@ sealed class Drawing(int width, int height)
     /// <param name="label">What someone who does not see the chart is told.</param>
     public string ToSvg(string label) => string.Create(
         CultureInfo.InvariantCulture,
-        $"<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{Html.Escape(label)}\">{text}</svg>");
+        $"<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" ")
+        + $"aria-label=\"{Html.Escape(label)}\">{text}</svg>";
 
     void Append(FormattableString markup) => text.Append(markup.ToString(CultureInfo.InvariantCulture));
 }

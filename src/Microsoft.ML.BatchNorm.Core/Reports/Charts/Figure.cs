@@ -8,7 +8,8 @@ static class Figure
         + (legend.Count == 0 ? "" : $"<ul class=\"legend\">{string.Concat(legend.Select(Entry))}</ul>")
         + "</figure>\n";
 
-    public static string Grid(IEnumerable<string> figures) => $"<div class=\"charts\">\n{string.Concat(figures)}</div>\n";
+    public static string Grid(IEnumerable<string> figures) =>
+        $"<div class=\"charts\">\n{string.Concat(figures)}</div>\n";
 
     static string Entry((string Style, string Name) entry) =>
         "<li><svg class=\"key\" viewBox=\"0 0 24 10\" aria-hidden=\"true\">"

@@ -18,7 +18,8 @@ sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnl
         double stride = Math.Max(bins.Step, Axis.NiceStep((bins.High - bins.Low) / MostTicks));
         var frame = new Frame(
             new Axis(bins.Low, bins.High, false, Axis.Between(
-                Math.Ceiling(bins.Low / stride - 1e-9) * stride, Math.Floor(bins.High / stride + 1e-9) * stride, stride)),
+                Math.Ceiling(bins.Low / stride - 1e-9) * stride,
+                Math.Floor(bins.High / stride + 1e-9) * stride, stride)),
             Axis.Whole(0, bins.Counts.Max(), 0, 4));
         var drawing = new Drawing(Frame.Width, Frame.Height);
         frame.Draw(drawing, Unit, "channels");

@@ -8,7 +8,8 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 /// <param name="Phases">The phases that the epochs belong to; one or none is not marked.</param>
 /// <param name="Best">The epoch, from 1 over all phases, to mark, or 0.</param>
 sealed record LineChart(
-    string Title, string Subject, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases, int Best = 0)
+    string Title, string Subject, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases,
+    int Best = 0)
 {
     const int MostMarkers = 40, MostTicks = 5, StripHeight = 17;
 
@@ -74,7 +75,8 @@ sealed record LineChart(
     }
 
     string Label(Series[] drawn) =>
-        $"{(Subject.Length == 0 ? Title : $"{Title} of {Subject}")} by epoch. " + string.Join("; ", drawn.Select(series =>
+        $"{(Subject.Length == 0 ? Title : $"{Title} of {Subject}")} by epoch. "
+        + string.Join("; ", drawn.Select(series =>
             $"{series.Name} from {Html.Number(series.Finite.First())} to {Html.Number(series.Finite.Last())}")) + ".";
 }
 

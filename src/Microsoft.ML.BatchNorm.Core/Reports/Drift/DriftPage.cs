@@ -4,11 +4,11 @@ using Microsoft.ML.BatchNorm.Reports.Charts;
 namespace Microsoft.ML.BatchNorm.Reports.Drift;
 
 /// <summary>A comparison of new data with statistics: the worst channels as charts, and the table.</summary>
-sealed class DriftPage(DriftReport report, double significance) : IReport
+sealed class DriftPage(DriftReport report, double significance, string title) : IReport
 {
     const int MostBars = 16, MostRows = 200, LeastOfHistogram = 8;
 
-    public string Title => "Drift report";
+    public string Title => title;
 
     string Level => $"{Html.Number(100 * significance)} % level";
 
@@ -25,8 +25,8 @@ sealed class DriftPage(DriftReport report, double significance) : IReport
             + Fact("New values", Range(channel => channel.Count))
             + "</dl>\n";
         return facts + Html.Paragraph(
-            "The worst channels come first: by the p-value of the tests of mean and variance, corrected by Holm for all "
-            + "tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence say by "
+            "The worst channels come first: by the p-value of the tests of mean and variance, corrected by Holm for "
+            + "all tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence say by "
             + "how much."
             + (report.HasTrainingCounts ? "" : " The number of training values is not known, and their statistics are "
                 + "taken as exact: p-values come out too small by the error that they have."));

@@ -91,10 +91,12 @@ static class NormalizationSection
         }
         return new LineChart(
             title, node.Path, unit,
-            [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)], run.Spans).ToHtml(logarithmic: true);
+            [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)],
+            run.Spans).ToHtml(logarithmic: true);
     }
 
     static string Histogram(NetworkNode node, string name, ReadOnlySpan<float> values) => values.IsEmpty
         ? ""
-        : new HistogramChart(name, node.Path, name, Array.ConvertAll(values.ToArray(), value => (double)value)).ToHtml();
+        : new HistogramChart(
+            name, node.Path, name, Array.ConvertAll(values.ToArray(), value => (double)value)).ToHtml();
 }
