@@ -18,7 +18,7 @@ public class PackageInstallTests
         Project(feed).Save(Path.Combine(project, "Example.csproj"));
         CodeBlock example = MarkdownDocument.Blocks("README.md").First(block => block.Language == "csharp");
         File.WriteAllText(Path.Combine(project, "Program.cs"), example.Setup + example.Code);
-        ExampleFiles.Write(project);
+        DocumentData.Write(project);
 
         DotNetBuild.Execute(
             ["build", "--output", "bin", "-nodeReuse:false", "-tl:off", "-verbosity:quiet"], project);

@@ -17,11 +17,8 @@ public class MLDocumentTests
                 || name == "Microsoft.ML.BatchNorm.Core")!;
 
     [ClassInitialize]
-    public static void Build(TestContext context)
-    {
+    public static void Build(TestContext context) =>
         library = BlockLibrary.Build(BlockLibrary.Chains(BlockNeed.ML), References);
-        ExampleFiles.Write(library.Folder);
-    }
 
     [ClassCleanup]
     public static void Delete() => library?.Dispose();
