@@ -25,8 +25,8 @@ public sealed partial class Network
     /// The state is not one of this network; the message names every layer.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged, and could not be loaded again;
-    /// nothing was written.
+    /// A value is not finite or out of range, as after a training that diverged, or the definition is larger than
+    /// 1 GiB, and could not be loaded again; nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void Save(Stream stream, NetworkState state)
@@ -34,6 +34,9 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(stream);
         CheckSavable(state);
         byte[] definition = NetworkFormat.ToBytes(this);
+        if (definition.Length > NetworkHeader.MaxDefinition)
+            throw new InvalidOperationException(
+                $"The network's definition has {definition.Length} bytes; {NetworkHeader.MaxDefinition} can be saved.");
         var sink = new ByteSink(stream);
         NetworkHeader.Write(sink, definition.Length);
         sink.Write(definition);

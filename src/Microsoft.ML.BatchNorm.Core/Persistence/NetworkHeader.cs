@@ -4,7 +4,8 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 static class NetworkHeader
 {
     public const int Length = PartHeader.Length;
-    public const int MaxDefinition = 1 << 26;
+    /// <summary>Room for TorchScript modules, which are part of a definition.</summary>
+    public const int MaxDefinition = 1 << 30;
 
     static readonly PartHeader header = new("network", "BNNW", "definition", MaxDefinition);
 

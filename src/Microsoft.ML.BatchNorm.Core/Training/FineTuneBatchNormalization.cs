@@ -3,7 +3,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>What becomes of the batch normalizations under a head while all layers train.</summary>
 public enum FineTuneBatchNormalization
 {
-    /// <summary>They stay as they are, in inference mode: as Keras's guide to transfer learning has it.</summary>
+    /// <summary>They stay as they are, in inference mode, γ and β too: <c>trainable = False</c> in Keras.</summary>
     KeepFrozen,
 
     /// <summary>γ and β learn; the moving statistics stay, and the layers normalize with them. The default.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm.Persistence;
 using AnyLayer = Microsoft.ML.BatchNorm.Layer;
 
@@ -16,6 +17,20 @@ public class NetworkRoundTripTests
         Assert.AreEqual(state, loaded.State);
         Assert.AreEqual(network.Summary(), loaded.Network.Summary());
         Assert.AreEqual(new SavedNetwork(network, state), loaded);
+    }
+
+    [TestMethod]
+    public void A_module_of_a_hundred_megabytes_is_loaded_as_it_was_saved()
+    {
+        byte[] module = new byte[100_000_000];
+        new Random(1).NextBytes(module);
+        var shape = new TensorShape(4);
+        Network network = Network.Of(
+            shape, new TorchScriptLayer(ImmutableCollectionsMarshal.AsImmutableArray(module), shape, shape)
+            {
+                Trainable = false,
+            });
+        Assert.AreEqual(network, SavedNetworks.Load(SavedNetworks.Save(network, network.Initialize())).Network);
     }
 
     [TestMethod]
