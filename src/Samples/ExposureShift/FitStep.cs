@@ -15,7 +15,9 @@ static class FitStep
             $"them with momentum {options.Momentum}. Mean / deviation, in pixel units:");
         BatchNormalizationState fresh = BatchNormalization.Initialize(options, Digits.PixelCount);
         IReadOnlyList<BatchNormalizationState> exponential =
-            FitProgress.Take(Training.Epochs(options, fresh, train, random), Epochs, train.Rows);
+            Show.Progress(
+                $"{Epochs} epochs", (long)Epochs * train.Rows,
+                progress => Training.Epochs(options, fresh, train, random, progress).Take(Epochs).ToArray());
         BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState population = Training.Epochs(merging, fresh, train, random).First();
 

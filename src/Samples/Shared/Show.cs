@@ -3,7 +3,7 @@ using Spectre.Console;
 namespace Samples;
 
 /// <summary>How the sample writes on the console: ASCII alone, and colours in a terminal alone.</summary>
-static class Show
+static partial class Show
 {
     /// <summary>Whether somebody watches, or the output goes to a file.</summary>
     public static bool IsTerminal { get; } = !Console.IsOutputRedirected;
