@@ -136,7 +136,7 @@ public partial class ServingTests
         var random = new Random(1);
         return [.. Enumerable.Range(0, Images).Select(_ => new Image
         {
-            Pixels = [.. Enumerable.Range(0, 64).Select(_ => 16 * random.NextSingle())],
+            Pixels = [.. Enumerable.Range(0, 64).Select(_ => random.NextSingle())],
         })];
     }
 

@@ -35,6 +35,13 @@ static partial class Show
 
     public static void Text(string text) => AnsiConsole.WriteLine(text);
 
+    /// <summary>Where a file is, on a line of its own that is as long as it must be.</summary>
+    public static void File(string text, string path)
+    {
+        Text(text);
+        Console.WriteLine($"  {path}");
+    }
+
     /// <summary>A table whose first column is words and whose others are numbers.</summary>
     public static void Table(string[] headers, params IEnumerable<string[]> rows)
     {

@@ -1,7 +1,6 @@
 using Microsoft.ML.BatchNorm;
 
 const int RowsPerDigit = 20, PretrainingEpochs = 40, HeadEpochs = 100, AllEpochs = 100;
-const string Files = "transfer-learning";
 
 (Digits train, Digits test) = Digits.Load();
 TrainingData known = train.Between(0, 4).ToData(), knownTest = test.Between(0, 4).ToData();
@@ -23,7 +22,7 @@ string path = PathOf("safetensors"), page = PathOf("html");
 using (FileStream file = File.Create(path))
     pretrained.SaveSafetensors(file, learned);
 Show.Text($"Accuracy on 0 to 4: {NetworkTrainer.Evaluate(pretrained, learned, knownTest, options.Loss).Metric:0.0 %}.");
-Show.Text($"Saved as safetensors: {path}");
+Show.File("Saved as safetensors:", path);
 
 Show.Heading(
     2, "Fine-tuning",
@@ -51,13 +50,13 @@ Show.Table(
 Show.Text($"The base's statistics have the same bits as in the file: {Show.YesNo(Kept("norm_1") && Kept("norm_2"))}.");
 
 TrainingReport.Of(result, "From the digits 0 to 4 to the digits 5 to 9").SaveHtml(page);
-Show.Text($"The run to look at, in a browser: {page}");
+Show.File("The run as a page to look at in a browser:", page);
 
 static Network Base() => Network.Input(Digits.PixelCount).WithPreset(NetworkPreset.PyTorch)
     .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
     .Dense(64, useBias: false).BatchNormalization(name: "norm_2").ReLU();
 
-static string PathOf(string extension) => Path.Combine(AppContext.BaseDirectory, $"{Files}.{extension}");
+static string PathOf(string extension) => Path.Combine(AppContext.BaseDirectory, $"transfer-learning.{extension}");
 
 static string[] Row(string after, double rate, double? accuracy, EvaluationResult test) =>
     [after, rate > 0 ? $"{rate}" : "", $"{accuracy:0.0 %}", $"{test.Metric:0.0 %}", $"{test.Loss:0.000}"];
