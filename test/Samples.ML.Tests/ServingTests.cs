@@ -7,7 +7,7 @@ using System.Text.RegularExpressions;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
-namespace Serving.Tests;
+namespace Samples.Tests;
 
 [TestClass]
 public partial class ServingTests
