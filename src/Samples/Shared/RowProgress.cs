@@ -16,17 +16,18 @@ sealed class RowProgress(long rows, TimeProvider time)
 
     public long Done { get; private set; }
 
-    /// <summary>What is being done, or came of it so far.</summary>
+    /// <summary>What is being done, or came of it so far; empty for nothing.</summary>
     public string Note { get; set; } = "";
 
     public TimeSpan Elapsed => time.GetElapsedTime(start);
 
     public double RowsPerSecond => Elapsed > TimeSpan.Zero ? Done / Elapsed.TotalSeconds : 0;
 
-    /// <summary>Speed and time left, such as <c>41,870 rows/s, 3 s left</c>.</summary>
+    /// <summary>Speed, time left and the note, such as <c>41,870 rows/s, 3 s left, loss 0.012</c>.</summary>
     public string Pace => Done == 0
-        ? "- rows/s, - s left"
-        : $"{RowsPerSecond:N0} rows/s, {Math.Ceiling((rows - Done) / RowsPerSecond):N0} s left";
+        ? ""
+        : $"{RowsPerSecond:N0} rows/s, {Math.Ceiling((rows - Done) / RowsPerSecond):N0} s left"
+            + (Note.Length == 0 ? "" : $", {Note}");
 
     public void Add(long more)
     {

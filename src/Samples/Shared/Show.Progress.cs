@@ -35,26 +35,20 @@ static partial class Show
             if (now - last < lineInterval || progress.Done == progress.Rows)
                 return;
             last = now;
-            write($"{name}: {(double)progress.Done / progress.Rows:0 %}, {progress.Pace}{After(progress.Note)}");
+            write($"{name}: {(double)progress.Done / progress.Rows:0 %}, {progress.Pace}");
         };
     }
 
     static T WithBar<T>(string name, RowProgress progress, Func<RowProgress, T> work) => AnsiConsole.Progress()
         .Columns(
-            new ProgressBarColumn { Width = 15 }, new PercentageColumn(), new PaceColumn(progress),
-            new TaskDescriptionColumn { Alignment = Justify.Left })
+            new TaskDescriptionColumn(), new ProgressBarColumn { Width = 15 }, new PercentageColumn(),
+            new PaceColumn(progress))
         .Start(context =>
         {
             ProgressTask bar = context.AddTask(Markup.Escape(name), maxValue: progress.Rows);
-            progress.Moved += () =>
-            {
-                bar.Value = progress.Done;
-                bar.Description = Markup.Escape(name + After(progress.Note));
-            };
+            progress.Moved += () => bar.Value = progress.Done;
             return work(progress);
         });
-
-    static string After(string note) => note.Length == 0 ? "" : $", {note}";
 
     sealed class PaceColumn(RowProgress progress) : ProgressColumn
     {
