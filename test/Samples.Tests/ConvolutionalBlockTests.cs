@@ -29,7 +29,8 @@ public class ConvolutionalBlockTests
     public void Folded_the_network_tells_the_same_digits()
     {
         Match match = Regex.Match(
-            output.Section(3).Text, "Of outputs up to ([0-9.]+), none differs by more than ([0-9.e-]+); the same digits: yes");
+            output.Section(3).Text,
+            "Of outputs up to ([0-9.]+), none differs by more than ([0-9.e-]+); the same digits: yes");
         Assert.IsTrue(match.Success, output.Section(3).Text);
         double outputs = Number(match.Groups[1]), difference = Number(match.Groups[2]);
         Assert.IsTrue(difference <= 1e-5 * outputs, $"{difference} of {outputs}");

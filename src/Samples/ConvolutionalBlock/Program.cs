@@ -6,8 +6,8 @@ const int Rounds = 51;
 (Digits train, Digits test) = Digits.Load();
 Show.Title(
     "A convolutional network, block by block",
-    $"Conv2D, BatchNormalization, ReLU, twice: handwritten digits as images of 8 x 8 pixels, {train.Rows:N0} to train " +
-    $"and {test.Rows} to test, from one seed, on one thread.");
+    "Conv2D, BatchNormalization, ReLU, twice: handwritten digits as images of 8 x 8 pixels, " +
+    $"{train.Rows:N0} to train and {test.Rows} to test, from one seed, on one thread.");
 
 // The bias of a convolution is of no use before a batch normalization, whose beta takes its place.
 Network network = Block(Block(Network.Input(1, 8, 8), 32, "1"), 64, "2").Flatten().Dense(10);
@@ -32,13 +32,14 @@ var unfolded = new NetworkModel(network, state, foldBatchNormalization: false);
 float[] outputs = folded.Predict(test.Pixels), expected = unfolded.Predict(test.Pixels);
 float difference = outputs.Zip(expected, (one, other) => Math.Abs(one - other)).Max();
 bool same = Digit(outputs).SequenceEqual(Digit(expected));
-(double Folded, double Unfolded)[] seconds = [.. Enumerable.Range(0, Rounds).Select(_ => (Seconds(folded), Seconds(unfolded)))];
+(double Folded, double Unfolded)[] seconds =
+    [.. Enumerable.Range(0, Rounds).Select(_ => (Seconds(folded), Seconds(unfolded)))];
 double fast = Median(seconds.Select(round => round.Folded)), slow = Median(seconds.Select(round => round.Unfolded));
 Show.Table(
     ["", "digits a second"], ["folded", $"{test.Rows / fast:N0}"], ["not folded", $"{test.Rows / slow:N0}"]);
 Show.Text(
-    $"Folded is {slow / fast:0.00} times as fast. Of outputs up to {expected.Max(Math.Abs):0.0}, none differs by more " +
-    $"than {difference:0.0e-0}; the same digits: {Show.YesNo(same)}.");
+    $"Folded is {slow / fast:0.00} times as fast. Of outputs up to {expected.Max(Math.Abs):0.0}, none differs by " +
+    $"more than {difference:0.0e-0}; the same digits: {Show.YesNo(same)}.");
 
 static Network Block(Network below, int filters, string number) => below
     .Conv2D(filters, 3, padding: 1, useBias: false, name: $"conv_{number}").BatchNormalization(name: $"norm_{number}")

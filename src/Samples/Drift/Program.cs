@@ -40,7 +40,8 @@ Show.Heading(
 Read(heldOut);
 Read(exposed);
 
-Show.Heading(4, "Fine-tuned", "FineTune merges the new rows into the statistics, without labels; then they fit better:");
+Show.Heading(
+    4, "Fine-tuned", "FineTune merges the new rows into the statistics, without labels; then they fit better:");
 layer = layer.FineTune(mlContext.Data.LoadFromEnumerable(exposed));
 ChannelDrift worst = layer.CompareStatistics(mlContext.Data.LoadFromEnumerable(exposed))[Normalized].Channels[0];
 Show.Text($"  the worst pixel, {worst.Channel}, is now {worst.MeanShift:0.00} deviations from the statistics.");

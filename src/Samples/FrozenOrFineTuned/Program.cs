@@ -4,10 +4,10 @@ using Microsoft.ML.BatchNorm;
 (Digits old, Digits later) = train.Split(1000);
 Show.Title(
     "Frozen or fine-tuned, when the data has changed",
-    $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is right " +
-    $"on most of {test.Rows} others. Then the exposure changes, in one of three ways; {later.Rows} labelled digits of " +
-    "the new exposure are there to fine-tune with, or to train anew. Each time, accuracy and log-loss on the test " +
-    "digits under the new exposure, and accuracy under the old one.");
+    $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is " +
+    $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways; {later.Rows} labelled " +
+    "digits of the new exposure are there to fine-tune with, or to train anew. Each time, how many layers change, " +
+    "accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
 
 Network network = Network.Input(Digits.PixelCount)
     .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
@@ -23,11 +23,12 @@ Network statistics = normalizations.WithBatchNormalization(layer => layer with {
 
 Compare(1, "Less contrast, on grey paper", gain: 0.5f, haze: 0.2f);
 Show.Text(
-    "The network sees moved and scaled pixels, which is what statistics take out: they alone bring it back, and would " +
-    "do so without labels. It knows more than one that is trained on the few new rows.");
+    "The network sees moved and scaled pixels, which is what statistics take out: they alone bring it back, and " +
+    "would do so without labels. It knows more than one that is trained on the few new rows.");
 Compare(2, "Overexposed: faint ink is lost", gain: 2, haze: -1.2f);
 Show.Text(
-    "What is lost stays lost. Statistics bring back a part; gamma and beta, which need labels, lower the loss further.");
+    "What is lost stays lost. Statistics bring back a part; gamma and beta, which need labels, lower the loss " +
+    "further.");
 Compare(3, "A negative", gain: -1, haze: 1);
 Show.Text("Ink and paper have changed places, which no statistics undo. Here the kernels must learn: train anew.");
 
@@ -36,14 +37,15 @@ byte[] before = Bytes(fitted);
 for (int call = 0; call < 100; call++)
     fitted = frozen.Forward(fitted, later.Expose(-1, 1).Pixels, training: true).NextState;
 Show.Heading(4, "Frozen stays frozen", "A hundred calls in training mode later, on negatives, all layers frozen:");
-Show.Text($"saved, the network has the same {before.Length:N0} bytes: {Show.YesNo(before.SequenceEqual(Bytes(fitted)))}.");
+bool same = before.SequenceEqual(Bytes(fitted));
+Show.Text($"saved, the network has the same {before.Length:N0} bytes: {Show.YesNo(same)}.");
 
 void Compare(int number, string name, float gain, float haze)
 {
     Show.Heading(number, name, $"Every pixel becomes {gain} * pixel {haze:+ 0.0;- 0.0}, within 0 to 1:");
     Digits few = later.Expose(gain, haze), seen = test.Expose(gain, haze);
     Show.Table(
-        ["", "layers changed", "accuracy", "log-loss", "old one"],
+        ["", "changed", "accuracy", "log-loss", "old exposure"],
         Row("frozen, served as it is", fitted),
         Row("statistics fine-tuned", Train(statistics, fitted, few)),
         Row("gamma, beta, statistics", Train(normalizations, fitted, few)),
@@ -55,7 +57,8 @@ void Compare(int number, string name, float gain, float haze)
         int changed = state.Paths.Count(path => !state[path].Equals(fitted[path]));
         return
         [
-            name, $"{changed} of {state.Paths.Count()}", $"{now.Metric:0.0 %}", $"{now.Loss:0.000}", $"{then.Metric:0.0 %}",
+            name, $"{changed} of {state.Paths.Count()}", $"{now.Metric:0.0 %}", $"{now.Loss:0.000}",
+            $"{then.Metric:0.0 %}",
         ];
     }
 }

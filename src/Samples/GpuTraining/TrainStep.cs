@@ -4,7 +4,6 @@ using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.BatchNorm.TorchSharp;
 using Microsoft.ML.Data;
-using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;
 
 namespace GpuTraining;
@@ -39,7 +38,7 @@ static class TrainStep
                 // The trainer tells the context's log of every epoch.
                 mlContext.Log += (_, log) =>
                 {
-                    if (log.Kind == ChannelMessageKind.Info && log.RawMessage.StartsWith("Epoch ", StringComparison.Ordinal))
+                    if (log.RawMessage.StartsWith("Epoch ", StringComparison.Ordinal))
                         progress.Add(trainRows);
                 };
                 return Trainer(mlContext, engine).Fit(train);

@@ -21,7 +21,8 @@ static partial class Show
             return WithBar(name, progress, work);
         WriteLines(name, progress, Text);
         T result = work(progress);
-        Text($"{name}: {progress.Done:N0} rows in {progress.Elapsed.TotalSeconds:0.0} s, {progress.RowsPerSecond:N0} rows/s");
+        double seconds = progress.Elapsed.TotalSeconds;
+        Text($"{name}: {progress.Done:N0} rows in {seconds:0.0} s, {progress.Done / seconds:N0} rows/s");
         return result;
     }
 

@@ -15,7 +15,8 @@ static class AccuracyStep
             $"{options.BatchSize} rows, {options.Epochs} epochs:");
         Show.Text(network.Summary());
 
-        IReadOnlyList<SeedResult> results = Seeds.Run(["ten digits"], (long)options.Epochs * train.Rows, (seed, progress) =>
+        long rows = (long)options.Epochs * train.Rows;
+        IReadOnlyList<SeedResult> results = Seeds.Run(["ten digits"], rows, (seed, progress) =>
         {
             TrainingResult result = NetworkTrainer.Train(
                 network, network.Initialize(seed), train.ToData(), DigitNetwork.Training(seed),

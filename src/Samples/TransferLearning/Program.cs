@@ -8,11 +8,12 @@ TrainingData few = train.Between(5, 9).PerClass(RowsPerDigit, seed: 1).ToData(fi
 TrainingData fewTest = test.Between(5, 9).ToData(first: 5);
 Show.Title(
     "Transfer learning with batch normalization",
-    $"A network learns the handwritten digits 0 to 4 from {known.Rows} rows of 8 x 8 pixels. It is then to tell 5 to 9 " +
-    $"apart, of which {few.Rows} rows have labels; {fewTest.Rows} others are there to test. One seed: dotnet run " +
-    "build/sample.cs TenSeeds has ten, and the ways to treat batch normalization beside each other.");
+    $"A network learns the handwritten digits 0 to 4 from {known.Rows} rows of 8 x 8 pixels. It is then to tell " +
+    $"5 to 9 apart, of which {few.Rows} rows have labels; {fewTest.Rows} others are there to test. One seed: dotnet " +
+    "run build/sample.cs TenSeeds has ten, and the ways to treat batch normalization beside each other.");
 
-Show.Heading(1, "Pretraining", "64 pixels, two hidden layers with batch normalization, and a head for the digits 0 to 4.");
+Show.Heading(
+    1, "Pretraining", "64 pixels, two hidden layers with batch normalization, and a head for the digits 0 to 4.");
 Network pretrained = Base().Dense(5, name: "digits");
 var options = new TrainingOptions { Epochs = PretrainingEpochs, BatchSize = 64, Seed = 1, RecomputeStatistics = true };
 NetworkState learned = Show.Progress("pretraining", (long)PretrainingEpochs * known.Rows, progress =>
@@ -26,8 +27,8 @@ Show.File("Saved as safetensors:", path);
 
 Show.Heading(
     2, "Fine-tuning",
-    "The file is loaded as a base under a new head for 5 to 9. First the head trains alone over a frozen base, then all " +
-    "layers at a lower rate: gamma and beta learn, the base's statistics stay those of the pretraining.");
+    "The file is loaded as a base under a new head for 5 to 9. First the head trains alone over a frozen base, then " +
+    "all layers at a lower rate: gamma and beta learn, the base's statistics stay those of the pretraining.");
 using FileStream saved = File.OpenRead(path);
 Network network = pretrained.WithHead(5);
 NetworkState start = network.Initialize(pretrained.LoadSafetensors(saved), seed: 1);
@@ -63,6 +64,6 @@ static string[] Row(string after, double rate, double? accuracy, EvaluationResul
 
 bool Kept(string layer)
 {
-    BatchNormalizationState before = learned[layer].BatchNormalization!, after = result.State[layer].BatchNormalization!;
-    return before.MovingMean.SequenceEqual(after.MovingMean) && before.MovingVariance.SequenceEqual(after.MovingVariance);
+    BatchNormalizationState was = learned[layer].BatchNormalization!, now = result.State[layer].BatchNormalization!;
+    return was.MovingMean.SequenceEqual(now.MovingMean) && was.MovingVariance.SequenceEqual(now.MovingVariance);
 }

@@ -50,7 +50,7 @@ sealed record Digits(float[] Pixels, int[] Labels)
     public TrainingData ToData(int first = 0) =>
         new(Rows, Pixels, Array.ConvertAll(Labels, label => (float)(label - first)));
 
-    /// <summary>The same digits under another exposure: every pixel becomes gain * pixel + haze, within 0 to 1.</summary>
+    /// <summary>The digits under another exposure: every pixel becomes gain * pixel + haze, within 0 to 1.</summary>
     public Digits Expose(float gain, float haze) =>
         this with { Pixels = Array.ConvertAll(Pixels, pixel => Math.Clamp(gain * pixel + haze, 0, 1)) };
 
