@@ -224,7 +224,7 @@ public class CheckpointTests
     {
         var stream = new MemoryStream();
         var sink = new ByteSink(stream);
-        CheckpointHeader.Write(sink, run.Length);
+        CheckpointHeader.Write(sink, run.Length, PartFlags.None);
         sink.Write(run);
         sink.Write(sink.Checksum.Value);
         sink.Write(rest);
