@@ -1,3 +1,5 @@
+using System.IO.Compression;
+using Microsoft.ML.BatchNorm.TorchSharp.Layers;
 using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
@@ -119,6 +121,62 @@ public class TrainedTorchScriptTests
         Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
         var error = Assert.ThrowsExactly<NotSupportedException>(() => Start(wide.Unfreeze("base"), wide.Initialize()));
         StringAssert.Contains(error.Message, "'weight' is Float64");
+    }
+
+    [TestMethod]
+    public void A_parameter_that_is_not_used_stays()
+    {
+        Network unused = Edited("torch.addmm(bias, x, torch.t(weight))", "torch.mm(x, torch.t(weight))");
+        using ITrainingSession session = Start(unused, TorchScriptTests.state);
+        Runs.Train(session, 60, 20);
+        Dictionary<string, float[]> tensors = Read(session.GetState());
+        CollectionAssert.AreEqual(TorchScriptTests.ownState["linear"].Bias.ToArray(), tensors["bias"]);
+        CollectionAssert.AreNotEqual(TorchScriptTests.ownState["linear"].Kernel.ToArray(), tensors["weight"]);
+    }
+
+    [TestMethod]
+    public void A_module_without_parameters_is_an_error()
+    {
+        Network bare = Edited("__parameters__ = [\"weight\", \"bias\", ]", "__parameters__ = []");
+        var error = Assert.ThrowsExactly<NotSupportedException>(() => Start(bare, TorchScriptTests.state));
+        StringAssert.Contains(error.Message, "'base'");
+        StringAssert.Contains(error.Message, "freeze it");
+        Start(bare.Freeze("base"), TorchScriptTests.state).Dispose();
+    }
+
+    [TestMethod]
+    public void Frozen_it_stays_in_inference_mode_whatever_is_asked_of_a_module_around_it()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var module = new NetworkModule(TorchScriptTests.network, TorchScriptTests.state, false, torch.CPU);
+        using var parent = torch.nn.Sequential(("child", module));
+        Tensor x = torch.tensor(Sample.Floats(40, 1), [10, 4]);
+        parent.eval();
+        float[] expected = parent.call(x).data<float>().ToArray();
+        parent.train();
+        CollectionAssert.AreEqual(expected, parent.call(x).data<float>().ToArray());
+        CollectionAssert.AreEqual(expected, parent.call(x).data<float>().ToArray());
+    }
+
+    /// <summary>The network with a part of the module's source replaced.</summary>
+    static Network Edited(string part, string other)
+    {
+        string folder = Directory.CreateTempSubdirectory("script-").FullName, file = Path.Combine(folder, "base.pt");
+        File.Copy(TorchScriptTests.path, file);
+        using (ZipArchive archive = ZipFile.Open(file, ZipArchiveMode.Update))
+        {
+            ZipArchiveEntry entry = archive.Entries.Single(each => each.Name == "__torch__.py");
+            string name = entry.FullName, source;
+            using (var reader = new StreamReader(entry.Open()))
+                source = reader.ReadToEnd();
+            StringAssert.Contains(source, part);
+            entry.Delete();
+            using var writer = new StreamWriter(archive.CreateEntry(name).Open());
+            writer.Write(source.Replace(part, other, StringComparison.Ordinal));
+        }
+        Network edited = Network.FromTorchScript(file, new(4), new(5), "base").Dense(3).Unfreeze("base");
+        Directory.Delete(folder, recursive: true);
+        return edited;
     }
 
     static ITrainingSession Start(Network network, NetworkState state) => engine.Start(network, state, new(), data);
