@@ -8,7 +8,8 @@
 
 string[] samples =
 [
-    "DigitsPipeline", "ExposureShift", "TransferScenarios", "TransferLearning", "Drift", "QuickStart", "Serving",
+    "DigitsPipeline", "ExposureShift", "QuickStart", "FrozenOrFineTuned", "TransferLearning", "ConvolutionalBlock",
+    "Drift", "Serving", "TransferScenarios", "TenSeeds",
 ];
 const string Gpu = "GpuTraining";
 string[] wanted = args switch

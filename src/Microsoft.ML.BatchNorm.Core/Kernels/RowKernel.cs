@@ -9,9 +9,10 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// false where an input was not finite.
 /// </summary>
 /// <remarks>
-/// The row has most often just been copied to where it is, a vector at a time, and its last 16 bytes once more. A load
-/// of all of the last vector would wait until both stores have left the processor's store buffer, 4 ns; the other
-/// vectors are loaded as they were stored.
+/// The row has most often just been copied to where it is: up to 64 bytes by quarters of a vector; longer ones by vectors
+/// and then by quarters, the last quarter once more. A load of what two stores have written would wait until both have
+/// left the processor's store buffer, 4 ns, so each load here is of what one of them has. For rows of 256 bytes and more
+/// that takes an <see cref="AlignedArray"/>.
 /// </remarks>
 static class RowKernel
 {
@@ -49,9 +50,9 @@ static class RowKernel
     {
         nuint vector = (nuint)Vector512<T>.Count;
         (nuint second, nuint third, nuint fourth) = PieceOffsets<T>(length);
-        Vector512<T> value = Vector512.Create(
-            Vector256.Create(Vector128.LoadUnsafe(ref x), Vector128.LoadUnsafe(ref x, second)),
-            Vector256.Create(Vector128.LoadUnsafe(ref x, third), Vector128.LoadUnsafe(ref x, fourth)));
+        Vector512<T> value = Join(
+            Vector128.LoadUnsafe(ref x), Vector128.LoadUnsafe(ref x, second),
+            Vector128.LoadUnsafe(ref x, third), Vector128.LoadUnsafe(ref x, fourth));
         Vector512<T> mapped = Map(
             value, 0, ref center, ref Unsafe.Add(ref center, vector), ref Unsafe.Add(ref center, 2 * vector),
             ignoreNonFinite);
@@ -119,10 +120,17 @@ static class RowKernel
     static Vector512<T> LoadLast<T>(ref T x, nuint at) where T : unmanaged
     {
         nuint quarter = (nuint)Vector128<T>.Count;
-        return Vector512.Create(
-            Vector256.LoadUnsafe(ref x, at),
-            Vector256.Create(Vector128.LoadUnsafe(ref x, at + 2 * quarter), Vector128.LoadUnsafe(ref x, at + 3 * quarter)));
+        return Join(
+            Vector128.LoadUnsafe(ref x, at), Vector128.LoadUnsafe(ref x, at + quarter),
+            Vector128.LoadUnsafe(ref x, at + 2 * quarter), Vector128.LoadUnsafe(ref x, at + 3 * quarter));
     }
+
+    // Vector512.Create would begin with a load of whatever lies on the stack, where calls have just stored.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<T> Join<T>(Vector128<T> first, Vector128<T> second, Vector128<T> third, Vector128<T> fourth)
+        where T : unmanaged =>
+        first.ToVector256Unsafe().WithUpper(second).ToVector512Unsafe()
+            .WithUpper(third.ToVector256Unsafe().WithUpper(fourth));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Write<T>(

@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Kernels;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
@@ -68,6 +69,7 @@ sealed class RowGetter<T>(
         readonly RowMap<T> map = parent.rowMap;
         T[] scratch = [];
         int untilSample = 1;
+        bool isPlaced = !AlignedArray.IsOfUse<T>(parent.rowMap.Length);
 
         public ValueGetter<VBuffer<T>> Get => sample is null ? Next : NextSampled;
 
@@ -75,17 +77,33 @@ sealed class RowGetter<T>(
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Next(ref VBuffer<T> y)
         {
-            source(ref y);
+            Read(ref y);
             Map(ref y);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void NextSampled(ref VBuffer<T> y)
         {
-            source(ref y);
+            Read(ref y);
             if (--untilSample == 0)
                 Sample(ref y);
             Map(ref y);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Read(ref VBuffer<T> y)
+        {
+            if (!isPlaced)
+                Place(ref y);
+            source(ref y);
+        }
+
+        /// <summary>Gives the caller, who most often hands in the same buffer for every row, a better one.</summary>
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        void Place(ref VBuffer<T> y)
+        {
+            y = new VBuffer<T>(map.Length, AlignedArray.Allocate<T>(map.Length));
+            isPlaced = true;
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]

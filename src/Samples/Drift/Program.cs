@@ -28,7 +28,11 @@ BatchNormalizationTransformer layer = mlContext.Transforms.BatchNormalization(ne
 }).Fit(mlContext.Data.LoadFromEnumerable(digits[..TrainRows]));
 
 Tell(1, "Held-out digits", "They come from where the others did.", heldOut);
-Tell(2, "Another exposure", "The same digits at half the contrast on grey paper: 0.5 * pixel + 3.", exposed);
+DriftReport drift =
+    Tell(2, "Another exposure", "The same digits at half the contrast on grey paper: 0.5 * pixel + 3.", exposed);
+string page = Path.Combine(AppContext.BaseDirectory, "drift.html");
+drift.SaveHtml(page, title: "Digits under another exposure");
+Show.File("As a page to look at in a browser:", page);
 
 Show.Heading(
     3, "A warning while transforming",
@@ -36,12 +40,13 @@ Show.Heading(
 Read(heldOut);
 Read(exposed);
 
-Show.Heading(4, "Fine-tuned", "FineTune merges the new rows into the statistics, without labels; then they fit better:");
+Show.Heading(
+    4, "Fine-tuned", "FineTune merges the new rows into the statistics, without labels; then they fit better:");
 layer = layer.FineTune(mlContext.Data.LoadFromEnumerable(exposed));
 ChannelDrift worst = layer.CompareStatistics(mlContext.Data.LoadFromEnumerable(exposed))[Normalized].Channels[0];
 Show.Text($"  the worst pixel, {worst.Channel}, is now {worst.MeanShift:0.00} deviations from the statistics.");
 
-void Tell(int number, string title, string text, Digit[] rows)
+DriftReport Tell(int number, string title, string text, Digit[] rows)
 {
     Show.Heading(number, title, text);
     DriftReport report = layer.CompareStatistics(mlContext.Data.LoadFromEnumerable(rows))[Normalized];
@@ -49,6 +54,7 @@ void Tell(int number, string title, string text, Digit[] rows)
     Show.Text(
         $"Drift at the 1 % level: {Show.YesNo(report.IsDrift(0.01))}, in {report.Drifted(0.01).Count} of " +
         $"{report.Channels.Count} pixels.");
+    return report;
 }
 
 void Read(Digit[] rows) =>

@@ -14,8 +14,10 @@ static class FitStep
             $"In training mode the layer sees batches of {Training.BatchSize} rows, and its moving statistics follow " +
             $"them with momentum {options.Momentum}. Mean / deviation, in pixel units:");
         BatchNormalizationState fresh = BatchNormalization.Initialize(options, Digits.PixelCount);
-        IReadOnlyList<BatchNormalizationState> exponential =
-            FitProgress.Take(Training.Epochs(options, fresh, train, random), Epochs, train.Rows);
+        BatchNormalizationState[] exponential =
+            Show.Progress(
+                $"{Epochs} epochs", (long)Epochs * train.Rows,
+                progress => Training.Epochs(options, fresh, train, random, progress).Take(Epochs).ToArray());
         BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState population = Training.Epochs(merging, fresh, train, random).First();
 

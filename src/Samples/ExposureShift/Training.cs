@@ -9,7 +9,8 @@ static class Training
 
     /// <summary>The state after each epoch, for as many as are asked for; rows are shuffled anew in each.</summary>
     public static IEnumerable<BatchNormalizationState> Epochs(
-        BatchNormalizationOptions options, BatchNormalizationState state, Digits data, Random random)
+        BatchNormalizationOptions options, BatchNormalizationState state, Digits data, Random random,
+        RowProgress? progress = null)
     {
         int[] order = [.. Enumerable.Range(0, data.Rows)];
         while (true)
@@ -19,6 +20,7 @@ static class Training
             {
                 Digits batch = data.Take(rows);
                 state = BatchNormalization.UpdateMovingStatistics(options, state, batch.Layout, batch.Pixels);
+                progress?.Add(batch.Rows);
             }
             yield return state;
         }

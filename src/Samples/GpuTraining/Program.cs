@@ -16,6 +16,6 @@ Show.Title(
 
 if (DeviceStep.Run() is not { } device)
     return 1;
-ITransformer model = TrainStep.Run(device, train, test, Seed);
+ITransformer model = TrainStep.Run(device, train, files.TrainRows, test, Seed);
 ServeStep.Run(mlContext, model, test, files.PathOf("model.zip"));
 return 0;

@@ -13,30 +13,45 @@ static class TrainStep
 {
     const int Epochs = 20, BatchSize = 128, Units = 1024;
 
-    public static ITransformer Run(string device, IDataView train, IDataView test, int seed)
+    public static ITransformer Run(string device, IDataView train, int trainRows, IDataView test, int seed)
     {
         Show.Heading(
             2, "Training",
             $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
             $"batches of {BatchSize}. Time counts from Fit to its end.");
         (double cpuSeconds, ITransformer cpu) =
-            Fit(Context(seed, gpu: false), train, new CpuEngine(Environment.ProcessorCount));
+            Fit("the core's engine", Context(seed, gpu: false), new CpuEngine(Environment.ProcessorCount));
         // Nothing is handed in where there is a GPU: the context's GpuDeviceId is enough.
         (double seconds, ITransformer model) =
-            Fit(Context(seed, gpu: device == "cuda"), train, device == "cuda" ? null : new TorchEngine(device));
+            Fit("TorchSharp", Context(seed, gpu: device == "cuda"), device == "cuda" ? null : new TorchEngine(device));
         Show.Table(
             ["engine", "seconds", "accuracy", "log-loss"],
             Row($"the core's, {Environment.ProcessorCount} threads", cpuSeconds, cpu, test),
             Row($"TorchSharp, {device}", seconds, model, test));
         return model;
+
+        (double Seconds, ITransformer Model) Fit(string name, MLContext mlContext, ITrainingEngine? engine)
+        {
+            var watch = Stopwatch.StartNew();
+            ITransformer fitted = Show.Progress(name, (long)Epochs * trainRows, progress =>
+            {
+                // The trainer tells the context's log of every epoch.
+                mlContext.Log += (_, log) =>
+                {
+                    if (log.RawMessage.StartsWith("Epoch ", StringComparison.Ordinal))
+                        progress.Add(trainRows);
+                };
+                return Trainer(mlContext, engine).Fit(train);
+            });
+            return (watch.Elapsed.TotalSeconds, fitted);
+        }
     }
 
     static MLContext Context(int seed, bool gpu) =>
         gpu ? new MLContext(seed) { GpuDeviceId = 0, FallbackToCpu = false } : new MLContext(seed);
 
-    static (double Seconds, ITransformer Model) Fit(MLContext mlContext, IDataView train, ITrainingEngine? engine)
-    {
-        BatchNormNetworkMulticlassTrainer trainer = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
+    static BatchNormNetworkMulticlassTrainer Trainer(MLContext mlContext, ITrainingEngine? engine) =>
+        mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
             new BatchNormNetworkMulticlassTrainer.Options
             {
                 FeatureColumnName = "Pixels",
@@ -50,10 +65,6 @@ static class TrainStep
                 RecomputeStatistics = true,
                 Engine = engine,
             });
-        var watch = Stopwatch.StartNew();
-        ITransformer model = Show.While("training", () => trainer.Fit(train));
-        return (watch.Elapsed.TotalSeconds, model);
-    }
 
     static string[] Row(string name, double seconds, ITransformer model, IDataView test)
     {

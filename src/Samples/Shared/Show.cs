@@ -3,7 +3,7 @@ using Spectre.Console;
 namespace Samples;
 
 /// <summary>How the sample writes on the console: ASCII alone, and colours in a terminal alone.</summary>
-static class Show
+static partial class Show
 {
     /// <summary>Whether somebody watches, or the output goes to a file.</summary>
     public static bool IsTerminal { get; } = !Console.IsOutputRedirected;
@@ -34,6 +34,13 @@ static class Show
         IsTerminal ? AnsiConsole.Status().Spinner(Spinner.Known.Line).Start(Markup.Escape(text), _ => work()) : work();
 
     public static void Text(string text) => AnsiConsole.WriteLine(text);
+
+    /// <summary>Where a file is, on a line of its own that is as long as it must be.</summary>
+    public static void File(string text, string path)
+    {
+        Text(text);
+        Console.WriteLine($"  {path}");
+    }
 
     /// <summary>A table whose first column is words and whose others are numbers.</summary>
     public static void Table(string[] headers, params IEnumerable<string[]> rows)

@@ -50,6 +50,14 @@ sealed record Digits(float[] Pixels, int[] Labels)
     public TrainingData ToData(int first = 0) =>
         new(Rows, Pixels, Array.ConvertAll(Labels, label => (float)(label - first)));
 
+    /// <summary>The digits under another exposure: every pixel becomes gain * pixel + haze, within 0 to 1.</summary>
+    public Digits Expose(float gain, float haze) =>
+        this with { Pixels = Array.ConvertAll(Pixels, pixel => Math.Clamp(gain * pixel + haze, 0, 1)) };
+
+    /// <summary>The first rows, and the others.</summary>
+    public (Digits First, Digits Others) Split(int rows) =>
+        (Take([.. AllRows().Take(rows)]), Take([.. AllRows().Skip(rows)]));
+
     IEnumerable<int> AllRows() => Enumerable.Range(0, Rows);
 
     Digits Take(int[] rows) => new(

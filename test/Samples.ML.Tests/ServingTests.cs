@@ -7,7 +7,7 @@ using System.Text.RegularExpressions;
 using Microsoft.ML;
 using Microsoft.ML.Data;
 
-namespace Serving.Tests;
+namespace Samples.Tests;
 
 [TestClass]
 public partial class ServingTests
@@ -136,7 +136,7 @@ public partial class ServingTests
         var random = new Random(1);
         return [.. Enumerable.Range(0, Images).Select(_ => new Image
         {
-            Pixels = [.. Enumerable.Range(0, 64).Select(_ => 16 * random.NextSingle())],
+            Pixels = [.. Enumerable.Range(0, 64).Select(_ => random.NextSingle())],
         })];
     }
 

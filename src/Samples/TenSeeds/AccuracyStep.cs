@@ -1,6 +1,6 @@
 using Microsoft.ML.BatchNorm;
 
-namespace TransferLearning;
+namespace TenSeeds;
 
 /// <summary>Trains the network on all ten digits, from each seed.</summary>
 static class AccuracyStep
@@ -15,10 +15,12 @@ static class AccuracyStep
             $"{options.BatchSize} rows, {options.Epochs} epochs:");
         Show.Text(network.Summary());
 
-        IReadOnlyList<SeedResult> results = Seeds.Run(["ten digits"], options.Epochs, (seed, progress) =>
+        long rows = (long)options.Epochs * train.Rows;
+        IReadOnlyList<SeedResult> results = Seeds.Run(["ten digits"], rows, (seed, progress) =>
         {
             TrainingResult result = NetworkTrainer.Train(
-                network, network.Initialize(seed), train.ToData(), DigitNetwork.Training(seed), progress: progress);
+                network, network.Initialize(seed), train.ToData(), DigitNetwork.Training(seed),
+                progress: progress.Run(train.Rows, $"seed {seed}, "));
             return [NetworkTrainer.Evaluate(network, result.State, test.ToData(), options.Loss).Metric];
         });
         Show.Table(

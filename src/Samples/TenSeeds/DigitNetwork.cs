@@ -1,6 +1,6 @@
 using Microsoft.ML.BatchNorm;
 
-namespace TransferLearning;
+namespace TenSeeds;
 
 /// <summary>The network of both steps, and how it is trained from its first weights.</summary>
 static class DigitNetwork

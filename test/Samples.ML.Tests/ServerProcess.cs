@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 
-namespace Serving.Tests;
+namespace Samples.Tests;
 
 /// <summary>The sample in a process of its own on a free port, which ends when this is disposed.</summary>
 sealed class ServerProcess : IDisposable

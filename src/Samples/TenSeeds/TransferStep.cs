@@ -1,13 +1,13 @@
 using Microsoft.ML.BatchNorm;
 
-namespace TransferLearning;
+namespace TenSeeds;
 
 /// <summary>
 /// Takes a network that knows the digits 0 to 4 to the digits 5 to 9, of which few rows have labels, in several ways.
 /// </summary>
 static class TransferStep
 {
-    const int RowsPerClass = 20, HeadEpochs = 100, AllEpochs = 100, BatchSize = 20;
+    const int Classes = 5, RowsPerClass = 20, HeadEpochs = 100, AllEpochs = 100, BatchSize = 20;
     const double HeadRate = 1e-2, AllRate = 1e-3;
 
     static readonly (string Name, FineTuningPlan Plan)[] ways =
@@ -29,16 +29,17 @@ static class TransferStep
             $"{AllRate}, with the base's batch normalization in training mode (Train), with its statistics kept " +
             "(KeepStatistics), or as it is (KeepFrozen).");
 
-        int epochs = DigitNetwork.Training(0).Epochs + ways.Sum(way => way.Plan.Phases.Sum(phase => phase.Epochs));
+        int tuningEpochs = ways.Sum(way => way.Plan.Phases.Sum(phase => phase.Epochs));
+        long rows = (long)DigitNetwork.Training(0).Epochs * known.Rows + tuningEpochs * Classes * RowsPerClass;
         string[] names = [.. ways.Select(way => way.Name)];
-        IReadOnlyList<SeedResult> results = Seeds.Run(names, epochs, (seed, progress) =>
+        IReadOnlyList<SeedResult> results = Seeds.Run(names, rows, (seed, progress) =>
         {
-            Network pretrained = DigitNetwork.WithClasses(5);
+            Network pretrained = DigitNetwork.WithClasses(Classes);
             NetworkState state = NetworkTrainer.Train(
                 pretrained, pretrained.Initialize(seed), known.ToData(), DigitNetwork.Training(seed),
-                progress: progress).State;
+                progress: progress.Run(known.Rows, $"seed {seed}, ")).State;
 
-            Network network = pretrained.WithHead(5);
+            Network network = pretrained.WithHead(Classes);
             NetworkState start = network.Initialize(state, seed);
             TrainingData few = fresh.PerClass(RowsPerClass, seed).ToData(first: 5);
             TrainingData unseen = freshTest.ToData(first: 5);
@@ -46,7 +47,7 @@ static class TransferStep
             return [.. ways.Select(way =>
             {
                 TrainingResult tuned = NetworkTrainer.Train(
-                    network, start, few, options, way.Plan, progress: progress);
+                    network, start, few, options, way.Plan, progress: progress.Run(few.Rows, $"seed {seed}, "));
                 return NetworkTrainer.Evaluate(network, tuned.State, unseen, options.Loss).Metric;
             })];
         });

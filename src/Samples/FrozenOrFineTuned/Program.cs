@@ -1,0 +1,77 @@
+using Microsoft.ML.BatchNorm;
+
+(Digits train, Digits test) = Digits.Load();
+(Digits old, Digits later) = train.Split(1000);
+Show.Title(
+    "Frozen or fine-tuned, when the data has changed",
+    $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is " +
+    $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways; {later.Rows} labelled " +
+    "digits of the new exposure are there to fine-tune with, or to train anew. Each time, how many layers change, " +
+    "accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
+
+Network network = Network.Input(Digits.PixelCount)
+    .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
+    .Dense(64, useBias: false).BatchNormalization(name: "norm_2").ReLU()
+    .Dense(10, name: "digits");
+NetworkState start = network.Initialize(seed: 1);
+var options = new TrainingOptions { Epochs = 40, Seed = 1, RecomputeStatistics = true };
+NetworkState fitted = Train(network, start, old);
+
+// Where batch normalization alone is unfrozen, kernels stay: its statistics move, and gamma and beta learn or stay too.
+Network frozen = network.Freeze("*"), normalizations = frozen.Unfreeze("norm*");
+Network statistics = normalizations.WithBatchNormalization(layer => layer with { TrainAffine = false }, "norm*");
+
+Compare(1, "Less contrast, on grey paper", gain: 0.5f, haze: 0.2f);
+Show.Text(
+    "The network sees moved and scaled pixels, which is what statistics take out: they alone bring it back, and " +
+    "would do so without labels. It knows more than one that is trained on the few new rows.");
+Compare(2, "Overexposed: faint ink is lost", gain: 2, haze: -1.2f);
+Show.Text(
+    "What is lost stays lost. Statistics bring back a part; gamma and beta, which need labels, lower the loss " +
+    "further.");
+Compare(3, "A negative", gain: -1, haze: 1);
+Show.Text("Ink and paper have changed places, which no statistics undo. Here the kernels must learn: train anew.");
+
+// A frozen network keeps every bit, even in calls that ask for training mode.
+byte[] before = Bytes(fitted);
+for (int call = 0; call < 100; call++)
+    fitted = frozen.Forward(fitted, later.Expose(-1, 1).Pixels, training: true).NextState;
+Show.Heading(4, "Frozen stays frozen", "A hundred calls in training mode later, on negatives, all layers frozen:");
+bool same = before.SequenceEqual(Bytes(fitted));
+Show.Text($"saved, the network has the same {before.Length:N0} bytes: {Show.YesNo(same)}.");
+
+void Compare(int number, string name, float gain, float haze)
+{
+    Show.Heading(number, name, $"Every pixel becomes {gain} * pixel {haze:+ 0.0;- 0.0}, within 0 to 1:");
+    Digits few = later.Expose(gain, haze), seen = test.Expose(gain, haze);
+    Show.Table(
+        ["", "changed", "accuracy", "log-loss", "old exposure"],
+        Row("frozen, served as it is", fitted),
+        Row("statistics fine-tuned", Train(statistics, fitted, few)),
+        Row("gamma, beta, statistics", Train(normalizations, fitted, few)),
+        Row("trained anew", Train(network, start, few)));
+
+    string[] Row(string name, NetworkState state)
+    {
+        EvaluationResult now = Evaluate(state, seen), then = Evaluate(state, test);
+        int changed = state.Paths.Count(path => !state[path].Equals(fitted[path]));
+        return
+        [
+            name, $"{changed} of {state.Paths.Count()}", $"{now.Metric:0.0 %}", $"{now.Loss:0.000}",
+            $"{then.Metric:0.0 %}",
+        ];
+    }
+}
+
+NetworkState Train(Network network, NetworkState state, Digits data) =>
+    NetworkTrainer.Train(network, state, data.ToData(), options).State;
+
+EvaluationResult Evaluate(NetworkState state, Digits data) =>
+    NetworkTrainer.Evaluate(network, state, data.ToData(), options.Loss);
+
+byte[] Bytes(NetworkState state)
+{
+    using var stream = new MemoryStream();
+    network.Save(stream, state);
+    return stream.ToArray();
+}
