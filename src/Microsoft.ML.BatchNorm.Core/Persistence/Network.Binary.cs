@@ -12,7 +12,7 @@ public sealed partial class Network
     /// <param name="state">A state of this network.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 1 where a
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 1 if a
     /// TorchScript layer was trained, else 0), length of the definition in bytes (uint32). The definition: layers with
     /// their options, initializers, names and switches. The CRC-32C (RFC 3720) of all before it (uint32). The layers'
     /// states in the order of <see cref="Nodes"/>: kernel and bias (float32); of a batch normalization its flags

@@ -23,7 +23,7 @@ public sealed partial class Network
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
     /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
-    /// batches; nor is a TorchScript layer, trained or not. <see cref="Save"/> keeps all. The file has the checksum that
+    /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
     /// </remarks>

@@ -10,7 +10,8 @@ static class NetworkHeader
 
     static readonly PartHeader header = new("network", "BNNW", "definition", MaxDefinition);
 
-    public static void Write(ByteSink sink, int definitionLength, PartFlags flags) => header.Write(sink, definitionLength, flags);
+    public static void Write(ByteSink sink, int definitionLength, PartFlags flags) =>
+        header.Write(sink, definitionLength, flags);
 
     /// <summary>The length of the definition in bytes that the header claims, within bounds.</summary>
     public static int Read(ByteSource source, out PartFlags flags) => header.Read(source, out flags);

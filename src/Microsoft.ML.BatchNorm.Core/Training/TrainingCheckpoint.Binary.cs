@@ -12,9 +12,10 @@ public sealed partial class TrainingCheckpoint
     /// <remarks>
     /// <para>
     /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16) as
-    /// <see cref="Network.Save"/> has them, length of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC
-    /// 3720) of all before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best
-    /// epoch where they are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
+    /// <see cref="Network.Save"/> has them, length of the run in bytes (uint32). The run: network, options, phases,
+    /// position, history. The CRC-32C (RFC 3720) of all before it (uint32). The layers' states as
+    /// <see cref="Network.Save"/> has them, those of the best epoch where they are kept, the optimizer's moments
+    /// (float32). Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>

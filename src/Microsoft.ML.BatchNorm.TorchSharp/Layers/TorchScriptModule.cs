@@ -123,7 +123,7 @@ sealed class TorchScriptModule : LayerModule
     ParameterSlot Slot(string name, Tensor parameter) => parameter.dtype == ScalarType.Float32
         ? new($"{Path}/{name}", parameter.shape, Tensors.Download<float>(parameter), isTrained: true, parameter)
         : throw new NotSupportedException(
-            $"Layer '{Path}' is a TorchScript module whose '{name}' is {parameter.dtype}; only Float32 can be trained.");
+            $"Layer '{Path}' is a TorchScript module whose '{name}' is {parameter.dtype}; only Float32 is trained.");
 
     void Forget()
     {

@@ -52,9 +52,10 @@ sealed class EmptyProject(PackageFeed feed)
         XDocument properties = XDocument.Load(Path.Combine(DotNetBuild.Root, "Directory.Packages.props"));
         string version = properties.Descendants("PackageVersion")
             .Single(element => element.Attribute("Include")!.Value == package).Attribute("Version")!.Value;
-        return version.StartsWith("$(", StringComparison.Ordinal)
-            ? Environment.GetEnvironmentVariable(version[2..^1]) ?? properties.Descendants(version[2..^1]).Single().Value
-            : version;
+        if (!version.StartsWith("$(", StringComparison.Ordinal))
+            return version;
+        string property = version[2..^1];
+        return Environment.GetEnvironmentVariable(property) ?? properties.Descendants(property).Single().Value;
     }
 
     /// <summary>The folders that hold what these tests were restored from.</summary>

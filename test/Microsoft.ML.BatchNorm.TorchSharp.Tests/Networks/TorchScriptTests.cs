@@ -7,7 +7,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 [TestClass]
 public class TorchScriptTests
 {
-    internal static readonly string path = Path.Combine(AppContext.BaseDirectory, "Networks", "Files", "linear-norm-relu.pt");
+    internal static readonly string path =
+        Path.Combine(AppContext.BaseDirectory, "Networks", "Files", "linear-norm-relu.pt");
 
     static readonly TorchEngine engine = new("cpu");
 

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 /// <remarks>
 /// <para>
-/// <see cref="Layer.Trainable"/> is false: it is in inference mode, and its parameters and statistics stay. True: all of
+/// <see cref="Layer.Trainable"/> is false: it is in inference mode, and its parameters and statistics stay. True: all
 /// its parameters learn, whether or not they required gradients when it was saved, and in training it is in training
 /// mode, in which a scripted module's batch normalizations take the batch's statistics and move their own as they do in
 /// PyTorch; a traced module stays in the mode in which it was traced. What it has learned is
