@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 sealed record BarChart(
     string Title, string Unit, IReadOnlyList<Bar> Bars, IReadOnlyList<(string Style, string Name)> Legend)
 {
-    const double RowHeight = 19, Top = 8, MostName = 130, Reserve = 24;
+    const double RowHeight = 19, Top = 8, MostName = 130, Reserve = 28;
 
     const int MostTicks = 4;
 
@@ -47,7 +47,7 @@ sealed record BarChart(
                 $"bar {bar.Style}", Math.Min(At(0), end), y + 3, Math.Max(1, Math.Abs(end - At(0))), RowHeight - 6,
                 $"{bar.Name}: {Html.Number(bar.Value)}");
             if (double.IsInfinity(bar.Value))
-                drawing.Text("tick middle", end + (bar.Value > 0 ? 10 : -12), y + 13, Html.Number(bar.Value));
+                drawing.Text("tick middle", end + (bar.Value > 0 ? 12 : -15), y + 13, Html.Number(bar.Value));
         }
     }
 }
