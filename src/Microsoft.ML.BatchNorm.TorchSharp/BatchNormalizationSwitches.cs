@@ -55,35 +55,70 @@ public static class BatchNormalizationSwitches
 
     /// <summary>
     /// Replaces the moving statistics of every batch normalization in a module that is not frozen by the exact ones of
-    /// all batches, under the parameters as they are: layer after layer, in the order in which they compute, each over
-    /// what the layers before it give in inference mode with the statistics that they have just got. The variance is
-    /// the sample variance, as in PyTorch.
+    /// all batches, under the parameters as they are. The variance is the sample variance, as in PyTorch.
     /// </summary>
-    /// <param name="module">The module; its modes are as before when this is over.</param>
-    /// <param name="batches">The data; gone through once for each batch normalization.</param>
+    /// <param name="module">The module; its modes are as before afterwards, and all of it is after an error.</param>
+    /// <param name="batches">
+    /// The data, rows in the first dimension. Gone through once for each depth of batch normalizations, that is as
+    /// often as there are on the longest way through the module, and once more where several share a depth; once for
+    /// each layer that is run by <c>forward()</c>.
+    /// </param>
+    /// <param name="onePass">
+    /// False: each layer's statistics are those of what the layers before it give in inference mode, with the
+    /// statistics that they have just got: of what goes in when the module is used. They do not depend on the size of
+    /// the batches, and are those of <see cref="TrainingOptions.RecomputeStatistics"/>. True: the data is gone through
+    /// once, and the layers normalize with each batch's own statistics meanwhile, as in training and as with PyTorch's
+    /// <c>swa_utils.update_bn</c>, which averages the batches' statistics where these are exact over all batches.
+    /// Dropout is off in both.
+    /// </param>
+    /// <returns>The number of layers whose statistics were replaced.</returns>
+    /// <remarks>
+    /// What goes into a layer is seen by hooks, which TorchSharp runs in <c>call()</c>. A layer that is run by
+    /// <c>forward()</c>, as in ML.NET's object detection, tells the mean and variance of each batch itself, in float,
+    /// and not of how many values. That follows from the first batch, of at least four rows, and its two halves: each
+    /// row must give the layer as many values, and on its own. That it does is checked on this batch; the other
+    /// batches must have rows of the same shape.
+    /// </remarks>
     /// <exception cref="InvalidOperationException">
-    /// A layer is never reached, or its module is run by <c>forward()</c>, where TorchSharp runs no hooks, instead of
-    /// <c>call()</c>; the message names it.
+    /// A layer is never reached, or is run by <c>forward()</c> and what goes in cannot be told; the message names it.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// A layer's input is not finite, or has a single value a channel.
     /// </exception>
-    public static void RecomputeStatistics(this torch.nn.Module<Tensor, Tensor> module, IEnumerable<Tensor> batches) =>
-        RecomputeStatistics(module, batches, batch => module.call(batch));
+    public static int RecomputeStatistics(
+        this torch.nn.Module<Tensor, Tensor> module, IEnumerable<Tensor> batches, bool onePass = false)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        return Recompute(
+            module, batches, batch => module.call(batch),
+            new BatchRows<Tensor>(batch => batch.shape, (batch, from, rows) => batch.narrow(0, from, rows)), onePass);
+    }
 
-    /// <summary>The same for a module of any inputs and outputs.</summary>
-    /// <param name="module">The module; its modes are as before when this is over.</param>
-    /// <param name="batches">The data; gone through once for each batch normalization.</param>
+    /// <summary>The same for a module of any inputs and outputs, whose layers are run by <c>call()</c>.</summary>
+    /// <param name="module">The module; its modes are as before afterwards, and all of it is after an error.</param>
+    /// <param name="batches">The data; gone through once for each depth of batch normalizations.</param>
     /// <param name="forward">
     /// Runs the module on a batch, by <c>call()</c>. Its tensors are disposed of afterwards.
     /// </param>
-    /// <inheritdoc cref="RecomputeStatistics(torch.nn.Module{Tensor, Tensor}, IEnumerable{Tensor})"/>
-    public static void RecomputeStatistics<TBatch>(
-        this torch.nn.Module module, IEnumerable<TBatch> batches, Action<TBatch> forward)
+    /// <param name="onePass">Whether the layers normalize with each batch's own statistics meanwhile.</param>
+    /// <exception cref="InvalidOperationException">
+    /// A layer is never reached, or is run by <c>forward()</c>, where TorchSharp runs no hooks; the message names it.
+    /// </exception>
+    /// <inheritdoc cref="RecomputeStatistics(torch.nn.Module{Tensor, Tensor}, IEnumerable{Tensor}, bool)"/>
+    public static int RecomputeStatistics<TBatch>(
+        this torch.nn.Module module, IEnumerable<TBatch> batches, Action<TBatch> forward, bool onePass = false)
+    {
+        ArgumentNullException.ThrowIfNull(forward);
+        return Recompute(module, batches, forward, null, onePass);
+    }
+
+    static int Recompute<TBatch>(
+        torch.nn.Module module, IEnumerable<TBatch> batches, Action<TBatch> forward, BatchRows<TBatch>? rows,
+        bool onePass)
     {
         ArgumentNullException.ThrowIfNull(batches);
-        ArgumentNullException.ThrowIfNull(forward);
-        IReadOnlyList<AnyBatchNorm> norms = [.. AnyBatchNorm.In(module).Where(norm => norm.RunningMean is not null)];
-        new Recomputation(norms).Run(module, batches, forward);
+        return Recomputation.Run(
+            module, AnyBatchNorm.In(module).Where(norm => norm.RunningMean is not null),
+            new BatchFeed<TBatch>(batches, forward, rows), onePass);
     }
 }

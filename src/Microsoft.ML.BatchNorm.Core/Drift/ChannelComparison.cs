@@ -9,15 +9,34 @@ sealed class ChannelComparison(
     /// <summary>
     /// Whether the smallest corrected p-value is up to a level: a small part of the work of telling which they are.
     /// </summary>
-    /// <param name="level">The level.</param>
-    /// <param name="quantile">A statistic whose p-value is above the level even in the normal distribution.</param>
-    public bool MayDrift(double level, double quantile)
+    /// <param name="level">The level, at most 0.1.</param>
+    public bool MayDrift(double level) => HasGreatStatistic(level) && HasSmallPValue(level);
+
+    /// <summary>False where by bounds of the statistics, which take a few operations, no p-value can be small enough.</summary>
+    bool HasGreatStatistic(double level)
     {
-        int made = 0;
-        double least = 1;
+        int tests = 0;
+        double greatest = 0;
         for (int c = 0; c < state.Channels; c++)
         {
-            (TestResult mean, TestResult variance) = Test(c, quantile);
+            SampleMoments training = InRows(Training(c)), current = InRows(Current(c));
+            if (!MeanTest.CanBeMade(training, current))
+                continue;
+            tests++;
+            greatest = Math.Max(greatest, Math.Max(
+                MeanTest.GreatestSquare(training, current), VarianceTest.GreatestSquare(training, current)));
+        }
+        double least = tests > 0 ? NormalQuantile.Below(level / tests) : double.PositiveInfinity;
+        return !(greatest < least * least);
+    }
+
+    bool HasSmallPValue(double level)
+    {
+        int made = 0;
+        double least = 1, negligible = NormalQuantile.Below(level);
+        for (int c = 0; c < state.Channels; c++)
+        {
+            (TestResult mean, TestResult variance) = Test(c, negligible);
             made += (mean.IsMade ? 1 : 0) + (variance.IsMade ? 1 : 0);
             least = Math.Min(least, Math.Min(mean.PValue, variance.PValue));
         }

@@ -67,8 +67,8 @@ public sealed class DriftStatistics
         DriftReport.Compare(state, values, squares, valuesPerRow, names);
 
     /// <summary>Whether a report may find drift at a level; <see cref="ChannelComparison.MayDrift"/> tells.</summary>
-    internal bool MayDrift(double level, double quantile) =>
-        new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level, quantile);
+    internal bool MayDrift(double level) =>
+        new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level);
 
     /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
     unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, int threads)

@@ -8,26 +8,44 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 static class MeanTest
 {
+    /// <summary>Whether both sides have values, and one of them at least two.</summary>
+    public static bool CanBeMade(in SampleMoments training, in SampleMoments current) =>
+        training.Count + current.Count > 2 && training.Count >= 1 && current.Count >= 1;
+
+    /// <summary>The square of Student's statistic: the p-value is no smaller than the normal one of its root.</summary>
+    public static double GreatestSquare(in SampleMoments training, in SampleMoments current)
+    {
+        double difference = current.Mean - training.Mean;
+        return difference == 0 ? 0 : difference * difference / PooledSquaredError(training, current);
+    }
+
+    /// <param name="training">The training side.</param>
+    /// <param name="current">The new side.</param>
+    /// <param name="negligible">A statistic below this is as good as 0, and has p-value 1.</param>
     public static TestResult Of(in SampleMoments training, in SampleMoments current, double negligible)
     {
-        if (!(training.Count + current.Count > 2) || training.Count < 1 || current.Count < 1)
+        if (!CanBeMade(training, current))
             return TestResult.None;
         double difference = current.Mean - training.Mean;
         if (difference == 0)
             return new TestResult(0, 1);
-        bool single = training.Count <= 1 || current.Count <= 1;
         double degrees = training.Count + current.Count - 2;
-        double variance = double.IsInfinity(training.Count)
-            ? training.Variance
-            : (training.PooledSquares + current.PooledSquares) / degrees;
-        double pooled = difference / Math.Sqrt(variance * (1 / training.Count + 1 / current.Count));
-        if (single)
+        double pooled = difference / Math.Sqrt(PooledSquaredError(training, current));
+        if (training.Count <= 1 || current.Count <= 1)
             return Chebyshev(pooled, degrees);
         TestResult student = TestResult.Student(pooled, degrees, negligible);
         if (student.PValue == 1)
             return student;
         TestResult welch = Welch(training, current, difference, negligible);
         return welch.PValue > student.PValue ? welch : student;
+    }
+
+    static double PooledSquaredError(in SampleMoments training, in SampleMoments current)
+    {
+        double variance = double.IsInfinity(training.Count)
+            ? training.Variance
+            : (training.PooledSquares + current.PooledSquares) / (training.Count + current.Count - 2);
+        return variance * (1 / training.Count + 1 / current.Count);
     }
 
     static TestResult Welch(in SampleMoments training, in SampleMoments current, double difference, double negligible)

@@ -15,6 +15,15 @@ static class VarianceTest
 {
     const double NormalKurtosis = 3, MostHidden = 4;
 
+    /// <summary>The square that the statistic would have with the normal kurtosis, the least that is reckoned with.</summary>
+    public static double GreatestSquare(in SampleMoments training, in SampleMoments current)
+    {
+        if (!(training.Count > 1 && current.Count > 1 && current.Variance > 0))
+            return 0;
+        double change = (current.Variance - training.Variance) / Math.Max(training.Variance, current.Variance);
+        return change * change / ((NormalKurtosis - 1) * (1 / training.Count + 1 / current.Count));
+    }
+
     /// <param name="training">The training side.</param>
     /// <param name="current">The new side.</param>
     /// <param name="squaresVariance">The variance of the new side's squared deviations.</param>

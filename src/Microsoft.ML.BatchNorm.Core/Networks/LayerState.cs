@@ -1,10 +1,12 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// What one layer has learned: kernel and bias, or a batch normalization's state. An immutable value.
+/// What one layer has learned: kernel and bias, a batch normalization's state, or a TorchScript module. An immutable
+/// value.
 /// </summary>
 public sealed class LayerState : IEquatable<LayerState>
 {
@@ -44,6 +46,14 @@ public sealed class LayerState : IEquatable<LayerState>
         BatchNormalization = batchNormalization;
     }
 
+    /// <summary>A TorchScript layer's.</summary>
+    /// <param name="torchScript">The module with what it has learned, as <c>torch.jit.save</c> writes it.</param>
+    /// <exception cref="ArgumentException">There are no bytes.</exception>
+    public static LayerState OfTorchScript(ImmutableArray<byte> torchScript) =>
+        torchScript.IsDefaultOrEmpty
+            ? throw new ArgumentException("A TorchScript module has bytes.", nameof(torchScript))
+            : new LayerState([], [], null) { TorchScript = torchScript };
+
     /// <summary>
     /// The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; empty for a batch
     /// normalization.
@@ -56,11 +66,18 @@ public sealed class LayerState : IEquatable<LayerState>
     /// <summary>The state of a batch normalization, or null for another layer.</summary>
     public BatchNormalizationState? BatchNormalization { get; }
 
+    /// <summary>
+    /// The module of a <see cref="TorchScriptLayer"/> as training left it, in place of the layer's own; empty for
+    /// another layer. Written to a file, it is what <c>torch.jit.load</c> reads.
+    /// </summary>
+    public ImmutableArray<byte> TorchScript { get; private init; } = [];
+
     /// <inheritdoc/>
     public bool Equals(LayerState? other) =>
         other is not null
         && Bits(kernel).SequenceEqual(Bits(other.kernel))
         && Bits(bias).SequenceEqual(Bits(other.bias))
+        && TorchScript.AsSpan().SequenceEqual(other.TorchScript.AsSpan())
         && Equals(BatchNormalization, other.BatchNormalization);
 
     /// <inheritdoc/>
@@ -72,6 +89,7 @@ public sealed class LayerState : IEquatable<LayerState>
         var hash = new HashCode();
         hash.AddBytes(MemoryMarshal.AsBytes<float>(kernel));
         hash.AddBytes(MemoryMarshal.AsBytes<float>(bias));
+        hash.Add(TorchScript.Length);
         hash.Add(BatchNormalization);
         return hash.ToHashCode();
     }

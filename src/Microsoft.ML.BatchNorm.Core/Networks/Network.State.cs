@@ -44,13 +44,12 @@ public sealed partial class Network
         var known = new HashSet<string>(StringComparer.Ordinal);
         foreach (NetworkNode node in Nodes)
         {
-            if (!HasState(node))
-                continue;
-            known.Add(node.Path);
-            if (state.TryGet(node.Path) is not { } layer)
+            if (HasState(node) || node.Layer is TorchScriptLayer)
+                known.Add(node.Path);
+            if (known.Contains(node.Path) && state.TryGet(node.Path) is { } layer)
+                faults.AddRange(Misfit(node, layer) is { } misfit ? [$"'{node.Path}' {misfit}"] : []);
+            else if (HasState(node))
                 faults.Add($"'{node.Path}' is missing");
-            else if (Misfit(node, layer) is { } misfit)
-                faults.Add($"'{node.Path}' {misfit}");
         }
         string[] others = [.. state.Paths.Where(path => !known.Contains(path)).Order(StringComparer.Ordinal)];
         faults.AddRange(others.Select(path => $"'{path}' is not a layer of the network with parameters"));
@@ -61,6 +60,7 @@ public sealed partial class Network
             $"The state does not fit the network: {string.Join("; ", faults)}.{way}", nameof(state));
     }
 
+    /// <summary>Whether a layer always has a state; a TorchScript layer has one when it was trained.</summary>
     internal static bool HasState(NetworkNode node) =>
         node.Layer is BatchNormalizationLayer || node.Layer.Parameters(node.Input).Any();
 
@@ -107,6 +107,12 @@ public sealed partial class Network
         }
         if (state.BatchNormalization is not null)
             return $"has the state of a batch normalization; the layer is a {node.Layer.Kind}";
+        if (node.Layer is TorchScriptLayer != !state.TorchScript.IsEmpty)
+            return node.Layer is TorchScriptLayer
+                ? "has no TorchScript module"
+                : $"has a TorchScript module; the layer is a {node.Layer.Kind}";
+        if (node.Layer is TorchScriptLayer)
+            return null;
         TensorShape[] shapes = [.. node.Layer.Parameters(node.Input).Select(parameter => parameter.Shape)];
         if (shapes.Length == 0)
             return "has a state; the layer has no parameters";

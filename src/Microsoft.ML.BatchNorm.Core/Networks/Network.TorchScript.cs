@@ -7,7 +7,7 @@ public sealed partial class Network
     /// <summary>
     /// A network of one frozen <see cref="TorchScriptLayer"/>, to which a head can be added:
     /// <c>FromTorchScript("base.pt", new(3, 224, 224), new(512)).Dense(10)</c>. It is trained and used by the engine on
-    /// TorchSharp alone.
+    /// TorchSharp alone; <c>Unfreeze("torch_script")</c> lets it learn too.
     /// </summary>
     /// <param name="path">A file that <c>torch.jit.save</c> wrote; it is read whole.</param>
     /// <param name="input">The shape of a row that goes in, without the batch.</param>

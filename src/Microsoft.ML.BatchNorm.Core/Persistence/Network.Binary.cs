@@ -12,11 +12,12 @@ public sealed partial class Network
     /// <param name="state">A state of this network.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 0),
-    /// length of the definition in bytes (uint32). The definition: layers with their options, initializers, names and
-    /// switches. The CRC-32C (RFC 3720) of all before it (uint32). The layers' states in the order of
-    /// <see cref="Nodes"/>: kernel and bias (float32); of a batch normalization its flags (uint16) and its payload as
-    /// <see cref="BatchNormalizationState.Save"/> has them. Last, the CRC-32C of all before it (uint32).
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 4E 57 0D 0A 1A, version (uint16), flags (uint16: 1 if a
+    /// TorchScript layer was trained, else 0), length of the definition in bytes (uint32). The definition: layers with
+    /// their options, initializers, names and switches. The CRC-32C (RFC 3720) of all before it (uint32). The layers'
+    /// states in the order of <see cref="Nodes"/>: kernel and bias (float32); of a batch normalization its flags
+    /// (uint16) and its payload as <see cref="BatchNormalizationState.Save"/> has them; with flag 1, of a TorchScript
+    /// layer the length (int32) and bytes of its module. Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
@@ -38,10 +39,11 @@ public sealed partial class Network
             throw new InvalidOperationException(
                 $"The network's definition has {definition.Length} bytes; {NetworkHeader.MaxDefinition} can be saved.");
         var sink = new ByteSink(stream);
-        NetworkHeader.Write(sink, definition.Length);
+        PartFlags flags = NetworkStateFormat.Flags(state);
+        NetworkHeader.Write(sink, definition.Length, flags);
         sink.Write(definition);
         sink.Write(sink.Checksum.Value);
-        NetworkStateFormat.Write(sink, this, state);
+        NetworkStateFormat.Write(sink, this, state, flags);
         sink.Write(sink.Checksum.Value);
     }
 
@@ -62,12 +64,12 @@ public sealed partial class Network
     {
         ArgumentNullException.ThrowIfNull(stream);
         var source = new ByteSource(stream, "the network");
-        int length = NetworkHeader.Read(source);
+        int length = NetworkHeader.Read(source, out PartFlags flags);
         source.Enter("its definition", length);
         byte[] definition = source.ReadArray<byte>(length);
         source.CheckChecksum();
         Network network = NetworkFormat.FromBytes(definition);
-        NetworkState state = NetworkStateFormat.Read(source, network);
+        NetworkState state = NetworkStateFormat.Read(source, network, flags);
         source.CheckChecksum();
         return NetworkStateFormat.Fault(network, state) is { } fault
             ? throw new InvalidDataException(fault)

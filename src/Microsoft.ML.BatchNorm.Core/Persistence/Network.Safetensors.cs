@@ -23,7 +23,7 @@ public sealed partial class Network
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
     /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
-    /// batches. <see cref="Save"/> keeps all. The file has the checksum that
+    /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
     /// </remarks>
@@ -103,8 +103,9 @@ public sealed partial class Network
         List<LayerTensors> there = tensors.Match(header, allowMissing: onto is not null);
         SafetensorsValues values = SafetensorsValues.Read(source, header, tensors.Needs);
         var loaded = there.ToDictionary(layer => layer.Node.Path, layer => layer.Read(values), StringComparer.Ordinal);
-        return new NetworkState(Nodes.Where(HasState).Select(node =>
-            KeyValuePair.Create(node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
+        return new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
+            .Select(node => KeyValuePair.Create(
+                node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
     }
 
     /// <summary>

@@ -2,7 +2,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
 /// The first 16 bytes of a format that begins with a part of a length of its own: eight of magic, version (uint16),
-/// flags (uint16: none yet), the part's length in bytes (uint32).
+/// <see cref="PartFlags">flags</see> (uint16), the part's length in bytes (uint32).
 /// </summary>
 /// <param name="Name">What is stored, for messages: <c>network</c>.</param>
 /// <param name="Letters">Bytes 1 to 4 of the magic; the others are as in the header of a state.</param>
@@ -11,20 +11,20 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 sealed record PartHeader(string Name, string Letters, string Part, int MaxLength)
 {
     public const int Length = 16;
-    const ushort Version = 1, NoFlags = 0;
+    const ushort Version = 1;
 
     readonly byte[] magic = [0x89, .. Letters.Select(letter => (byte)letter), (byte)'\r', (byte)'\n', 0x1A];
 
-    public void Write(ByteSink sink, int partLength)
+    public void Write(ByteSink sink, int partLength, PartFlags flags)
     {
         sink.Write(magic);
         sink.Write(Version);
-        sink.Write(NoFlags);
+        sink.Write((ushort)flags);
         sink.Write(partLength);
     }
 
     /// <summary>The length of the part in bytes that the header claims, within bounds.</summary>
-    public int Read(ByteSource source)
+    public int Read(ByteSource source, out PartFlags flags)
     {
         source.Enter("its header", Length);
         Span<byte> first = stackalloc byte[magic.Length];
@@ -36,9 +36,9 @@ sealed record PartHeader(string Name, string Letters, string Part, int MaxLength
         ushort version = source.Read<ushort>();
         if (version != Version)
             throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
-        ushort flags = source.Read<ushort>();
-        if (flags != NoFlags)
-            throw new InvalidDataException($"the flags are {flags}; version {Version} knows none.");
+        flags = (PartFlags)source.Read<ushort>();
+        if ((flags & ~PartFlags.TorchScriptStates) != 0)
+            throw new InvalidDataException($"the flags are {(ushort)flags}; version {Version} knows 0 and 1.");
         uint length = source.Read<uint>();
         return length <= MaxLength
             ? (int)length

@@ -11,16 +11,18 @@ public sealed partial class TrainingCheckpoint
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
     /// <remarks>
     /// <para>
-    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16: 0),
-    /// length of the run in bytes (uint32). The run: network, options, phases, position, history. The CRC-32C (RFC
-    /// 3720) of all before it (uint32). The layers' states as <see cref="Network.Save"/> has them, those of the best
-    /// epoch where they are kept, the optimizer's moments (float32). Last, the CRC-32C of all before it (uint32).
+    /// Version 1, little-endian. Header: eight bytes 89 42 4E 43 50 0D 0A 1A, version (uint16), flags (uint16) as
+    /// <see cref="Network.Save"/> has them, length of the run in bytes (uint32). The run: network, options, phases,
+    /// position, history. The CRC-32C (RFC 3720) of all before it (uint32). The layers' states as
+    /// <see cref="Network.Save"/> has them, those of the best epoch where they are kept, the optimizer's moments
+    /// (float32). Last, the CRC-32C of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidOperationException">
-    /// A value of the state is not finite or out of range and could not be loaded again; nothing was written.
+    /// A value of the state is not finite or out of range, or the run is larger than 1 GiB, and could not be loaded
+    /// again; nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void Save(Stream stream)
@@ -30,13 +32,17 @@ public sealed partial class TrainingCheckpoint
         if (fault is not null)
             throw new InvalidOperationException($"The checkpoint cannot be saved: {fault}");
         byte[] run = RunFormat.ToBytes(Setup, position);
+        if (run.Length > CheckpointHeader.MaxRun)
+            throw new InvalidOperationException(
+                $"The checkpoint's run has {run.Length} bytes; {CheckpointHeader.MaxRun} can be saved.");
         var sink = new ByteSink(stream);
-        CheckpointHeader.Write(sink, run.Length);
+        PartFlags flags = NetworkStateFormat.Flags(State, position.Best?.State);
+        CheckpointHeader.Write(sink, run.Length, flags);
         sink.Write(run);
         sink.Write(sink.Checksum.Value);
-        NetworkStateFormat.Write(sink, Network, State);
+        NetworkStateFormat.Write(sink, Network, State, flags);
         if (position.Best?.State is { } best)
-            NetworkStateFormat.Write(sink, Network, best);
+            NetworkStateFormat.Write(sink, Network, best, flags);
         foreach (ImmutableArray<float> moment in position.Optimizer.Moments.Values)
             sink.WriteArray(moment.AsSpan());
         sink.Write(sink.Checksum.Value);
@@ -59,13 +65,13 @@ public sealed partial class TrainingCheckpoint
     {
         ArgumentNullException.ThrowIfNull(stream);
         var source = new ByteSource(stream, "the checkpoint");
-        int length = CheckpointHeader.Read(source);
+        int length = CheckpointHeader.Read(source, out PartFlags flags);
         source.Enter("its run", length);
         byte[] bytes = source.ReadArray<byte>(length);
         source.CheckChecksum();
         SavedRun run = RunFormat.FromBytes(bytes);
-        NetworkState state = NetworkStateFormat.Read(source, run.Setup.Network);
-        NetworkState? best = run.HasBestState ? NetworkStateFormat.Read(source, run.Setup.Network) : null;
+        NetworkState state = NetworkStateFormat.Read(source, run.Setup.Network, flags);
+        NetworkState? best = run.HasBestState ? NetworkStateFormat.Read(source, run.Setup.Network, flags) : null;
         ImmutableSortedDictionary<string, ImmutableArray<float>> moments = ReadMoments(source, run);
         source.CheckChecksum();
         string? fault = Fault(run.Setup, state) ?? (best is null ? null : Fault(run.Setup, best));

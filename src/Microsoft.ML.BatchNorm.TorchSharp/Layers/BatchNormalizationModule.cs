@@ -101,15 +101,14 @@ abstract class BatchNormalizationModule : LayerModule
         Constrain(values, beta, Options.BetaConstraint);
     }
 
-    /// <summary>The state as it is now.</summary>
-    /// <param name="gammaNow">γ, or empty.</param>
-    /// <param name="betaNow">β, or empty.</param>
-    public BatchNormalizationState StateWith(float[] gammaNow, float[] betaNow)
+    public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values)
     {
         BatchNormalizationState now = Current();
-        return now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
-            ? now
-            : now.WithAffine(gammaNow, betaNow);
+        float[] gammaNow = ValuesOf("gamma", values), betaNow = ValuesOf("beta", values);
+        return new LayerState(
+            now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
+                ? now
+                : now.WithAffine(gammaNow, betaNow));
     }
 
     /// <summary>The exact statistics of an input of this layer.</summary>

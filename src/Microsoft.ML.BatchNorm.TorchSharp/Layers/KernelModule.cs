@@ -28,5 +28,8 @@ abstract class KernelModule : LayerModule
         return product.to(ScalarType.Float32);
     }
 
+    public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values) =>
+        new(ValuesOf("kernel", values), ValuesOf("bias", values), null);
+
     protected abstract Tensor Product(Tensor x, Tensor kernel, Tensor? bias);
 }

@@ -23,6 +23,23 @@ abstract class LayerModule(NetworkNode node) : torch.nn.Module<Tensor, Tensor>(n
     {
     }
 
+    /// <summary>Before a forward pass of training.</summary>
+    public virtual void BeginStep()
+    {
+    }
+
+    /// <summary>Takes back what forward passes have changed since <see cref="BeginStep"/>.</summary>
+    public virtual void UndoStep()
+    {
+    }
+
+    /// <summary>The layer's state now, or null where it has none.</summary>
+    /// <param name="values">The values of each parameter, by its path.</param>
+    public virtual LayerState? StateNow(IReadOnlyDictionary<string, float[]> values) => null;
+
+    protected float[] ValuesOf(string name, IReadOnlyDictionary<string, float[]> values) =>
+        values.GetValueOrDefault($"{Path}/{name}") ?? [];
+
     public override void train(bool train = true)
     {
         base.train(train);

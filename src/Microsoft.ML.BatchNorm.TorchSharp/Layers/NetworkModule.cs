@@ -45,13 +45,19 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         isTraining = train;
     }
 
-    /// <summary>Makes the random numbers of a step those of its number alone.</summary>
-    public void Seed(int seed, long step)
+    /// <summary>
+    /// Before a forward pass of training, of which the random numbers are those of the step's number alone.
+    /// </summary>
+    public void BeginStep(int seed, long step)
     {
+        Array.ForEach(Layers, layer => layer.BeginStep());
         ulong key = CounterRandom.Key(unchecked((ulong)seed), (ulong)step);
         foreach (DropoutModule dropout in Layers.OfType<DropoutModule>())
             dropout.StepKey = key;
     }
+
+    /// <summary>Takes back what forward passes have changed since <see cref="BeginStep"/>.</summary>
+    public void UndoStep() => Array.ForEach(Layers, layer => layer.UndoStep());
 
     protected override void Dispose(bool disposing)
     {
@@ -79,7 +85,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         DropoutLayer layer => new DropoutModule(node, layer, random, place),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
-        TorchScriptLayer layer => new TorchScriptModule(node, layer, device),
+        TorchScriptLayer layer => new TorchScriptModule(node, layer, state, device),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),
     };

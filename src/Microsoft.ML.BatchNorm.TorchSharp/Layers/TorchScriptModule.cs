@@ -1,24 +1,42 @@
+using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A <see cref="TorchScriptLayer"/>, in inference mode whatever is asked for.</summary>
+/// <summary>
+/// A <see cref="TorchScriptLayer"/>. Frozen, it is in inference mode whatever is asked for. Else all of its parameters
+/// learn, which share the memory of the other layers', and it is in the mode that is asked for.
+/// </summary>
 sealed class TorchScriptModule : LayerModule
 {
     readonly TorchScriptLayer layer;
+    readonly LayerState? known;
     readonly torch.jit.ScriptModule<Tensor, Tensor> module;
+    readonly ImmutableArray<(string Name, Tensor Tensor)> ownParameters;
+    readonly ImmutableArray<Tensor> ownBuffers;
+    readonly ParameterSlot[] slots;
+    ImmutableArray<Tensor> buffersBefore = [];
+    bool hasLearned;
 
-    /// <exception cref="NotSupportedException">The layer is to be trained.</exception>
+    /// <exception cref="NotSupportedException">The layer is to be trained, and has nothing that can be.</exception>
     /// <exception cref="InvalidDataException">The bytes are no TorchScript module.</exception>
-    public TorchScriptModule(NetworkNode node, TorchScriptLayer layer, torch.Device device) : base(node)
+    public TorchScriptModule(NetworkNode node, TorchScriptLayer layer, LayerState? state, torch.Device device)
+        : base(node)
     {
-        if (layer.Trainable)
-            throw new NotSupportedException(
-                $"Layer '{node.Path}' is a TorchScript module, whose parameters cannot be trained; freeze it.");
         this.layer = layer;
-        module = Load(node.Path, layer, device);
-        foreach (Tensor parameter in module.parameters())
-            parameter.requires_grad = false;
-        module.eval();
+        known = state;
+        module = TorchScriptFile.Load(node.Path, Bytes, device);
+        // TorchSharp's own, which it disposes of with the scope that is open now, or never.
+        ownParameters = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
+        ownBuffers = [.. module.buffers().Select(Tensors.Keep)];
+        slots = layer.Trainable ? Trained() : [];
+        foreach ((_, Tensor parameter) in ownParameters)
+            parameter.requires_grad = layer.Trainable;
+        module.train(layer.Trainable);
     }
+
+    public override IEnumerable<ParameterSlot> Slots => slots;
 
     public override Tensor forward(Tensor x)
     {
@@ -30,9 +48,46 @@ sealed class TorchScriptModule : LayerModule
                 $"Layer '{Path}' (TorchScript) gives rows of [{string.Join(", ", row)}] instead of {layer.Output}.");
     }
 
-    // The module is in no field that TorchSharp would take for a child's, and stays as it was put.
+    // The module is in no field that TorchSharp would take for a child's, and a frozen one stays as it was put.
     public override void train(bool train = true)
     {
+        base.train(train);
+        if (layer.Trainable)
+            module.train(train);
+    }
+
+    public override void BeginStep()
+    {
+        if (!layer.Trainable)
+            return;
+        Forget();
+        hasLearned = true;
+        buffersBefore = [.. ownBuffers.Select(buffer => Tensors.Keep(buffer.clone()))];
+    }
+
+    public override void UndoStep()
+    {
+        using IDisposable noGradient = torch.no_grad();
+        foreach ((Tensor now, Tensor before) in ownBuffers.Zip(buffersBefore))
+            now.copy_(before);
+    }
+
+    /// <remarks>
+    /// Written by a module of its own: this one's parameters are parts of a larger memory, which libtorch would write
+    /// whole for each.
+    /// </remarks>
+    public override LayerState? StateNow(IReadOnlyDictionary<string, float[]> values)
+    {
+        if (!hasLearned)
+            return known;
+        using var scope = torch.NewDisposeScope();
+        using IDisposable noGradient = torch.no_grad();
+        using torch.jit.ScriptModule<Tensor, Tensor> copy = TorchScriptFile.Load(Path, Bytes, torch.CPU);
+        foreach ((Tensor to, Tensor from) in copy.parameters().Zip(ownParameters.Select(entry => entry.Tensor)))
+            to.copy_(from);
+        foreach ((Tensor to, Tensor from) in copy.buffers().Zip(ownBuffers))
+            to.copy_(from);
+        return LayerState.OfTorchScript(TorchScriptFile.Save(copy));
     }
 
     protected override void RegisterComponents()
@@ -42,26 +97,38 @@ sealed class TorchScriptModule : LayerModule
     protected override void Dispose(bool disposing)
     {
         if (disposing)
+        {
+            Forget();
+            foreach (Tensor tensor in ownBuffers.AddRange(ownParameters.Select(entry => entry.Tensor)))
+                tensor.Dispose();
+            // Disposing makes new tensors, of the modules in it.
+            using var scope = torch.NewDisposeScope();
             module.Dispose();
+        }
         base.Dispose(disposing);
     }
 
-    /// <summary>TorchSharp reads modules from files alone, up to 0.99.</summary>
-    static torch.jit.ScriptModule<Tensor, Tensor> Load(string path, TorchScriptLayer layer, torch.Device device)
+    ImmutableArray<byte> Bytes => known?.TorchScript ?? layer.Module;
+
+    ParameterSlot[] Trained()
     {
-        string file = System.IO.Path.Combine(System.IO.Path.GetTempPath(), System.IO.Path.GetRandomFileName());
-        File.WriteAllBytes(file, [.. layer.Module]);
-        try
-        {
-            return torch.jit.load<Tensor, Tensor>(file, device.type, device.index);
-        }
-        catch (System.Runtime.InteropServices.ExternalException error)
-        {
-            throw new InvalidDataException($"Layer '{path}' is no TorchScript module: {error.Message}", error);
-        }
-        finally
-        {
-            File.Delete(file);
-        }
+        ParameterSlot[] trained = [.. ownParameters.Select(entry => Slot(entry.Name, entry.Tensor))];
+        return trained.Length > 0
+            ? trained
+            : throw new NotSupportedException(
+                $"Layer '{Path}' is a TorchScript module without parameters, as torch.jit.freeze leaves it, which "
+                + "cannot be trained; freeze it.");
+    }
+
+    ParameterSlot Slot(string name, Tensor parameter) => parameter.dtype == ScalarType.Float32
+        ? new($"{Path}/{name}", parameter.shape, Tensors.Download<float>(parameter), isTrained: true, parameter)
+        : throw new NotSupportedException(
+            $"Layer '{Path}' is a TorchScript module whose '{name}' is {parameter.dtype}; only Float32 is trained.");
+
+    void Forget()
+    {
+        foreach (Tensor before in buffersBefore)
+            before.Dispose();
+        buffersBefore = [];
     }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
@@ -9,10 +11,39 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 /// <param name="Bias">β, or null.</param>
 /// <param name="RunningMean">The moving mean, or null.</param>
 /// <param name="RunningVariance">The moving variance, or null.</param>
+/// <param name="BatchesTracked">How many batches training mode has seen, or null.</param>
 sealed record AnyBatchNorm(
     string Name, torch.nn.Module<Tensor, Tensor> Module, Tensor? Weight, Tensor? Bias, Tensor? RunningMean,
-    Tensor? RunningVariance)
+    Tensor? RunningVariance, Tensor? BatchesTracked)
 {
+    const double Noise = 1e-5;
+
+    /// <summary>Whether it is the same module; records would compare the tensors' values.</summary>
+    public bool Equals(AnyBatchNorm? other) => ReferenceEquals(Module, other?.Module);
+
+    public override int GetHashCode() => RuntimeHelpers.GetHashCode(Module);
+
+    /// <summary>
+    /// Takes the sample statistics for the moving ones; true where that changes more than the noise of a device.
+    /// </summary>
+    public bool Take(BatchStatistics statistics)
+    {
+        double[] variance = new double[statistics.Channels];
+        double[] oldMean = Tensors.Download<double>(RunningMean!), old = Tensors.Download<double>(RunningVariance!);
+        bool changes = false;
+        for (int c = 0; c < variance.Length; c++)
+        {
+            variance[c] = statistics.Variance(c, VarianceConvention.Sample);
+            changes |= Math.Abs(oldMean[c] - statistics.Mean[c])
+                > Noise * (Math.Sqrt(variance[c]) + 0.1 * Math.Abs(oldMean[c]))
+                || Math.Abs(old[c] - variance[c]) > Noise * variance[c];
+        }
+        using var scope = torch.NewDisposeScope();
+        RunningMean!.copy_(Tensors.Upload(statistics.Mean, torch.CPU, statistics.Channels));
+        RunningVariance!.copy_(Tensors.Upload<double>(variance, torch.CPU, variance.Length));
+        return changes;
+    }
+
     /// <summary>All in a module, itself among them, in the order in which they are registered.</summary>
     public static IReadOnlyList<AnyBatchNorm> In(torch.nn.Module module)
     {
@@ -44,9 +75,12 @@ sealed record AnyBatchNorm(
 
     static AnyBatchNorm? Of(string name, torch.nn.Module module) => module switch
     {
-        BatchNorm1d norm => new(name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var),
-        BatchNorm2d norm => new(name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var),
-        BatchNorm3d norm => new(name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var),
+        BatchNorm1d norm => new(
+            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
+        BatchNorm2d norm => new(
+            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
+        BatchNorm3d norm => new(
+            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
         _ => null,
     };
 }

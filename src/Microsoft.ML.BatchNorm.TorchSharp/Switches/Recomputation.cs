@@ -1,98 +1,94 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
-/// <summary>
-/// Exact statistics of the batch normalizations in a module. Hooks see what goes into each; a pass over the data
-/// settles the first of those that are not settled, since what goes into it is settled already.
-/// </summary>
-/// <remarks>TorchSharp has hooks from 0.99.4 on.</remarks>
-sealed class Recomputation(IReadOnlyList<AnyBatchNorm> norms)
+/// <summary>Replaces moving statistics of a module's batch normalizations by exact ones.</summary>
+static class Recomputation
 {
-    readonly HashSet<AnyBatchNorm> left = [.. norms.Where(norm => !Freeze.KeepsStatistics(norm))];
-    AnyBatchNorm? current;
-    BatchStatistics? statistics;
-
-    public void Run<TBatch>(torch.nn.Module module, IEnumerable<TBatch> batches, Action<TBatch> forward)
+    /// <param name="module">The module.</param>
+    /// <param name="all">Its batch normalizations that have statistics.</param>
+    /// <param name="feed">What it is run on.</param>
+    /// <param name="onePass">
+    /// Whether the layers are in training mode for it; else in inference mode, with the statistics of those before.
+    /// </param>
+    /// <returns>The number of layers.</returns>
+    public static int Run<TBatch>(
+        torch.nn.Module module, IEnumerable<AnyBatchNorm> all, BatchFeed<TBatch> feed, bool onePass)
     {
+        AnyBatchNorm[] norms = [.. all.Where(norm => !Freeze.KeepsStatistics(norm))];
+        if (norms.Length == 0)
+            return 0;
         (torch.nn.Module Module, bool Training)[] modes =
             [.. module.named_modules().Select(entry => entry.module).Prepend(module)
                 .Select(each => (each, each.training))];
-        List<IDisposable> hooks = [.. left.Select(norm => (IDisposable)new Hook(norm, Add))];
+        using IDisposable noGradient = torch.no_grad();
+        using var counts = new SavedTensors(norms.Select(norm => norm.BatchesTracked!));
+        using SavedTensors statistics = SavedTensors.StatisticsOf(norms);
+        using var watch = new InputWatch(norms);
         try
         {
             module.eval();
-            using IDisposable noGradient = torch.no_grad();
-            while (left.Count > 0)
-                Pass(batches, forward);
+            var inputs = new LayerInputs<TBatch>(norms, feed, watch);
+            if (onePass)
+                Take(inputs.Pass(_ => norms, training: true));
+            else
+                Settle(norms, inputs);
+            statistics.Stay = true;
+            return norms.Length;
         }
         finally
         {
-            hooks.ForEach(hook => hook.Dispose());
             foreach ((torch.nn.Module each, bool training) in modes)
                 each.train(training);
         }
     }
 
-    void Pass<TBatch>(IEnumerable<TBatch> batches, Action<TBatch> forward)
+    /// <summary>
+    /// Pass after pass: each settles all layers into which goes nothing that is not settled, as far as the first batch
+    /// shows it. Where the order in which the layers run does not say so too, further passes look whether it is true.
+    /// </summary>
+    static void Settle<TBatch>(AnyBatchNorm[] norms, LayerInputs<TBatch> inputs)
     {
-        (current, statistics) = (null, null);
-        foreach (TBatch batch in batches)
+        HashSet<AnyBatchNorm> left = [.. norms];
+        bool isProven = true;
+        while (left.Count > 0)
         {
-            using var scope = torch.NewDisposeScope();
-            forward(batch);
+            Dictionary<AnyBatchNorm, BatchStatistics> settled = inputs.Pass(Next);
+            Take(settled);
+            left.ExceptWith(settled.Keys);
         }
-        if (current is null || statistics is null)
+        // However they depend on each other, each pass is right about one layer more.
+        for (int pass = 0; !isProven && pass < norms.Length; pass++)
+            isProven = IsSettled(inputs);
+
+        AnyBatchNorm[] Next(TBatch batch)
         {
-            string names = string.Join(", ", left.Select(norm => $"'{norm.Name}'"));
-            throw new InvalidOperationException(
-                $"No batch reached {names} by call(); a module that is run by forward() runs no hooks.");
-        }
-        Write(current, statistics);
-        left.Remove(current);
-    }
-
-    void Add(AnyBatchNorm norm, Tensor x)
-    {
-        current ??= left.Contains(norm) ? norm : null;
-        if (current != norm)
-            return;
-        using var scope = torch.NewDisposeScope();
-        BatchStatistics batch = DeviceStatistics.Of(x.reshape(x.shape[0], x.shape[1], -1));
-        if (!DeviceStatistics.AreFinite(batch))
-            throw new InvalidDataException($"The input of '{norm.Name}' is not finite.");
-        if (statistics is null)
-            statistics = batch;
-        else
-            statistics.Merge(batch);
-    }
-
-    static void Write(AnyBatchNorm norm, BatchStatistics statistics)
-    {
-        double[] variance = new double[statistics.Channels];
-        for (int c = 0; c < variance.Length; c++)
-            variance[c] = statistics.Variance(c, VarianceConvention.Sample);
-        using var scope = torch.NewDisposeScope();
-        norm.RunningMean!.copy_(Tensors.Upload(statistics.Mean, torch.CPU, statistics.Channels));
-        norm.RunningVariance!.copy_(Tensors.Upload<double>(variance, torch.CPU, variance.Length));
-    }
-
-    /// <summary>Hands each input of a batch normalization on, as long as it is not disposed.</summary>
-    sealed class Hook : IDisposable
-    {
-        readonly Action remove;
-
-        public Hook(AnyBatchNorm norm, Action<AnyBatchNorm, Tensor> add)
-        {
-            var remover = norm.Module.register_forward_pre_hook((_, x) =>
+            AnyBatchNorm first = inputs.Seen.Concat(inputs.Hidden).FirstOrDefault(left.Contains)
+                ?? throw LayerInputs<TBatch>.Missing(left);
+            if (left.Count == 1)
+                return [first];
+            AnyBatchNorm[] free = inputs.Free(batch, left);
+            isProven &= free switch
             {
-                add(norm, x);
-                return x;
-            });
-            remove = remover.remove;
+                [] => !inputs.Hidden.Any(left.Contains),
+                [AnyBatchNorm one] => one == first || inputs.Hidden.Contains(one),
+                _ => false,
+            };
+            return free is [] ? [first] : free;
         }
-
-        public void Dispose() => remove();
     }
+
+    static bool IsSettled<TBatch>(LayerInputs<TBatch> inputs)
+    {
+        bool isSame = true;
+        foreach (AnyBatchNorm[] group in
+            (IEnumerable<AnyBatchNorm[]>)[[.. inputs.Seen], .. inputs.Hidden.Select(norm => new[] { norm })])
+        {
+            if (group.Length > 0)
+                isSame &= !Take(inputs.Pass(_ => group));
+        }
+        return isSame;
+    }
+
+    /// <summary>Whether that changes anything.</summary>
+    static bool Take(Dictionary<AnyBatchNorm, BatchStatistics> statistics) =>
+        statistics.Aggregate(false, (changes, entry) => entry.Key.Take(entry.Value) | changes);
 }

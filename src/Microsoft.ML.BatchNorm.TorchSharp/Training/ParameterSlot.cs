@@ -5,7 +5,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// <param name="shape">Its dimensions.</param>
 /// <param name="initial">Its values at the beginning.</param>
 /// <param name="isTrained">Whether the optimizer changes it.</param>
-sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained)
+/// <param name="own">The tensor of a module that knows no other, or null.</param>
+sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained, Tensor? own = null)
 {
     public string Path => path;
 
@@ -17,6 +18,8 @@ sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTr
     public float[] Initial => initial;
 
     public bool IsTrained => isTrained;
+
+    public Tensor? Own => own;
 
     /// <summary>Where it begins among all that are trained.</summary>
     public long Offset { get; set; }

@@ -29,7 +29,7 @@ sealed class ParameterVector : IDisposable
             {
                 Tensor place = Slice(Values, slot);
                 place.copy_(values);
-                values = place.detach();
+                values = slot.Own?.set_(place) ?? place.detach();
                 values.requires_grad = true;
             }
             slot.Tensor = Tensors.Keep(values);

@@ -22,16 +22,22 @@ sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network n
         bool keeps = (long)rows.Length * network.Nodes.Max(node => node.Output.Size) * sizeof(float) <= bytesKept;
         var known = new Tensor?[chunks.Length];
         int done = 0;
-        for (int at = 0; at < module.Layers.Length; at++)
+        try
         {
-            if (module.Layers[at] is not BatchNormalizationModule { MovesStatistics: true } layer)
-                continue;
-            layer.Replace(Statistics(layer, chunks, known, keeps, done, at));
-            if (keeps)
-                done = at;
+            for (int at = 0; at < module.Layers.Length; at++)
+            {
+                if (module.Layers[at] is not BatchNormalizationModule { MovesStatistics: true } layer)
+                    continue;
+                layer.Replace(Statistics(layer, chunks, known, keeps, done, at));
+                if (keeps)
+                    done = at;
+            }
         }
-        foreach (Tensor? kept in known)
-            kept?.Dispose();
+        finally
+        {
+            foreach (Tensor? kept in known)
+                kept?.Dispose();
+        }
     }
 
     BatchStatistics Statistics(

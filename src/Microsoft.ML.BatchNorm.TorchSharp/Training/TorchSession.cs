@@ -49,14 +49,18 @@ sealed class TorchSession : ITrainingSession
         using (var scope = torch.NewDisposeScope())
         {
             module.SetTraining(true);
-            module.Seed(options.Seed, steps);
-            Batch batch = batches.Take(rows);
-            Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
-            foreach (LayerModule layer in module.Layers)
-                total = layer.Penalty() is { } penalty ? total.add(penalty) : total;
-            pending = PendingStep.Of(
-                module.Parameters, total, rows.ToArray(), learningRate,
-                needsNorm: options.GradientClipNorm is not null);
+            module.BeginStep(options.Seed, steps);
+            try
+            {
+                pending = PendingStep.Of(
+                    module.Parameters, Loss(batches.Take(rows)), rows.ToArray(), learningRate,
+                    needsNorm: options.GradientClipNorm is not null);
+            }
+            catch
+            {
+                module.UndoStep();
+                throw;
+            }
         }
         if (!batches.IsStreamed)
             Settle();
@@ -114,8 +118,9 @@ sealed class TorchSession : ITrainingSession
         ObjectDisposedException.ThrowIf(isDisposed, this);
         Settle();
         IReadOnlyDictionary<string, float[]> values = module.Parameters.Read();
-        return new(module.Layers.Where(layer => layer is BatchNormalizationModule || layer.Slots.Any())
-            .Select(layer => KeyValuePair.Create(layer.Path, State(layer, values))));
+        return new(module.Layers.Select(layer => (layer.Path, State: layer.StateNow(values)))
+            .Where(entry => entry.State is not null)
+            .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
     }
 
     public OptimizerState GetOptimizerState()
@@ -151,6 +156,15 @@ sealed class TorchSession : ITrainingSession
         loss.Dispose();
     }
 
+    /// <summary>The loss of a batch with what the layers add to it.</summary>
+    Tensor Loss(Batch batch)
+    {
+        Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
+        foreach (LayerModule layer in module.Layers)
+            total = layer.Penalty() is { } penalty ? total.add(penalty) : total;
+        return total;
+    }
+
     /// <summary>
     /// Ends the last step, if it is not ended: looks at its numbers, and changes parameters and statistics.
     /// </summary>
@@ -164,7 +178,11 @@ sealed class TorchSession : ITrainingSession
         {
             StepResult result = step.Read();
             if (!result.IsFinite)
-                throw new Divergence(module, batches, loss).Find(step);
+            {
+                TrainingDivergedException error = new Divergence(module, batches, loss).Find(step);
+                module.UndoStep();
+                throw error;
+            }
             using IDisposable noGradient = torch.no_grad();
             if (step.Gradient is not null)
             {
@@ -192,12 +210,4 @@ sealed class TorchSession : ITrainingSession
 
     Tensor Clipped(Tensor gradient, double norm) =>
         options.GradientClipNorm is { } limit && norm > limit ? gradient.mul(limit / norm) : gradient;
-
-    static LayerState State(LayerModule layer, IReadOnlyDictionary<string, float[]> values)
-    {
-        float[] Of(string name) => values.GetValueOrDefault($"{layer.Path}/{name}") ?? [];
-        return layer is BatchNormalizationModule normalization
-            ? new LayerState(normalization.StateWith(Of("gamma"), Of("beta")))
-            : new LayerState(Of("kernel"), Of("bias"), null);
-    }
 }

@@ -11,22 +11,24 @@ namespace Microsoft.ML.Transforms;
 /// <param name="host">Who warns.</param>
 /// <param name="warning">What keeps a view from warning twice.</param>
 /// <param name="cursors">The number of cursors that share the rows.</param>
+/// <param name="rowCount">The number of rows that they share, where it is known.</param>
 /// <param name="mask">The column that hides rows, or null.</param>
-sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewSchema.Column? mask)
+sealed class DriftCheck(
+    IHost host, DriftWarning warning, int cursors, long? rowCount, DataViewSchema.Column? mask)
 {
     /// <summary>The probability that a pass over rows like those in training warns.</summary>
     const double Significance = 0.001;
 
-    /// <summary>Where a normal distribution's two-sided p-value is just above that.</summary>
-    const double Quantile = 3.29;
-
-    readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, string[]? Names)> sums = [];
-    int open = cursors;
+    readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, RowSample First)> sums = [];
+    readonly int stride = RowSample.FirstStride(rowCount / cursors);
+    int completed;
+    long rows;
 
     /// <summary>Begins to sample one column of a cursor.</summary>
     public RowSample Sample(
         DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout) =>
-        RowSample.Of(row, input, column, layout, mask is { } counts ? row.GetGetter<bool>(counts) : null);
+        RowSample.Of(
+            input, column, layout, stride, mask is { } counts ? row.GetGetter<bool>(counts) : null);
 
     /// <summary>Takes what one cursor has sampled, and warns where it is the last.</summary>
     public void Complete(IEnumerable<RowSample> samples)
@@ -35,17 +37,21 @@ sealed class DriftCheck(IHost host, DriftWarning warning, int cursors, DataViewS
         {
             foreach (RowSample sample in samples.Where(sample => sample.Rows > 0))
             {
-                if (!sums.TryGetValue(sample.Column, out (DriftStatistics Statistics, string[]?) sum))
-                    sums[sample.Column] = sum = (new DriftStatistics(sample.Column.State), sample.Names);
+                if (!sums.TryGetValue(sample.Column, out (DriftStatistics Statistics, RowSample First) sum))
+                    sums[sample.Column] = sum = (new DriftStatistics(sample.Column.State), sample);
                 sample.AddTo(sum.Statistics);
+                rows += sample.RowsSeen;
             }
-            if (--open > 0)
+            if (++completed < cursors)
                 return;
         }
+        if (rows == 0)
+            return;
+        warning.Checked(rows / sums.Count);
         string[] messages =
         [
-            .. sums.Where(pair => pair.Value.Statistics.MayDrift(Significance, Quantile))
-                .Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.Names)))
+            .. sums.Where(pair => pair.Value.Statistics.MayDrift(Significance))
+                .Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.First.Names)))
                 .Where(pair => pair.Report.IsDrift(Significance / sums.Count))
                 .Select(pair => Message(pair.Key, pair.Report)),
         ];

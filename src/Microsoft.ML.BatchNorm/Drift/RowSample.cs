@@ -1,80 +1,118 @@
+using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Rows of a cursor, evenly spread over all that it gives, however many these turn out to be: one in
-/// <see cref="FirstStride"/>; where there is no room for more, every other one goes, and from there on half as many are
-/// taken.
+/// Rows of a cursor, evenly spread over all that it gives, however many these turn out to be: one in a stride; where there
+/// is no room for more, every other one goes, and from there on half as many are taken.
 /// </summary>
-abstract class RowSample(BatchNormalizationColumn column, ChannelLayout layout, string[]? names)
+/// <remarks>
+/// A row that is kept and compared costs as much as some twenty that are normalized. Few will do while rows are few; one
+/// in <see cref="WideStride"/> is a part of the time that hardly shows, and from there on there is room for more.
+/// </remarks>
+/// <param name="column">The layer that normalizes the rows.</param>
+/// <param name="input">Its column.</param>
+/// <param name="layout">One row.</param>
+/// <param name="stride">One row in as many is taken at first, by <see cref="FirstStride"/>.</param>
+abstract class RowSample(
+    BatchNormalizationColumn column, DataViewSchema.Column input, ChannelLayout layout, int stride)
 {
-    public const int FirstStride = 64;
+    const int LeastStride = 4, WideStride = 512;
 
-    /// <summary>Values that are kept, and what the rows are held to where they are short or long.</summary>
-    const int MostValues = 1 << 18, MostRows = 512, LeastRows = 16;
+    /// <summary>The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.</summary>
+    const int FewRows = 64, MostRows = 512, LeastRows = 16;
+
+    /// <summary>The most values, unless they are of the least rows.</summary>
+    const int MostValues = 1 << 16;
 
     public BatchNormalizationColumn Column => column;
 
-    public string[]? Names => names;
+    /// <summary>The names of the channels, where they have some.</summary>
+    public string[]? Names => ChannelNames.Of(input, layout);
 
+    /// <summary>The number of rows that are kept.</summary>
     public abstract int Rows { get; }
 
-    /// <summary>The most rows that are kept at once, an even number.</summary>
-    protected int Room { get; } = Math.Clamp(MostValues / layout.Count / 2 * 2, LeastRows, MostRows);
+    /// <summary>The number of rows that they stand for, to within a stride.</summary>
+    public long RowsSeen => (long)Rows * Stride;
+
+    /// <summary>One row in as many is taken.</summary>
+    protected int Stride { get; private set; } = stride;
 
     protected ChannelLayout Layout => layout;
 
+    /// <summary>The most rows that are kept at once.</summary>
+    protected int Room => Math.Clamp(
+        MostValues / layout.Count / 2 * 2, LeastRows, Stride < WideStride ? FewRows : MostRows);
+
+    /// <summary>The stride that keeps the few rows without a step in between, where their number is known.</summary>
+    public static int FirstStride(long? rows) =>
+        (int)Math.Clamp(BitOperations.RoundUpToPowerOf2((ulong)((rows ?? 0) + FewRows - 1) / FewRows), LeastStride, WideStride);
+
     public static RowSample Of(
-        DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout,
-        ValueGetter<bool>? mask)
-    {
-        string[]? names = ChannelNames.Of(input, layout);
-        return input.Type.GetItemType() == NumberDataViewType.Single
-            ? new RowSample<float>(column, layout, names, mask, (statistics, shape, x) => statistics.Add(shape, x, NonFinite.Ignore))
-            : new RowSample<double>(column, layout, names, mask, (statistics, shape, x) => statistics.Add(shape, x, NonFinite.Ignore));
-    }
+        DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout, int stride,
+        ValueGetter<bool>? mask) =>
+        input.Type.GetItemType() == NumberDataViewType.Single
+            ? new RowSample<float>(column, input, layout, stride, mask, Add)
+            : new RowSample<double>(column, input, layout, stride, mask, Add);
 
     /// <summary>Adds the rows to statistics.</summary>
     public abstract void AddTo(DriftStatistics statistics);
+
+    protected void Widen() => Stride = Math.Min(2 * Stride, 1 << 30);
+
+    static void Add(DriftStatistics statistics, ChannelLayout rows, ReadOnlySpan<float> x) =>
+        statistics.Add(rows, x, NonFinite.Ignore);
+
+    static void Add(DriftStatistics statistics, ChannelLayout rows, ReadOnlySpan<double> x) =>
+        statistics.Add(rows, x, NonFinite.Ignore);
 }
 
 /// <summary>The same, of one type of values.</summary>
 sealed class RowSample<T>(
-    BatchNormalizationColumn column, ChannelLayout layout, string[]? names, ValueGetter<bool>? mask,
-    RowSample<T>.Adding add)
-    : RowSample(column, layout, names)
+    BatchNormalizationColumn column, DataViewSchema.Column input, ChannelLayout layout, int stride,
+    ValueGetter<bool>? mask, RowSample<T>.Adding add)
+    : RowSample(column, input, layout, stride)
     where T : unmanaged
 {
-    T[] kept = [];
-    int rows;
-    int stride = FirstStride;
+    /// <summary>The values that are added at once, which the caches have room for, unless a row has more.</summary>
+    const int ValuesAtOnce = 1 << 13;
+
+    readonly List<T[]> kept = [];
+    readonly Stack<T[]> spare = [];
 
     public delegate void Adding(DriftStatistics statistics, ChannelLayout layout, ReadOnlySpan<T> x);
 
-    public override int Rows => rows;
+    public override int Rows => kept.Count;
 
     /// <summary>Takes a row, and gives the number of rows up to the next that it wants.</summary>
     public int Take(in VBuffer<T> row)
     {
-        if (!Counts())
-            return stride;
-        row.CopyTo(NextRow());
-        return Advance();
+        if (Counts())
+            row.CopyTo(NextRow());
+        return Stride;
     }
 
     /// <inheritdoc cref="Take(in VBuffer{T})"/>
     public int Take(T value)
     {
-        if (!Counts())
-            return stride;
-        NextRow()[0] = value;
-        return Advance();
+        if (Counts())
+            NextRow()[0] = value;
+        return Stride;
     }
 
-    public override void AddTo(DriftStatistics statistics) =>
-        add(statistics, Layout.WithRows(rows), kept.AsSpan(0, rows * Layout.Count));
+    public override void AddTo(DriftStatistics statistics)
+    {
+        var block = new T[Math.Max(1, Math.Min(ValuesAtOnce / Layout.Count, Rows)) * Layout.Count];
+        foreach (T[][] rows in kept.Chunk(block.Length / Layout.Count))
+        {
+            for (int row = 0; row < rows.Length; row++)
+                rows[row].CopyTo(block, row * Layout.Count);
+            add(statistics, Layout.WithRows(rows.Length), block.AsSpan(0, rows.Length * Layout.Count));
+        }
+    }
 
     bool Counts()
     {
@@ -83,25 +121,25 @@ sealed class RowSample<T>(
         return counts;
     }
 
-    Span<T> NextRow()
+    T[] NextRow()
     {
-        if (rows * Layout.Count == kept.Length)
-            Array.Resize(ref kept, Math.Min(Math.Max(2 * rows, LeastRoom), Room) * Layout.Count);
-        return kept.AsSpan(rows * Layout.Count, Layout.Count);
+        if (Rows == Room)
+            Thin();
+        if (!spare.TryPop(out T[]? row))
+            row = GC.AllocateUninitializedArray<T>(Layout.Count);
+        kept.Add(row);
+        return row;
     }
 
-    int Advance()
+    void Thin()
     {
-        int until = stride;
-        if (++rows == Room)
+        int half = Rows / 2;
+        for (int row = 0; row < half; row++)
         {
-            for (int row = 1; 2 * row < Room; row++)
-                kept.AsSpan(2 * row * Layout.Count, Layout.Count).CopyTo(kept.AsSpan(row * Layout.Count));
-            rows /= 2;
-            stride = Math.Min(2 * stride, 1 << 30);
+            kept[row] = kept[2 * row];
+            spare.Push(kept[2 * row + 1]);
         }
-        return until;
+        kept.RemoveRange(half, half);
+        Widen();
     }
-
-    const int LeastRoom = 8;
 }

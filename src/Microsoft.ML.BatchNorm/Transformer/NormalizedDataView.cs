@@ -33,8 +33,9 @@ sealed class NormalizedDataView(
         IEnumerable<DataViewSchema.Column> columnsNeeded, int n, Random? rand = null)
     {
         bool[] active = Active(columnsNeeded);
-        DataViewRowCursor[] inputs = Source.GetRowCursorSet(Read(columnsNeeded, active), n, rand);
-        DriftCheck? check = Check(active, inputs.Length);
+        bool isChecked = IsChecked(active);
+        DataViewRowCursor[] inputs = Source.GetRowCursorSet(Read(columnsNeeded, isChecked), n, rand);
+        DriftCheck? check = Check(isChecked, inputs.Length);
         return Array.ConvertAll(inputs, input => Cursor(input, active, check));
     }
 
@@ -43,8 +44,9 @@ sealed class NormalizedDataView(
         IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {
         bool[] active = Active(columnsNeeded);
-        DataViewRowCursor input = Source.GetRowCursor(Read(columnsNeeded, active), rand);
-        return Cursor(input, active, Check(active, cursors: 1));
+        bool isChecked = IsChecked(active);
+        DataViewRowCursor input = Source.GetRowCursor(Read(columnsNeeded, isChecked), rand);
+        return Cursor(input, active, Check(isChecked, cursors: 1));
     }
 
     /// <inheritdoc/>
@@ -78,14 +80,16 @@ sealed class NormalizedDataView(
     }
 
     /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
-    IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool[] active) =>
-        mask is { } counts && IsChecked(active) ? Dependencies(columns).Append(counts).Distinct() : Dependencies(columns);
+    IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool isChecked) =>
+        mask is { } counts && isChecked ? Dependencies(columns).Append(counts).Distinct() : Dependencies(columns);
 
-    DriftCheck? Check(bool[] active, int cursors) =>
-        IsChecked(active) ? new DriftCheck(Host, warning, cursors, mask) : null;
+    DriftCheck? Check(bool isChecked, int cursors) =>
+        isChecked ? new DriftCheck(Host, warning, cursors, Source.GetRowCount(), mask) : null;
 
     bool IsChecked(bool[] active) =>
-        transformer.Settings.WarnOnDrift && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added]);
+        transformer.Settings.WarnOnDrift
+        && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added])
+        && warning.IsDue();
 
     NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {

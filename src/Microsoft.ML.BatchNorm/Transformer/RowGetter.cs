@@ -37,27 +37,15 @@ sealed class RowGetter<T>(
     sealed class Scalar(RowGetter<T> parent, ValueGetter<T> source, RowSample<T>? sample)
     {
         readonly RowMap<T> map = parent.rowMap;
-        int untilSample = 1;
+        long untilSample = sample is null ? long.MaxValue : 1;
 
-        public ValueGetter<T> Get => sample is null ? Next : NextSampled;
+        public ValueGetter<T> Get => Next;
 
         void Next(ref T value)
         {
             source(ref value);
-            Map(ref value);
-        }
-
-        void NextSampled(ref T value)
-        {
-            source(ref value);
             if (--untilSample == 0)
                 untilSample = sample!.Take(value);
-            Map(ref value);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        void Map(ref T value)
-        {
             T x = value;
             if (!map.Apply(new ReadOnlySpan<T>(in x), new Span<T>(ref value)) && !map.IgnoresNonFinite)
                 throw parent.NonFinite([x]);
@@ -68,46 +56,34 @@ sealed class RowGetter<T>(
     {
         readonly RowMap<T> map = parent.rowMap;
         T[] scratch = [];
-        int untilSample = 1;
-        bool isPlaced = !AlignedArray.IsOfUse<T>(parent.rowMap.Length);
+        long untilSpecial = 1;
 
-        public ValueGetter<VBuffer<T>> Get => sample is null ? Next : NextSampled;
+        public ValueGetter<VBuffer<T>> Get => Next;
 
         // Compiled in full at once: by the profile of its first calls it came out up to twice as slow.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Next(ref VBuffer<T> y)
         {
-            Read(ref y);
-            Map(ref y);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void NextSampled(ref VBuffer<T> y)
-        {
-            Read(ref y);
-            if (--untilSample == 0)
-                Sample(ref y);
-            Map(ref y);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        void Read(ref VBuffer<T> y)
-        {
-            if (!isPlaced)
-                Place(ref y);
+            if (--untilSpecial == 0)
+            {
+                Special(ref y);
+                return;
+            }
             source(ref y);
+            Map(ref y);
         }
 
-        /// <summary>Gives the caller, who most often hands in the same buffer for every row, a better one.</summary>
+        /// <summary>The first row, and those that are sampled.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
-        void Place(ref VBuffer<T> y)
+        void Special(ref VBuffer<T> y)
         {
-            y = new VBuffer<T>(map.Length, AlignedArray.Allocate<T>(map.Length));
-            isPlaced = true;
+            // The caller, who most often hands in the same buffer for every row, is given a better one.
+            if (y.Length != map.Length && AlignedArray.IsOfUse<T>(map.Length))
+                y = new VBuffer<T>(map.Length, AlignedArray.Allocate<T>(map.Length));
+            source(ref y);
+            untilSpecial = sample?.Take(in y) ?? long.MaxValue;
+            Map(ref y);
         }
-
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        void Sample(ref VBuffer<T> y) => untilSample = sample!.Take(in y);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         void Map(ref VBuffer<T> y)

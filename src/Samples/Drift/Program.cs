@@ -36,7 +36,7 @@ Show.File("As a page to look at in a browser:", page);
 
 Show.Heading(
     3, "A warning while transforming",
-    "WarnOnDrift looks at one row in 64 on the way, and warns once through the context's log:");
+    "WarnOnDrift looks at a sample of the rows on the way, and warns once through the context's log:");
 Read(heldOut);
 Read(exposed);
 

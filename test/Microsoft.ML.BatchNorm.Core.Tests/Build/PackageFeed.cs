@@ -32,6 +32,9 @@ sealed partial class PackageFeed : IDisposable
     /// <summary>The folder with the packages alone.</summary>
     public string Source => Path.Combine(folder.FullName, "feed");
 
+    /// <summary>Whether a package is one of them.</summary>
+    public bool Has(string library) => File.Exists(Path.Combine(Source, $"{library}.{Version}.nupkg"));
+
     /// <summary>The packages that a library asks for, by their names; its siblings must be of its version.</summary>
     public string[] Dependencies(string library)
     {

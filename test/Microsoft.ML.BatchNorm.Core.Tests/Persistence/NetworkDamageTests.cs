@@ -87,7 +87,7 @@ public class NetworkDamageTests
         States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "3 of 4 bytes of its checksum");
         With(0, (byte)'P', "this is not a network", "50424E4E57");
         With(8, 2, "version 2 is not known; this library reads version 1");
-        With(10, 1, "the flags are 1");
+        With(10, 2, "the flags are 2");
         With(15, 0xFF, "the network claims a definition of");
         With(20, 9, "the checksum does not match");
         States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "the checksum does not match");

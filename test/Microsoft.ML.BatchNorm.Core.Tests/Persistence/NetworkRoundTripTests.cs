@@ -64,6 +64,44 @@ public class NetworkRoundTripTests
     }
 
     [TestMethod]
+    public void TorchScript_modules_that_were_trained_come_back_beside_those_that_were_not()
+    {
+        Network network = SavedNetworks.Scripts;
+        byte[] untrained = SavedNetworks.Save(network, network.Initialize());
+        Assert.AreEqual(0, BitConverter.ToUInt16(untrained, 10));
+        NetworkState state = network.Initialize().With("torch_script", LayerState.OfTorchScript([5, 6, 7, 8]));
+        byte[] bytes = SavedNetworks.Save(network, state);
+        Assert.AreEqual(state, SavedNetworks.Load(bytes).State);
+        Assert.AreNotEqual(network.Initialize(), SavedNetworks.Load(bytes).State);
+        Damage.EveryTruncationIsInvalid(bytes, SavedNetworks.Load);
+        Damage.EveryFlippedBitIsInvalid(bytes, SavedNetworks.Load);
+        // The length of the last layer's module, which has none.
+        byte[] claim = [.. bytes.AsSpan(0, bytes.Length - 8), 255, 255, 255, 255, 0, 0, 0, 0];
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidDataException>(() => SavedNetworks.Load(claim)).Message, "claims -1 bytes");
+    }
+
+    [TestMethod]
+    public void A_trained_TorchScript_module_belongs_to_a_TorchScript_layer_and_stays_beside_other_weights()
+    {
+        Network network = SavedNetworks.Scripts.Dense(2);
+        var module = LayerState.OfTorchScript([5, 6]);
+        NetworkState state = network.Initialize().With("frozen", module);
+        network.CheckState(state);
+        Assert.AreEqual(module, network.Initialize(state)["frozen"]);
+        byte[] weights = SavedNetworks.SaveSafetensors(network, state);
+        Assert.AreEqual(state, SavedNetworks.LoadSafetensors(network, weights, onto: state));
+        foreach ((string path, LayerState wrong) in
+            (ReadOnlySpan<(string, LayerState)>)[("dense", module), ("frozen", state["dense"])])
+        {
+            var error = Assert.ThrowsExactly<ArgumentException>(() => network.CheckState(state.With(path, wrong)));
+            StringAssert.Contains(error.Message, $"'{path}'");
+            StringAssert.Contains(error.Message, "TorchScript module");
+        }
+        Assert.ThrowsExactly<ArgumentException>(() => LayerState.OfTorchScript([]));
+    }
+
+    [TestMethod]
     public void Each_activation_and_each_kernel_initializer_comes_back()
     {
         KernelInitializer[] initializers =

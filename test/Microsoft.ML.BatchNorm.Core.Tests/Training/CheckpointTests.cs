@@ -1,5 +1,7 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Persistence;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
@@ -118,6 +120,23 @@ public class CheckpointTests
     }
 
     [TestMethod]
+    public void A_base_of_forty_megabytes_and_what_it_learned_come_back()
+    {
+        byte[] module = new byte[40_000_000];
+        new Random(1).NextBytes(module);
+        var shape = new TensorShape(4);
+        Network network = Network.Of(
+            shape, new TorchScriptLayer(ImmutableCollectionsMarshal.AsImmutableArray(module), shape, shape));
+        NetworkState state = network.Initialize().With("torch_script", LayerState.OfTorchScript([1, 2, 3]));
+        var large = new TrainingCheckpoint(
+            small.Setup with { Network = network, Phases = [small.Setup.Phases[0] with { Network = network }] },
+            RunPosition.StartOf(0, state, [], []));
+        TrainingCheckpoint loaded = Load(Save(large));
+        Assert.AreEqual(network, loaded.Network);
+        Assert.AreEqual(state, loaded.State);
+    }
+
+    [TestMethod]
     public void Claims_of_gigabytes_in_a_hundred_bytes_allocate_next_to_nothing()
     {
         byte[] original = Save(small);
@@ -224,7 +243,7 @@ public class CheckpointTests
     {
         var stream = new MemoryStream();
         var sink = new ByteSink(stream);
-        CheckpointHeader.Write(sink, run.Length);
+        CheckpointHeader.Write(sink, run.Length, PartFlags.None);
         sink.Write(run);
         sink.Write(sink.Checksum.Value);
         sink.Write(rest);

@@ -23,7 +23,7 @@ public class WarnOnDriftTests
         Read(view);
         Assert.AreEqual(1, warnings.Count);
         StringAssert.Contains(warnings[0], "Column 'X' has drifted");
-        StringAssert.Contains(warnings[0], "by a sample of 29 values");
+        StringAssert.Contains(warnings[0], "by a sample of 57 values");
         Read(layer.Transform(Fits.Vectors(exposed)));
         Assert.AreEqual(2, warnings.Count);
         GC.KeepAlive(context);
@@ -40,21 +40,52 @@ public class WarnOnDriftTests
     }
 
     [TestMethod]
-    [DataRow(1, 29)]
-    [DataRow(64, 1)]
-    [DataRow(65, 2)]
-    [DataRow(64 * 511, 511)]
-    [DataRow(64 * 512, 256)]
-    [DataRow(1_000_000, 489)]
-    public void The_sample_is_spread_evenly_over_all_rows(int rows, int expected)
+    [DataRow(256, true, 64)]
+    [DataRow(257, true, 33)]
+    [DataRow(257, false, 33)]
+    [DataRow(1797, true, 57)]
+    [DataRow(1797, false, 57)]
+    [DataRow(32_768, true, 64)]
+    [DataRow(32_768, false, 64)]
+    [DataRow(100_000, true, 196)]
+    [DataRow(100_000, false, 196)]
+    [DataRow(1_000_000, true, 489)]
+    [DataRow(1_000_000, false, 489)]
+    public void The_sample_is_spread_evenly_over_all_rows_whether_their_number_is_known_or_not(
+        int rows, bool isKnown, int expected)
     {
-        rows = rows == 1 ? 1797 : rows;
         (_, List<string> warnings, BatchNormalizationTransformer layer) = Fitted(View.Floats(1000, 2));
         // A drift in the last rows alone, in which a sample of the first would have none.
-        var view = new GeneratedView(2, rows, (row, values) => values.Fill(row >= rows * 0.6 || rows < 100 ? 1e9f : row % 7));
+        var view = new GeneratedView(
+            2, rows, (row, values) => values.Fill(row >= rows * 0.4 ? 1e9f : row % 7), knowsRowCount: isKnown);
         Read(layer.Transform(view));
-        if (expected > 1)
-            StringAssert.Contains(warnings.Single(), $"a sample of {expected} values");
+        StringAssert.Contains(warnings.Single(), $"a sample of {expected} values");
+    }
+
+    [TestMethod]
+    [DataRow(64, 16)]
+    [DataRow(65, 9)]
+    public void Long_rows_are_fewer_but_never_less_than_eight(int rows, int expected)
+    {
+        (_, List<string> warnings, BatchNormalizationTransformer layer) = Fitted(View.Floats(100, 20_000));
+        Read(layer.Transform(new GeneratedView(20_000, rows, (row, values) => values.Fill(1e9f + row % 7))));
+        StringAssert.Contains(warnings.Single(), $"a sample of {expected} values");
+    }
+
+    [TestMethod]
+    public void A_view_is_checked_again_when_many_rows_have_gone_by()
+    {
+        float[][] train = [.. Enumerable.Range(0, 1000).Select(row => new float[] { row % 7, row % 7 })];
+        (_, List<string> warnings, BatchNormalizationTransformer layer) = Fitted(train);
+        bool hasDrifted = false;
+        IDataView view = layer.Transform(
+            new GeneratedView(2, 20_000, (row, values) => values.Fill(hasDrifted ? 1e9f + row % 7 : row % 7)));
+        Read(view);
+        hasDrifted = true;
+        int passes = 1;
+        for (; warnings.Count == 0; passes++)
+            Read(view);
+        Assert.AreEqual(5, passes, "The first, three that are skipped, and the one that warns.");
     }
 
     [TestMethod]

@@ -10,8 +10,10 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 /// <param name="fill">Writes the values of a row.</param>
 /// <param name="onRow">Called as a cursor moves to a row, or null.</param>
 /// <param name="counts">Whether a row counts; null where all do.</param>
+/// <param name="knowsRowCount">Whether the view tells the number of rows.</param>
 sealed class GeneratedView(
-    int length, long? rows, Action<long, Span<float>> fill, Action<long>? onRow = null, Func<long, bool>? counts = null)
+    int length, long? rows, Action<long, Span<float>> fill, Action<long>? onRow = null, Func<long, bool>? counts = null,
+    bool knowsRowCount = true)
     : IDataView
 {
     const long LongestReading = 50_000_000;
@@ -29,7 +31,7 @@ sealed class GeneratedView(
     /// <summary>How many rows all cursors together have moved to.</summary>
     public long Read => Interlocked.Read(ref read);
 
-    public long? GetRowCount() => rows;
+    public long? GetRowCount() => knowsRowCount ? rows : null;
 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {

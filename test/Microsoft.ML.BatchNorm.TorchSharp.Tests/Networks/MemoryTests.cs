@@ -78,6 +78,49 @@ public class MemoryTests
         return Tensor.TotalCount;
     }
 
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void A_TorchScript_module_leaves_nothing_behind(bool learns)
+    {
+        Network script = TorchScriptTests.network;
+        script = learns ? script.Unfreeze("base") : script;
+        TrainingData data = Runs.Data(script, Loss.SoftmaxCrossEntropy, 24);
+        Run();
+        long before = Live();
+        Run();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        void Run()
+        {
+            using ITrainingSession session =
+                new TorchEngine("cpu").Start(script, TorchScriptTests.state, new(), data);
+            Epoch(session, data);
+            Epoch(session, data);
+        }
+    }
+
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void Recomputed_statistics_of_a_module_leave_nothing_behind(bool calls)
+    {
+        using var module = new Switches.Branches(4, count: 2, calls);
+        using Tensor batch = Switches.FreezeTests.Input(1);
+        Run();
+        long before = Live();
+        Run();
+        Assert.AreEqual(before, Tensor.TotalCount);
+
+        void Run()
+        {
+            // TorchSharp's modules give a new tensor each time one of theirs is asked for.
+            using var scope = torch.NewDisposeScope();
+            module.RecomputeStatistics([batch]);
+            module.RecomputeStatistics([batch], onePass: true);
+        }
+    }
+
     static void Epoch(ITrainingSession session, TrainingData data)
     {
         Runs.Train(session, data.Rows, batchSize: 10);

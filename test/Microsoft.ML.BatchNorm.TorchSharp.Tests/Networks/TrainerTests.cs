@@ -69,7 +69,7 @@ public class TrainerTests
         Runs.Agree(2e-5, whole, Train(new CpuEngine()), Train(engine));
     }
 
-    sealed class CancelAt(CancellationTokenSource cancellation, int epoch) : IProgress<TrainingProgress>
+    internal sealed class CancelAt(CancellationTokenSource cancellation, int epoch) : IProgress<TrainingProgress>
     {
         public void Report(TrainingProgress value)
         {

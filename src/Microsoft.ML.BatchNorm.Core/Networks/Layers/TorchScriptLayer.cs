@@ -4,8 +4,21 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// A module that was traced or scripted in PyTorch, as one layer with its parameters in it: a pretrained base. It needs
-/// libtorch, so that the engine on TorchSharp alone runs it, in inference mode and with its parameters as they are.
+/// libtorch, so that the engine on TorchSharp alone runs it.
 /// </summary>
+/// <remarks>
+/// <para>
+/// <see cref="Layer.Trainable"/> is false: it is in inference mode, and its parameters and statistics stay. True: all
+/// its parameters learn, whether or not they required gradients when it was saved, and in training it is in training
+/// mode, in which a scripted module's batch normalizations take the batch's statistics and move their own as they do in
+/// PyTorch; a traced module stays in the mode in which it was traced. What it has learned is
+/// <see cref="LayerState.TorchScript"/> in the network's state.
+/// </para>
+/// <para>
+/// The switches of a batch normalization, exact statistics and bfloat16 do not reach into the module: for those, build
+/// the base of this library's layers and load its weights from safetensors.
+/// </para>
+/// </remarks>
 /// <param name="Module">The bytes of the file that <c>torch.jit.save</c> writes.</param>
 /// <param name="Input">The shape of a row that goes in, without the batch.</param>
 /// <param name="Output">The shape of a row that comes out.</param>
