@@ -95,8 +95,9 @@ public sealed record BatchNormalizationOptions
     /// <summary>
     /// The number of rows that share statistics in training mode ("ghost batches"), or null for the whole batch.
     /// With <c>g = ⌈rows / VirtualBatchSize⌉</c> groups, row <c>i</c> is in group <c>i mod g</c>, as in Keras; where
-    /// Keras demands that the size divides the batch, group sizes here differ by at most one. The moving statistics
-    /// take one step a batch, towards the average over the groups. Default: null.
+    /// Keras demands that the size divides the batch, group sizes here differ by at most one. No row is left alone: with
+    /// a size of 2, an odd number of rows has one group less, and one of three rows. The moving statistics take one
+    /// step a batch, towards the average over the groups. Default: null.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     public int? VirtualBatchSize
