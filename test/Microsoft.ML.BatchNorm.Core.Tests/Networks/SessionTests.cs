@@ -32,24 +32,8 @@ public sealed class SessionTests
     }
 
     [TestMethod]
-    public void Inference_and_recomputed_statistics_have_the_same_bits_on_any_number_of_threads()
-    {
-        var lesson = new Lesson(Everything, rows: 1300);
-        NetworkState? state = null;
-        float[]? outputs = null;
-        for (int threads = 1; threads <= 3; threads++)
-        {
-            using ITrainingSession session = lesson.Start(threads);
-            lesson.Step(session, 0, 3, 100);
-            session.RecomputeStatistics(lesson.AllRows);
-            float[] own = new float[5 * 1300];
-            session.Predict(lesson.Features, own);
-            state ??= session.GetState();
-            outputs ??= own;
-            Assert.AreEqual(state, session.GetState());
-            Agreement.SameBits<float>(outputs, own);
-        }
-    }
+    public void Inference_and_recomputed_statistics_have_the_same_bits_on_any_number_of_threads() =>
+        new Lesson(Everything, rows: 1300).AssertSameBits(upToThreads: 3, steps: 3, batch: 100);
 
     [TestMethod]
     public void A_resumed_session_takes_the_same_steps_as_one_that_went_on()

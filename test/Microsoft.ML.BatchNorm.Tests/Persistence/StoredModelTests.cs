@@ -23,8 +23,8 @@ public class StoredModelTests
         BatchNormalizationColumn first = loaded.Columns[0], second = loaded.Columns[1];
         Assert.AreEqual(("Y", "X"), (first.OutputColumnName, first.InputColumnName));
         Assert.AreEqual(("Z", "X"), (second.OutputColumnName, second.InputColumnName));
-        Assert.AreEqual(Layers.Unusual, first.Options);
-        Assert.AreEqual(Layers.Bare, second.Options);
+        Assert.AreEqual(StoredOptions.Unusual, first.Options);
+        Assert.AreEqual(StoredOptions.Bare, second.Options);
         Assert.AreEqual(First, first.State);
         Assert.AreEqual(Second, second.State);
     }
