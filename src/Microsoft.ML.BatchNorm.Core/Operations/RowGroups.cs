@@ -25,7 +25,9 @@ readonly struct RowGroups
 
     public ChannelLayout Layout(int group) => layout.WithRows((layout.Rows - group + Count - 1) / Count);
 
-    /// <summary>Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.</summary>
+    /// <summary>
+    /// Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.
+    /// </summary>
     public T[] Gather<T>(ReadOnlySpan<T> source, int group)
     {
         int length = source.Length / layout.Rows;

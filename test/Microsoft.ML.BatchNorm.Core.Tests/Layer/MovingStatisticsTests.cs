@@ -10,11 +10,13 @@ public sealed class MovingStatisticsTests
     {
         BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
         for (int batch = 0; batch < batches; batch++)
-            state = BatchNormalization.UpdateMovingStatistics(options, state, ChannelLayout.Features(20, 2), Batches[batch]);
+            state = BatchNormalization.UpdateMovingStatistics(
+                options, state, ChannelLayout.Features(20, 2), Batches[batch]);
         return state;
     }
 
-    static double Mean(int batch, int channel) => Enumerable.Range(0, 20).Average(row => (double)Batches[batch][2 * row + channel]);
+    static double Mean(int batch, int channel) =>
+        Enumerable.Range(0, 20).Average(row => (double)Batches[batch][2 * row + channel]);
 
     static double SampleVariance(int batch, int channel) =>
         Enumerable.Range(0, 20).Sum(row => Math.Pow(Batches[batch][2 * row + channel] - Mean(batch, channel), 2)) / 19;
@@ -22,7 +24,8 @@ public sealed class MovingStatisticsTests
     [TestMethod]
     public void Exponential_keeps_the_share_of_the_momentum()
     {
-        var options = new BatchNormalizationOptions { Momentum = 0.75, MovingMeanInitializer = Initializer.Constant(8) };
+        var options =
+            new BatchNormalizationOptions { Momentum = 0.75, MovingMeanInitializer = Initializer.Constant(8) };
         double expected = 8;
         for (int batch = 0; batch < 6; batch++)
             expected = 0.75 * expected + 0.25 * Mean(batch, 1);
@@ -54,7 +57,8 @@ public sealed class MovingStatisticsTests
         // What the share means: a start of s instead of 0 moves the result by the share times s.
         var shifted = options with { MovingMeanInitializer = Initializer.Constant(1000) };
         Assert.AreEqual(
-            1000 * After(options, 6).InitialWeight, After(shifted, 6).MovingMean[0] - After(options, 6).MovingMean[0], 1e-9);
+            1000 * After(options, 6).InitialWeight, After(shifted, 6).MovingMean[0] - After(options, 6).MovingMean[0],
+            1e-9);
     }
 
     [TestMethod]
@@ -63,7 +67,8 @@ public sealed class MovingStatisticsTests
         var options = new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState all = After(options, 6), resumed = After(options, 3);
         for (int batch = 3; batch < 6; batch++)
-            resumed = BatchNormalization.UpdateMovingStatistics(options, resumed, ChannelLayout.Features(20, 2), Batches[batch]);
+            resumed = BatchNormalization.UpdateMovingStatistics(
+                options, resumed, ChannelLayout.Features(20, 2), Batches[batch]);
         Assert.AreEqual(all, resumed);
     }
 

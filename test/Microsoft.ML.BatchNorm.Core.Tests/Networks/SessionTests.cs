@@ -132,7 +132,8 @@ public sealed class SessionTests
         Network images = Network.Input(3, 5, 5)
             .BatchNormalization(keras with { VirtualBatchSize = 30 }).LeakyReLU()
             .BatchNormalization(keras with { Renorm = new(), GammaRegularizer = Regularizer.L2() }, axis: 2).Flatten()
-            .BatchNormalization(keras with { MovingStatistics = MovingStatistics.Population, NonFinite = NonFinite.Ignore })
+            .BatchNormalization(
+                keras with { MovingStatistics = MovingStatistics.Population, NonFinite = NonFinite.Ignore })
             .BatchNormalization(keras with { UpdateStatistics = false }).Tanh().Dense(5);
         AllocatesNothing(Optimizer.Adam(), images);
         foreach (Optimizer optimizer in Optimizers)
@@ -141,7 +142,8 @@ public sealed class SessionTests
         static void AllocatesNothing(Optimizer optimizer, Network network)
         {
             var lesson = new Lesson(
-                network, new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300, weighted: true);
+                network, new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300,
+                weighted: true);
             using ITrainingSession session = lesson.Start(threads: 2);
             double[] losses = new double[100];
             Epoch();

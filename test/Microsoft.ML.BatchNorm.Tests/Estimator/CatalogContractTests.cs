@@ -57,7 +57,8 @@ public class CatalogContractTests
     [DataRow(true)]
     [DataRow(false)]
     public void A_pretrained_transformer(bool trainable) => Check(
-        Catalog.BatchNormalization(Layers.Transformer(Layers.Column(4), Layers.Column(4, StoredOptions.Bare, "Z")), trainable));
+        Catalog.BatchNormalization(
+            Layers.Transformer(Layers.Column(4), Layers.Column(4, StoredOptions.Bare, "Z")), trainable));
 
     [TestMethod]
     public void A_pretrained_transformer_with_other_options() => Check(

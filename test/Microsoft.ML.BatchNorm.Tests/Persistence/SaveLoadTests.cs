@@ -11,7 +11,8 @@ public class SaveLoadTests
     public void A_loaded_transformer_has_the_same_columns_options_and_state()
     {
         BatchNormalizationTransformer transformer = Layers.Transformer(
-            Layers.Column(4, StoredOptions.Unusual), Layers.Column(4, StoredOptions.Bare, "Z"), Layers.Column(4, output: "X"));
+            Layers.Column(4, StoredOptions.Unusual), Layers.Column(4, StoredOptions.Bare, "Z"),
+            Layers.Column(4, output: "X"));
         IDataView input = View.Vectors(View.Dense(View.Floats(8, 4)), 4);
         Model.AssertSame(transformer, (BatchNormalizationTransformer)Model.Reload(transformer, input.Schema));
     }
@@ -69,7 +70,8 @@ public class SaveLoadTests
         foreach (string column in (string[])["A", "C"])
         {
             float[] expected = [.. chain.Transform(input).Rows<float>(column).SelectMany(row => row)];
-            Agreement.SameBits<float>(expected, [.. loaded.Transform(input).Rows<float>(column).SelectMany(row => row)]);
+            Agreement.SameBits<float>(
+                expected, [.. loaded.Transform(input).Rows<float>(column).SelectMany(row => row)]);
         }
     }
 

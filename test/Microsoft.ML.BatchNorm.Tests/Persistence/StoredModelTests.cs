@@ -30,7 +30,8 @@ public class StoredModelTests
     }
 
     internal static BatchNormalizationState First { get; } = new(
-        (double[])[0.5, -3], (double[])[4, 1e-300], (float[])[1.5f, -0.7f], (float[])[0, 0.3f], batchesSeen: 12345678901,
+        (double[])[0.5, -3], (double[])[4, 1e-300], (float[])[1.5f, -0.7f], (float[])[0, 0.3f],
+        batchesSeen: 12345678901,
         new RenormStatistics((double[])[2, 0.25], (double[])[0.75, -2.5], (double[])[1.75, 0]));
 
     internal static BatchNormalizationState Second { get; } =

@@ -90,7 +90,8 @@ readonly struct GeluFunction : IActivationFunction
     /// <summary>0 far below 0, where an infinite x would give −∞·0.</summary>
     static Vector512<double> Gelu(Vector512<double> x) =>
         Vector512.ConditionalSelect(
-            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero, x * NormalDistribution.Cumulative(x));
+            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero,
+            x * NormalDistribution.Cumulative(x));
 
     static Vector512<double> Slope(Vector512<double> x) =>
         NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);

@@ -56,7 +56,8 @@ public class ActivationTests
             Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd(0.1), Epochs = 2, BatchSize = 8,
         };
         var data = new TrainingData(30, Sample.Floats(60, 1), Sample.Floats(30, 2));
-        foreach (Network network in (Network[])[Network.Input(2).Dense(5).BatchNormalization(), Network.Input(2).Dense(5)])
+        Network plain = Network.Input(2).Dense(5);
+        foreach (Network network in (Network[])[plain.BatchNormalization(), plain])
         {
             Network expected = network.Add(new ActivationLayer(Activation.ReLU) { Name = "act" }).Dense(1);
             Network actual = network.Add(leaky with { Name = "act" }).Dense(1);
