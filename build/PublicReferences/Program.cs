@@ -1,4 +1,5 @@
-// Makes the copies for PublicReferences.targets: one of each assembly on the list that is its argument, beside the list.
+// Makes the copies for PublicReferences.targets: one of each assembly on the list that is its argument, beside the
+// list.
 
 using PublicReferences;
 

@@ -36,7 +36,8 @@ public static class Build
         Project[] all = [.. programs.SelectMany(Repository.WithReferences).Distinct()];
         if (Run(all) is not { } built || !built.Contains(programs[0]))
             return 1;
-        return programs.Where(built.Contains).Select(program => Execute(program, arguments)).FirstOrDefault(code => code != 0);
+        return programs.Where(built.Contains).Select(program => Execute(program, arguments))
+            .FirstOrDefault(code => code != 0);
     }
 
     static bool Compile(IReadOnlyList<Project> restored)
@@ -56,5 +57,6 @@ public static class Build
     }
 
     static int Execute(Project program, IEnumerable<string> arguments) =>
-        DotNet.Run(["run", "--project", program.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
+        DotNet.Run(
+            ["run", "--project", program.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
 }

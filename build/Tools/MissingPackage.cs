@@ -16,7 +16,10 @@ sealed partial record MissingPackage(string Project, string Package, string? Ver
         string[] errors = [.. output.Split('\n').Where(line => line.Contains(": error", StringComparison.Ordinal))];
         if (!errors.All(line => NotFound().IsMatch(line)))
             return [];
-        return [.. errors.Select(line => FirstLine().Match(line)).Where(match => match.Success).Select(Read).Distinct()];
+        return
+        [
+            .. errors.Select(line => FirstLine().Match(line)).Where(match => match.Success).Select(Read).Distinct(),
+        ];
     }
 
     public override string ToString() => Version is null ? Package : $"{Package} {Version}";

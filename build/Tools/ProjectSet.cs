@@ -12,7 +12,8 @@ sealed class ProjectSet(IReadOnlyList<Project> projects)
     public DotNet.Result Run(string verb, params IEnumerable<string> arguments)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(solution)!);
-        new XElement("Solution", projects.Select(project => new XElement("Project", new XAttribute("Path", project.Path))))
+        new XElement(
+            "Solution", projects.Select(project => new XElement("Project", new XAttribute("Path", project.Path))))
             .Save(solution);
         return DotNet.Capture(
             [verb, solution, "-tl:off", "-verbosity:quiet", "-consoleLoggerParameters:NoSummary", .. arguments]);

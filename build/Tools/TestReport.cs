@@ -17,7 +17,8 @@ sealed class TestReport
             return;
         XDocument xml = XDocument.Load(path);
         // A test of several rows is one result with inner ones; the rows are what is counted.
-        results = [.. xml.Descendants(Trx + "UnitTestResult").Where(result => result.Element(Trx + "InnerResults") is null)];
+        results =
+            [.. xml.Descendants(Trx + "UnitTestResult").Where(result => result.Element(Trx + "InnerResults") is null)];
         classes = xml.Descendants(Trx + "UnitTest").ToDictionary(
             test => test.Attribute("id")!.Value,
             test => test.Element(Trx + "TestMethod")!.Attribute("className")!.Value);
@@ -50,7 +51,8 @@ sealed class TestReport
 
     static bool IsPassed(XElement result) => Outcome(result) is "Passed" or "PassedButRunAborted" or "Warning";
 
-    static bool IsSkipped(XElement result) => Outcome(result) is "NotExecuted" or "Inconclusive" or "NotRunnable" or "Pending";
+    static bool IsSkipped(XElement result) =>
+        Outcome(result) is "NotExecuted" or "Inconclusive" or "NotRunnable" or "Pending";
 
     static bool IsFailed(XElement result) => !IsPassed(result) && !IsSkipped(result);
 

@@ -23,7 +23,8 @@ foreach (Func<Workload> make in workloads)
         if (rows < work.Rows)
         {
             Comparison.Print(
-                $"training {work.Name} by {rows}, outputs kept", 2 * work.Bytes, () => work.Train(rows, true), work.Copy);
+                $"training {work.Name} by {rows}, outputs kept", 2 * work.Bytes, () => work.Train(rows, true),
+                work.Copy);
         }
     }
 }

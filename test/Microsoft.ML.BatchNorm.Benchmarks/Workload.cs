@@ -44,8 +44,8 @@ sealed class Workload
     public void Statistics() => BatchNormalization.UpdateMovingStatistics(options, state, layout, x);
 
     /// <summary>
-    /// Training mode over the whole input, batch after batch, each with its output and next state. A batch's output goes
-    /// into one buffer for all batches, as in training, or is kept behind that of the one before.
+    /// Training mode over the whole input, batch after batch, each with its output and next state. A batch's output
+    /// goes into one buffer for all batches, as in training, or is kept behind that of the one before.
     /// </summary>
     public void Train(int batchRows, bool keepOutput)
     {

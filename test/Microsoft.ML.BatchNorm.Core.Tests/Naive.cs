@@ -11,7 +11,9 @@ sealed class Naive(BatchNormalizationOptions options, ChannelLayout layout, bool
     {
         double[] count = new double[layout.Channels], mean = new double[layout.Channels];
         double[] variance = new double[layout.Channels], square = new double[layout.Channels];
-        ForEachKept(x, (c, value) => (count[c], mean[c], square[c]) = (count[c] + 1, mean[c] + value, square[c] + value * value));
+        ForEachKept(
+            x,
+            (c, value) => (count[c], mean[c], square[c]) = (count[c] + 1, mean[c] + value, square[c] + value * value));
         for (int c = 0; c < mean.Length; c++)
             (mean[c], square[c]) = (mean[c] / Math.Max(count[c], 1), square[c] / Math.Max(count[c], 1));
         ForEachKept(x, (c, value) => variance[c] += (value - mean[c]) * (value - mean[c]));

@@ -44,7 +44,8 @@ public sealed class PropertyTests
                 {
                     double spread = deviation[pair.Index % rows.Channels];
                     double size = rows.X.Max(Math.Abs) + Math.Abs(shift) / scale;
-                    return Math.Abs(pair.Item - moved[pair.Index]) <= 1e-12 + 1e-14 * size / spread * (1 + Math.Abs(pair.Item));
+                    return Math.Abs(pair.Item - moved[pair.Index])
+                        <= 1e-12 + 1e-14 * size / spread * (1 + Math.Abs(pair.Item));
                 });
             }).Check(Runs);
 
@@ -53,13 +54,15 @@ public sealed class PropertyTests
         Prop.ForAll(AnyRows, AnyRows, (fitted, rows) =>
         {
             BatchNormalizationOptions options = BatchNormalizationOptions.Keras;
-            BatchNormalizationState state = Sample.State(options, fitted.Channels).WithPopulation(Of(fitted, fitted.Channels));
+            BatchNormalizationState state =
+                Sample.State(options, fitted.Channels).WithPopulation(Of(fitted, fitted.Channels));
             int count = rows.X.Length / fitted.Channels;
             if (count == 0)
                 return true;
             double[] x = rows.X[..(count * fitted.Channels)], y = new double[x.Length];
             var map = new AffineMap(options, state);
-            BatchNormalization.Forward(options, state, ChannelLayout.Features(count, fitted.Channels), x, y, training: false);
+            BatchNormalization.Forward(
+                options, state, ChannelLayout.Features(count, fitted.Channels), x, y, training: false);
             return x.Index().All(pair =>
             {
                 int c = pair.Index % fitted.Channels;

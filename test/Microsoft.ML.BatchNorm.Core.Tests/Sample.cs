@@ -13,7 +13,8 @@ static class Sample
     public static float[] Floats(int length, int seed, double mean = 0, double deviation = 1) =>
         Array.ConvertAll(Doubles(length, seed, mean, deviation), value => (float)value);
 
-    public static double[] Widen(ReadOnlySpan<float> values) => Array.ConvertAll(values.ToArray(), value => (double)value);
+    public static double[] Widen(ReadOnlySpan<float> values) =>
+        Array.ConvertAll(values.ToArray(), value => (double)value);
 
     public static bool[] Mask(int length, int seed, double kept = 0.6)
     {
@@ -31,10 +32,13 @@ static class Sample
         double[] variance = Array.ConvertAll(Doubles(channels, seed + 1), value => 0.5 + value * value);
         RenormStatistics? renorm = options.Renorm is null
             ? null
-            : new(Array.ConvertAll(variance, Math.Sqrt), Doubles(channels, seed + 4), Array.ConvertAll(variance, Math.Sqrt));
+            : new(
+                Array.ConvertAll(variance, Math.Sqrt), Doubles(channels, seed + 4),
+                Array.ConvertAll(variance, Math.Sqrt));
         return new BatchNormalizationState(
             Doubles(channels, seed), variance,
-            fresh.Gamma.IsEmpty ? [] : Floats(channels, seed + 2, 1, 0.3), fresh.Beta.IsEmpty ? [] : Floats(channels, seed + 3),
+            fresh.Gamma.IsEmpty ? [] : Floats(channels, seed + 2, 1, 0.3),
+            fresh.Beta.IsEmpty ? [] : Floats(channels, seed + 3),
             batchesSeen: 3, renorm);
     }
 }
@@ -42,7 +46,8 @@ static class Sample
 static class Agreement
 {
     /// <summary>|actual − expected| ≤ tolerance · max(1, max|expected|), value by value.</summary>
-    public static void Within(double tolerance, ReadOnlySpan<double> expected, ReadOnlySpan<double> actual, string what = "")
+    public static void Within(
+        double tolerance, ReadOnlySpan<double> expected, ReadOnlySpan<double> actual, string what = "")
     {
         Assert.AreEqual(expected.Length, actual.Length, what);
         double bound = 1;
@@ -56,10 +61,12 @@ static class Agreement
         }
     }
 
-    public static void Within(double tolerance, ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, string what = "") =>
+    public static void Within(
+        double tolerance, ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, string what = "") =>
         Within(tolerance, expected, Sample.Widen(actual), what);
 
-    public static void SameBits<T>(ReadOnlySpan<T> expected, ReadOnlySpan<T> actual, string what = "") where T : unmanaged
+    public static void SameBits<T>(ReadOnlySpan<T> expected, ReadOnlySpan<T> actual, string what = "")
+        where T : unmanaged
     {
         Assert.IsTrue(
             System.Runtime.InteropServices.MemoryMarshal.AsBytes(expected)

@@ -29,8 +29,8 @@ sealed class Shape
         ml.Transforms.NormalizeMeanVariance("Y", "X", maximumExampleCount: long.MaxValue, fixZero: false);
 
     /// <summary>
-    /// Fitting with the default, exact statistics of the whole data. Without a second thread, and then with the one that
-    /// an estimator takes by default.
+    /// Fitting with the default, exact statistics of the whole data. Without a second thread, and then with the one
+    /// that an estimator takes by default.
     /// </summary>
     public void Fit()
     {
@@ -62,7 +62,8 @@ sealed class Shape
     public void Drift()
     {
         BatchNormalizationTransformer layer = Ours(threads: 1).Fit(input);
-        IDataView plain = layer.Transform(input), checking = Ours(threads: 1, warnOnDrift: true).Fit(input).Transform(input);
+        IDataView plain = layer.Transform(input),
+            checking = Ours(threads: 1, warnOnDrift: true).Fit(input).Transform(input);
         int passes = Math.Max(1, (int)(LeastBytes / bytes)), rows = (int)(bytes / sizeof(float) / columns);
         Comparison.PrintTimes(
             $"drift {name}, a row with WarnOnDrift, reference without", rows * passes,

@@ -12,7 +12,9 @@ sealed class ChannelComparison(
     /// <param name="level">The level, at most 0.1.</param>
     public bool MayDrift(double level) => HasGreatStatistic(level) && HasSmallPValue(level);
 
-    /// <summary>False where by bounds of the statistics, which take a few operations, no p-value can be small enough.</summary>
+    /// <summary>
+    /// False where by bounds of the statistics, which take a few operations, no p-value can be small enough.
+    /// </summary>
     bool HasGreatStatistic(double level)
     {
         int tests = 0;

@@ -32,8 +32,8 @@ public sealed record ChannelDrift
     public required double Variance { get; init; }
 
     /// <summary>
-    /// The standardized mean shift (m′ − m)/√v, Glass's Δ: by how many of its training deviations the channel has moved.
-    /// Infinite where a constant channel has another value.
+    /// The standardized mean shift (m′ − m)/√v, Glass's Δ: by how many of its training deviations the channel has
+    /// moved. Infinite where a constant channel has another value.
     /// </summary>
     public required double MeanShift { get; init; }
 

@@ -5,17 +5,18 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>How far new data is from what the statistics of a layer hold, channel by channel; immutable.</summary>
 /// <remarks>
 /// <para>
-/// Each channel is tested twice, for another mean and for another variance (<see cref="ChannelDrift"/> has the formulas).
-/// The p-values account for the number of new values, for that of the training values where the state has it, for
-/// distributions that are not normal (many zeros, rare values, heavy tails, constants), and for the number of tests.
+/// Each channel is tested twice, for another mean and for another variance (<see cref="ChannelDrift"/> has the
+/// formulas). The p-values account for the number of new values, for that of the training values where the state has
+/// it, for distributions that are not normal (many zeros, rare values, heavy tails, constants), and for the number of
+/// tests.
 /// </para>
 /// <para>
 /// The hypothesis of each test is that both sides are independent draws from one distribution. Rows that depend on each
 /// other, as consecutive ones of a time series do, count for more than they are worth: take rows from all of it. The
 /// values of one row may depend on each other as they like. A p-value says whether a channel has moved, not whether it
 /// matters: with very many rows everything has, and <see cref="ChannelDrift.MeanShift"/>,
-/// <see cref="ChannelDrift.VarianceRatio"/> and <see cref="ChannelDrift.Divergence"/> say by how much. A channel that now
-/// is constant near its old mean is not flagged, as rare values may be absent by chance; its ratio is 0.
+/// <see cref="ChannelDrift.VarianceRatio"/> and <see cref="ChannelDrift.Divergence"/> say by how much. A channel that
+/// now is constant near its old mean is not flagged, as rare values may be absent by chance; its ratio is 0.
 /// </para>
 /// </remarks>
 public sealed partial class DriftReport
@@ -24,8 +25,8 @@ public sealed partial class DriftReport
         (Channels, HasTrainingCounts) = (new ReadOnlyCollection<ChannelDrift>(channels), hasTrainingCounts);
 
     /// <summary>
-    /// All channels, the worst first: by <see cref="ChannelDrift.AdjustedPValue"/>, then the smaller uncorrected p-value,
-    /// then <see cref="ChannelDrift.Divergence"/>, then the number of the channel.
+    /// All channels, the worst first: by <see cref="ChannelDrift.AdjustedPValue"/>, then the smaller uncorrected
+    /// p-value, then <see cref="ChannelDrift.Divergence"/>, then the number of the channel.
     /// </summary>
     public IReadOnlyList<ChannelDrift> Channels { get; }
 
@@ -60,8 +61,8 @@ public sealed partial class DriftReport
     /// tell the kurtosis (<see cref="DriftStatistics"/> forms both). Null to test the means alone.
     /// </param>
     /// <param name="valuesPerRow">
-    /// How many values of a channel one row has, on both sides: 1 for features, height × width for images. The values of
-    /// a row depend on each other, and in the tests count as one. Default: 1.
+    /// How many values of a channel one row has, on both sides: 1 for features, height × width for images. The values
+    /// of a row depend on each other, and in the tests count as one. Default: 1.
     /// </param>
     /// <param name="names">A name a channel, or null.</param>
     /// <exception cref="ArgumentException">A number of channels or names differs.</exception>

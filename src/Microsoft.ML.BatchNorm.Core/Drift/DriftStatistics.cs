@@ -31,7 +31,9 @@ public sealed class DriftStatistics
     /// <param name="x">One value an element of the layout.</param>
     /// <param name="nonFinite">What becomes of NaN and infinities.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
-    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length or the number of channels does not fit; nothing was added.
+    /// </exception>
     /// <exception cref="InvalidDataException">A value is not finite, and counts; nothing was added.</exception>
     public void Add(
         ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
@@ -81,7 +83,8 @@ public sealed class DriftStatistics
         fixed (double* mean = state.MovingMean, to = buffer)
         {
             for (int outer = 0; layout.Inner == 1 && outer < layout.Outer; outer++)
-                SquareRow(from + (nint)outer * layout.Channels, mean, to + (nint)outer * layout.Channels, layout.Channels);
+                SquareRow(
+                    from + (nint)outer * layout.Channels, mean, to + (nint)outer * layout.Channels, layout.Channels);
             for (int run = 0; layout.Inner > 1 && run < layout.Outer * layout.Channels; run++)
             {
                 nint at = (nint)run * layout.Inner;

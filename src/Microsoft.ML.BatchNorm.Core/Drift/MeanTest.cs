@@ -1,9 +1,11 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Whether two means differ by more than their errors: the more careful of Welch's and Student's test.</summary>
+/// <summary>
+/// Whether two means differ by more than their errors: the more careful of Welch's and Student's test.
+/// </summary>
 /// <remarks>
-/// Both are valid for large samples of one distribution, and so is the greater of their p-values. Welch's standard error
-/// alone is far too small where the new rows happen to have none of a feature's rare values, and so no variance;
+/// Both are valid for large samples of one distribution, and so is the greater of their p-values. Welch's standard
+/// error alone is far too small where the new rows happen to have none of a feature's rare values, and so no variance;
 /// Student's pooled one where they happen to have most. The greater is right for both.
 /// </remarks>
 static class MeanTest
@@ -62,7 +64,8 @@ static class MeanTest
 
     /// <summary>
     /// The bound for a single observation, to which no limit theorem applies: P(|z| ≥ c) ≤ 1/c², with the exact z of a
-    /// draw from all values of both sides (Saw, Yang, Mo, "Chebyshev Inequality with Estimated Mean and Variance", 1984).
+    /// draw from all values of both sides (Saw, Yang, Mo, "Chebyshev Inequality with Estimated Mean and Variance",
+    /// 1984).
     /// </summary>
     static TestResult Chebyshev(double t, double degrees)
     {

@@ -1,12 +1,14 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Two-sided p-values of Student's t, and of the normal distribution as that of infinitely many degrees.</summary>
+/// <summary>
+/// Two-sided p-values of Student's t, and of the normal distribution as that of infinitely many degrees.
+/// </summary>
 /// <remarks>
 /// With w² = ν ln(1 + t²/ν), the density of t becomes <c>C e^(−w²/2) g(w²/ν)</c> with g(s) = √(s/(1 − e^−s)), which is
 /// smooth and all but constant. What is left of the integral behind e^(−w²/2) is no small number, however far the tail,
-/// and the double exponential rule (Takahasi, Mori, "Double Exponential Formulas for Numerical Integration", 1974) gives
-/// it. One rule for all ν: an incomplete beta function's continued fraction takes √ν terms. The relative error is below
-/// 1e-12, from p = 1 to the smallest normal number.
+/// and the double exponential rule (Takahasi, Mori, "Double Exponential Formulas for Numerical Integration", 1974)
+/// gives it. One rule for all ν: an incomplete beta function's continued fraction takes √ν terms. The relative error is
+/// below 1e-12, from p = 1 to the smallest normal number.
 /// </remarks>
 static class StudentT
 {
@@ -20,7 +22,9 @@ static class StudentT
 
     /// <summary>P(|T| ≥ |t|).</summary>
     /// <param name="t">The statistic; infinite for 0.</param>
-    /// <param name="degrees">The degrees of freedom, over 0 and no whole number of need; infinite for the normal.</param>
+    /// <param name="degrees">
+    /// The degrees of freedom, over 0 and no whole number of need; infinite for the normal.
+    /// </param>
     public static double TwoSided(double t, double degrees)
     {
         t = Math.Abs(t);

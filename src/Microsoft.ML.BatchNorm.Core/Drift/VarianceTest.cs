@@ -15,7 +15,9 @@ static class VarianceTest
 {
     const double NormalKurtosis = 3, MostHidden = 4;
 
-    /// <summary>The square that the statistic would have with the normal kurtosis, the least that is reckoned with.</summary>
+    /// <summary>
+    /// The square that the statistic would have with the normal kurtosis, the least that is reckoned with.
+    /// </summary>
     public static double GreatestSquare(in SampleMoments training, in SampleMoments current)
     {
         if (!(training.Count > 1 && current.Count > 1 && current.Variance > 0))
@@ -28,7 +30,8 @@ static class VarianceTest
     /// <param name="current">The new side.</param>
     /// <param name="squaresVariance">The variance of the new side's squared deviations.</param>
     /// <param name="negligible">A statistic below this is as good as 0, and has p-value 1.</param>
-    public static TestResult Of(in SampleMoments training, in SampleMoments current, double squaresVariance, double negligible)
+    public static TestResult Of(
+        in SampleMoments training, in SampleMoments current, double squaresVariance, double negligible)
     {
         if (!(training.Count > 1 && current.Count > 1 && current.Variance > 0) || double.IsNaN(squaresVariance))
             return TestResult.None;

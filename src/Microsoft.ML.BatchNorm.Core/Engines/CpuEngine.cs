@@ -36,7 +36,8 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     }
 
     /// <summary>Moves the state batch by batch.</summary>
-    sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads) : IStatisticsFit
+    sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+        : IStatisticsFit
     {
         BatchNormalizationState current = state;
 

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Where the statistics of a layer are fitted: on this process's threads (<see cref="CpuEngine"/>), or on another device.
+/// Where the statistics of a layer are fitted: on this process's threads (<see cref="CpuEngine"/>), or on another
+/// device.
 /// </summary>
 public interface IStatisticsEngine
 {
@@ -18,7 +19,9 @@ public interface IStatisticsFit : IDisposable
     /// <summary>Takes the next batch.</summary>
     /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
     /// <param name="x">One value an element of the layout; not used after the call.</param>
-    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length or the number of channels does not fit; nothing was added.
+    /// </exception>
     /// <exception cref="InvalidDataException">
     /// A value is not finite and the options do not ignore it, or a channel has a single value and the sample variance
     /// moves; nothing was added.

@@ -15,7 +15,9 @@ public interface ITrainingEngine
     /// </param>
     /// <param name="data">The rows that steps will name.</param>
     /// <exception cref="ArgumentException">State, options or data do not fit the network.</exception>
-    /// <exception cref="NotSupportedException">The engine cannot run one of the layers; the message names it.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The engine cannot run one of the layers; the message names it.
+    /// </exception>
     ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data);
 }
 
@@ -54,9 +56,9 @@ public interface ITrainingSession : IDisposable
     int ReadLosses(Span<double> losses);
 
     /// <summary>
-    /// Replaces the moving statistics of every batch normalization that trains by the exact ones of the given rows, under
-    /// the parameters as they are now: layer after layer, each over what the layers before it give in inference mode with
-    /// the statistics that they have just got.
+    /// Replaces the moving statistics of every batch normalization that trains by the exact ones of the given rows,
+    /// under the parameters as they are now: layer after layer, each over what the layers before it give in inference
+    /// mode with the statistics that they have just got.
     /// </summary>
     /// <param name="rows">Rows of the session's data.</param>
     void RecomputeStatistics(ReadOnlySpan<int> rows);

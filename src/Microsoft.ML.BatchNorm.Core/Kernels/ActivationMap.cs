@@ -12,7 +12,7 @@ static unsafe class ActivationMap
     {
         switch (function)
         {
-            case Activation.ReLU: Run(new LeakyReLUFunction(0), x, y, length); break;
+            case Activation.ReLU: Run(new ReLUFunction(), x, y, length); break;
             case Activation.LeakyReLU: Run(new LeakyReLUFunction(negativeSlope), x, y, length); break;
             case Activation.Gelu: Run(new GeluFunction(), x, y, length); break;
             case Activation.Sigmoid: Run(new SigmoidFunction(), x, y, length); break;

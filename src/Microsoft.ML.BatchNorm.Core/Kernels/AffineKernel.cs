@@ -30,7 +30,8 @@ readonly unsafe struct AffineKernel<T>(
         {
             int channel = plan.ChannelAt(start);
             for (nint run = start; run < start + length; run += plan.Inner, channel = plan.NextChannel(channel))
-                finite &= OneRun(x + run, y + run, plan.Inner, parameters + channel, stride, ignoreNonFinite, streaming);
+                finite &= OneRun(
+                    x + run, y + run, plan.Inner, parameters + channel, stride, ignoreNonFinite, streaming);
         }
         if (!finite)
             *foundNonFinite = 1;
@@ -71,7 +72,8 @@ readonly unsafe struct AffineKernel<T>(
         for (; i <= length - Vector512<T>.Count; i += Vector512<T>.Count)
         {
             Map(
-                x + i, y + i, Vector512.Load(center + phase), Vector512.Load(scale + phase), Vector512.Load(shift + phase),
+                x + i, y + i, Vector512.Load(center + phase), Vector512.Load(scale + phase),
+                Vector512.Load(shift + phase),
                 ignoreNonFinite, streaming, ref poison);
             phase += Vector512<T>.Count;
             if (phase >= period)

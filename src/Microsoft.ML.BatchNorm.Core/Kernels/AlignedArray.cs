@@ -5,14 +5,16 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>Arrays for rows that are copied to them and read at once, again and again.</summary>
 /// <remarks>
-/// A copy of 256 bytes or more goes by the cache lines of its target. Where the target begins within a line, a vector is
-/// read back across the border of two stores, which waits for both: normalizing 64 floats then takes 3 ns more.
+/// A copy of 256 bytes or more goes by the cache lines of its target. Where the target begins within a line, a vector
+/// is read back across the border of two stores, which waits for both: normalizing 64 floats then takes 3 ns more.
 /// </remarks>
 static unsafe class AlignedArray
 {
     const int LineBytes = 64, LeastBytes = 256, MostBytes = 4096, ObjectBytes = 24, Tries = 4;
 
-    /// <summary>Whether rows of a length are long enough to be copied so, and short enough for the waits to count.</summary>
+    /// <summary>
+    /// Whether rows of a length are long enough to be copied so, and short enough for the waits to count.
+    /// </summary>
     public static bool IsOfUse<T>(int length) where T : unmanaged =>
         length * (long)sizeof(T) is >= LeastBytes and <= MostBytes;
 

@@ -11,14 +11,16 @@ static unsafe class ChannelMath
     const int Lanes = 8;
 
     /// <summary>1/√(variance + ε) of each channel; 0 where neither is above 0.</summary>
-    public static void InverseDeviation(ReadOnlySpan<double> m2, ReadOnlySpan<double> count, double epsilon, Span<double> inverse)
+    public static void InverseDeviation(
+        ReadOnlySpan<double> m2, ReadOnlySpan<double> count, double epsilon, Span<double> inverse)
     {
         fixed (double* squares = m2, counts = count, result = inverse)
         {
             for (int c = 0; c < inverse.Length; c += Lanes)
             {
                 int n = inverse.Length - c;
-                Vector512<double> variance = Load(squares + c, n) / Vector512.Max(Load(counts + c, n), Vector512<double>.One);
+                Vector512<double> variance =
+                    Load(squares + c, n) / Vector512.Max(Load(counts + c, n), Vector512<double>.One);
                 Store(InverseRoot(variance + Vector512.Create(epsilon)), result + c, n);
             }
         }
@@ -43,7 +45,8 @@ static unsafe class ChannelMath
     /// is where a channel has too few values, or overflowed.
     /// </summary>
     public static bool Move(
-        BatchStatistics statistics, int less, double decay, ReadOnlySpan<double> oldMean, ReadOnlySpan<double> oldVariance,
+        BatchStatistics statistics, int less, double decay, ReadOnlySpan<double> oldMean,
+        ReadOnlySpan<double> oldVariance,
         Span<double> newMean, Span<double> newVariance)
     {
         Vector512<double> stays = Vector512.Create(decay), comes = Vector512.Create(1 - decay);
@@ -55,7 +58,8 @@ static unsafe class ChannelMath
             for (int c = 0; c < newMean.Length; c += Lanes)
             {
                 int n = newMean.Length - c;
-                Vector512<double> count = Load(counts + c, n), mean = Load(fromMean + c, n), variance = Load(fromVariance + c, n);
+                Vector512<double> count = Load(counts + c, n), mean = Load(fromMean + c, n),
+                    variance = Load(fromVariance + c, n);
                 Vector512<double> none = Vector512.Equals(count, Vector512<double>.Zero);
                 Vector512<double> batch = Load(squares + c, n) / (count - freedom);
                 finite &= Vector512.EqualsAll(
@@ -111,7 +115,8 @@ static unsafe class ChannelMath
 
     /// <summary>Eight values, or as many as are left, with zeros behind them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<double> Load(double* source, int left) => left >= Lanes ? Vector512.Load(source) : LoadTail(source, left);
+    static Vector512<double> Load(double* source, int left) =>
+        left >= Lanes ? Vector512.Load(source) : LoadTail(source, left);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<double> Load(float* source, int left) =>

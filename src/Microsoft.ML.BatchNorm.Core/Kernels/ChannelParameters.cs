@@ -62,7 +62,8 @@ sealed class ChannelParameters<T> where T : unmanaged
     }
 
     /// <summary>The largest power of two that divides both numbers, of which the second is one.</summary>
-    static int PowerOfTwo(int number, int power) => 1 << Math.Min(BitOperations.TrailingZeroCount(number), BitOperations.Log2((uint)power));
+    static int PowerOfTwo(int number, int power) =>
+        1 << Math.Min(BitOperations.TrailingZeroCount(number), BitOperations.Log2((uint)power));
 
     /// <summary>Whether all values are finite, as rounded to <typeparamref name="T"/>.</summary>
     public bool AreFinite()

@@ -8,9 +8,9 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// its first rows, a block that stays in the first-level cache, and sums <c>d = x − center</c> and <c>d²</c> in double.
 /// </summary>
 /// <remarks>
-/// <c>M2 = Σd² − (Σd)²/n</c> is as good as a second pass. Its loss is u·n·δ², with δ from the center to the mean, and the
-/// k first rows alone contribute k·δ² to M2; so in a shard of n rows at most n/k units of rounding of M2 are lost, some
-/// 2e-13 of it for the worst data, and next to none where the first rows are like the others.
+/// <c>M2 = Σd² − (Σd)²/n</c> is as good as a second pass. Its loss is u·n·δ², with δ from the center to the mean, and
+/// the k first rows alone contribute k·δ² to M2; so in a shard of n rows at most n/k units of rounding of M2 are lost,
+/// some 2e-13 of it for the worst data, and next to none where the first rows are like the others.
 /// </remarks>
 readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards, int* failed, bool ignoreNonFinite)
     : IShardJob

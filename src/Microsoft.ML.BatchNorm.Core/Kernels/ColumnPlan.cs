@@ -62,7 +62,8 @@ readonly struct ColumnPlan
         int shard = item / Tiles, tile = item % Tiles;
         int firstRow = shard * ShardRows, firstChunk = tile * TileChunks;
         return new Item(
-            shard, firstRow, Math.Min(ShardRows, Rows - firstRow), firstChunk, Math.Min(TileChunks, Chunks - firstChunk));
+            shard, firstRow, Math.Min(ShardRows, Rows - firstRow), firstChunk,
+            Math.Min(TileChunks, Chunks - firstChunk));
     }
 
     public readonly record struct Item(int Shard, int FirstRow, int Rows, int FirstChunk, int Chunks);

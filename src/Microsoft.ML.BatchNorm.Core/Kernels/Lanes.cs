@@ -44,7 +44,9 @@ static unsafe class Lanes
             value.Store(target);
     }
 
-    /// <summary>The number of elements before the first one at an aligned address, at most <paramref name="length"/>.</summary>
+    /// <summary>
+    /// The number of elements before the first one at an aligned address, at most <paramref name="length"/>.
+    /// </summary>
     public static nint UnalignedHead<T>(T* target, nint length) where T : unmanaged =>
         nint.Min(length, (nint)((64 - ((nuint)target & 63)) & 63) / sizeof(T));
 }

@@ -11,7 +11,9 @@ readonly unsafe struct Moments(double* count, double* mean, double* m2, double* 
 
     public readonly double* Count = count, Mean = mean, M2 = m2, MeanRest = meanRest, M2Rest = m2Rest;
 
-    /// <summary><see cref="Arrays"/> of <paramref name="length"/> each behind each other in <paramref name="memory"/>.</summary>
+    /// <summary>
+    /// <see cref="Arrays"/> of <paramref name="length"/> each behind each other in <paramref name="memory"/>.
+    /// </summary>
     public static Moments In(double* memory, int length) => new(
         memory, memory + length, memory + 2 * (nint)length, memory + 3 * (nint)length, memory + 4 * (nint)length);
 

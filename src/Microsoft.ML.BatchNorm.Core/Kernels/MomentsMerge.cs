@@ -45,7 +45,8 @@ static unsafe class MomentsMerge
     /// <summary>Where one side is empty, the union is the other side, to the last bit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Select(
-        Vector512<double> first, Vector512<double> none, Vector512<double> other, Vector512<double> merged, double* target)
+        Vector512<double> first, Vector512<double> none, Vector512<double> other, Vector512<double> merged,
+        double* target)
     {
         Vector512<double> nonEmpty = Vector512.ConditionalSelect(first, other, merged);
         Vector512.ConditionalSelect(none, Vector512.Load(target), nonEmpty).Store(target);

@@ -9,14 +9,16 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// false where an input was not finite.
 /// </summary>
 /// <remarks>
-/// The row has most often just been copied to where it is: up to 64 bytes by quarters of a vector; longer ones by vectors
-/// and then by quarters, the last quarter once more. A load of what two stores have written would wait until both have
-/// left the processor's store buffer, 4 ns, so each load here is of what one of them has. For rows of 256 bytes and more
-/// that takes an <see cref="AlignedArray"/>.
+/// The row has most often just been copied to where it is: up to 64 bytes by quarters of a vector; longer ones by
+/// vectors and then by quarters, the last quarter once more. A load of what two stores have written would wait until
+/// both have left the processor's store buffer, 4 ns, so each load here is of what one of them has. For rows of 256
+/// bytes and more that takes an <see cref="AlignedArray"/>.
 /// </remarks>
 static class RowKernel
 {
-    /// <summary>Beyond as many vectors, a lone sum of poison, which waits for itself, would be what a row costs.</summary>
+    /// <summary>
+    /// Beyond as many vectors, a lone sum of poison, which waits for itself, would be what a row costs.
+    /// </summary>
     public const int MostWhole = 8;
 
     /// <summary>A row of whole vectors, at most <see cref="MostWhole"/> of them.</summary>

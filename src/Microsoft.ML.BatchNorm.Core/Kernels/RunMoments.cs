@@ -5,8 +5,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
 /// Count, mean and sum of squared deviations of each channel where its values lie in runs behind each other (channels
-/// first), in one read of the data. A channel of a shard is centred on the mean of the start of its first run, which is read
-/// twice, out of a cache; <see cref="ColumnMoments{T}"/> tells why this loses next to nothing.
+/// first), in one read of the data. A channel of a shard is centred on the mean of the start of its first run, which is
+/// read twice, out of a cache; <see cref="ColumnMoments{T}"/> tells why this loses next to nothing.
 /// </summary>
 readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int* failed, bool ignoreNonFinite)
     : IShardJob
@@ -37,7 +37,9 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
             for (int c = 0; c < item.Channels; c++)
             {
                 int channel = item.FirstChannel + c;
-                Add(data + plan.Offset(outer, channel), plan.Inner, result.Mean[channel], ref sums[c], ref result.M2[channel]);
+                Add(
+                    data + plan.Offset(outer, channel), plan.Inner, result.Mean[channel], ref sums[c],
+                    ref result.M2[channel]);
             }
         }
         for (int c = 0; c < item.Channels; c++)
@@ -53,7 +55,8 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
             }
             one.Clear();
             for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
-                ScalarMoments.Merge(data + plan.Offset(outer, item.FirstChannel + c), plan.Inner, 1, one, ignoreNonFinite: true);
+                ScalarMoments.Merge(
+                    data + plan.Offset(outer, item.FirstChannel + c), plan.Inner, 1, one, ignoreNonFinite: true);
         }
     }
 

@@ -1,9 +1,13 @@
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>Moments of single columns: of the few rows that fill no vector, and around values that are not finite.</summary>
+/// <summary>
+/// Moments of single columns: of the few rows that fill no vector, and around values that are not finite.
+/// </summary>
 static unsafe class ScalarMoments
 {
-    /// <summary>Merges a column into one channel; false where it holds something not finite that counts, or overflows.</summary>
+    /// <summary>
+    /// Merges a column into one channel; false where it holds something not finite that counts, or overflows.
+    /// </summary>
     public static bool Merge<T>(T* column, int rows, nint stride, Moments result, bool ignoreNonFinite)
         where T : unmanaged
     {

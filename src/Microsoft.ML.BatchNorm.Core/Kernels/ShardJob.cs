@@ -11,7 +11,9 @@ interface IShardJob
 
 static class ShardJob
 {
-    /// <summary>Elements in an item: large against the cost of a hand-over, small against a thread's fair share.</summary>
+    /// <summary>
+    /// Elements in an item: large against the cost of a hand-over, small against a thread's fair share.
+    /// </summary>
     public const int ItemElements = 1 << 18;
 
     public static void Run<TJob>(TJob job, int items, int threads) where TJob : struct, IShardJob

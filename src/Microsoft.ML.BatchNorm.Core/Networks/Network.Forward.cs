@@ -25,7 +25,9 @@ public sealed partial class Network
     /// A value is not finite where that is an error, or in training mode a channel has a single value and the options
     /// have the sample variance.
     /// </exception>
-    /// <exception cref="NotSupportedException"><see cref="CpuEngine"/> cannot run one of the layers; it is named.</exception>
+    /// <exception cref="NotSupportedException">
+    /// <see cref="CpuEngine"/> cannot run one of the layers; it is named.
+    /// </exception>
     public NetworkForwardPass Forward(
         NetworkState state, ReadOnlyMemory<float> features, bool training, int seed = 0, int threads = 1)
     {

@@ -41,7 +41,6 @@ public sealed partial class Network
     internal static string Switches(NetworkNode node) => node switch
     {
         { IsTrainable: false } => "no",
-        { Layer: BatchNormalizationLayer { Options: { UpdateStatistics: false, TrainAffine: false } } } => "no",
         { Layer: BatchNormalizationLayer { Options.UpdateStatistics: false } } => "gamma, beta",
         { Layer: BatchNormalizationLayer { Options.TrainAffine: false } } => "statistics",
         _ => "yes",

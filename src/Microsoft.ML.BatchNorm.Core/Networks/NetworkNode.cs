@@ -13,15 +13,19 @@ public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, Te
     public long ParameterCount => LearnedCount + StatisticsCount;
 
     /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>
-    public long TrainableCount => Layer switch
-    {
-        { Trainable: false } => 0,
-        BatchNormalizationLayer { Options: { Trainable: false } or { TrainAffine: false } } => 0,
-        _ => LearnedCount,
-    };
+    public long TrainableCount =>
+        IsFrozen || Layer is BatchNormalizationLayer { Options.TrainAffine: false } ? 0 : LearnedCount;
 
-    /// <summary>Whether training changes anything in this layer.</summary>
-    public bool IsTrainable => Layer.Trainable && Layer is not BatchNormalizationLayer { Options.Trainable: false };
+    /// <summary>
+    /// Whether the switches let training change the layer: false where it is frozen, and for a batch normalization of
+    /// which nothing can change, as with UpdateStatistics and TrainAffine off. True for a layer without parameters that
+    /// is not frozen.
+    /// </summary>
+    public bool IsTrainable =>
+        !IsFrozen && (Layer is not BatchNormalizationLayer || TrainableCount > 0 || MovesStatistics);
+
+    /// <summary>Whether the layer's own switch is off, which a training run may not turn on.</summary>
+    internal bool IsFrozen => Layer is { Trainable: false } or BatchNormalizationLayer { Options.Trainable: false };
 
     /// <summary>Whether training moves the layer's statistics.</summary>
     internal bool MovesStatistics =>

@@ -4,8 +4,8 @@ namespace Microsoft.ML.BatchNorm;
 public enum NetworkPreset
 {
     /// <summary>
-    /// Keras's: Glorot kernels and zero biases, <see cref="BatchNormalizationOptions.Keras"/>, a leaky slope of 0.3. The
-    /// default.
+    /// Keras's: Glorot kernels and zero biases, <see cref="BatchNormalizationOptions.Keras"/>, a leaky slope of 0.3.
+    /// The default.
     /// </summary>
     Keras,
 

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A height and a width in elements, as of a kernel, a stride or a padding. One number stands for both.</summary>
+/// <summary>
+/// A height and a width in elements, as of a kernel, a stride or a padding. One number stands for both.
+/// </summary>
 /// <param name="Height">The height.</param>
 /// <param name="Width">The width.</param>
 public readonly record struct Size2D(int Height, int Width)

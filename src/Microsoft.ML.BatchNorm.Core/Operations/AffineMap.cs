@@ -79,7 +79,9 @@ public sealed class AffineMap
     /// <summary>Maps one row of features.</summary>
     /// <param name="x">One value a channel.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
-    /// <exception cref="ArgumentException">A length differs from the number of channels, or the memory overlaps.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length differs from the number of channels, or the memory overlaps.
+    /// </exception>
     /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
     public void Apply(ReadOnlySpan<float> x, Span<float> y) => Apply(ChannelLayout.Features(1, Channels), x, y);
 
@@ -91,7 +93,9 @@ public sealed class AffineMap
     /// <param name="x">One value an element of the layout.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
-    /// <exception cref="ArgumentException">A length or the number of channels does not fit, or the memory overlaps.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length or the number of channels does not fit, or the memory overlaps.
+    /// </exception>
     /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
     public void Apply(ChannelLayout layout, ReadOnlySpan<float> x, Span<float> y, int threads = 1) =>
         Apply(layout, x, y, default, threads);
@@ -138,7 +142,8 @@ public sealed class AffineMap
             return ApplyInDouble(layout, x, y);
         ChannelParameters<T> parameters = Parameters<T>(layout);
         var plan = new ElementPlan(layout, parameters.Period);
-        bool streaming = (long)layout.Count * sizeof(T) >= StreamingBytes && (plan.IsFlat || plan.Inner >= StreamingRun);
+        bool streaming =
+            (long)layout.Count * sizeof(T) >= StreamingBytes && (plan.IsFlat || plan.Inner >= StreamingRun);
         int found = 0;
         fixed (T* source = x, target = y, values = parameters.Values)
         {
@@ -173,7 +178,8 @@ public sealed class AffineMap
     ChannelParameters<T> Parameters<T>(ChannelLayout layout) where T : unmanaged
     {
         int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
-        object parameters = typeof(T) != typeof(float) ? InDouble.Parameters(inner) : inner == 1 ? singles : Singles(inner);
+        object parameters =
+            typeof(T) != typeof(float) ? InDouble.Parameters(inner) : inner == 1 ? singles : Singles(inner);
         return (ChannelParameters<T>)parameters;
     }
 

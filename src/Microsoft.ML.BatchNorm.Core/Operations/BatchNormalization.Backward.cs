@@ -23,15 +23,19 @@ public static partial class BatchNormalization
     /// A position that <see cref="NonFinite.Ignore"/> passed through unchanged passes its gradient through likewise.
     /// </remarks>
     /// <exception cref="ArgumentException">A length does not fit, or the memory overlaps.</exception>
-    /// <exception cref="InvalidDataException">A value of x or dy is not finite, and the options do not ignore it.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A value of x or dy is not finite, and the options do not ignore it.
+    /// </exception>
     public static void Backward(
         ForwardPass pass, ReadOnlySpan<float> x, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dGamma = default,
         Span<float> dBeta = default, int threads = 1) =>
         RunBackward(pass, x, dy, dx, dGamma, dBeta, threads);
 
-    /// <inheritdoc cref="Backward(ForwardPass, ReadOnlySpan{float}, ReadOnlySpan{float}, Span{float}, Span{float}, Span{float}, int)"/>
+    /// <inheritdoc cref="Backward(ForwardPass, ReadOnlySpan{float}, ReadOnlySpan{float}, Span{float}, Span{float},
+    /// Span{float}, int)"/>
     public static void Backward(
-        ForwardPass pass, ReadOnlySpan<double> x, ReadOnlySpan<double> dy, Span<double> dx, Span<double> dGamma = default,
+        ForwardPass pass, ReadOnlySpan<double> x, ReadOnlySpan<double> dy, Span<double> dx,
+        Span<double> dGamma = default,
         Span<double> dBeta = default, int threads = 1) =>
         RunBackward(pass, x, dy, dx, dGamma, dBeta, threads);
 

@@ -10,7 +10,9 @@ public static partial class BatchNormalization
     /// <param name="layout">Where the channels lie in <paramref name="x"/> and <paramref name="y"/>.</param>
     /// <param name="x">The batch, one value an element of the layout.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
-    /// <param name="training">Whether training mode is asked for; a layer that is not trainable stays in inference mode.</param>
+    /// <param name="training">
+    /// Whether training mode is asked for; a layer that is not trainable stays in inference mode.
+    /// </param>
     /// <param name="mask">
     /// One entry a position, false to leave it out of the statistics; or empty to count all. Output is formed at every
     /// position.
@@ -29,7 +31,8 @@ public static partial class BatchNormalization
         Span<float> y, bool training, ReadOnlySpan<bool> mask = default, int threads = 1) =>
         Run(options, state, layout, x, y, training, mask, threads);
 
-    /// <inheritdoc cref="Forward(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout, ReadOnlySpan{float}, Span{float}, bool, ReadOnlySpan{bool}, int)"/>
+    /// <inheritdoc cref="Forward(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout,
+    /// ReadOnlySpan{float}, Span{float}, bool, ReadOnlySpan{bool}, int)"/>
     public static ForwardPass Forward(
         BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<double> x,
         Span<double> y, bool training, ReadOnlySpan<bool> mask = default, int threads = 1) =>

@@ -42,7 +42,9 @@ public static partial class BatchNormalization
     /// <param name="mask">One entry a position, false to leave it out of the statistics; or empty to count all.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <returns>The next state: the same object where the options freeze it, or the mask hides everything.</returns>
-    /// <exception cref="ArgumentException">Options contradict each other, or lengths or channels do not fit.</exception>
+    /// <exception cref="ArgumentException">
+    /// Options contradict each other, or lengths or channels do not fit.
+    /// </exception>
     /// <exception cref="InvalidDataException">
     /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample
     /// variance moves.
@@ -52,7 +54,8 @@ public static partial class BatchNormalization
         ReadOnlySpan<bool> mask = default, int threads = 1) =>
         Update(options, state, layout, x, mask, threads);
 
-    /// <inheritdoc cref="UpdateMovingStatistics(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout, ReadOnlySpan{float}, ReadOnlySpan{bool}, int)"/>
+    /// <inheritdoc cref="UpdateMovingStatistics(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout,
+    /// ReadOnlySpan{float}, ReadOnlySpan{bool}, int)"/>
     public static BatchNormalizationState UpdateMovingStatistics(
         BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<double> x,
         ReadOnlySpan<bool> mask = default, int threads = 1) =>
@@ -66,7 +69,9 @@ public static partial class BatchNormalization
     /// <param name="state">The state before; it does not change.</param>
     /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
     /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
-    /// <exception cref="ArgumentException">Options contradict each other, or a length or a value is out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// Options contradict each other, or a length or a value is out of range.
+    /// </exception>
     public static BatchNormalizationState UpdateAffine(
         BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<float> gamma,
         ReadOnlySpan<float> beta)
@@ -87,7 +92,8 @@ public static partial class BatchNormalization
     public static double Penalty(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         CheckState(options, state);
-        return (options.GammaRegularizer?.Penalty(state.Gamma) ?? 0) + (options.BetaRegularizer?.Penalty(state.Beta) ?? 0);
+        return (options.GammaRegularizer?.Penalty(state.Gamma) ?? 0)
+            + (options.BetaRegularizer?.Penalty(state.Beta) ?? 0);
     }
 
     /// <summary>Adds the gradient of the options' penalties to those of γ and β.</summary>
@@ -114,7 +120,8 @@ public static partial class BatchNormalization
         if (options.Center != state.Beta.Length > 0)
             throw Contradiction("Center", options.Center, "Beta", nameof(state));
         if (options.Renorm is not null && state.Renorm is null)
-            throw new ArgumentException("The options ask for Renorm, but the state has no Renorm averages.", nameof(state));
+            throw new ArgumentException(
+                "The options ask for Renorm, but the state has no Renorm averages.", nameof(state));
     }
 
     static ArgumentException Contradiction(string option, bool asked, string parameter, string name) =>

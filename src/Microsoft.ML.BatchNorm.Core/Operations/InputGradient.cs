@@ -20,7 +20,8 @@ readonly ref struct InputGradient
         scale = new double[channels];
         for (int c = 0; c < channels; c++)
         {
-            double inverse = normalization.InverseDeviation[c], count = normalization.Count.IsEmpty ? 0 : normalization.Count[c];
+            double inverse = normalization.InverseDeviation[c],
+                count = normalization.Count.IsEmpty ? 0 : normalization.Count[c];
             scale[c] = (gamma.IsEmpty ? 1 : gamma[c]) * normalization.Factor(c) * inverse;
             if (count == 0)
                 continue;
@@ -50,7 +51,9 @@ readonly ref struct InputGradient
         }
     }
 
-    /// <summary>The gradient at one position: of a value that counts in the statistics, or that only passed through them.</summary>
+    /// <summary>
+    /// The gradient at one position: of a value that counts in the statistics, or that only passed through them.
+    /// </summary>
     public double At(int channel, double x, double dy, bool counts) =>
         counts
             ? scale[channel] * dy - (slope[channel] * (x - mean[channel]) + shift[channel])

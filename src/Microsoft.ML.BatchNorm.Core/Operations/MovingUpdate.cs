@@ -38,7 +38,8 @@ static class MovingUpdate
     }
 
     static void MoveTowardsAverage(
-        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups, double decay,
+        BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups,
+        double decay,
         double[] mean, double[] variance)
     {
         state.MovingMean.CopyTo(mean);

@@ -2,7 +2,8 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// The groups of rows that share statistics: one of the whole batch, or with a virtual batch size
-/// <c>g = ⌈rows / size⌉</c> of them, row <c>i</c> in group <c>i mod g</c>.
+/// <c>g = ⌈rows / size⌉</c> of them, row <c>i</c> in group <c>i mod g</c>. With a size of 2 an odd row would be alone;
+/// there is one group less then, and one of three rows.
 /// </summary>
 readonly struct RowGroups
 {
@@ -11,13 +12,22 @@ readonly struct RowGroups
     public RowGroups(ChannelLayout layout, int count) => (this.layout, Count) = (layout, count);
 
     public static RowGroups OfSize(ChannelLayout layout, int? virtualBatchSize) =>
-        new(layout, virtualBatchSize is { } size ? (int)(((long)layout.Rows + size - 1) / size) : 1);
+        new(layout, CountOf(layout.Rows, virtualBatchSize));
+
+    public static int CountOf(int rows, int? virtualBatchSize) => virtualBatchSize switch
+    {
+        null => 1,
+        2 => Math.Max(1, rows / 2),
+        { } size => (int)(((long)rows + size - 1) / size),
+    };
 
     public int Count { get; }
 
     public ChannelLayout Layout(int group) => layout.WithRows((layout.Rows - group + Count - 1) / Count);
 
-    /// <summary>Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.</summary>
+    /// <summary>
+    /// Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.
+    /// </summary>
     public T[] Gather<T>(ReadOnlySpan<T> source, int group)
     {
         int length = source.Length / layout.Rows;

@@ -92,7 +92,8 @@ sealed unsafe class RowMap<T> where T : unmanaged
         fixed (T* source = x, target = y, center = parameters)
         {
             return kernel == Kernel.Flat
-                ? AffineKernel<T>.Flat(source, target, Length, center, stride, period, IgnoresNonFinite, streaming: false)
+                ? AffineKernel<T>.Flat(
+                    source, target, Length, center, stride, period, IgnoresNonFinite, streaming: false)
                 : Runs(source, target, center);
         }
     }

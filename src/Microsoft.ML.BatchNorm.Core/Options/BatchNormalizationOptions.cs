@@ -7,7 +7,10 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// Names follow Keras's <c>BatchNormalization</c>. Which mode a call runs in:
 /// <list type="table">
-/// <listheader><term>training asked for, <see cref="Trainable"/></term><description>mode; γ and β learn; moving statistics move</description></listheader>
+/// <listheader>
+/// <term>training asked for, <see cref="Trainable"/></term>
+/// <description>mode; γ and β learn; moving statistics move</description>
+/// </listheader>
 /// <item><term>false, any</term><description>inference; no; no</description></item>
 /// <item><term>true, true</term><description>training; yes; yes</description></item>
 /// <item><term>true, false</term><description>inference; no; no</description></item>
@@ -78,7 +81,11 @@ public sealed record BatchNormalizationOptions
 
     /// <summary>Which variance moves. Default: <see cref="VarianceConvention.Population"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
-    public VarianceConvention VarianceConvention { get; init => field = Check.Defined(value, nameof(VarianceConvention)); }
+    public VarianceConvention VarianceConvention
+    {
+        get;
+        init => field = Check.Defined(value, nameof(VarianceConvention));
+    }
 
     /// <summary>
     /// False: no moving statistics; a batch is normalized with its own in both modes (PyTorch's
@@ -95,8 +102,9 @@ public sealed record BatchNormalizationOptions
     /// <summary>
     /// The number of rows that share statistics in training mode ("ghost batches"), or null for the whole batch.
     /// With <c>g = ⌈rows / VirtualBatchSize⌉</c> groups, row <c>i</c> is in group <c>i mod g</c>, as in Keras; where
-    /// Keras demands that the size divides the batch, group sizes here differ by at most one. The moving statistics
-    /// take one step a batch, towards the average over the groups. Default: null.
+    /// Keras demands that the size divides the batch, group sizes here differ by at most one. No row is left alone:
+    /// with a size of 2, an odd number of rows has one group less, and one of three rows. The moving statistics take
+    /// one step a batch, towards the average over the groups. Default: null.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     public int? VirtualBatchSize

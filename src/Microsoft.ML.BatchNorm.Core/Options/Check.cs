@@ -24,7 +24,9 @@ static class Check
         value > 0 ? value : throw OutOfRange(value, name, "positive");
 
     public static T Defined<T>(T value, string name) where T : struct, Enum =>
-        Enum.IsDefined(value) ? value : throw OutOfRange(value, name, $"one of {string.Join(", ", Enum.GetNames<T>())}");
+        Enum.IsDefined(value)
+            ? value
+            : throw OutOfRange(value, name, $"one of {string.Join(", ", Enum.GetNames<T>())}");
 
     public static T NotNull<T>(T value) where T : class
     {

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A set that γ or β is projected onto after each training step. The norm is Euclidean, over all channels.</summary>
+/// <summary>
+/// A set that γ or β is projected onto after each training step. The norm is Euclidean, over all channels.
+/// </summary>
 /// <remarks>
 /// Names, defaults and formulas follow <c>keras.constraints</c>, with its 1e-7 beside the norm in each divisor.
 /// </remarks>

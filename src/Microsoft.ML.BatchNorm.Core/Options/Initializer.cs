@@ -19,7 +19,9 @@ public abstract record Initializer
     public static Initializer Constant(double value) => new ConstantInitializer(Check.Finite(value, nameof(value)));
 
     /// <summary>Uniform on [<paramref name="minValue"/>, <paramref name="maxValue"/>).</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A limit is not finite, or they are the wrong way round.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A limit is not finite, or they are the wrong way round.
+    /// </exception>
     public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0)
     {
         Check.Finite(minValue, nameof(minValue));

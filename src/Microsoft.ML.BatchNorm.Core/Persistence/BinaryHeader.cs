@@ -66,7 +66,8 @@ readonly record struct BinaryHeader(StateParts Parts, int Channels)
             throw new InvalidDataException($"the flags are {(ushort)parts}; version {Version} knows those up to 15.");
         uint channels = source.Read<uint>();
         if (channels is 0 || channels > Array.MaxLength)
-            throw new InvalidDataException($"the state claims {channels} channels; from 1 to {Array.MaxLength} can be.");
+            throw new InvalidDataException(
+                $"the state claims {channels} channels; from 1 to {Array.MaxLength} can be.");
         var header = new BinaryHeader(parts, (int)channels);
         ulong length = source.Read<ulong>();
         return length == (ulong)header.PayloadLength

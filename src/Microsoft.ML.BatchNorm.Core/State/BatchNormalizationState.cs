@@ -22,9 +22,13 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <param name="movingVariance">One value a channel, finite and not negative.</param>
     /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
     /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
-    /// <param name="batchesSeen">The number of batches in the statistics (PyTorch's <c>num_batches_tracked</c>).</param>
+    /// <param name="batchesSeen">
+    /// The number of batches in the statistics (PyTorch's <c>num_batches_tracked</c>).
+    /// </param>
     /// <param name="renorm">Renormalization's averages, or null.</param>
-    /// <exception cref="ArgumentException">Lengths differ, or a value is out of range; the message names it.</exception>
+    /// <exception cref="ArgumentException">
+    /// Lengths differ, or a value is out of range; the message names it.
+    /// </exception>
     public BatchNormalizationState(
         ReadOnlySpan<double> movingMean,
         ReadOnlySpan<double> movingVariance,
@@ -135,7 +139,8 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     public BatchNormalizationState WithAffine(ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta)
     {
         var next = new BatchNormalizationState(
-            movingMean, movingVariance, gamma.ToArray(), beta.ToArray(), BatchesSeen, InitialWeight, Renorm, population);
+            movingMean, movingVariance, gamma.ToArray(), beta.ToArray(), BatchesSeen, InitialWeight, Renorm,
+            population);
         next.CheckValues();
         return next;
     }

@@ -47,7 +47,8 @@ static unsafe class BatchMoments
                 T* rest = data + (nint)plan.Rows * plan.Width;
                 for (int column = 0; plan.LeftOver > 0 && column < columns; column++)
                 {
-                    if (!ScalarMoments.Merge(rest + column, plan.LeftOver, columns, byColumn.At(column), ignoreNonFinite))
+                    if (!ScalarMoments.Merge(
+                            rest + column, plan.LeftOver, columns, byColumn.At(column), ignoreNonFinite))
                         return false;
                 }
                 for (int column = 0; layout.Inner > 1 && column < columns; column++)

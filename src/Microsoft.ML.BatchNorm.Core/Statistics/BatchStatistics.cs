@@ -80,7 +80,9 @@ public sealed class BatchStatistics
     /// <param name="mask">One entry a position, false to leave it out; or empty to count all.</param>
     /// <param name="nonFinite">What becomes of NaN and infinities.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
-    /// <exception cref="ArgumentException">A length or the number of channels does not fit; nothing was added.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length or the number of channels does not fit; nothing was added.
+    /// </exception>
     /// <exception cref="InvalidDataException">A kept value is not finite; nothing was added.</exception>
     public void Add(
         ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default,

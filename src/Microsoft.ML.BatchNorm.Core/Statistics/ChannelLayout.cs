@@ -14,7 +14,9 @@ public readonly record struct ChannelLayout
     /// <summary>The layout of an input of the given shape, batch first.</summary>
     /// <param name="shape">At least two dimensions, each at least 1.</param>
     /// <param name="axis">The channel axis, negative from the end. Default: the last.</param>
-    /// <exception cref="ArgumentException">The shape has fewer than two dimensions, or over 2³¹ − 1 elements.</exception>
+    /// <exception cref="ArgumentException">
+    /// The shape has fewer than two dimensions, or over 2³¹ − 1 elements.
+    /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A dimension is below 1, or the axis does not exist.</exception>
     public ChannelLayout(ReadOnlySpan<int> shape, int axis = -1)
     {

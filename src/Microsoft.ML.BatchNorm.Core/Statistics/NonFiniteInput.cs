@@ -16,7 +16,8 @@ static class NonFiniteInput
             return;
         throw new InvalidDataException(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has {values[index]}."));
+            $"{name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has "
+            + $"{values[index]}."));
     }
 
     static int First<T>(ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask) where T : unmanaged

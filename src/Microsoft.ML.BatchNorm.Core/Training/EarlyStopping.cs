@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Ends a run when the validation loss no longer falls, as Keras's callback of that name. An immutable value.</summary>
+/// <summary>
+/// Ends a run when the validation loss no longer falls, as Keras's callback of that name. An immutable value.
+/// </summary>
 public sealed record EarlyStopping
 {
     /// <summary>How many epochs without improvement are waited for. Default: 5.</summary>
@@ -11,6 +13,8 @@ public sealed record EarlyStopping
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double MinimumImprovement { get; init => field = Check.NotNegative(value, nameof(MinimumImprovement)); }
 
-    /// <summary>Whether the run ends with the parameters of its best epoch instead of its last. Default: true.</summary>
+    /// <summary>
+    /// Whether the run ends with the parameters of its best epoch instead of its last. Default: true.
+    /// </summary>
     public bool RestoreBest { get; init; } = true;
 }

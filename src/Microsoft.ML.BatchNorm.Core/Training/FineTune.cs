@@ -46,7 +46,7 @@ public static class FineTune
     static Network HeadAlone(Network network)
     {
         int head = network.HeadIndex;
-        if (!network.Nodes.Skip(head).Any(node => node.IsTrainable && node.TrainableCount > 0))
+        if (!network.Nodes.Skip(head).Any(node => node.TrainableCount > 0))
             throw new ArgumentException(
                 $"The head, '{network.Nodes[head].Path}', is frozen; there is nothing to train.");
         string[] below = [.. network.Nodes.Take(head).Select(node => node.Path)];

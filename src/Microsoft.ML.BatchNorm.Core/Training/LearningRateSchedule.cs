@@ -10,8 +10,12 @@ public abstract record LearningRateSchedule
     /// <summary>The factor is 1 all along.</summary>
     public static LearningRateSchedule Constant { get; } = new ConstantSchedule();
 
-    /// <summary>The factor is multiplied by <paramref name="factor"/> after every <paramref name="epochs"/> epochs.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The epochs are not positive, or the factor is not from 0 to 1.</exception>
+    /// <summary>
+    /// The factor is multiplied by <paramref name="factor"/> after every <paramref name="epochs"/> epochs.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The epochs are not positive, or the factor is not from 0 to 1.
+    /// </exception>
     public static LearningRateSchedule Step(int epochs, double factor = 0.1) => new StepSchedule(
         Check.Positive(epochs, nameof(epochs)), Check.Share(factor, nameof(factor)));
 
@@ -23,11 +27,12 @@ public abstract record LearningRateSchedule
     public static LearningRateSchedule Cosine(double last = 0) => new CosineSchedule(Check.Share(last, nameof(last)));
 
     /// <summary>
-    /// The same schedule behind a straight rise from near 0 over the first epochs: step i of the n in them has the factor
-    /// (i + 1)/n, and the schedule begins where they end.
+    /// The same schedule behind a straight rise from near 0 over the first epochs: step i of the n in them has the
+    /// factor (i + 1)/n, and the schedule begins where they end.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The epochs are not positive.</exception>
-    public LearningRateSchedule WithWarmUp(int epochs) => new WarmUpSchedule(this, Check.Positive(epochs, nameof(epochs)));
+    public LearningRateSchedule WithWarmUp(int epochs) =>
+        new WarmUpSchedule(this, Check.Positive(epochs, nameof(epochs)));
 
     /// <summary>The factor of one step.</summary>
     /// <param name="stepIndex">The step, from 0.</param>

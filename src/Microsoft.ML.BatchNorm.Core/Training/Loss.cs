@@ -10,7 +10,9 @@ public abstract record Loss
     {
     }
 
-    /// <summary>Softmax and cross-entropy of the network's outputs (logits); the target is the index of the class.</summary>
+    /// <summary>
+    /// Softmax and cross-entropy of the network's outputs (logits); the target is the index of the class.
+    /// </summary>
     public static SoftmaxCrossEntropyLoss SoftmaxCrossEntropy { get; } = new();
 
     /// <summary>Sigmoid and cross-entropy of each output (logit); targets from 0 to 1.</summary>
@@ -22,7 +24,9 @@ public abstract record Loss
     /// <summary>The absolute difference, averaged over a row's outputs; its gradient at 0 is 0.</summary>
     public static MeanAbsoluteErrorLoss MeanAbsoluteError { get; } = new();
 
-    /// <summary>Squared below <paramref name="delta"/>, linear above, averaged over a row's outputs (Huber, 1964).</summary>
+    /// <summary>
+    /// Squared below <paramref name="delta"/>, linear above, averaged over a row's outputs (Huber, 1964).
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive and finite.</exception>
     public static HuberLoss Huber(double delta = 1) => new() { Delta = delta };
 

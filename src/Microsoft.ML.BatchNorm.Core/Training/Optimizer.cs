@@ -69,7 +69,8 @@ public record AdamOptimizer() : Optimizer(0.001)
 }
 
 /// <summary>
-/// Adam with <c>p ← p − rate·decay·p</c> before the step instead of decay in the gradient (Loshchilov and Hutter, 2019).
+/// Adam with <c>p ← p − rate·decay·p</c> before the step instead of decay in the gradient (Loshchilov and Hutter,
+/// 2019).
 /// </summary>
 public sealed record AdamWOptimizer : AdamOptimizer
 {

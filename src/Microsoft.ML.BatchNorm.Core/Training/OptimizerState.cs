@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// What an optimizer has gathered over its steps: moments in the layout of the parameters that they belong to, by names of
-/// the form <c>dense/kernel/m</c>. An immutable value.
+/// What an optimizer has gathered over its steps: moments in the layout of the parameters that they belong to, by names
+/// of the form <c>dense/kernel/m</c>. An immutable value.
 /// </summary>
 /// <param name="Steps">The number of steps taken.</param>
 /// <param name="Moments">

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows to train on or to validate with: features, targets, and weights if there are any. It refers to the memory that it
-/// is given, which must not change while it is used.
+/// Rows to train on or to validate with: features, targets, and weights if there are any. It refers to the memory that
+/// it is given, which must not change while it is used.
 /// </summary>
 public sealed class TrainingData
 {
@@ -10,12 +10,16 @@ public sealed class TrainingData
     /// <param name="rows">The number of rows.</param>
     /// <param name="features">Row after row, as many finite values each as a network has inputs.</param>
     /// <param name="targets">
-    /// Row after row: the index of the class for <see cref="Loss.SoftmaxCrossEntropy"/>, else one finite value an output.
+    /// Row after row: the index of the class for <see cref="Loss.SoftmaxCrossEntropy"/>, else one finite value an
+    /// output.
     /// </param>
     /// <param name="weights">One weight a row, finite and not negative; or empty for equal ones.</param>
-    /// <exception cref="ArgumentException">A length is not a multiple of the rows, or a weight is out of range.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length is not a multiple of the rows, or a weight is out of range.
+    /// </exception>
     public TrainingData(
-        int rows, ReadOnlyMemory<float> features, ReadOnlyMemory<float> targets, ReadOnlyMemory<float> weights = default)
+        int rows, ReadOnlyMemory<float> features, ReadOnlyMemory<float> targets,
+        ReadOnlyMemory<float> weights = default)
     {
         Rows = Check.Positive(rows, nameof(rows));
         FeaturesPerRow = PerRow(features, rows, nameof(features));
@@ -25,7 +29,8 @@ public sealed class TrainingData
         foreach (float weight in weights.Span)
         {
             if (!(weight >= 0 && float.IsFinite(weight)))
-                throw new ArgumentException($"A weight is {weight}; it must be finite and not negative.", nameof(weights));
+                throw new ArgumentException(
+                    $"A weight is {weight}; it must be finite and not negative.", nameof(weights));
         }
         Features = features;
         Targets = targets;
@@ -75,7 +80,8 @@ public sealed class TrainingData
         ArgumentNullException.ThrowIfNull(loss);
         if (FeaturesPerRow != network.InputShape.Size)
             throw new ArgumentException(
-                $"A row has {FeaturesPerRow} features; the network's input {network.InputShape} has {network.InputShape.Size}.");
+                $"A row has {FeaturesPerRow} features; the network's input {network.InputShape} has "
+                + $"{network.InputShape.Size}.");
         int outputs = network.OutputShape.Size, targets = loss.TargetsPerRow(outputs);
         if (TargetsPerRow != targets)
             throw new ArgumentException(

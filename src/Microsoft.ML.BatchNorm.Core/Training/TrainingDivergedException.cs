@@ -1,18 +1,22 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A loss or gradient was no longer finite. Nothing of that step was kept; <see cref="LastGoodState"/> is what the network
-/// had learned before it.
+/// A loss or gradient was no longer finite. Nothing of that step was kept; <see cref="LastGoodState"/> is what the
+/// network had learned before it.
 /// </summary>
 public sealed class TrainingDivergedException : InvalidOperationException
 {
     /// <summary>What an engine knows: the layer.</summary>
-    /// <param name="layer">The path of the first layer whose output or gradient was not finite; empty for the loss.</param>
+    /// <param name="layer">
+    /// The path of the first layer whose output or gradient was not finite; empty for the loss.
+    /// </param>
     public TrainingDivergedException(string layer)
         : base($"Training diverged: {Where(layer)} is not finite.") => Layer = layer;
 
     /// <summary>What a run knows.</summary>
-    /// <param name="layer">The path of the first layer whose output or gradient was not finite; empty for the loss.</param>
+    /// <param name="layer">
+    /// The path of the first layer whose output or gradient was not finite; empty for the loss.
+    /// </param>
     /// <param name="epoch">The epoch, from 1.</param>
     /// <param name="step">The step in it, from 1.</param>
     /// <param name="lastGoodState">The state before that step.</param>

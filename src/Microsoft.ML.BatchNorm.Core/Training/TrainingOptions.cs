@@ -12,7 +12,8 @@ public sealed record TrainingOptions
     public Optimizer Optimizer { get; init => field = NotNull(value); } = Optimizer.Adam();
 
     /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
-    public LearningRateSchedule LearningRateSchedule { get; init => field = NotNull(value); } = LearningRateSchedule.Constant;
+    public LearningRateSchedule LearningRateSchedule { get; init => field = NotNull(value); } =
+        LearningRateSchedule.Constant;
 
     /// <summary>How often the data is gone through. Default: 10.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
@@ -55,7 +56,9 @@ public sealed record TrainingOptions
     public ImmutableArray<double> ClassWeights
     {
         get;
-        init => field = value.IsDefault ? [] : [.. value.Select(weight => Check.NotNegative(weight, nameof(ClassWeights)))];
+        init => field = value.IsDefault
+            ? []
+            : [.. value.Select(weight => Check.NotNegative(weight, nameof(ClassWeights)))];
     } = [];
 
     /// <summary>

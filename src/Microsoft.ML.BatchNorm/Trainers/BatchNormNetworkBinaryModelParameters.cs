@@ -17,6 +17,8 @@ public sealed class BatchNormNetworkBinaryModelParameters : BatchNormNetworkMode
 {
     internal const string LoaderSignature = "BatchNormNetBinary";
 
+    static readonly VersionInfo version = FirstVersion("BNNETBIN", LoaderSignature);
+
     internal BatchNormNetworkBinaryModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkBinaryModelParameters), saved)
     {
@@ -27,25 +29,13 @@ public sealed class BatchNormNetworkBinaryModelParameters : BatchNormNetworkMode
 
     private protected override DataViewType OutputType => NumberDataViewType.Single;
 
-    private protected override VersionInfo Version => GetVersion();
+    private protected override VersionInfo Version => version;
 
     internal static BatchNormNetworkBinaryModelParameters Create(IHostEnvironment env, ModelLoadContext ctx) =>
-        new(env, Load(env, ctx, GetVersion()));
+        new(env, Load(env, ctx, version));
 
-    private protected override ValueMapper<VBuffer<float>, float> Mapper()
-    {
-        var row = new NetworkRow(Host, Predictor);
-        return (in VBuffer<float> features, ref float score) => row.Predict(features, new Span<float>(ref score));
-    }
+    private protected override ValueMapper<VBuffer<float>, float> Mapper() => new NetworkRow(Host, Predictor).Score;
 
     private protected override void SaveAsOnnx(OnnxContext ctx, string[] outputs, string features) =>
         OnnxNetwork.SaveScore(ctx, this, LoaderSignature, outputs, features);
-
-    static VersionInfo GetVersion() => new(
-        modelSignature: "BNNETBIN",
-        verWrittenCur: 0x00010001, // The first
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(BatchNormNetworkBinaryModelParameters).Assembly.GetName().Name,
-        loaderSignature: LoaderSignature);
 }

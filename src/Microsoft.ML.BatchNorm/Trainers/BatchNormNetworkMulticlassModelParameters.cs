@@ -17,6 +17,8 @@ public sealed class BatchNormNetworkMulticlassModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetMulticlass";
 
+    static readonly VersionInfo version = FirstVersion("BNNETMUL", LoaderSignature);
+
     internal BatchNormNetworkMulticlassModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkMulticlassModelParameters), saved)
     {
@@ -31,10 +33,10 @@ public sealed class BatchNormNetworkMulticlassModelParameters : BatchNormNetwork
     private protected override DataViewType OutputType =>
         new VectorDataViewType(NumberDataViewType.Single, NumberOfClasses);
 
-    private protected override VersionInfo Version => GetVersion();
+    private protected override VersionInfo Version => version;
 
     internal static BatchNormNetworkMulticlassModelParameters Create(IHostEnvironment env, ModelLoadContext ctx) =>
-        new(env, Load(env, ctx, GetVersion()));
+        new(env, Load(env, ctx, version));
 
     private protected override ValueMapper<VBuffer<float>, VBuffer<float>> Mapper()
     {
@@ -79,12 +81,4 @@ public sealed class BatchNormNetworkMulticlassModelParameters : BatchNormNetwork
         foreach (ref float value in values)
             value = (float)(value / sum);
     }
-
-    static VersionInfo GetVersion() => new(
-        modelSignature: "BNNETMUL",
-        verWrittenCur: 0x00010001, // The first
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(BatchNormNetworkMulticlassModelParameters).Assembly.GetName().Name,
-        loaderSignature: LoaderSignature);
 }

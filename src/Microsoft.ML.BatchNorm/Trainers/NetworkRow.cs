@@ -32,6 +32,9 @@ sealed class NetworkRow(IExceptionContext host, NetworkModel model)
         }
     }
 
+    /// <summary>The one output of a network that has one.</summary>
+    public void Score(in VBuffer<float> features, ref float score) => Predict(features, new Span<float>(ref score));
+
     Exception NotFinite(ReadOnlySpan<float> row, InvalidDataException error)
     {
         int slot = 0;

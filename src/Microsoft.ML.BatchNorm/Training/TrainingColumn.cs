@@ -52,7 +52,8 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         bool[] positions = [];
 
         public Values(
-            IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row, ChannelLayout layout,
+            IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
+            ChannelLayout layout,
             int batchSize, Forward<T> forward)
             : base(output)
         {

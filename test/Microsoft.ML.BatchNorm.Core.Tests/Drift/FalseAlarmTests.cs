@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Tests.Drift;
 
 /// <summary>
-/// How often one distribution on both sides is flagged, by simulation with fixed seeds. The level is 1 % a report of one
-/// channel with two tests; 0.5 % more is left to chance and to what is asymptotic.
+/// How often one distribution on both sides is flagged, by simulation with fixed seeds. The level is 1 % a report of
+/// one channel with two tests; 0.5 % more is left to chance and to what is asymptotic.
 /// </summary>
 [TestClass]
 public sealed class FalseAlarmTests

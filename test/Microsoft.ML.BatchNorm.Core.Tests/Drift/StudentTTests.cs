@@ -69,7 +69,8 @@ public sealed class StudentTTests
         for (double t = 1; t < 30; t *= 1.1)
         {
             for (int i = 1; i < degrees.Length; i++)
-                Assert.IsTrue(StudentT.TwoSided(t, degrees[i]) < StudentT.TwoSided(t, degrees[i - 1]), $"{t}, {degrees[i]}");
+                Assert.IsTrue(
+                    StudentT.TwoSided(t, degrees[i]) < StudentT.TwoSided(t, degrees[i - 1]), $"{t}, {degrees[i]}");
         }
     }
 }

@@ -40,7 +40,7 @@ public sealed class TrainingKernelTests
     [TestMethod]
     public void Activations_are_those_of_the_formulas_and_hold_at_the_ends()
     {
-        Check(new LeakyReLUFunction(0), Activation.ReLU);
+        Check(default(ReLUFunction), Activation.ReLU);
         Check(new LeakyReLUFunction(0.3f), Activation.LeakyReLU);
         Check(default(GeluFunction), Activation.Gelu);
         Check(default(SigmoidFunction), Activation.Sigmoid);

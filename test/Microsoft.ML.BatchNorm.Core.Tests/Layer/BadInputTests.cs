@@ -32,19 +32,29 @@ public sealed class BadInputTests
         Fails("shape", "[4, -1, 3] is empty", () => new ChannelLayout([4, -1, 3]));
         Fails("shape", "at least two", () => new ChannelLayout([4]));
         Fails("shape", "elements", () => new ChannelLayout([70_000, 70_000]));
-        Fails("layout", "layout is empty", () => new AffineMap(Keras, Sample.State(Keras, 3)).Apply(default, default(Span<float>), []));
+        Fails(
+            "layout", "layout is empty",
+            () => new AffineMap(Keras, Sample.State(Keras, 3)).Apply(default, default(Span<float>), []));
     }
 
     [TestMethod]
     public void Lengths_and_channels_must_fit_the_layout()
     {
-        Fails("x", "11 values", () => BatchNormalization.Forward(Keras, State, Layout, new float[11], new float[11], true));
-        Fails("y", "11 values", () => BatchNormalization.Forward(Keras, State, Layout, new float[12], new float[11], true));
-        Fails("mask", "3 entries", () => BatchNormalization.Forward(Keras, State, Layout, new float[12], new float[12], true, new bool[3]));
+        Fails(
+            "x", "11 values",
+            () => BatchNormalization.Forward(Keras, State, Layout, new float[11], new float[11], true));
+        Fails(
+            "y", "11 values",
+            () => BatchNormalization.Forward(Keras, State, Layout, new float[12], new float[11], true));
+        Fails(
+            "mask", "3 entries",
+            () => BatchNormalization.Forward(Keras, State, Layout, new float[12], new float[12], true, new bool[3]));
         Fails("state", "3 channels", () => BatchNormalization.Forward(
             Keras, State, ChannelLayout.Features(3, 4), new float[12], new float[12], true));
         Fails("x", "11 values", () => BatchNormalization.UpdateMovingStatistics(Keras, State, Layout, new float[11]));
-        Fails("threads", "0", () => BatchNormalization.UpdateMovingStatistics(Keras, State, Layout, new float[12], threads: 0));
+        Fails(
+            "threads", "0",
+            () => BatchNormalization.UpdateMovingStatistics(Keras, State, Layout, new float[12], threads: 0));
         Fails("y", "2 values", () => new AffineMap(Keras, State).Apply(new float[3], new float[2]));
     }
 
@@ -72,7 +82,9 @@ public sealed class BadInputTests
         Fails("movingMean", "channel 1 is NaN", () => new BatchNormalizationState([0, double.NaN], [1, 1]));
         Fails("movingVariance", "channel 0 is -1", () => new BatchNormalizationState([0, 0], [-1, 1]));
         Fails("movingVariance", "1 values for 2 channels", () => new BatchNormalizationState([0, 0], [1]));
-        Fails("gamma", "channel 1 is Infinity", () => new BatchNormalizationState([0, 0], [1, 1], [1, float.PositiveInfinity]));
+        Fails(
+            "gamma", "channel 1 is Infinity",
+            () => new BatchNormalizationState([0, 0], [1, 1], [1, float.PositiveInfinity]));
         Fails("beta", "3 values for 2 channels", () => new BatchNormalizationState([0, 0], [1, 1], [1, 1], [1, 1, 1]));
         Fails("batchesSeen", "-1", () => new BatchNormalizationState([0], [1], batchesSeen: -1));
         Fails("renorm", "1 channels", () => new BatchNormalizationState([0, 0], [1, 1], renorm: new([1], [0], [1])));
@@ -87,8 +99,12 @@ public sealed class BadInputTests
         ForwardPass pass = BatchNormalization.Forward(Keras, State, Layout, x, y, true);
         Fails("dy", "11 values", () => BatchNormalization.Backward(pass, x, new float[11], new float[12]));
         Fails("dx", "11 values", () => BatchNormalization.Backward(pass, x, new float[12], new float[11]));
-        Fails("dGamma", "2 values", () => BatchNormalization.Backward(pass, x, new float[12], new float[12], new float[2]));
-        Fails("dBeta", "4 values", () => BatchNormalization.Backward(pass, x, new float[12], new float[12], default, new float[4]));
+        Fails(
+            "dGamma", "2 values",
+            () => BatchNormalization.Backward(pass, x, new float[12], new float[12], new float[2]));
+        Fails(
+            "dBeta", "4 values",
+            () => BatchNormalization.Backward(pass, x, new float[12], new float[12], default, new float[4]));
         Fails("group", "1", () => pass.Mean(1).ToArray());
     }
 }

@@ -73,7 +73,8 @@ public sealed class GradientTests
             double[] expected = new double[layout.Channels];
             for (int c = 0; c < expected.Length; c++)
             {
-                // A step that a float of this size holds exactly, so that the difference is exact too: y is linear in it.
+                // A step that a float of this size holds exactly, so that the difference is exact too: y is linear in
+                // it.
                 expected[c] = Difference(
                     step =>
                     {
@@ -129,7 +130,8 @@ public sealed class GradientTests
             var layout = new ChannelLayout(shape, 1);
             float[] x = Sample.Floats(layout.Count, 1, 1000), dy = Sample.Floats(layout.Count, 2);
             float[] y = new float[x.Length], dx = new float[x.Length];
-            double[] wideX = Sample.Widen(x), wideDy = Sample.Widen(dy), wideY = new double[x.Length], wideDx = new double[x.Length];
+            double[] wideX = Sample.Widen(x), wideDy = Sample.Widen(dy), wideY = new double[x.Length],
+                wideDx = new double[x.Length];
             BatchNormalizationState state = Sample.State(Base, layout.Channels);
             ForwardPass pass = BatchNormalization.Forward(Base, state, layout, x, y, training: true);
             BatchNormalization.Backward(pass, x, dy, dx);

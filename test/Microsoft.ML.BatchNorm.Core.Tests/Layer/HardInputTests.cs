@@ -30,7 +30,8 @@ public sealed class HardInputTests
                     each, state, ChannelLayout.Features(1, 2), new float[2], new float[2], training: true));
             StringAssert.Contains(error.Message, "channel 0");
         }
-        BatchNormalization.Forward(options, state, ChannelLayout.Features(1, 2), new float[2], new float[2], training: false);
+        BatchNormalization.Forward(
+            options, state, ChannelLayout.Features(1, 2), new float[2], new float[2], training: false);
     }
 
     [TestMethod]

@@ -10,11 +10,13 @@ public sealed class MovingStatisticsTests
     {
         BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
         for (int batch = 0; batch < batches; batch++)
-            state = BatchNormalization.UpdateMovingStatistics(options, state, ChannelLayout.Features(20, 2), Batches[batch]);
+            state = BatchNormalization.UpdateMovingStatistics(
+                options, state, ChannelLayout.Features(20, 2), Batches[batch]);
         return state;
     }
 
-    static double Mean(int batch, int channel) => Enumerable.Range(0, 20).Average(row => (double)Batches[batch][2 * row + channel]);
+    static double Mean(int batch, int channel) =>
+        Enumerable.Range(0, 20).Average(row => (double)Batches[batch][2 * row + channel]);
 
     static double SampleVariance(int batch, int channel) =>
         Enumerable.Range(0, 20).Sum(row => Math.Pow(Batches[batch][2 * row + channel] - Mean(batch, channel), 2)) / 19;
@@ -22,7 +24,8 @@ public sealed class MovingStatisticsTests
     [TestMethod]
     public void Exponential_keeps_the_share_of_the_momentum()
     {
-        var options = new BatchNormalizationOptions { Momentum = 0.75, MovingMeanInitializer = Initializer.Constant(8) };
+        var options =
+            new BatchNormalizationOptions { Momentum = 0.75, MovingMeanInitializer = Initializer.Constant(8) };
         double expected = 8;
         for (int batch = 0; batch < 6; batch++)
             expected = 0.75 * expected + 0.25 * Mean(batch, 1);
@@ -54,7 +57,8 @@ public sealed class MovingStatisticsTests
         // What the share means: a start of s instead of 0 moves the result by the share times s.
         var shifted = options with { MovingMeanInitializer = Initializer.Constant(1000) };
         Assert.AreEqual(
-            1000 * After(options, 6).InitialWeight, After(shifted, 6).MovingMean[0] - After(options, 6).MovingMean[0], 1e-9);
+            1000 * After(options, 6).InitialWeight, After(shifted, 6).MovingMean[0] - After(options, 6).MovingMean[0],
+            1e-9);
     }
 
     [TestMethod]
@@ -63,7 +67,8 @@ public sealed class MovingStatisticsTests
         var options = new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState all = After(options, 6), resumed = After(options, 3);
         for (int batch = 3; batch < 6; batch++)
-            resumed = BatchNormalization.UpdateMovingStatistics(options, resumed, ChannelLayout.Features(20, 2), Batches[batch]);
+            resumed = BatchNormalization.UpdateMovingStatistics(
+                options, resumed, ChannelLayout.Features(20, 2), Batches[batch]);
         Assert.AreEqual(all, resumed);
     }
 
@@ -81,6 +86,9 @@ public sealed class MovingStatisticsTests
     [DataRow(20, 5)]
     [DataRow(23, 5)]
     [DataRow(3, 5)]
+    [DataRow(1, 2)]
+    [DataRow(4, 3)]
+    [DataRow(5, 1)]
     public void A_virtual_batch_is_normalized_as_if_alone_and_the_average_over_them_moves(int rows, int size)
     {
         const int channels = 3;
@@ -95,7 +103,8 @@ public sealed class MovingStatisticsTests
         for (int group = 0; group < groups; group++)
         {
             int[] members = [.. Enumerable.Range(0, rows).Where(row => row % groups == group)];
-            float[] own = [.. members.SelectMany(row => x.Skip(row * channels).Take(channels))], output = new float[own.Length];
+            float[] own = [.. members.SelectMany(row => x.Skip(row * channels).Take(channels))];
+            float[] output = new float[own.Length];
             ForwardPass alone = BatchNormalization.Forward(
                 plain, state, ChannelLayout.Features(members.Length, channels), own, output, training: true);
             Agreement.SameBits<float>(
@@ -105,6 +114,41 @@ public sealed class MovingStatisticsTests
         }
         for (int c = 0; c < channels; c++)
             Assert.AreEqual(0.99 * state.MovingMean[c] + 0.01 * mean[c], pass.NextState.MovingMean[c], 1e-14);
+    }
+
+    [TestMethod]
+    public void No_row_is_alone_in_a_virtual_batch_of_two_or_more_and_the_sample_variance_has_its_values()
+    {
+        foreach (int size in (int[])[2, 3, 4, 7])
+        {
+            for (int rows = 2; rows < 40; rows++)
+            {
+                var options = BatchNormalizationOptions.PyTorch with { VirtualBatchSize = size };
+                ChannelLayout layout = ChannelLayout.Features(rows, 2);
+                float[] x = Sample.Floats(layout.Count, rows), y = new float[x.Length];
+                BatchNormalization.Forward(options, Sample.State(options, 2), layout, x, y, training: true);
+                var network = Network.Input(2).BatchNormalization(options).Dense(1);
+                Assert.AreEqual(1, NetworkTrainer.Train(
+                    network, network.Initialize(1), new TrainingData(rows, x, new float[rows]),
+                    new TrainingOptions
+                    {
+                        Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd(1e-3), Epochs = 1, BatchSize = rows,
+                    }).History.Length);
+            }
+        }
+    }
+
+    [TestMethod]
+    public void With_a_size_of_two_an_odd_row_makes_a_virtual_batch_of_three()
+    {
+        var options = new BatchNormalizationOptions { VirtualBatchSize = 2 };
+        double[] x = [1, 10, 2, 20, 3], y = new double[5];
+        BatchNormalizationState state = BatchNormalization.Initialize(options, 1);
+        ForwardPass pass = BatchNormalization.Forward(
+            options, state, ChannelLayout.Features(5, 1), x, y, training: true);
+        Assert.AreEqual(2, pass.Mean(0)[0], 1e-15);
+        Assert.AreEqual(15, pass.Mean(1)[0], 1e-15);
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => _ = pass.Mean(2).Length);
     }
 
     [TestMethod]

@@ -13,7 +13,8 @@ public sealed class NonFiniteTests
 
     [TestMethod]
     [DynamicData(nameof(Places))]
-    public void It_is_an_error_that_names_channel_row_and_value_and_changes_nothing(int[] shape, float value, double share)
+    public void It_is_an_error_that_names_channel_row_and_value_and_changes_nothing(
+        int[] shape, float value, double share)
     {
         var layout = new ChannelLayout(shape, 1);
         BatchNormalizationState state = Sample.State(Keras, layout.Channels);
@@ -54,7 +55,8 @@ public sealed class NonFiniteTests
         statistics.Add(layout, x, nonFinite: NonFinite.Ignore);
         Agreement.SameBits<double>(count, statistics.Count);
         Agreement.Within(1e-13, mean, statistics.Mean);
-        Agreement.Within(1e-13, variance, Enumerable.Range(0, layout.Channels).Select(c => statistics.Variance(c)).ToArray());
+        Agreement.Within(
+            1e-13, variance, Enumerable.Range(0, layout.Channels).Select(c => statistics.Variance(c)).ToArray());
         double[] expected = naive.Normalize(wide, mean, variance, state.Gamma.ToArray(), state.Beta.ToArray());
         Assert.AreEqual(value, y[at]);
         Assert.AreEqual(dy[at], dx[at]);

@@ -10,7 +10,8 @@ public sealed class ShapeTests
         {
             int[][] shapes =
             [
-                [1, 1], [2, 1], [63, 1], [64, 1], [65, 1], [300, 1], [1000, 3], [17, 5], [257, 15], [256, 16], [255, 17],
+                [1, 1], [2, 1], [63, 1], [64, 1], [65, 1], [300, 1], [1000, 3], [17, 5], [257, 15], [256, 16],
+                [255, 17],
                 [33, 31], [100, 33], [70, 63], [9, 64], [65, 65], [40, 100], [6, 512], [37, 515], [5, 1030], [3, 5000],
                 [4, 3, 2], [4, 3, 7], [5, 2, 15], [5, 2, 16], [5, 2, 17], [2, 3, 33], [2, 2, 9001], [300, 2, 20],
                 [3, 4, 5, 6], [2, 3, 7, 7], [8, 16, 2, 2], [2, 2, 3, 4, 3], [2, 3, 2, 1, 9],
@@ -44,9 +45,11 @@ public sealed class ShapeTests
             var naive = new Naive(options, layout, mask);
             (_, double[] mean, double[] variance, _) = naive.Statistics(Sample.Widen(x));
             Agreement.Within(
-                2e-6, naive.Normalize(Sample.Widen(x), mean, variance, state.Gamma.ToArray(), state.Beta.ToArray()), y, "y");
+                2e-6, naive.Normalize(Sample.Widen(x), mean, variance, state.Gamma.ToArray(), state.Beta.ToArray()), y,
+                "y");
             Agreement.Within(1e-14, Moved(state.MovingMean, mean), pass.NextState.MovingMean, "movingMean");
-            Agreement.Within(1e-14, Moved(state.MovingVariance, variance), pass.NextState.MovingVariance, "movingVariance");
+            Agreement.Within(
+                1e-14, Moved(state.MovingVariance, variance), pass.NextState.MovingVariance, "movingVariance");
         }
     }
 

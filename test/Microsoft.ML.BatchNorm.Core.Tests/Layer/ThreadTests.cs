@@ -34,7 +34,8 @@ public sealed class ThreadTests
         {
             float[] y = new float[x.Length], dx = new float[x.Length];
             float[] dGamma = new float[layout.Channels], dBeta = new float[layout.Channels];
-            ForwardPass pass = BatchNormalization.Forward(options, state, layout, x, y, training: true, threads: threads);
+            ForwardPass pass = BatchNormalization.Forward(
+                options, state, layout, x, y, training: true, threads: threads);
             BatchNormalization.Backward(pass, x, dy, dx, dGamma, dBeta, threads);
             BatchNormalizationState masked =
                 BatchNormalization.UpdateMovingStatistics(options, state, layout, x, mask, threads);
@@ -58,5 +59,6 @@ public sealed class ThreadTests
     }
 
     sealed record Result(
-        BatchNormalizationState State, BatchNormalizationState Masked, float[] Y, float[] Dx, float[] DGamma, float[] DBeta);
+        BatchNormalizationState State, BatchNormalizationState Masked, float[] Y, float[] Dx, float[] DGamma,
+        float[] DBeta);
 }

@@ -81,6 +81,30 @@ public class DefinitionSwitchTests
     }
 
     [TestMethod]
+    public void A_batch_normalization_of_which_nothing_can_change_is_not_trainable_but_not_frozen_either()
+    {
+        BatchNormalizationOptions
+            off = new() { UpdateStatistics = false, TrainAffine = false },
+            plain = new() { UpdateStatistics = false, Scale = false, Center = false },
+            untracked = new() { TrackMovingStatistics = false, TrainAffine = false };
+        foreach (BatchNormalizationOptions options in (BatchNormalizationOptions[])[off, plain, untracked])
+        {
+            Network still = Network.Input(2).BatchNormalization(options, name: "norm");
+            Assert.IsFalse(still.Nodes[0].IsTrainable);
+            Assert.AreEqual(0, still.Nodes[0].TrainableCount);
+            StringAssert.EndsWith(still.Summary().ReplaceLineEndings("\n").Split('\n')[2], "  no");
+            Assert.AreEqual(still, still.Unfreeze("norm"));
+            Network again = still.WithBatchNormalization(_ => new(), "norm");
+            Assert.IsTrue(again.Nodes[0].IsTrainable);
+        }
+        foreach (BatchNormalizationOptions options in (BatchNormalizationOptions[])[
+                     off with { TrainAffine = true }, off with { UpdateStatistics = true },
+                     plain with { UpdateStatistics = true }, plain with { Scale = true },
+                     untracked with { TrainAffine = true }])
+            Assert.IsTrue(Network.Input(2).BatchNormalization(options).Nodes[0].IsTrainable);
+    }
+
+    [TestMethod]
     public void A_network_that_is_appended_frozen_has_every_layer_frozen_and_can_be_unfrozen_by_name()
     {
         Network outer = Network.Input(2).Add(new NetworkLayer(network) { Trainable = false, Name = "base" });

@@ -10,24 +10,8 @@ public sealed class ImageSessionTests
         .AveragePool2D(2, stride: 1).Dropout(0.2).GlobalAveragePool2D().Dense(4);
 
     [TestMethod]
-    public void Any_number_of_threads_gives_the_same_bits()
-    {
-        var lesson = new Lesson(Images, rows: 90);
-        NetworkState? state = null;
-        float[]? outputs = null;
-        for (int threads = 1; threads <= 4; threads++)
-        {
-            using ITrainingSession session = lesson.Start(threads);
-            lesson.Step(session, 0, 4, 75);
-            session.RecomputeStatistics(lesson.AllRows);
-            float[] own = new float[4 * 90];
-            session.Predict(lesson.Features, own);
-            state ??= session.GetState();
-            outputs ??= own;
-            Assert.AreEqual(state, session.GetState(), $"{threads} threads");
-            Agreement.SameBits<float>(outputs, own, $"{threads} threads, outputs");
-        }
-    }
+    public void Any_number_of_threads_gives_the_same_bits() =>
+        new Lesson(Images, rows: 90).AssertSameBits(upToThreads: 4, steps: 4, batch: 75);
 
     [TestMethod]
     public void Large_images_are_cut_into_blocks_of_few_rows_and_keep_their_bits()

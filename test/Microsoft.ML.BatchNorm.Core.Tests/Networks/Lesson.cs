@@ -55,6 +55,27 @@ sealed class Lesson
             session.TrainOnBatch(Rows(step, batch), Options.Optimizer.LearningRate);
     }
 
+    /// <summary>
+    /// Any number of threads gives the same bits: of the state after some steps and exact statistics, and of outputs.
+    /// </summary>
+    public void AssertSameBits(int upToThreads, int steps, int batch)
+    {
+        NetworkState? state = null;
+        float[]? outputs = null;
+        for (int threads = 1; threads <= upToThreads; threads++)
+        {
+            using ITrainingSession session = Start(threads);
+            Step(session, 0, steps, batch);
+            session.RecomputeStatistics(AllRows);
+            float[] own = new float[Data.Rows * Network.OutputShape.Size];
+            session.Predict(Features, own);
+            state ??= session.GetState();
+            outputs ??= own;
+            Assert.AreEqual(state, session.GetState(), $"{threads} threads");
+            Agreement.SameBits<float>(outputs, own, $"{threads} threads, outputs");
+        }
+    }
+
     public int[] Rows(int step, int batch) =>
         [.. Enumerable.Range(0, batch).Select(i => (step * batch + i) % Data.Rows)];
 

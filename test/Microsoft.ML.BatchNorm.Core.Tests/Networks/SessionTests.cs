@@ -32,24 +32,8 @@ public sealed class SessionTests
     }
 
     [TestMethod]
-    public void Inference_and_recomputed_statistics_have_the_same_bits_on_any_number_of_threads()
-    {
-        var lesson = new Lesson(Everything, rows: 1300);
-        NetworkState? state = null;
-        float[]? outputs = null;
-        for (int threads = 1; threads <= 3; threads++)
-        {
-            using ITrainingSession session = lesson.Start(threads);
-            lesson.Step(session, 0, 3, 100);
-            session.RecomputeStatistics(lesson.AllRows);
-            float[] own = new float[5 * 1300];
-            session.Predict(lesson.Features, own);
-            state ??= session.GetState();
-            outputs ??= own;
-            Assert.AreEqual(state, session.GetState());
-            Agreement.SameBits<float>(outputs, own);
-        }
-    }
+    public void Inference_and_recomputed_statistics_have_the_same_bits_on_any_number_of_threads() =>
+        new Lesson(Everything, rows: 1300).AssertSameBits(upToThreads: 3, steps: 3, batch: 100);
 
     [TestMethod]
     public void A_resumed_session_takes_the_same_steps_as_one_that_went_on()
@@ -148,7 +132,8 @@ public sealed class SessionTests
         Network images = Network.Input(3, 5, 5)
             .BatchNormalization(keras with { VirtualBatchSize = 30 }).LeakyReLU()
             .BatchNormalization(keras with { Renorm = new(), GammaRegularizer = Regularizer.L2() }, axis: 2).Flatten()
-            .BatchNormalization(keras with { MovingStatistics = MovingStatistics.Population, NonFinite = NonFinite.Ignore })
+            .BatchNormalization(
+                keras with { MovingStatistics = MovingStatistics.Population, NonFinite = NonFinite.Ignore })
             .BatchNormalization(keras with { UpdateStatistics = false }).Tanh().Dense(5);
         AllocatesNothing(Optimizer.Adam(), images);
         foreach (Optimizer optimizer in Optimizers)
@@ -157,7 +142,8 @@ public sealed class SessionTests
         static void AllocatesNothing(Optimizer optimizer, Network network)
         {
             var lesson = new Lesson(
-                network, new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300, weighted: true);
+                network, new TrainingOptions { Optimizer = optimizer, GradientClipNorm = 1 }, rows: 300,
+                weighted: true);
             using ITrainingSession session = lesson.Start(threads: 2);
             double[] losses = new double[100];
             Epoch();

@@ -8,11 +8,14 @@ public sealed class OptionsTests
     {
         BatchNormalizationOptions keras = BatchNormalizationOptions.Keras, torch = BatchNormalizationOptions.PyTorch;
         Assert.AreEqual(
-            (-1, 0.99, 1e-3, VarianceConvention.Population), (keras.Axis, keras.Momentum, keras.Epsilon, keras.VarianceConvention));
+            (-1, 0.99, 1e-3, VarianceConvention.Population),
+            (keras.Axis, keras.Momentum, keras.Epsilon, keras.VarianceConvention));
         Assert.AreEqual(
-            (1, 0.9, 1e-5, VarianceConvention.Sample), (torch.Axis, torch.Momentum, torch.Epsilon, torch.VarianceConvention));
+            (1, 0.9, 1e-5, VarianceConvention.Sample),
+            (torch.Axis, torch.Momentum, torch.Epsilon, torch.VarianceConvention));
         Assert.AreEqual(new BatchNormalizationOptions(), keras);
-        Assert.IsTrue(keras is { Center: true, Scale: true, Trainable: true, UpdateStatistics: true, TrainAffine: true });
+        Assert.IsTrue(
+            keras is { Center: true, Scale: true, Trainable: true, UpdateStatistics: true, TrainAffine: true });
         BatchNormalizationState state = BatchNormalization.Initialize(keras, 2);
         Agreement.SameBits<double>([0, 0], state.MovingMean);
         Agreement.SameBits<double>([1, 1], state.MovingVariance);

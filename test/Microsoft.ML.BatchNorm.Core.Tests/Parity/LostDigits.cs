@@ -8,13 +8,17 @@ namespace Microsoft.ML.BatchNorm.Tests.Parity;
 /// </summary>
 sealed class LostDigits(LayerCase layer, ParityFile file, BatchNormalizationOptions options, ChannelLayout layout)
 {
-    /// <summary>Roundings of size u·E[x²] in the reference's variance: of the squares, of their sum and of the mean's square.</summary>
+    /// <summary>
+    /// Roundings of size u·E[x²] in the reference's variance: of the squares, of their sum and of the mean's square.
+    /// </summary>
     const double Roundings = 8;
 
     double[] movingMean = layer.Initial.MovingMean ?? new double[layout.Channels];
     double[] movingVariance = layer.Initial.MovingVariance ?? new double[layout.Channels];
 
-    /// <summary>The largest share of a variance, in any step so far, that float32 leaves open; 0 for a float64 reference.</summary>
+    /// <summary>
+    /// The largest share of a variance, in any step so far, that float32 leaves open; 0 for a float64 reference.
+    /// </summary>
     public double Share { get; private set; }
 
     public bool Matter(double tolerance) => Share > tolerance;

@@ -4,7 +4,8 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.BatchNorm.Tests.Parity;
 
 /// <summary>A file of reference cases; a member that is not known fails the read.</summary>
-sealed record ParityFile(int Format, string Kind, string Oracle, Dictionary<string, double> Tolerance, JsonElement[] Cases)
+sealed record ParityFile(
+    int Format, string Kind, string Oracle, Dictionary<string, double> Tolerance, JsonElement[] Cases)
 {
     static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
     {

@@ -15,7 +15,8 @@ public sealed class ParityTests
     {
         get
         {
-            IEnumerable<string> files = Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "parity"), "*.json");
+            IEnumerable<string> files = Directory.EnumerateFiles(
+                Path.Combine(AppContext.BaseDirectory, "parity"), "*.json");
             if (Environment.GetEnvironmentVariable("BATCHNORM_PARITY_DIR") is { Length: > 0 } folder)
                 files = files.Concat(Directory.EnumerateFiles(folder, "*.json"));
             return files.Order(StringComparer.Ordinal);
@@ -63,9 +64,14 @@ public sealed class ParityTests
                 Assert.IsNull(options.Renorm, "The formulas in double are written without renormalization.");
                 Agree(exact, y, file.Tolerance["output"], $"step {s}, y in double");
                 Agree(step.Y, y, lost.Share, $"step {s}, y to the reference's own rounding");
-                Agree(lost.MovingMean, pass.NextState.MovingMean, file.Tolerance["state"], $"step {s}, movingMean in double");
-                Agree(lost.MovingVariance, pass.NextState.MovingVariance, file.Tolerance["state"], $"step {s}, movingVariance in double");
-                Agree(step.After.MovingMean, pass.NextState.MovingMean, file.Tolerance["state"], $"step {s}, movingMean");
+                Agree(
+                    lost.MovingMean, pass.NextState.MovingMean, file.Tolerance["state"],
+                    $"step {s}, movingMean in double");
+                Agree(
+                    lost.MovingVariance, pass.NextState.MovingVariance, file.Tolerance["state"],
+                    $"step {s}, movingVariance in double");
+                Agree(
+                    step.After.MovingMean, pass.NextState.MovingMean, file.Tolerance["state"], $"step {s}, movingMean");
                 TestContext.WriteLine(
                     $"{layer.Name}, step {s}: the reference's float32 leaves {lost.Share:P0} of a variance open; " +
                     "compared with the formulas in double.");
@@ -83,7 +89,8 @@ public sealed class ParityTests
             Agree(step.After.MovingVariance, state.MovingVariance, tolerance, $"step {s}, movingVariance");
             RenormStatistics? renorm = state.Renorm;
             Agree(
-                step.After.MovingStandardDeviation, renorm is null ? default : renorm.MovingStandardDeviation, tolerance,
+                step.After.MovingStandardDeviation, renorm is null ? default : renorm.MovingStandardDeviation,
+                tolerance,
                 $"step {s}, movingStandardDeviation");
             Agree(step.After.RenormMean, renorm is null ? default : renorm.Mean, tolerance, $"step {s}, renormMean");
             Agree(
@@ -105,7 +112,8 @@ public sealed class ParityTests
         TrainingOptions options = given.ToOptions();
         Assert.AreEqual(given.Outputs, network.OutputShape.Size, "outputs");
         Assert.AreEqual(given.Batches.Length, given.Expected.Losses.Length, "losses");
-        using ITrainingSession session = new CpuEngine().Start(network, given.ToState(network), options, given.ToData());
+        using ITrainingSession session = new CpuEngine().Start(
+            network, given.ToState(network), options, given.ToData());
         double[] losses = new double[1];
         int first = 0;
         for (int step = 0; step < given.Batches.Length; step++)
@@ -141,7 +149,8 @@ public sealed class ParityTests
     static void CheckGradients(CaseStep step, ForwardPass pass, int channels, double tolerance, string at)
     {
         float[] dx = new float[step.X.Length];
-        float[] dGamma = new float[step.DGamma is null ? 0 : channels], dBeta = new float[step.DBeta is null ? 0 : channels];
+        float[] dGamma = new float[step.DGamma is null ? 0 : channels],
+            dBeta = new float[step.DBeta is null ? 0 : channels];
         BatchNormalization.Backward(pass, step.X, step.Dy, dx, dGamma, dBeta);
         Agree(step.Dx, dx, tolerance, $"{at}, dx");
         if (step.DGamma is not null)

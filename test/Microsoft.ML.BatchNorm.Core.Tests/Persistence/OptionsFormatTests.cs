@@ -10,8 +10,8 @@ public class OptionsFormatTests
     {
         foreach (BatchNormalizationOptions options in (BatchNormalizationOptions[])
             [
-                BatchNormalizationOptions.Keras, BatchNormalizationOptions.PyTorch, SavedNetworks.Unusual,
-                SavedNetworks.Bare,
+                BatchNormalizationOptions.Keras, BatchNormalizationOptions.PyTorch, StoredOptions.Unusual,
+                StoredOptions.Bare,
                 new() { MovingStatistics = MovingStatistics.Cumulative, TrackMovingStatistics = false },
                 new() { Renorm = new() },
                 new() { GammaConstraint = Constraint.UnitNorm, BetaConstraint = Constraint.MaxNorm(3) },
@@ -27,7 +27,7 @@ public class OptionsFormatTests
     {
         foreach (var property in typeof(BatchNormalizationOptions).GetProperties().Where(p => p.CanWrite))
         {
-            object? unusual = property.GetValue(SavedNetworks.Unusual), bare = property.GetValue(SavedNetworks.Bare);
+            object? unusual = property.GetValue(StoredOptions.Unusual), bare = property.GetValue(StoredOptions.Bare);
             object? usual = property.GetValue(BatchNormalizationOptions.Keras);
             Assert.IsTrue(
                 !Equals(unusual, usual) || !Equals(bare, usual) || property.Name == "TrackMovingStatistics",
@@ -38,7 +38,7 @@ public class OptionsFormatTests
     [TestMethod]
     public void Options_cut_at_any_byte_are_refused_and_so_is_a_byte_more()
     {
-        byte[] bytes = OptionsFormat.ToBytes(SavedNetworks.Unusual);
+        byte[] bytes = OptionsFormat.ToBytes(StoredOptions.Unusual);
         for (int length = 0; length < bytes.Length; length++)
             Assert.ThrowsExactly<EndOfStreamException>(() => OptionsFormat.FromBytes(bytes[..length]));
         Assert.ThrowsExactly<InvalidDataException>(() => OptionsFormat.FromBytes([.. bytes, 0]));
@@ -47,7 +47,7 @@ public class OptionsFormatTests
     [TestMethod]
     public void Mutated_options_are_refused_or_are_options_that_could_have_been_saved()
     {
-        byte[] bytes = OptionsFormat.ToBytes(SavedNetworks.Unusual);
+        byte[] bytes = OptionsFormat.ToBytes(StoredOptions.Unusual);
         var random = new Random(3);
         int loaded = 0;
         for (int i = 0; i < 50_000; i++)

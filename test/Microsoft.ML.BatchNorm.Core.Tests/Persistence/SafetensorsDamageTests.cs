@@ -40,7 +40,8 @@ public class SafetensorsDamageTests
     [TestMethod]
     [DataRow(TensorNaming.PyTorch, StateParts.Gamma | StateParts.Beta)]
     [DataRow(TensorNaming.Keras, StateParts.All)]
-    public void Fifty_thousand_random_mutations_of_each_naming_are_refused_or_change_nothing(object naming, object parts)
+    public void Fifty_thousand_random_mutations_of_each_naming_are_refused_or_change_nothing(
+        object naming, object parts)
     {
         byte[] original = States.SaveSafetensors(States.Random(37, (StateParts)parts), "", (TensorNaming)naming);
         int refused = Damage.Mutate(original, 50_000, 9, Load);

@@ -51,7 +51,8 @@ public class SafetensorsErrorTests
         Invalid("{\"x\":{\"data_offsets\":[8,0]}}", "data_offsets is from 8 back to 0");
         Invalid("{" + SafetensorsFile.Entry("x", "F32", "4294967296,4294967296", 0, 0) + "}", "\"x\": shape overflows");
         Invalid("{" + SafetensorsFile.Entry("x", "F32", "4611686018427387904", 0, 0) + "}", "\"x\": shape overflows");
-        Invalid("{" + SafetensorsFile.Entry("x", "F32", "2,3", 0, 20) + "}", "6 elements of F32 take 24 bytes", "0 and 20");
+        Invalid(
+            "{" + SafetensorsFile.Entry("x", "F32", "2,3", 0, 20) + "}", "6 elements of F32 take 24 bytes", "0 and 20");
     }
 
     [TestMethod]
@@ -81,7 +82,8 @@ public class SafetensorsErrorTests
             "\"bn1.weight\"", "\"conv1.weight\"");
         States.IsInvalid(
             () => States.LoadSafetensors(network, "bn10."), "PyTorch's names \"bn10.running_var\" is missing");
-        string many = string.Join(",", Enumerable.Range(10, 30).Select(i => SafetensorsFile.Entry($"t{i}", "U8", "0", 0, 0)));
+        string many = string.Join(
+            ",", Enumerable.Range(10, 30).Select(i => SafetensorsFile.Entry($"t{i}", "U8", "0", 0, 0)));
         Invalid("{" + many + "}", " and 20 more.");
     }
 
@@ -134,7 +136,8 @@ public class SafetensorsErrorTests
 
         static void InvalidData(float[] values, long batches, string fragment) => States.IsInvalid(
             () => States.LoadSafetensors(SafetensorsFile.Of(
-                "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "", 16, 24) + "}",
+                "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "", 16, 24)
+                + "}",
                 SafetensorsFile.Bytes(values), SafetensorsFile.Bytes(batches))),
             fragment);
     }

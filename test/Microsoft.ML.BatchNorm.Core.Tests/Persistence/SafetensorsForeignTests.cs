@@ -21,7 +21,8 @@ public class SafetensorsForeignTests
             "bn/renorm_stddev",
         ];
         byte[] bytes = SafetensorsFile.Of(
-            "{" + string.Join(",", names.Select((n, i) => SafetensorsFile.Entry(n, "F32", "2", 8 * i, 8 * i + 8))) + "}",
+            "{" + string.Join(",", names.Select((n, i) => SafetensorsFile.Entry(n, "F32", "2", 8 * i, 8 * i + 8)))
+            + "}",
             [.. Enumerable.Range(0, 7).Select(i => SafetensorsFile.Bytes(i + 1f, i + 1.5f))]);
         var expected = new BatchNormalizationState(
             [3, 3.5], [4, 4.5], [1, 1.5f], [2, 2.5f], 0, new RenormStatistics([5, 5.5], [6, 6.5], [7, 7.5]));
@@ -53,7 +54,8 @@ public class SafetensorsForeignTests
         BatchNormalizationState state = States.LoadSafetensors(bytes);
         CollectionAssert.AreEqual((double[])[1.5, Math.Pow(2, -24), -2.25], state.MovingMean.ToArray());
         CollectionAssert.AreEqual(
-            (double[])[1.5, Math.Pow(2, -133), (2 - Math.Pow(2, -7)) * Math.Pow(2, 127)], state.MovingVariance.ToArray());
+            (double[])[1.5, Math.Pow(2, -133), (2 - Math.Pow(2, -7)) * Math.Pow(2, 127)],
+            state.MovingVariance.ToArray());
         CollectionAssert.AreEqual((float[])[0.1f, 2, 3], state.Gamma.ToArray());
         Assert.AreEqual(77, state.BatchesSeen);
     }

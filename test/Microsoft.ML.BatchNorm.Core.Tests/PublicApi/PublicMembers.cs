@@ -38,8 +38,8 @@ static class PublicMembers
         && (!method.IsSpecialName || method.Name.StartsWith("op_", StringComparison.Ordinal));
 
     /// <summary>
-    /// A new object, whose properties have their defaults: of the type, or where it is abstract of the first that derives
-    /// from it. Null where none can be made of nothing.
+    /// A new object, whose properties have their defaults: of the type, or where it is abstract of the first that
+    /// derives from it. Null where none can be made of nothing.
     /// </summary>
     static object? Example(Type type)
     {

@@ -32,7 +32,8 @@ sealed partial record Measured(
         string markup = Browser.Run(browser, harness, dark);
         Match found = Result().Match(markup);
         Assert.IsTrue(
-            found.Success, $"The browser measured nothing; its page ends with {markup[^Math.Min(500, markup.Length)..]}");
+            found.Success,
+            $"The browser measured nothing; its page ends with {markup[^Math.Min(500, markup.Length)..]}");
         return JsonSerializer.Deserialize<Measured[]>(WebUtility.HtmlDecode(found.Groups[1].Value), json)!;
     }
 

@@ -115,7 +115,8 @@ public sealed class PopulationTests
         for (int row = 0; row < Rows; row += batchRows)
         {
             state = BatchNormalization.UpdateMovingStatistics(
-                options, state, ChannelLayout.Features(batchRows, Channels), X.AsSpan(row * Channels, batchRows * Channels));
+                options, state, ChannelLayout.Features(batchRows, Channels),
+                X.AsSpan(row * Channels, batchRows * Channels));
         }
         for (int c = 0; c < Channels; c++)
         {
@@ -133,7 +134,8 @@ public sealed class PopulationTests
         var options = BatchNormalizationOptions.PyTorch with { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState state = BatchNormalization.Initialize(options, 1);
         foreach (float[] batch in new[] { new float[] { 1, 2 }, [3, 4, 5] })
-            state = BatchNormalization.UpdateMovingStatistics(options, state, ChannelLayout.Features(batch.Length, 1), batch);
+            state = BatchNormalization.UpdateMovingStatistics(
+                options, state, ChannelLayout.Features(batch.Length, 1), batch);
         Assert.AreEqual(3, state.MovingMean[0], 1e-15);
         Assert.AreEqual(2.5, state.MovingVariance[0], 1e-15);
     }
@@ -149,7 +151,8 @@ public sealed class PopulationTests
             var statistics = new BatchStatistics(1);
             statistics.Add(new ChannelLayout(shape, axis: 1), x);
             Assert.AreEqual(1, statistics.Mean[0] / (double)mean, 1e-15);
-            Assert.AreEqual(1, statistics.Variance(0) / (double)(squares / Rows), 1e-12, $"[{string.Join(", ", shape)}]");
+            Assert.AreEqual(
+                1, statistics.Variance(0) / (double)(squares / Rows), 1e-12, $"[{string.Join(", ", shape)}]");
         }
 
         // (decimal)double keeps 15 digits only; a double around 1e6 is a whole multiple of 2⁻³³.
@@ -163,7 +166,8 @@ public sealed class PopulationTests
         for (int i = 0; i < 40; i++)
             x[i] = -1e9f;
         double[] wide = Sample.Widen(x);
-        double mean = wide.Aggregate(0m, (sum, value) => sum + (decimal)value) is var total ? (double)(total / Rows) : 0;
+        double mean =
+            wide.Aggregate(0m, (sum, value) => sum + (decimal)value) is var total ? (double)(total / Rows) : 0;
         double m2 = wide.Sum(value => (value - mean) * (value - mean));
         foreach (int[] shape in new[] { new[] { Rows, 1 }, [1000, 1, 1000], [1, 1, Rows] })
         {

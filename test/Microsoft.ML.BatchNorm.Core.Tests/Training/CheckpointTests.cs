@@ -232,7 +232,7 @@ public class CheckpointTests
     {
         using var source = new CancellationTokenSource();
         int steps = plan is null ? 4 : 3 * 3 + 1;
-        var engine = new CancelingEngine(new CpuEngine(), source, steps);
+        var engine = CountingEngine.CancelingAfter(steps, source);
         (Network network, NetworkState state, TrainingData data) = (Runs.Network, Runs.State, Runs.Data(12));
         return Assert.ThrowsExactly<TrainingCanceledException>(() => _ = plan is null
             ? NetworkTrainer.Train(network, state, data, options, null, engine, null, source.Token)

@@ -49,6 +49,19 @@ public class NothingToTrainTests
     }
 
     [TestMethod]
+    public void A_phase_may_turn_on_a_switch_of_a_normalization_that_is_not_frozen()
+    {
+        Network given = Runs.Network.WithBatchNormalization(
+            o => o with { UpdateStatistics = false, TrainAffine = false }, "norm");
+        var plan = new FineTuningPlan(
+            new TrainingPhase("one", 1, 0.1, network => network),
+            new TrainingPhase("two", 1, 0.1, network => network.WithBatchNormalization(
+                o => o with { UpdateStatistics = true }, "norm")));
+        TrainingResult result = NetworkTrainer.Train(given, Runs.State, Runs.Data(10), Runs.Options, plan);
+        Assert.AreNotEqual(Runs.State["norm"], result.State["norm"]);
+    }
+
+    [TestMethod]
     [DataRow(10, 1)]
     [DataRow(1, 32)]
     public void A_batch_of_one_row_is_refused_where_a_normalization_would_give_beta_alone(int rows, int batchSize)

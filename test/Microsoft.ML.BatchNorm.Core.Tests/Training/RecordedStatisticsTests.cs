@@ -84,7 +84,7 @@ public class RecordedStatisticsTests
             using var source = new CancellationTokenSource();
             var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Train(
                 network, network.Initialize(1), data, options,
-                engine: new CancelingEngine(new CpuEngine(), source, step), cancellationToken: source.Token));
+                engine: CountingEngine.CancelingAfter(step, source), cancellationToken: source.Token));
             TrainingCheckpoint stored = TrainingCheckpoint.Load(new MemoryStream(Save(canceled.Checkpoint)));
             Assert.IsTrue(stored.Options.RecordStatistics);
             CollectionAssert.AreEqual(

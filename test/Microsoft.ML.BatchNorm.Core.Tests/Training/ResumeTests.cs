@@ -28,7 +28,7 @@ public class ResumeTests
         {
             using var source = new CancellationTokenSource();
             var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Train(
-                network, state, data, options, validation, new CancelingEngine(new CpuEngine(), source, step),
+                network, state, data, options, validation, CountingEngine.CancelingAfter(step, source),
                 cancellationToken: source.Token));
             Assert.AreEqual(Math.Max(0, step - 1) / 6 + 1, canceled.Checkpoint.Epoch, $"step {step}");
             AssertSame(unbroken, NetworkTrainer.Resume(Stored(canceled.Checkpoint), data, validation), $"step {step}");
@@ -45,7 +45,7 @@ public class ResumeTests
         {
             using var source = new CancellationTokenSource();
             var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Train(
-                network, state, data, options, plan, engine: new CancelingEngine(new CpuEngine(), source, step),
+                network, state, data, options, plan, engine: CountingEngine.CancelingAfter(step, source),
                 cancellationToken: source.Token));
             AssertSame(unbroken, NetworkTrainer.Resume(Stored(canceled.Checkpoint), data), $"step {step}");
         }
@@ -61,7 +61,7 @@ public class ResumeTests
         while (result is null)
         {
             using var source = new CancellationTokenSource();
-            var engine = new CancelingEngine(new CpuEngine(), source, 1);
+            var engine = CountingEngine.CancelingAfter(1, source);
             try
             {
                 result = checkpoint is null
@@ -96,7 +96,7 @@ public class ResumeTests
     public void A_canceled_run_has_what_it_had_learned()
     {
         using var source = new CancellationTokenSource();
-        var engine = new CancelingEngine(new CpuEngine(), source, 4);
+        var engine = CountingEngine.CancelingAfter(4, source);
         var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Train(
             network, state, data, Options(Optimizer.Adam()), validation, engine, cancellationToken: source.Token));
         Assert.IsInstanceOfType<OperationCanceledException>(canceled);

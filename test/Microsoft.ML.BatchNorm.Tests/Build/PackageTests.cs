@@ -39,6 +39,8 @@ public class PackageTests
     [TestMethod]
     public void A_second_build_writes_neither_the_copies_nor_the_library()
     {
+        // The first one may have to write: the library carries the commit, which may have changed since it was built.
+        Build();
         string[] written =
         [
             .. Directory.GetFiles(
@@ -47,7 +49,9 @@ public class PackageTests
         ];
         Assert.IsTrue(written.Length >= 4, string.Join(", ", written));
         DateTime[] before = Array.ConvertAll(written, File.GetLastWriteTimeUtc);
-        DotNetBuild.Run("build", $"src/{Library}/{Library}.csproj");
+        Build();
         CollectionAssert.AreEqual(before, Array.ConvertAll(written, File.GetLastWriteTimeUtc));
+
+        static void Build() => DotNetBuild.Run("build", $"src/{Library}/{Library}.csproj");
     }
 }

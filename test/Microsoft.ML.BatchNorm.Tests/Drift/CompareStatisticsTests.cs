@@ -22,7 +22,8 @@ public class CompareStatisticsTests
         expected.Add(ChannelLayout.Features(rows.Length, 7), [.. rows.SelectMany(row => row)]);
         foreach ((ChannelDrift own, ChannelDrift core) in report.Channels.Zip(expected.Compare().Channels))
         {
-            Assert.AreEqual((core.Channel, core.Count, core.TrainingCount), (own.Channel, own.Count, own.TrainingCount));
+            Assert.AreEqual(
+                (core.Channel, core.Count, core.TrainingCount), (own.Channel, own.Count, own.TrainingCount));
             Assert.AreEqual(core.Statistic, own.Statistic, 1e-9);
             Assert.AreEqual(core.VarianceStatistic, own.VarianceStatistic, 1e-9);
             Assert.AreEqual(core.AdjustedPValue, own.AdjustedPValue, 1e-9);

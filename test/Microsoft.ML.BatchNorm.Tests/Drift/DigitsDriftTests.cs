@@ -54,7 +54,8 @@ public class DigitsDriftTests
     {
         float[][] rows = Shuffled(1);
         BatchNormalizationTransformer layer = Fits.Estimator(_ => { }).Fit(Fits.Vectors(rows[..TrainRows]));
-        float[][] dead = [.. rows[TrainRows..].Select(row => (float[])[.. row[..20], 0, .. row[21..36], 16, .. row[37..]])];
+        float[][] dead =
+            [.. rows[TrainRows..].Select(row => (float[])[.. row[..20], 0, .. row[21..36], 16, .. row[37..]])];
         DriftReport report = layer.CompareStatistics(Fits.Vectors(dead))["Y"];
         CollectionAssert.AreEquivalent((int[])[20, 36], report.Drifted().Select(channel => channel.Channel).ToArray());
     }

@@ -93,7 +93,8 @@ public class WarnOnDriftTests
     {
         float[][] train = View.Floats(1000, 9), rows = View.Floats(5000, 9, seed: 2);
         (_, _, BatchNormalizationTransformer layer) = Fitted(train);
-        float[][] expected = Fits.Estimator(_ => { }).Fit(Fits.Vectors(train)).Transform(Fits.Vectors(rows)).Rows<float>("Y");
+        float[][] expected =
+            Fits.Estimator(_ => { }).Fit(Fits.Vectors(train)).Transform(Fits.Vectors(rows)).Rows<float>("Y");
         float[][] actual = layer.Transform(Fits.Vectors(rows)).Rows<float>("Y");
         for (int row = 0; row < rows.Length; row++)
             CollectionAssert.AreEqual(expected[row], actual[row]);
@@ -173,7 +174,8 @@ public class WarnOnDriftTests
     {
         var context = new MLContext(1);
         List<string> warnings = Warnings.Of(context);
-        return (context, warnings, Fits.Estimator(options => options.WarnOnDrift = true, context).Fit(Fits.Vectors(train)));
+        return (
+            context, warnings, Fits.Estimator(options => options.WarnOnDrift = true, context).Fit(Fits.Vectors(train)));
     }
 
     static IDataView Shifted(int rows, int length) =>

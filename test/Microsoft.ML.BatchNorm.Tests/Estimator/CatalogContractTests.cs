@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm.Tests.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
 
@@ -56,7 +57,8 @@ public class CatalogContractTests
     [DataRow(true)]
     [DataRow(false)]
     public void A_pretrained_transformer(bool trainable) => Check(
-        Catalog.BatchNormalization(Layers.Transformer(Layers.Column(4), Layers.Column(4, Layers.Bare, "Z")), trainable));
+        Catalog.BatchNormalization(
+            Layers.Transformer(Layers.Column(4), Layers.Column(4, StoredOptions.Bare, "Z")), trainable));
 
     [TestMethod]
     public void A_pretrained_transformer_with_other_options() => Check(

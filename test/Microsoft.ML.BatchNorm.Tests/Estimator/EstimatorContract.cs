@@ -9,7 +9,9 @@ static class EstimatorContract
 {
     /// <param name="estimator">The estimator; fitting it twice must give the same values.</param>
     /// <param name="validFit">Data that the estimator fits and the transformer transforms.</param>
-    /// <param name="validTransform">Data that the transformer transforms, whether or not the estimator can fit it.</param>
+    /// <param name="validTransform">
+    /// Data that the transformer transforms, whether or not the estimator can fit it.
+    /// </param>
     /// <param name="invalid">
     /// Data whose schema fails everywhere: ML.NET's schema mismatch, before anything is read.
     /// </param>

@@ -12,7 +12,8 @@ sealed class MaskedRow
     public static IDataView View(float[][] rows, Func<int, bool> counts, params int[] dimensions)
     {
         SchemaDefinition definition = SchemaDefinition.Create(typeof(MaskedRow));
-        definition["X"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, dimensions is [] ? [rows[0].Length] : dimensions);
+        definition["X"].ColumnType = new VectorDataViewType(
+            NumberDataViewType.Single, dimensions is [] ? [rows[0].Length] : dimensions);
         return Transformer.View.ML.Data.LoadFromEnumerable(
             rows.Select((row, i) => new MaskedRow { X = row, Counts = counts(i) }).ToArray(), definition);
     }

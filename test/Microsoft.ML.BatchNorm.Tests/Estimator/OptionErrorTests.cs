@@ -54,8 +54,10 @@ public class OptionErrorTests
         TransformsCatalog catalog = View.ML.Transforms;
         BatchNormalizationState state = Sample.State(new(), 2);
         AssertNamed("options", () => catalog.BatchNormalization((BatchNormalizationEstimator.Options)null!));
-        AssertNamed("pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
-        AssertNamed("pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
+        AssertNamed(
+            "pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
+        AssertNamed(
+            "pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
         AssertNamed("pretrained", () => catalog.BatchNormalization(
             (BatchNormalizationTransformer)null!, new BatchNormalizationEstimator.Options()));
         AssertNamed("options", () => catalog.BatchNormalization(
@@ -75,7 +77,8 @@ public class OptionErrorTests
     public void A_state_s_own_gamma_and_beta_choose_the_layer_s()
     {
         BatchNormalizationState state = Sample.State(new() { Scale = false }, 2);
-        BatchNormalizationTransformer transformer = View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X")
+        BatchNormalizationTransformer transformer =
+            View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X")
             .Fit(new UnreadableView(View.Vectors(View.Dense(View.Floats(1, 2)), 2)));
         Assert.IsFalse(transformer.Columns[0].Options.Scale);
         Assert.IsTrue(transformer.Columns[0].Options.Center);

@@ -69,7 +69,8 @@ public class FineTuneTests
             Assert.AreNotEqual(fitted.GetState("Y"), expected.GetState("Y"));
             Persistence.Model.AssertSame(
                 expected,
-                (BatchNormalizationTransformer)View.ML.Model.Load(Persistence.FreshProcess.FineTune(model, data), out _));
+                (BatchNormalizationTransformer)View.ML.Model.Load(
+                    Persistence.FreshProcess.FineTune(model, data), out _));
         }
         finally
         {

@@ -19,7 +19,8 @@ static class Fits
         Estimator(options => (options.Layer, options.BatchSize) = (layer, batchSize));
 
     public static BatchNormalizationState Fit(
-        IDataView view, Action<BatchNormalizationEstimator.Options> change) => Estimator(change).Fit(view).GetState("Y");
+        IDataView view, Action<BatchNormalizationEstimator.Options> change) =>
+        Estimator(change).Fit(view).GetState("Y");
 
     public static BatchNormalizationState Fit(IDataView view, BatchNormalizationOptions layer, int batchSize = 256) =>
         Estimator(layer, batchSize).Fit(view).GetState("Y");

@@ -41,7 +41,8 @@ public class MaskTests
         float[][] rows = View.Floats(20, 4);
         rows[5][2] = float.NaN;
         Fit(MaskedRow.View(rows, i => i != 5), new(), batchSize: 8);
-        Assert.ThrowsExactly<InvalidOperationException>(() => Fit(MaskedRow.View(rows, i => i != 6), new(), batchSize: 8));
+        Assert.ThrowsExactly<InvalidOperationException>(
+            () => Fit(MaskedRow.View(rows, i => i != 6), new(), batchSize: 8));
     }
 
     [TestMethod]

@@ -75,7 +75,8 @@ public class ProgressTests
         (double weight, string[] warnings) = Fit(rows, new() { Momentum = 0.7 });
         Assert.AreEqual(Math.Pow(0.7, 10), weight, 1e-12);
         Assert.AreEqual(0, warnings.Length);
-        foreach (MovingStatistics kind in (MovingStatistics[])[MovingStatistics.Cumulative, MovingStatistics.Population])
+        foreach (MovingStatistics kind in
+            (MovingStatistics[])[MovingStatistics.Cumulative, MovingStatistics.Population])
         {
             (weight, warnings) = Fit(rows, new() { MovingStatistics = kind });
             Assert.AreEqual(0, weight);

@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 
-/// <summary>Memory does not grow with the rows. Alone in the process, since what all threads allocate is counted.</summary>
+/// <summary>
+/// Memory does not grow with the rows. Alone in the process, since what all threads allocate is counted.
+/// </summary>
 [TestClass]
 [DoNotParallelize]
 public class StreamingTests
@@ -8,7 +10,9 @@ public class StreamingTests
     const long Rows = 20_000_000;
     const int Length = 4;
 
-    /// <summary>The rows are 320 MB as values alone. Each batch of an average leaves its state to the collector.</summary>
+    /// <summary>
+    /// The rows are 320 MB as values alone. Each batch of an average leaves its state to the collector.
+    /// </summary>
     const long MostHeld = 8 << 20, MostAllocated = 64 << 20;
 
     [TestMethod]

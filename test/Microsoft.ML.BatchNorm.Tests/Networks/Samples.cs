@@ -1,4 +1,4 @@
-using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.BatchNorm.Tests.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Networks;
 
@@ -8,7 +8,7 @@ static class Samples
     /// <summary>Every kind of layer, two levels of networks, some of it frozen.</summary>
     public static Network Every { get; } = Network.Input(2, 8, 7)
         .Conv2D(3, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false, name: "stem")
-        .BatchNormalization(Layers.Unusual)
+        .BatchNormalization(StoredOptions.Unusual)
         .ReLU()
         .MaxPool2D((3, 2), stride: (1, 1), padding: (1, 1))
         .AveragePool2D((2, 2), padding: (1, 0))
@@ -16,7 +16,7 @@ static class Samples
             Network.Input(3, 3, 3)
                 .Conv2D(4, 2, padding: 1)
                 .Append(Network.Input(4, 4, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
-                .BatchNormalization(Layers.Bare),
+                .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
         .Append(Network.Input(4, 4, 4).GlobalAveragePool2D())
         .Dropout(0.25)

@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm.Tests.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
@@ -60,9 +61,9 @@ public class ValueTests
     public void A_layer_with_unusual_options()
     {
         Exported.AssertSameValues(
-            Layers.Transformer(5, Layers.Unusual), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
+            Layers.Transformer(5, StoredOptions.Unusual), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
         Exported.AssertSameValues(
-            Layers.Transformer(5, Layers.Bare), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
+            Layers.Transformer(5, StoredOptions.Bare), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
     }
 
     [TestMethod]

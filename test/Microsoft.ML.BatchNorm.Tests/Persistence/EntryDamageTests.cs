@@ -7,7 +7,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 public class EntryDamageTests
 {
     static readonly BatchNormalizationTransformer saved = new(
-        View.ML, Layers.Settings, [Layers.Column(9, Layers.Unusual, "Result"), Layers.Column(4, Layers.Bare, "Y", "Other")]);
+        View.ML, Layers.Settings,
+        [Layers.Column(9, StoredOptions.Unusual, "Result"), Layers.Column(4, StoredOptions.Bare, "Y", "Other")]);
 
     static readonly byte[] entry = Entry.Save(saved), block = Entry.Block(entry);
 

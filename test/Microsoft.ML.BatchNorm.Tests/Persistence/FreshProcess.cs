@@ -36,7 +36,8 @@ static class FreshProcess
     {
         string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.FreshProcess.dll");
         var start = new ProcessStartInfo(
-            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", ["exec", program, work, model, input, output])
+            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
+            ["exec", program, work, model, input, output])
         {
             RedirectStandardError = true,
         };

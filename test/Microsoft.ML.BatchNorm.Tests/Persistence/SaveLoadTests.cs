@@ -11,7 +11,8 @@ public class SaveLoadTests
     public void A_loaded_transformer_has_the_same_columns_options_and_state()
     {
         BatchNormalizationTransformer transformer = Layers.Transformer(
-            Layers.Column(4, Layers.Unusual), Layers.Column(4, Layers.Bare, "Z"), Layers.Column(4, output: "X"));
+            Layers.Column(4, StoredOptions.Unusual), Layers.Column(4, StoredOptions.Bare, "Z"),
+            Layers.Column(4, output: "X"));
         IDataView input = View.Vectors(View.Dense(View.Floats(8, 4)), 4);
         Model.AssertSame(transformer, (BatchNormalizationTransformer)Model.Reload(transformer, input.Schema));
     }
@@ -64,12 +65,13 @@ public class SaveLoadTests
         var chain = new TransformerChain<ITransformer>(
             Layers.Transformer(Layers.Column(5, output: "A")),
             View.ML.Transforms.NormalizeMinMax("B", "X").Fit(input),
-            Layers.Transformer(Layers.Column(5, Layers.Unusual, "C", "B")));
+            Layers.Transformer(Layers.Column(5, StoredOptions.Unusual, "C", "B")));
         ITransformer loaded = Model.Reload(chain, input.Schema);
         foreach (string column in (string[])["A", "C"])
         {
             float[] expected = [.. chain.Transform(input).Rows<float>(column).SelectMany(row => row)];
-            Agreement.SameBits<float>(expected, [.. loaded.Transform(input).Rows<float>(column).SelectMany(row => row)]);
+            Agreement.SameBits<float>(
+                expected, [.. loaded.Transform(input).Rows<float>(column).SelectMany(row => row)]);
         }
     }
 

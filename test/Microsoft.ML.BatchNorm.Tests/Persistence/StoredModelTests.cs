@@ -23,14 +23,15 @@ public class StoredModelTests
         BatchNormalizationColumn first = loaded.Columns[0], second = loaded.Columns[1];
         Assert.AreEqual(("Y", "X"), (first.OutputColumnName, first.InputColumnName));
         Assert.AreEqual(("Z", "X"), (second.OutputColumnName, second.InputColumnName));
-        Assert.AreEqual(Layers.Unusual, first.Options);
-        Assert.AreEqual(Layers.Bare, second.Options);
+        Assert.AreEqual(StoredOptions.Unusual, first.Options);
+        Assert.AreEqual(StoredOptions.Bare, second.Options);
         Assert.AreEqual(First, first.State);
         Assert.AreEqual(Second, second.State);
     }
 
     internal static BatchNormalizationState First { get; } = new(
-        (double[])[0.5, -3], (double[])[4, 1e-300], (float[])[1.5f, -0.7f], (float[])[0, 0.3f], batchesSeen: 12345678901,
+        (double[])[0.5, -3], (double[])[4, 1e-300], (float[])[1.5f, -0.7f], (float[])[0, 0.3f],
+        batchesSeen: 12345678901,
         new RenormStatistics((double[])[2, 0.25], (double[])[0.75, -2.5], (double[])[1.75, 0]));
 
     internal static BatchNormalizationState Second { get; } =

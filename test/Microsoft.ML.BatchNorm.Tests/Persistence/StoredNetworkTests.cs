@@ -49,7 +49,7 @@ public class StoredNetworkTests
     {
         Network network = Network.Input(2, 4, 5)
             .Conv2D(3, (2, 3), stride: (1, 2), padding: (1, 1), useBias: false)
-            .BatchNormalization(Layers.Unusual)
+            .BatchNormalization(StoredOptions.Unusual)
             .ReLU()
             .MaxPool2D((2, 2), stride: 1)
             .Append(

@@ -50,7 +50,8 @@ public class DownstreamTests
     public void On_moving_statistics_the_next_estimator_sees_what_Transform_gives()
     {
         IDataView view = Fits.Vectors(Rows);
-        BatchNormalizationTransformer fitted = Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view);
+        BatchNormalizationTransformer fitted =
+            Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view);
         AssertRows(fitted.Transform(view).Rows<float>("Y"), ForTraining(fitted, view).Rows<float>("Y"));
     }
 
@@ -78,7 +79,8 @@ public class DownstreamTests
         var layer = new BatchNormalizationOptions { Axis = 1 };
         (BatchNormalizationTransformer fitted, IDataView seen) = Chain(View.Vectors(View.Dense(rows), 2, 3, 2), layer);
         AssertRows(
-            Training(layer, fitted.GetState("Y"), rows, [8, 8, 6], size => new([size, 2, 3, 2], 1)), seen.Rows<float>("Y"));
+            Training(layer, fitted.GetState("Y"), rows, [8, 8, 6], size => new([size, 2, 3, 2], 1)),
+            seen.Rows<float>("Y"));
 
         double[] scalars = Sample.Doubles(6, 1), expected = new double[6];
         (fitted, seen) = Chain(View.Scalars(scalars), new());
@@ -110,7 +112,8 @@ public class DownstreamTests
         float[][] expected = seen.Rows<float>("Y");
         DataViewSchema.Column y = seen.Schema["Y"];
         using DataViewRowCursor first = seen.GetRowCursor([y]), second = seen.GetRowCursor([y]);
-        ValueGetter<VBuffer<float>> one = first.GetGetter<VBuffer<float>>(y), other = second.GetGetter<VBuffer<float>>(y);
+        ValueGetter<VBuffer<float>> one = first.GetGetter<VBuffer<float>>(y),
+            other = second.GetGetter<VBuffer<float>>(y);
         VBuffer<float> left = default, right = default;
         Assert.IsTrue(second.MoveNext());
         for (int i = 0; first.MoveNext(); i++)
@@ -200,7 +203,8 @@ public class DownstreamTests
         {
             float[] x = [.. rows[output.Count..(output.Count + size)].SelectMany(row => row)], y = new float[x.Length];
             BatchNormalization.Forward(
-                layer, state, layout?.Invoke(size) ?? ChannelLayout.Features(size, rows[0].Length), x, y, training: true);
+                layer, state, layout?.Invoke(size) ?? ChannelLayout.Features(size, rows[0].Length), x, y,
+                training: true);
             output.AddRange(y.Chunk(rows[0].Length));
         }
         return [.. output];

@@ -59,10 +59,12 @@ public class MaskedDownstreamTests
     public void A_frozen_layer_needs_no_mask_column()
     {
         float[][] rows = View.Floats(22, 3);
-        (BatchNormalizationTransformer fitted, _) = Chain(MaskedRow.View(rows, i => i % 2 == 0), new() { Momentum = 0.5 });
+        (BatchNormalizationTransformer fitted, _) =
+            Chain(MaskedRow.View(rows, i => i % 2 == 0), new() { Momentum = 0.5 });
         var next = new Witness();
         new EstimatorChain<ITransformer>()
-            .Append(View.ML.Transforms.BatchNormalization(fitted, trainable: false)).Append(next).Fit(Fits.Vectors(rows));
+            .Append(View.ML.Transforms.BatchNormalization(fitted, trainable: false)).Append(next)
+            .Fit(Fits.Vectors(rows));
         Agreement.SameBits<float>(
             [.. fitted.Transform(Fits.Vectors(rows)).Rows<float>("Y").SelectMany(row => row)],
             [.. next.Seen!.Rows<float>("Y").SelectMany(row => row)]);

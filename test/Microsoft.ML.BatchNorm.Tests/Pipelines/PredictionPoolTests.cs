@@ -15,7 +15,8 @@ public class PredictionPoolTests
 
     static readonly IDataView Data = View.ML.Data.TakeRows(Digits.Load(), Rows);
 
-    static readonly Digits.Image[] Images = [.. View.ML.Data.CreateEnumerable<Digits.Image>(Data, reuseRowObject: false)];
+    static readonly Digits.Image[] Images =
+        [.. View.ML.Data.CreateEnumerable<Digits.Image>(Data, reuseRowObject: false)];
 
     static readonly BatchNormalizationTransformer Fitted =
         View.ML.Transforms.BatchNormalization("Features", "Pixels").Fit(Data);

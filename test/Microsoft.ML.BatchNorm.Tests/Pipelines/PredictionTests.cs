@@ -13,7 +13,8 @@ public class PredictionTests
 
     static readonly IDataView Data = View.ML.Data.TakeRows(Digits.Load(), Few);
 
-    static readonly Digits.Image[] Images = [.. View.ML.Data.CreateEnumerable<Digits.Image>(Data, reuseRowObject: false)];
+    static readonly Digits.Image[] Images =
+        [.. View.ML.Data.CreateEnumerable<Digits.Image>(Data, reuseRowObject: false)];
 
     static readonly BatchNormalizationTransformer Fitted =
         View.ML.Transforms.BatchNormalization("Features", "Pixels").Fit(Data);
@@ -143,14 +144,16 @@ public class PredictionTests
     public void Preview()
     {
         DataDebuggerPreview preview = Fitted.Preview(Data, maxRows: 5), fitted =
-            View.ML.Transforms.BatchNormalization("Features", "Pixels").Preview(Data, maxRows: Few, maxTrainingRows: Few);
+            View.ML.Transforms.BatchNormalization("Features", "Pixels")
+                .Preview(Data, maxRows: Few, maxTrainingRows: Few);
         Assert.AreEqual(5, preview.RowView.Length);
         Assert.AreEqual(Few, fitted.RowView.Length);
         foreach (DataDebuggerPreview shown in (DataDebuggerPreview[])[preview, fitted])
         {
             var column = shown.ColumnView.Single(column => column.Column.Name == "Features");
             for (int i = 0; i < column.Values.Length; i++)
-                Agreement.SameBits<float>(Expected[i], [.. ((VBuffer<float>)column.Values[i]).DenseValues()], $"row {i}");
+                Agreement.SameBits<float>(
+                    Expected[i], [.. ((VBuffer<float>)column.Values[i]).DenseValues()], $"row {i}");
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Microsoft.ML.BatchNorm.Tests.Fitting;
+using Microsoft.ML.BatchNorm.Tests.Training;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 

@@ -30,7 +30,8 @@ public class MemberTests
     {
         BatchNormalizationTransformer transformer =
             Layers.Transformer(Layers.Column(2, output: "A"), Layers.Column(2, output: "B"));
-        bool[] Trainable(BatchNormalizationTransformer from) => [.. from.Columns.Select(column => column.Options.Trainable)];
+        bool[] Trainable(BatchNormalizationTransformer from) =>
+            [.. from.Columns.Select(column => column.Options.Trainable)];
         CollectionAssert.AreEqual(new[] { true, false }, Trainable(transformer.Freeze("B")));
         CollectionAssert.AreEqual(new[] { false, true }, Trainable(transformer.Freeze().Unfreeze("B")));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => transformer.Freeze("X"));

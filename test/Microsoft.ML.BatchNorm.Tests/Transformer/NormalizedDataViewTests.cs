@@ -17,7 +17,8 @@ public class NormalizedDataViewTests
             transformer.Transform(input).Schema.Select(Describe).ToArray());
 
         static string Describe(DataViewSchema.Column column) =>
-            $"{column.Index} {column.Name} {column.Type} {column.IsHidden} {string.Join(", ", column.Annotations.Schema)}";
+            $"{column.Index} {column.Name} {column.Type} {column.IsHidden} "
+            + string.Join(", ", column.Annotations.Schema);
     }
 
     [TestMethod]
@@ -26,7 +27,8 @@ public class NormalizedDataViewTests
         IDataView input = View.Scalars(1f, 2);
         BatchNormalizationTransformer transformer = Layers.Transformer(1);
         Assert.AreEqual(typeof(NormalizedDataView), transformer.Transform(input).GetType());
-        Assert.AreEqual(typeof(NormalizedDataView), new TransformerChain<ITransformer>(transformer).Transform(input).GetType());
+        Assert.AreEqual(
+            typeof(NormalizedDataView), new TransformerChain<ITransformer>(transformer).Transform(input).GetType());
     }
 
     [TestMethod]
@@ -67,7 +69,8 @@ public class NormalizedDataViewTests
         using DataViewRowCursor cursor = output.GetRowCursor(output.Schema);
         var error = Assert.ThrowsExactly<InvalidOperationException>(
             () => cursor.GetGetter<double>(output.Schema["Y"]));
-        StringAssert.Contains(error.Message, "Invalid TValue in GetGetter: 'System.Double', expected type: 'System.Single'");
+        StringAssert.Contains(
+            error.Message, "Invalid TValue in GetGetter: 'System.Double', expected type: 'System.Single'");
     }
 
     [TestMethod]
@@ -78,7 +81,8 @@ public class NormalizedDataViewTests
         IDataView output = transformer.Transform(input);
         Assert.IsTrue(output.CanShuffle);
         using DataViewRowCursor shuffled = output.GetRowCursor(output.Schema, new Random(1));
-        ValueGetter<float> x = shuffled.GetGetter<float>(output.Schema["X"]), y = shuffled.GetGetter<float>(output.Schema["Y"]);
+        ValueGetter<float> x = shuffled.GetGetter<float>(output.Schema["X"]),
+            y = shuffled.GetGetter<float>(output.Schema["Y"]);
         ValueGetter<DataViewRowId> id = shuffled.GetIdGetter();
         var ids = new List<ulong>();
         while (shuffled.MoveNext())
@@ -149,10 +153,12 @@ public class NormalizedDataViewTests
         transformer.Columns[0].Map.Apply(ChannelLayout.Features(20, 1), values, expected);
         IDataView output = transformer.Transform(View.Scalars(values));
         Agreement.SameBits<float>(
-            expected, [.. output.Preview(100).ColumnView.Single(column => column.Column.Name == "Y").Values.Cast<float>()]);
+            expected,
+            [.. output.Preview(100).ColumnView.Single(column => column.Column.Name == "Y").Values.Cast<float>()]);
         Agreement.SameBits<float>(expected, [.. View.ML.Data.Cache(output).GetColumn<float>("Y")]);
         Agreement.SameBits<float>(
-            expected, [.. View.ML.Data.CreateEnumerable<Normalized>(output, reuseRowObject: false).Select(row => row.Y)]);
+            expected,
+            [.. View.ML.Data.CreateEnumerable<Normalized>(output, reuseRowObject: false).Select(row => row.Y)]);
     }
 
     [TestMethod]

@@ -75,7 +75,8 @@ public class RowPathTests
         for (int i = 0; i < length; i++)
             rows[i][i] = float.NegativeInfinity;
         AssertWhole(
-            rows, [length], Layers.Column(length, BatchNormalizationOptions.Keras with { NonFinite = NonFinite.Ignore }));
+            rows, [length],
+            Layers.Column(length, BatchNormalizationOptions.Keras with { NonFinite = NonFinite.Ignore }));
     }
 
     [TestMethod]

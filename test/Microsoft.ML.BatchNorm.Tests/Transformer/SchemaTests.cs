@@ -33,8 +33,10 @@ public class SchemaTests
     {
         var annotations = new DataViewSchema.Annotations.Builder();
         annotations.Add("ScoreValueKind", NumberDataViewType.Int32, (ValueGetter<int>)((ref value) => value = 1));
-        annotations.Add("IsUserVisible", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = true));
-        annotations.Add("IsNormalized", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = false));
+        annotations.Add(
+            "IsUserVisible", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = true));
+        annotations.Add(
+            "IsNormalized", BooleanDataViewType.Instance, (ValueGetter<bool>)((ref value) => value = false));
         var input = new DataViewSchema.Builder();
         input.AddColumn("X", NumberDataViewType.Single, annotations.ToAnnotations());
         DataViewSchema.Column output = Layers.Transformer(1).GetOutputSchema(input.ToSchema())["Y"];
@@ -48,7 +50,8 @@ public class SchemaTests
     {
         IDataView input = View.Vectors(View.Dense(View.Floats(3, 2)), [2], ["a", "b"]);
         BatchNormalizationTransformer transformer = Layers.Transformer(2);
-        DataViewSchema promised = transformer.GetOutputSchema(input.Schema), given = transformer.Transform(input).Schema;
+        DataViewSchema promised = transformer.GetOutputSchema(input.Schema),
+            given = transformer.Transform(input).Schema;
         CollectionAssert.AreEqual(promised.Select(Describe).ToArray(), given.Select(Describe).ToArray());
 
         static string Describe(DataViewSchema.Column column) =>
@@ -80,7 +83,8 @@ public class SchemaTests
     {
         AssertMismatch(Layers.Transformer(3), View.Scalars(1f), "expected 3 channels on axis -1, got Single");
         AssertMismatch(
-            Layers.Transformer(3, BatchNormalizationOptions.PyTorch), View.Vectors(View.Dense(View.Floats(1, 12)), 4, 3),
+            Layers.Transformer(3, BatchNormalizationOptions.PyTorch),
+            View.Vectors(View.Dense(View.Floats(1, 12)), 4, 3),
             "expected 3 channels on axis 0, got Vector<Single, 4, 3>");
     }
 

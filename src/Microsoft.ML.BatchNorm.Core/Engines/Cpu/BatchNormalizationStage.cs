@@ -4,8 +4,7 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass
-/// where
-/// <see cref="IFusedActivation"/> has it.
+/// where <see cref="IFusedActivation"/> has it.
 /// </summary>
 sealed unsafe partial class BatchNormalizationStage : Stage
 {
@@ -137,8 +136,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         changed |= moves || gamma is { IsTrained: true } || beta is { IsTrained: true };
     }
 
-    int GroupsOf(int rows) =>
-        options.VirtualBatchSize is { } size && usesBatch ? (int)(((long)rows + size - 1) / size) : 1;
+    int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);
 
     void CheckCounts(int rows)
     {

@@ -44,10 +44,10 @@ static class StageFactory
     static BatchNormalizationStage Normalization(
         NetworkNode node, BatchNormalizationLayer layer, ref ActivationLayer? activation, RowBuffer input, Step step)
     {
-        if (activation is { Function: Activation.LeakyReLU, NegativeSlope: >= 0 } leaky)
-            return Normalization(node, layer, input, step, new FusedLeakyReLU((float)leaky.NegativeSlope));
-        if (activation is { Function: Activation.ReLU })
-            return Normalization(node, layer, input, step, new FusedReLU());
+        if (activation is { EffectiveFunction: Activation.LeakyReLU, Slope: > 0 } leaky)
+            return Normalization(node, layer, input, step, new LeakyReLUFunction(leaky.Slope));
+        if (activation is { EffectiveFunction: Activation.ReLU })
+            return Normalization(node, layer, input, step, new ReLUFunction());
         activation = null;
         return Normalization(node, layer, input, step, new NoActivation());
     }
@@ -65,10 +65,10 @@ static class StageFactory
         return new BatchNormalizationStage(node, layer, input, step, kernels);
     }
 
-    static Stage Activate(NetworkNode node, ActivationLayer layer, RowBuffer input) => layer.Function switch
+    static Stage Activate(NetworkNode node, ActivationLayer layer, RowBuffer input) => layer.EffectiveFunction switch
     {
-        Activation.ReLU => new ActivationStage<LeakyReLUFunction>(node, input, new(0)),
-        Activation.LeakyReLU => new ActivationStage<LeakyReLUFunction>(node, input, new((float)layer.NegativeSlope)),
+        Activation.ReLU => new ActivationStage<ReLUFunction>(node, input, default),
+        Activation.LeakyReLU => new ActivationStage<LeakyReLUFunction>(node, input, new(layer.Slope)),
         Activation.Gelu => new ActivationStage<GeluFunction>(node, input, default),
         Activation.Sigmoid => new ActivationStage<SigmoidFunction>(node, input, default),
         Activation.Tanh => new ActivationStage<TanhFunction>(node, input, default),

@@ -12,20 +12,40 @@ interface IActivationFunction
     Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy);
 }
 
-/// <summary>ReLU with a slope of 0, and LeakyReLU; at 0 the slope is the one below.</summary>
-readonly struct LeakyReLUFunction(float slope) : IActivationFunction
+/// <summary>f(x) = f′(x)·x; at 0 the slope is the one below.</summary>
+readonly struct ReLUFunction : IActivationFunction, IFusedActivation
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Forward(Vector512<float> x) => Slope(x, x);
+    public static bool IsUsed => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Slope(x, dy);
+    public Vector512<float> Forward(Vector512<float> x) => Backward(x, x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    Vector512<float> Slope(Vector512<float> at, Vector512<float> value) =>
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Backward(x, dy);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
+        Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), Vector512<float>.Zero, dy);
+}
+
+/// <summary>f(x) = f′(x)·x; at 0 the slope is the one below.</summary>
+/// <param name="slope">
+/// Not 0, which would make NaN of −∞; above 0 where it is fused, so that the output has the input's sign.
+/// </param>
+readonly struct LeakyReLUFunction(float slope) : IActivationFunction, IFusedActivation
+{
+    public static bool IsUsed => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => Backward(x, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Backward(x, dy);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
         Vector512.ConditionalSelect(
-            Vector512.LessThanOrEqual(at, Vector512<float>.Zero),
-            slope == 0 ? Vector512<float>.Zero : value * Vector512.Create(slope), value);
+            Vector512.LessThanOrEqual(y, Vector512<float>.Zero), dy * Vector512.Create(slope), dy);
 }
 
 readonly struct SigmoidFunction : IActivationFunction
@@ -70,7 +90,8 @@ readonly struct GeluFunction : IActivationFunction
     /// <summary>0 far below 0, where an infinite x would give −∞·0.</summary>
     static Vector512<double> Gelu(Vector512<double> x) =>
         Vector512.ConditionalSelect(
-            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero, x * NormalDistribution.Cumulative(x));
+            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero,
+            x * NormalDistribution.Cumulative(x));
 
     static Vector512<double> Slope(Vector512<double> x) =>
         NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);

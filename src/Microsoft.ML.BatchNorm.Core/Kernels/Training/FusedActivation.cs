@@ -25,33 +25,3 @@ readonly struct NoActivation : IFusedActivation
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => dy;
 }
-
-readonly struct FusedReLU : IFusedActivation
-{
-    public static bool IsUsed => true;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Forward(Vector512<float> x) =>
-        Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), Vector512<float>.Zero, x);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
-        Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), Vector512<float>.Zero, dy);
-}
-
-/// <param name="slope">At least 0, so that the output has the input's sign.</param>
-readonly struct FusedLeakyReLU(float slope) : IFusedActivation
-{
-    public static bool IsUsed => true;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Forward(Vector512<float> x) => Slope(x, x);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => Slope(y, dy);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    Vector512<float> Slope(Vector512<float> at, Vector512<float> value) =>
-        Vector512.ConditionalSelect(
-            Vector512.LessThanOrEqual(at, Vector512<float>.Zero), value * Vector512.Create(slope), value);
-}

@@ -55,7 +55,8 @@ static unsafe class LossKernels
             if (left > Vectors.Floats / 2)
             {
                 upper = Half(
-                    loss, Vector512.WidenUpper(values), Vector512.WidenUpper(wanted), left - Vectors.Floats / 2, ref sum);
+                    loss, Vector512.WidenUpper(values), Vector512.WidenUpper(wanted), left - Vectors.Floats / 2,
+                    ref sum);
             }
             Vector512.Narrow(lower * factors, upper * factors).Store(gradient + i);
         }

@@ -8,7 +8,7 @@ sealed unsafe class ActivationStep(ActivationLayer layer, int size) : ServingSte
     public override bool IsElementwise => true;
 
     public override void Run(float* x, float* y, int rows, float* work) =>
-        ActivationMap.Run(layer.Function, (float)layer.NegativeSlope, x, y, (nint)rows * Outputs);
+        ActivationMap.Run(layer.EffectiveFunction, layer.Slope, x, y, (nint)rows * Outputs);
 }
 
 /// <summary>A batch normalization that cannot be folded: its map, with the digits that a large mean needs.</summary>

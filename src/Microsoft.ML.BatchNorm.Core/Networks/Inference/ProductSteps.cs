@@ -33,7 +33,7 @@ sealed unsafe class PackedProduct
         int outputs = bias.Length;
         MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, biasStart);
         if (activation is not null)
-            ActivationMap.Run(activation.Function, (float)activation.NegativeSlope, y, y, (nint)rows * outputs);
+            ActivationMap.Run(activation.EffectiveFunction, activation.Slope, y, y, (nint)rows * outputs);
         GC.KeepAlive(bias);
     }
 }

@@ -37,6 +37,12 @@ public sealed record ActivationLayer(Activation Function) : Layer
     /// <inheritdoc/>
     public override string Kind => Function.ToString();
 
+    internal float Slope => (float)NegativeSlope;
+
+    /// <summary>A LeakyReLU without slope is a ReLU, also where its input is infinite.</summary>
+    internal Activation EffectiveFunction =>
+        Function == Activation.LeakyReLU && Slope == 0 ? Activation.ReLU : Function;
+
     internal override string DefaultName => Function switch
     {
         Activation.ReLU => "re_lu",

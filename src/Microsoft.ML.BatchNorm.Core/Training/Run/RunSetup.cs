@@ -78,7 +78,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
         run.CheckSameLayers(given);
         for (int i = 0; i < given.Nodes.Count; i++)
         {
-            if (!given.Nodes[i].IsTrainable && network.Nodes[i].IsTrainable)
+            if (given.Nodes[i].IsFrozen && !network.Nodes[i].IsFrozen)
                 throw new ArgumentException(
                     $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', "
                     + "which is frozen in the network that was given.");

@@ -42,6 +42,32 @@ public class ActivationTests
             new[] { float.NegativeInfinity, up, nan }, Run(new ActivationLayer(Activation.LeakyReLU), x));
     }
 
+    [TestMethod]
+    [DataRow(0.0)]
+    [DataRow(-0.0)]
+    [DataRow(1e-50)]
+    public void LeakyReLU_without_slope_is_ReLU_to_the_bit_in_serving_and_in_training(double slope)
+    {
+        var leaky = new ActivationLayer(Activation.LeakyReLU) { NegativeSlope = slope };
+        float[] x = [float.NegativeInfinity, .. inputs];
+        Agreement.SameBits<float>(Run(new ActivationLayer(Activation.ReLU), x), Run(leaky, x), "outputs");
+        var options = new TrainingOptions
+        {
+            Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd(0.1), Epochs = 2, BatchSize = 8,
+        };
+        var data = new TrainingData(30, Sample.Floats(60, 1), Sample.Floats(30, 2));
+        Network plain = Network.Input(2).Dense(5);
+        foreach (Network network in (Network[])[plain.BatchNormalization(), plain])
+        {
+            Network expected = network.Add(new ActivationLayer(Activation.ReLU) { Name = "act" }).Dense(1);
+            Network actual = network.Add(leaky with { Name = "act" }).Dense(1);
+            NetworkState start = expected.Initialize(1);
+            Assert.AreEqual(
+                NetworkTrainer.Train(expected, start, data, options).State,
+                NetworkTrainer.Train(actual, start, data, options).State);
+        }
+    }
+
     static float[] Run(ActivationLayer layer, float[] x)
     {
         Network network = Network.Input(x.Length).Add(layer);

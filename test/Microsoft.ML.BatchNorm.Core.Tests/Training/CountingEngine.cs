@@ -1,31 +1,36 @@
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
-/// <summary>An engine whose user cancels after so many steps, over all sessions; 0 before the first.</summary>
-sealed class CancelingEngine : ITrainingEngine
+/// <summary>This process's engine, which counts its steps over all sessions.</summary>
+sealed class CountingEngine(Action<int>? onStep = null) : ITrainingEngine
 {
-    readonly ITrainingEngine engine;
-    readonly CancellationTokenSource source;
-    int left;
+    readonly Action<int>? onStep = onStep;
 
-    public CancelingEngine(ITrainingEngine engine, CancellationTokenSource source, int steps)
+    public int Steps { get; private set; }
+
+    /// <summary>One whose user cancels after so many steps; 0 before the first.</summary>
+    public static CountingEngine CancelingAfter(int steps, CancellationTokenSource source)
     {
-        (this.engine, this.source, left) = (engine, source, steps);
         if (steps == 0)
             source.Cancel();
+        return new CountingEngine(step =>
+        {
+            if (step == steps)
+                source.Cancel();
+        });
     }
 
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data) =>
-        new Session(this, engine.Start(network, state, options, data));
+        new Session(this, new CpuEngine().Start(network, state, options, data));
 
-    sealed class Session(CancelingEngine owner, ITrainingSession session) : ITrainingSession
+    sealed class Session(CountingEngine engine, ITrainingSession session) : ITrainingSession
     {
         public long Steps => session.Steps;
 
         public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
         {
             session.TrainOnBatch(rows, learningRate);
-            if (--owner.left == 0)
-                owner.source.Cancel();
+            engine.Steps++;
+            engine.onStep?.Invoke(engine.Steps);
         }
 
         public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
