@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <summary>Arrays for rows that are copied to them and read at once, again and again.</summary>
 /// <remarks>
 /// A copy of 256 bytes or more goes by the cache lines of its target. Where the target begins within a line, a vector
-/// is read back across the border of two stores, which waits for both: normalizing 64 floats then takes 3 ns more.
+/// is read back across the border of two stores, which waits for both: normalizing 64 floats then takes some 2 ns more.
 /// </remarks>
 static unsafe class AlignedArray
 {
