@@ -40,7 +40,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// <summary>Goes on from the states of a transformer, as the options say.</summary>
     internal BatchNormalizationEstimator(
         IHostEnvironment env, BatchNormalizationTransformer pretrained, Options options)
-        : this(env, FitSettings.Of(env, options), Continued(LayersOf(env, options), pretrained))
+        : this(env, FitSettings.Of(env, options), Continued(env, LayersOf(env, options), pretrained, nameof(pretrained)))
     {
     }
 
@@ -83,12 +83,14 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. A column
     /// that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
     /// </summary>
-    /// <exception cref="ArgumentException">The transformer lacks one of the output columns.</exception>
+    /// <exception cref="ArgumentException">
+    /// The transformer lacks one of the output columns, or its state does not fit the options.
+    /// </exception>
     /// <inheritdoc cref="Fit(IDataView)"/>
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));
-        return Fit(input, Continued(layers, previous));
+        return Fit(input, Continued(host, layers, previous, nameof(previous)));
     }
 
     /// <summary>The schema that the transformer delivers.</summary>
@@ -146,10 +148,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     }
 
     /// <summary>The layers with the states of a transformer; what is frozen in either is frozen.</summary>
-    static Layer[] Continued(Layer[] layers, BatchNormalizationTransformer previous) =>
+    static Layer[] Continued(
+        IExceptionContext host, Layer[] layers, BatchNormalizationTransformer previous, string parameter) =>
         Array.ConvertAll(layers, layer =>
         {
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
+            CheckState(host, layer.Options, column.State, parameter);
             return layer with
             {
                 Pretrained = column.State,
@@ -160,4 +164,18 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 },
             };
         });
+
+    /// <summary>Throws ML.NET's argument error where a state does not fit the options.</summary>
+    internal static void CheckState(
+        IExceptionContext host, BatchNormalizationOptions options, BatchNormalizationState state, string parameter)
+    {
+        try
+        {
+            BatchNorm.BatchNormalization.CheckState(options, state);
+        }
+        catch (ArgumentException error)
+        {
+            throw host.ExceptParam(parameter, error.Message);
+        }
+    }
 }

@@ -35,8 +35,7 @@ sealed class NormalizedDataView(
         bool[] active = Active(columnsNeeded);
         bool isChecked = IsChecked(active);
         DataViewRowCursor[] inputs = Source.GetRowCursorSet(Read(columnsNeeded, isChecked), n, rand);
-        DriftCheck? check = Check(isChecked, inputs.Length);
-        return Array.ConvertAll(inputs, input => Cursor(input, active, check));
+        return Cursors(inputs, active, Check(isChecked, inputs.Length));
     }
 
     /// <inheritdoc/>
@@ -46,7 +45,7 @@ sealed class NormalizedDataView(
         bool[] active = Active(columnsNeeded);
         bool isChecked = IsChecked(active);
         DataViewRowCursor input = Source.GetRowCursor(Read(columnsNeeded, isChecked), rand);
-        return Cursor(input, active, Check(isChecked, cursors: 1));
+        return Cursors([input], active, Check(isChecked, cursors: 1))[0];
     }
 
     /// <inheritdoc/>
@@ -90,6 +89,20 @@ sealed class NormalizedDataView(
         transformer.Settings.WarnOnDrift
         && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added])
         && warning.IsDue();
+
+    DataViewRowCursor[] Cursors(DataViewRowCursor[] inputs, bool[] active, DriftCheck? check)
+    {
+        try
+        {
+            return Array.ConvertAll(inputs, DataViewRowCursor (input) => Cursor(input, active, check));
+        }
+        catch
+        {
+            foreach (DataViewRowCursor input in inputs)
+                input.Dispose();
+            throw;
+        }
+    }
 
     NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {
