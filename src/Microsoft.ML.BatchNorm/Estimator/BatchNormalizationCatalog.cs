@@ -92,8 +92,8 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="options">The columns, their layer, and how it is fitted.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, options contradict each other, the transformer lacks one of the output columns, or its
-    /// state does not fit the options.
+    /// An option is out of range, options contradict each other, the transformer lacks one of the output columns, or
+    /// its state does not fit the options.
     /// </exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, BatchNormalizationTransformer pretrained,
@@ -120,6 +120,8 @@ public static class BatchNormalizationCatalog
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
+        inputColumnName ??= outputColumnName;
+        env.CheckNonEmpty(inputColumnName, nameof(inputColumnName));
         env.CheckValue(pretrained, nameof(pretrained));
         layer ??= BatchNormalizationOptions.Keras with
         {
@@ -130,6 +132,6 @@ public static class BatchNormalizationCatalog
         BatchNormalizationEstimator.CheckState(env, layer, pretrained, nameof(pretrained));
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
-            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName ?? outputColumnName, layer, pretrained));
+            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, pretrained));
     }
 }

@@ -52,8 +52,8 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         bool[] positions = [];
 
         public Values(
-            IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row, ChannelLayout layout,
-            int batchSize, Forward<T> forward)
+            IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
+            ChannelLayout layout, int batchSize, Forward<T> forward)
             : base(output)
         {
             (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);

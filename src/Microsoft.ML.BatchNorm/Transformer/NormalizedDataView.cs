@@ -70,13 +70,8 @@ sealed class NormalizedDataView(
     IEnumerable<DataViewSchema.Column> Dependencies(IEnumerable<DataViewSchema.Column> columns) =>
         ((IRowToRowMapper)mapped).GetDependencies(columns);
 
-    bool[] Active(IEnumerable<DataViewSchema.Column> columns)
-    {
-        var active = new bool[OutputSchema.Count];
-        foreach (DataViewSchema.Column column in columns)
-            active[column.Index] = true;
-        return active;
-    }
+    bool[] Active(IEnumerable<DataViewSchema.Column> columns) =>
+        [.. Enumerable.Range(0, OutputSchema.Count).Select(RowCursorUtils.FromColumnsToPredicate(columns, OutputSchema))];
 
     /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
     IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool isChecked) =>
@@ -111,6 +106,7 @@ sealed class NormalizedDataView(
         Delegate[] getters = rows.CreateGetters(
             input, added => active[bindings.AddedColumnIndices[added]], out Action? disposer);
         return new NormalizedCursor(
-            Host, input, OutputSchema, bindings, active, getters, samples is null ? disposer : samples.Complete + disposer);
+            Host, input, OutputSchema, bindings, active, getters,
+            samples is null ? disposer : samples.Complete + disposer);
     }
 }

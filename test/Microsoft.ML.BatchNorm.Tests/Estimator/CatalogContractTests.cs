@@ -21,7 +21,8 @@ public class CatalogContractTests
         View.Vectors(View.Dense(View.Floats(2, 4)), 0),
         View.Vectors(View.Dense(View.Doubles(2, 4)), 0),
         View.ML.Transforms.Conversion.MapValueToKey("X").Fit(View.Scalars("one")).Transform(View.Scalars("one")),
-        View.ML.Transforms.Text.TokenizeIntoCharactersAsKeys("X").Fit(View.Scalars("one")).Transform(View.Scalars("one")),
+        View.ML.Transforms.Text.TokenizeIntoCharactersAsKeys("X", "X").Fit(View.Scalars("one"))
+            .Transform(View.Scalars("one")),
         View.Scalars(DateTime.UnixEpoch),
         View.ML.Transforms.CopyColumns("Z", "X").Append(View.ML.Transforms.DropColumns("X"))
             .Fit(Singles).Transform(Singles),

@@ -3,6 +3,7 @@ using Microsoft.ML.BatchNorm.Tests.Fitting;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
+using Made = Microsoft.ML.BatchNorm.Tests.Transformer.Layers;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
@@ -46,11 +47,11 @@ public class NestedChainTests
     static TransformerChain<ITransformer> Nested()
     {
         TransformsCatalog transforms = View.ML.Transforms;
+        BatchNormalizationTransformer first = transforms.BatchNormalization("A", "X").Fit(Rows);
         var inner = new TransformerChain<ITransformer>(
-            transforms.BatchNormalization("B", "A").Fit(transforms.BatchNormalization("A", "X").Fit(Rows).Transform(Rows)),
-            Tests.Transformer.Layers.Transformer(Tests.Transformer.Layers.Column(5, output: "C", input: "B")));
+            transforms.BatchNormalization("B", "A").Fit(first.Transform(Rows)),
+            Made.Transformer(Made.Column(5, output: "C", input: "B")));
         return new TransformerChain<ITransformer>(
-            new TransformerChain<ITransformer>(transforms.BatchNormalization("A", "X").Fit(Rows)),
-            new TransformerChain<ITransformer>(inner));
+            new TransformerChain<ITransformer>(first), new TransformerChain<ITransformer>(inner));
     }
 }
