@@ -21,7 +21,10 @@ public class MissingPackageTests
             foreach (string sample in (string[])["DigitsPipeline", "ExposureShift"])
                 Write(root, $"src/{sample}/Program.cs", $"System.Console.WriteLine(\"{sample} runs.\");");
 
-            string[] lines = DotNetBuild.Execute(["run", Path.Combine(root, "build", "sample.cs")], root)
+            // What the SDK keeps of a program without a project lies in the user's folder of data.
+            string data = Directory.CreateDirectory(Path.Combine(root, "data")).FullName;
+            string[] lines = DotNetBuild
+                .Execute(["run", Path.Combine(root, "build", "sample.cs")], root, ("XDG_DATA_HOME", data))
                 .Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
             CollectionAssert.AreEqual(
                 (string[])["left out: DigitsPipeline, Library (Microsoft.ML 5.0.0 cannot be restored)"],
