@@ -76,14 +76,17 @@ public partial class ServingTests
         await AssertRefused(body, HttpStatusCode.BadRequest, detail);
 
     [TestMethod]
+    [DataRow("1.5")]
+    [DataRow("-0.001")]
+    [DataRow("3e38")]
     [DataRow("1e39")]
     [DataRow("-1e999")]
     [DataRow("\"NaN\"")]
     [DataRow("\"Infinity\"")]
-    public async Task A_pixel_that_is_not_finite_is_400(string pixel)
+    public async Task A_pixel_that_is_not_from_0_to_1_is_400(string pixel)
     {
         string[] pixels = [.. Enumerable.Repeat("1", 63), pixel];
-        await AssertRefused($$"""{"pixels": [{{string.Join(',', pixels)}}]}""", HttpStatusCode.BadRequest, "63");
+        await AssertRefused($$"""{"pixels": [{{string.Join(',', pixels)}}]}""", HttpStatusCode.BadRequest, "Pixel 63");
     }
 
     [TestMethod]

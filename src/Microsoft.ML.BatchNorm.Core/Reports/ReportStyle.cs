@@ -45,6 +45,9 @@ static class ReportStyle
         .bn-report th,.bn-report td{padding:6px 12px;text-align:left;white-space:nowrap;background:none;color:inherit;
         border:0;border-bottom:1px solid var(--rule)}
         .bn-report tbody tr:last-child>*{border-bottom:0}
+        .bn-report thead th,.bn-report tbody th{white-space:normal;overflow-wrap:break-word;max-width:min(18em,40vw)}
+        .bn-report thead th{vertical-align:bottom}
+        .bn-report tbody th,.bn-report thead th:first-child{position:sticky;left:0;background:var(--card)}
         .bn-report th{font-weight:600}
         .bn-report thead th{color:var(--soft)}
         .bn-report .number.number{text-align:right;font-variant-numeric:tabular-nums}

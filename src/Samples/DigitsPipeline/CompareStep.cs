@@ -12,8 +12,8 @@ static class CompareStep
     {
         Show.Heading(
             1, "Fit and evaluate",
-            "ML.NET's linear classifier LbfgsMaximumEntropy, with its default options, behind different normalizations " +
-            "of the pixels. On the test rows:");
+            "ML.NET's linear classifier LbfgsMaximumEntropy, with its default options, behind different " +
+            "normalizations of the pixels. On the test rows:");
         // The sum of the gradients, and so the last digits, would depend on the number of threads.
         var options = new LbfgsMaximumEntropyMulticlassTrainer.Options { NumberOfThreads = 1 };
         LbfgsMaximumEntropyMulticlassTrainer trainer =

@@ -12,8 +12,8 @@ static class OnnxStep
         IReadOnlyList<string> operators = OnnxGraph.Operators(stream.ToArray());
         Show.Heading(
             4, "Export to ONNX",
-            $"The same chain is a graph of {operators.Count} operators and {stream.Length:N0} bytes, for any program that runs " +
-            "ONNX; an Identity hands out a column. This sample does not run it. Its operators:");
+            $"The same chain is a graph of {operators.Count} operators and {stream.Length:N0} bytes, for any " +
+            "program that runs ONNX; an Identity hands out a column. This sample does not run it. Its operators:");
         Show.Text(string.Join(", ", operators.CountBy(name => name).Select(
             group => group.Value == 1 ? group.Key : $"{group.Value} x {group.Key}")));
     }

@@ -4,7 +4,9 @@ using Microsoft.ML.Data;
 
 namespace DigitsPipeline;
 
-/// <summary>A chain's predictions as text: a line with the digit and the ten scores, every bit of them, for each row.</summary>
+/// <summary>
+/// A chain's predictions as text: a line with the digit and the ten scores, every bit of them, for each row.
+/// </summary>
 static class Predictions
 {
     public static IReadOnlyList<string> Of(ITransformer chain, IDataLoader<IMultiStreamSource> loader, string dataPath)
@@ -20,7 +22,8 @@ static class Predictions
     /// <summary>What the second process does. It knows nothing but the two files.</summary>
     public static void Print(string modelPath, string dataPath)
     {
-        ITransformer chain = new MLContext().Model.LoadWithDataLoader(modelPath, out IDataLoader<IMultiStreamSource> loader);
+        ITransformer chain = new MLContext().Model.LoadWithDataLoader(
+            modelPath, out IDataLoader<IMultiStreamSource> loader);
         foreach (string line in Of(chain, loader, dataPath))
             Console.WriteLine(line);
     }
@@ -31,8 +34,9 @@ static class Predictions
         string program = Environment.ProcessPath!;
         bool isHost = Path.GetFileNameWithoutExtension(program) == "dotnet";
         string[] self = isHost ? [typeof(Predictions).Assembly.Location] : [];
+        string[] arguments = [.. self, "--predict", modelPath, dataPath];
         using Process process = Process.Start(
-            new ProcessStartInfo(program, [.. self, "--predict", modelPath, dataPath]) { RedirectStandardOutput = true })!;
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0)

@@ -18,8 +18,8 @@ TextLoader loader = DigitsFiles.CreateLoader(mlContext);
 IDataView train = mlContext.Data.Cache(loader.Load(files.Train)), test = mlContext.Data.Cache(loader.Load(files.Test));
 Show.Title(
     "Batch normalization in an ML.NET pipeline",
-    $"{files.TrainRows + files.TestRows:N0} handwritten digits, a line of 64 pixels (0 for paper to 16 for ink) and a label " +
-    $"each: {files.TrainRows:N0} lines to train, {files.TestRows} to test, seed {Seed}.");
+    $"{files.TrainRows + files.TestRows:N0} handwritten digits, a line of 64 pixels (0 for paper to 16 for ink) and " +
+    $"a label each: {files.TrainRows:N0} lines to train, {files.TestRows} to test, seed {Seed}.");
 
 var evaluation = new Evaluation(mlContext);
 (Model Plain, Model Normalized) models = CompareStep.Run(mlContext, evaluation, train, test);

@@ -13,8 +13,8 @@ static class SaveStep
         Show.Heading(
             3, "Save, and load in a second process",
             "The text loader, the layer of FineTune and the classifier go to one file of " +
-            $"{new FileInfo(path).Length:N0} bytes. This program starts itself again; the second process loads the file, " +
-            "registers nothing, and reads the test rows:");
+            $"{new FileInfo(path).Length:N0} bytes. This program starts itself again; the second process loads the " +
+            "file, registers nothing, and reads the test rows:");
         IReadOnlyList<string> here = Predictions.Of(chain, loader, files.Test);
         IReadOnlyList<string> there = Show.While(
             "Waiting for the second process", () => Predictions.InSecondProcess(path, files.Test));

@@ -8,13 +8,14 @@ static class ShiftStep
 {
     /// <returns>The layer that FineTune made.</returns>
     public static BatchNormalizationTransformer Run(
-        MLContext mlContext, Evaluation evaluation, (Model Plain, Model Normalized) models, IDataView train, IDataView test)
+        MLContext mlContext, Evaluation evaluation, (Model Plain, Model Normalized) models, IDataView train,
+        IDataView test)
     {
         Show.Heading(
             2, "Freeze and fine-tune on another exposure",
-            $"The same digits at half the contrast on grey paper: {Exposure.Formula}. The classifier stays as it is; the " +
-            "layer before it is frozen, or fine-tuned on the new training rows, without labels. Accuracy and log-loss on " +
-            "the test rows, in the old exposure and in the new:");
+            $"The same digits at half the contrast on grey paper: {Exposure.Formula}. The classifier stays as it is; " +
+            "the layer before it is frozen, or fine-tuned on the new training rows, without labels. Accuracy and " +
+            "log-loss on the test rows, in the old exposure and in the new:");
         ExpressionTransformer exposure = Exposure.Create(mlContext, train);
         IDataView newTest = exposure.Transform(test);
         (ITransformer fitted, ITransformer classifier) = models.Normalized;
@@ -29,12 +30,14 @@ static class ShiftStep
             Row("new Fit(rows)", tuning.Anew()),
             ["no layer at all", "", .. Cells(models.Plain.Normalization, models.Plain.Classifier)]);
         Show.Text(
-            $"  * exponential averages, momentum {FineTuning.Momentum}, one epoch of batches of {FineTuning.BatchSize}");
+            $"  * exponential averages, momentum {FineTuning.Momentum}, one epoch of batches of " +
+            $"{FineTuning.BatchSize}");
         Show.Text(
-            "A frozen layer keeps every bit, and its old statistics ruin what stands behind it. FineTune merges the new " +
-            "rows into the exact statistics of the old ones, which here serves both exposures. An average or a new fit " +
-            "goes over to the new one, and is as good there as the old statistics were at home. The classifier on " +
-            "plain pixels has no statistics that could be wrong, and loses little: normalization is not free of risk.");
+            "A frozen layer keeps every bit, and its old statistics ruin what stands behind it. FineTune merges the " +
+            "new rows into the exact statistics of the old ones, which here serves both exposures. An average or a " +
+            "new fit goes over to the new one, and is as good there as the old statistics were at home. The " +
+            "classifier on plain pixels has no statistics that could be wrong, and loses little: " +
+            "normalization is not free of risk.");
         return merged;
 
         string[] Row(string name, BatchNormalizationTransformer normalization)

@@ -47,7 +47,9 @@ sealed record Digits(float[] Pixels, int[] Labels)
         return (Take(order[..trainRows]), Take(order[trainRows..]));
     }
 
-    /// <summary>The same digits under another exposure: every pixel becomes gain * pixel + haze, within 0 to 16.</summary>
+    /// <summary>
+    /// The same digits under another exposure: every pixel becomes gain * pixel + haze, within 0 to 16.
+    /// </summary>
     public Digits Expose(float gain, float haze) =>
         this with { Pixels = Array.ConvertAll(Pixels, pixel => Math.Clamp(gain * pixel + haze, 0, Ink)) };
 

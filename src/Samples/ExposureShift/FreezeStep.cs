@@ -9,8 +9,8 @@ static class FreezeStep
     {
         Show.Heading(
             4, "Frozen stays frozen",
-            "With Trainable = false, calls that ask for training run in inference mode, and no bit of the state changes. " +
-            $"After an epoch of {Batches(train).Count()} such calls:");
+            "With Trainable = false, calls that ask for training run in inference mode, and no bit of the state " +
+            $"changes. After an epoch of {Batches(train).Count()} such calls:");
         BatchNormalizationOptions frozen = options with { Trainable = false };
         Show.Table(
             ["layer", "in training mode", "values changed", "every bit the same"],

@@ -2,7 +2,9 @@ using Microsoft.ML.BatchNorm;
 
 namespace ExposureShift;
 
-/// <summary>The pixels that the tables show, by row and column: from one that most digits cross to one that none does.</summary>
+/// <summary>
+/// The pixels that the tables show, by row and column: from one that most digits cross to one that none does.
+/// </summary>
 static class Pixels
 {
     public static IReadOnlyList<(string Name, int Index)> Shown { get; } =

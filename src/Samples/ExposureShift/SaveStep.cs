@@ -31,7 +31,11 @@ static class SaveStep
                 BatchNormalizationState loaded = load(saved);
                 float[] outputs = Layer.Infer(options, loaded, test);
                 bool same = MemoryMarshal.AsBytes<float>(outputs).SequenceEqual(MemoryMarshal.AsBytes<float>(expected));
-                return [name, $"{saved.Length:N0}", $"{outputs.Length:N0}", Show.YesNo(same), Show.YesNo(loaded.Equals(fitted))];
+                return
+                [
+                    name, $"{saved.Length:N0}", $"{outputs.Length:N0}", Show.YesNo(same),
+                    Show.YesNo(loaded.Equals(fitted)),
+                ];
             }
             finally
             {

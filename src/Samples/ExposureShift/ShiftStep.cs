@@ -14,8 +14,8 @@ static class ShiftStep
         Show.Heading(
             3, "Another exposure",
             $"The same digits at half the contrast on grey paper: {Gain} * pixel + {Haze}. A frozen layer still " +
-            "normalizes with the old statistics; a fine-tuned one has followed the new training rows, without labels. " +
-            "Mean / deviation of the outputs on the new test rows:");
+            "normalizes with the old statistics; a fine-tuned one has followed the new training rows, without " +
+            "labels. Mean / deviation of the outputs on the new test rows:");
         Digits newTrain = train.Expose(Gain, Haze), newTest = test.Expose(Gain, Haze);
         BatchNormalizationState[] tuned = [.. Training.Epochs(options, fitted, newTrain, random).Take(Epochs)];
         BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
@@ -49,9 +49,9 @@ static class ShiftStep
             ["old, no layer at all", .. Accuracy(onPixels, test.Pixels, test)],
             ["new, no layer at all", .. Accuracy(onPixels, newTest.Pixels, newTest)]);
         Show.Text(
-            "Old statistics ruin what stands behind the layer, and new rows without labels repair it: Population in one " +
-            $"epoch, momentum {options.Momentum} in many. This classifier alone would need no layer: on plain pixels " +
-            "it is slightly better, at either exposure.");
+            "Old statistics ruin what stands behind the layer, and new rows without labels repair it: Population in " +
+            $"one epoch, momentum {options.Momentum} in many. This classifier alone would need no layer: on plain " +
+            "pixels it is slightly better, at either exposure.");
     }
 
     static string[] Accuracy(NearestCentroid classifier, float[] rows, Digits data)

@@ -31,8 +31,8 @@ app.MapPost("/predict", async (HttpRequest request) =>
         if (digit?.Pixels is not { Length: 64 } pixels)
             throw new BadHttpRequestException(
                 $"There are {digit?.Pixels?.Length.ToString() ?? "no"} pixels instead of 64.");
-        if (Array.FindIndex(pixels, pixel => !float.IsFinite(pixel)) is >= 0 and var bad)
-            throw new BadHttpRequestException($"Pixel {bad} is not a finite number of single precision.");
+        if (Array.FindIndex(pixels, pixel => pixel is not (>= 0 and <= 1)) is >= 0 and var bad)
+            throw new BadHttpRequestException($"Pixel {bad} is not a number from 0 to 1.");
         Prediction prediction = engines.Value!.Predict(digit);
         Interlocked.Increment(ref answered);
         return Results.Ok(new { Digit = prediction.PredictedLabel - 1, Probabilities = prediction.Score });

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
 namespace Microsoft.ML.BatchNorm.Tests.Build;
@@ -7,7 +8,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Build;
 /// A folder of its own with the packages as they were built for the tests, which goes when this is disposed. Their
 /// version is no other's, so that a package of the same name that the machine already has is never taken for theirs.
 /// </summary>
-sealed class PackageFeed : IDisposable
+sealed partial class PackageFeed : IDisposable
 {
     const string Own = "Microsoft.ML.BatchNorm";
 
@@ -60,11 +61,32 @@ sealed class PackageFeed : IDisposable
             Assert.AreEqual(value, Manifest(library, element).Single().Value);
         }
         CollectionAssert.IsSubsetOf(new[] { "README.md", "icon.png" }, names);
+        AssertStandsAlone(package.GetEntry("README.md")!);
         Assert.IsTrue(Manifest(library, "description").Single().Value.EndsWith('.'));
         Assert.IsNotNull(symbols.GetEntry($"lib/net10.0/{library}.pdb"));
     }
 
     public void Dispose() => folder.Delete(recursive: true);
+
+    /// <summary>
+    /// A gallery shows the package's readme by itself: with no picture or link to a file of the repository, and
+    /// nonetheless with the first example.
+    /// </summary>
+    static void AssertStandsAlone(ZipArchiveEntry readme)
+    {
+        using var reader = new StreamReader(readme.Open());
+        string text = reader.ReadToEnd().ReplaceLineEndings("\n");
+        foreach (Match target in Link().Matches(text))
+            StringAssert.StartsWith(target.Groups["target"].Value, "https://");
+        string repository = File.ReadAllText(Path.Combine(DotNetBuild.Root, "README.md")).ReplaceLineEndings("\n");
+        StringAssert.Contains(text, Example().Match(repository).Value);
+    }
+
+    [GeneratedRegex(@"\]\((?<target>[^)]*)\)")]
+    private static partial Regex Link();
+
+    [GeneratedRegex("```csharp\n.*?\n```", RegexOptions.Singleline)]
+    private static partial Regex Example();
 
     XElement[] Manifest(string library, string element)
     {

@@ -1,3 +1,4 @@
+using System.Xml.Linq;
 using Microsoft.ML.BatchNorm.Reports.Charts;
 
 namespace Microsoft.ML.BatchNorm.Tests.Reports;
@@ -13,11 +14,17 @@ public class ChartTests
     [DataRow(new[] { 0.0, 0.0 }, "0 0.2 0.4 0.6 0.8 1.0")]
     [DataRow(new[] { 0.0, 3e-6 }, "0 1e-6 2e-6 3e-6")]
     [DataRow(new[] { 0.0, 4e7 }, "0 1e7 2e7 3e7 4e7")]
+    [DataRow(new[] { 0.0, 1e5 }, "0 2e4 4e4 6e4 8e4 1e5")]
+    [DataRow(new[] { 0.97121, 0.97129 }, "0.97120 0.97122 0.97124 0.97126 0.97128 0.97130")]
+    [DataRow(new[] { 3.2841e39, 3.2849e39 }, "3.284e39 3.2842e39 3.2844e39 3.2846e39 3.2848e39 3.285e39")]
+    [DataRow(new[] { 2.0, 2.0000004 }, "0 1 2 3 4 5")]
+    [DataRow(new[] { -5e-324, 5e-324 }, "0 0.2 0.4 0.6 0.8 1.0")]
+    [DataRow(new[] { -1e308, 1e308 }, "-1e300 -5e299 0 5e299 1e300")]
     public void A_linear_axis_goes_from_one_round_number_to_another(double[] values, string ticks)
     {
         Axis axis = Axis.Of(values, 5);
         Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
-        Assert.IsTrue(values.All(value => axis.Share(value) is >= 0 and <= 1));
+        Assert.IsTrue(values.All(value => axis.Share(Math.Clamp(value, -1e300, 1e300)) is > -1e-12 and <= 1));
         Assert.AreEqual((0.0, 1.0), (axis.Share(axis.Low), axis.Share(axis.High)));
     }
 
@@ -26,6 +33,7 @@ public class ChartTests
     [DataRow(new[] { 1e-12, 1.0 }, "1e-12 1e-9 1e-6 0.001 1")]
     [DataRow(new[] { 1.0, 10.0 }, "0 2 4 6 8 10")]
     [DataRow(new[] { 0.0, 100.0 }, "0 20 40 60 80 100")]
+    [DataRow(new[] { 5e-324, 1.0 }, "0 0.2 0.4 0.6 0.8 1.0")]
     public void Values_far_apart_have_a_logarithmic_axis_where_all_are_positive(double[] values, string ticks)
     {
         Axis axis = Axis.LogarithmicOf(values, 5);
@@ -73,6 +81,21 @@ public class ChartTests
         Assert.AreEqual("every…", TextSize.Fit("everything", 50));
         Assert.AreEqual("", TextSize.Fit("everything", 15));
         Assert.AreEqual("\U0001D6FE\U0001D6FE…", TextSize.Fit("\U0001D6FE\U0001D6FE\U0001D6FE\U0001D6FE", 40));
+    }
+
+    [TestMethod]
+    [DataRow(new[] { 1, double.NegativeInfinity }, "-1.0 -0.5 0 0.5 1.0 −∞")]
+    [DataRow(new[] { double.PositiveInfinity, double.NegativeInfinity }, "-1.0 -0.5 0 0.5 1.0 ∞ −∞")]
+    [DataRow(new[] { double.NegativeInfinity, double.NaN }, "-1.0 -0.5 0 −∞")]
+    [DataRow(new[] { -8, double.PositiveInfinity }, "-10 -5 0 5 10 ∞")]
+    public void An_infinite_bar_goes_to_an_edge_that_is_as_far_as_the_longest_other(double[] values, string texts)
+    {
+        Bar[] bars = Array.ConvertAll(values, value => new Bar("", value, ""));
+        XElement chart = XElement.Parse(new BarChart("Shift", "unit", bars, []).ToHtml()).Element("svg")!;
+        string[] words = [.. chart.Elements("text").Select(text => text.Value).Where(text => text is not ("" or "unit"))];
+        Assert.AreEqual(texts, string.Join(' ', words));
+        foreach (XElement bar in chart.Elements("rect"))
+            Assert.IsTrue((double)bar.Attribute("width")! > 100, $"{bar}");
     }
 
     [TestMethod]

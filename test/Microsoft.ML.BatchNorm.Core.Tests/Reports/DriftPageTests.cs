@@ -40,5 +40,21 @@ public class DriftPageTests
         StringAssert.Contains(ReportedRuns.Drift.ToHtml(), ">∞</text>");
     }
 
+    [TestMethod]
+    public void What_cannot_be_compared_has_words_instead_of_charts()
+    {
+        string page = ReportedRuns.Empty.ToHtml();
+        Assert.IsFalse(page.Contains("<svg", StringComparison.Ordinal));
+        StringAssert.Contains(page, "too few values");
+    }
+
+    [TestMethod]
+    public void A_histogram_says_how_many_infinite_shifts_it_leaves_out()
+    {
+        int infinite = ReportedRuns.Extreme.Channels.Count(channel => double.IsInfinity(channel.MeanShift));
+        Assert.IsTrue(infinite > 1);
+        StringAssert.Contains(ReportedRuns.Extreme.ToHtml(), $"Mean shifts ({infinite} infinite ones left out)");
+    }
+
     static int Count(string text, string part) => text.Split(part).Length - 1;
 }

@@ -41,6 +41,16 @@ static class ReportedRuns
     /// <summary>One channel that is as it was.</summary>
     public static DriftReport NoDrift { get; } = Compare(1);
 
+    /// <summary>What makes a page hard: wide names without a break, infinities of either sign, values far off.</summary>
+    public static DriftReport Extreme { get; } = Compare(
+        Enumerable.Range(0, 20).Select(c => $"{new string("Wm@像"[c % 4], 200)}.{c}"), rows: 50,
+        (c, value) => c < 9 ? 1 : value,
+        (c, value) => (c % 9) switch { 0 => -2, 1 => 3, 2 => 1, 3 => 1e-70 * value, 4 => 1e70 + value, _ => value });
+
+    /// <summary>One value a channel: nothing that can be compared.</summary>
+    public static DriftReport Empty { get; } =
+        Compare(["a", "b"], rows: 1, (_, value) => value, (_, value) => value);
+
     public static TrainingResult Train(TrainingOptions options, FineTuningPlan? plan = null) => plan is null
         ? NetworkTrainer.Train(Network, Network.Initialize(1), data, options)
         : NetworkTrainer.Train(Network, Network.Initialize(1), data, options, plan);
@@ -52,26 +62,25 @@ static class ReportedRuns
         return new TrainingData(rows, features, classes);
     }
 
-    static DriftReport Compare(int channels)
-    {
-        const int rows = 300;
-        string[] names = [.. Enumerable.Range(0, channels).Select(c => c == 4 ? Hostile : $"Features.{c}")];
-        var layout = new ChannelLayout([rows, channels], 1);
-        double[] before = Values(Sample.Doubles(rows * channels, 1)), now = Values(Sample.Doubles(rows * channels, 2));
-        for (int i = 0; i < now.Length && channels > 1; i++)
-        {
-            int c = i % channels;
-            now[i] = c == 3 ? 2 : now[i] * (c % 6 == 1 ? 2 : 1) + (c % 5 == 2 ? c % 2 - 0.5 : 0);
-        }
-        var statistics = new BatchStatistics(channels);
-        statistics.Add(layout, before);
-        BatchNormalizationState state =
-            new BatchNormalizationState(new double[channels], new double[channels]).WithPopulation(statistics);
-        var drift = new DriftStatistics(state);
-        drift.Add(layout, now);
-        return drift.Compare(names);
+    static DriftReport Compare(int channels) => Compare(
+        Enumerable.Range(0, channels).Select(c => c == 4 ? Hostile : $"Features.{c}"), rows: 300,
+        (c, value) => c == 3 ? 1 : value,
+        (c, value) => channels == 1 ? value
+            : c == 3 ? 2 : value * (c % 6 == 1 ? 2 : 1) + (c % 5 == 2 ? c % 2 - 0.5 : 0));
 
-        double[] Values(double[] values) =>
-            [.. values.Select((value, i) => channels > 1 && i % channels == 3 ? 1 : value)];
+    static DriftReport Compare(
+        IEnumerable<string> names, int rows, Func<int, double, double> before, Func<int, double, double> now)
+    {
+        string[] all = [.. names];
+        var layout = new ChannelLayout([rows, all.Length], 1);
+        var statistics = new BatchStatistics(all.Length);
+        statistics.Add(layout, Values(1, before));
+        var state = new BatchNormalizationState(new double[all.Length], new double[all.Length]);
+        var drift = new DriftStatistics(state.WithPopulation(statistics));
+        drift.Add(layout, Values(2, now));
+        return drift.Compare(all);
+
+        double[] Values(int seed, Func<int, double, double> value) =>
+            [.. Sample.Doubles(rows * all.Length, seed).Select((sample, i) => value(i % all.Length, sample))];
     }
 }

@@ -9,6 +9,12 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
     /// <summary>A logarithmic axis is not worth its while under that ratio.</summary>
     const double LeastRatio = 30;
 
+    /// <summary>What is apart by less than that share differs by roundings alone.</summary>
+    const double Rounding = 1e-6;
+
+    /// <summary>No axis goes further, nor is one shorter than its inverse: steps stay within what a double has.</summary>
+    const double Farthest = 1e300;
+
     /// <summary>The share of the axis, from 0 to 1, below a value.</summary>
     public double Share(double value) => IsLogarithmic
         ? (Math.Log10(value) - Math.Log10(Low)) / (Math.Log10(High) - Math.Log10(Low))
@@ -19,20 +25,24 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
     /// <param name="most">About how many ticks.</param>
     public static Axis Of(IReadOnlyCollection<double> values, int most)
     {
-        double low = values.Min(), high = values.Max();
-        if (low == high)
-            (low, high) = low == 0 ? (0, 1) : (Math.Min(0, 2 * low), Math.Max(0, 2 * high));
+        double low = Math.Max(values.Min(), -Farthest), high = Math.Min(values.Max(), Farthest);
+        if (AreOne(low, high))
+            (low, high) = Math.Abs(low) < 1 / Farthest ? (0, 1) : (Math.Min(0, 2 * low), Math.Max(0, 2 * high));
         double step = NiceStep((high - low) / most);
         low = Math.Floor(low / step + 1e-9) * step;
         high = Math.Ceiling(high / step - 1e-9) * step;
         return new Axis(low, high, false, Between(low, high, step));
     }
 
+    /// <summary>Whether two values, the lower first, are the same but for roundings.</summary>
+    public static bool AreOne(double low, double high) =>
+        high - low <= Math.Max(1 / Farthest, Rounding * Math.Max(Math.Abs(low), Math.Abs(high)));
+
     /// <summary>A logarithmic axis where all values are positive and far apart; else a linear one.</summary>
     public static Axis LogarithmicOf(IReadOnlyCollection<double> values, int most)
     {
         double low = values.Min(), high = values.Max();
-        if (!(low > 0 && high / low >= LeastRatio))
+        if (!(low > 1 / Farthest && high < Farthest && high / low >= LeastRatio))
             return Of(values, most);
         int first = (int)Math.Floor(Math.Log10(low) + 1e-9), last = (int)Math.Ceiling(Math.Log10(high) - 1e-9);
         int stride = (last - first + most - 1) / most;
@@ -41,7 +51,8 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
             Power(first), Power(last), true,
             [.. Enumerable.Range(0, (last - first) / stride + 1)
                 .Select(i => first + i * stride)
-                .Select(power => new Tick(Power(power), TickText(Power(power), Power(power))))]);
+                .Select(power => Power(power))
+                .Select(power => new Tick(power, TickText(power, power, power)))]);
     }
 
     /// <summary>An axis from <paramref name="low"/> to <paramref name="high"/> with ticks at whole numbers.</summary>
@@ -59,7 +70,8 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
     public static ImmutableArray<Tick> Between(double low, double high, double step) =>
         [.. Enumerable.Range(0, (int)Math.Round((high - low) / step) + 1)
             .Select(i => Math.Round(low / step) + i)
-            .Select(steps => new Tick(steps * step, TickText(steps * step, step)))];
+            .Select(steps => new Tick(
+                steps * step, TickText(steps * step, step, Math.Max(Math.Abs(low), Math.Abs(high)))))];
 
     /// <summary>The least of 1, 2 and 5 times a power of ten that is not below the value.</summary>
     public static double NiceStep(double value)
@@ -69,17 +81,19 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
         return nice * power;
     }
 
-    static double Power(int exponent) => 
+    static double Power(int exponent) =>
         double.Parse(string.Create(CultureInfo.InvariantCulture, $"1e{exponent}"), CultureInfo.InvariantCulture);
 
-    static string TickText(double value, double step)
+    /// <summary>A multiple of the step in as many digits as tell it from its neighbours.</summary>
+    static string TickText(double value, double step, double largest)
     {
         if (Math.Abs(value) < step / 2)
             return "0";
         int digits = (int)Math.Ceiling(-Math.Log10(step) - 1e-9);
-        return Math.Abs(value) >= 1e5 || digits > 4
-            ? value.ToString("0.##e0", CultureInfo.InvariantCulture)
-            : value.ToString("F" + Math.Max(0, digits), CultureInfo.InvariantCulture);
+        if (largest < 1e5 && (digits <= 4 || largest >= 1e-3))
+            return value.ToString("F" + Math.Max(0, digits), CultureInfo.InvariantCulture);
+        int more = Math.Max(2, digits + (int)Math.Floor(Math.Log10(Math.Abs(value)) + 1e-9));
+        return value.ToString($"0.{new string('#', more)}e0", CultureInfo.InvariantCulture);
     }
 }
 

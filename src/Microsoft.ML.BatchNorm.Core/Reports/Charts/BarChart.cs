@@ -8,13 +8,17 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 sealed record BarChart(
     string Title, string Unit, IReadOnlyList<Bar> Bars, IReadOnlyList<(string Style, string Name)> Legend)
 {
-    const double RowHeight = 19, Top = 8, MostName = 130, Reserve = 20;
+    const double RowHeight = 19, Top = 8, MostName = 130, Reserve = 28;
 
     const int MostTicks = 4;
 
     public string ToHtml()
     {
-        Axis axis = Axis.Of([0, .. Bars.Select(bar => bar.Value).Where(double.IsFinite)], MostTicks);
+        double[] known = [.. Bars.Select(bar => bar.Value).Where(double.IsFinite)];
+        double edge = known.Select(Math.Abs).Append(0).Max() is > 0 and var most ? most : 1;
+        Axis axis = Axis.Of(
+            [0, .. known, .. Bars.Where(bar => double.IsInfinity(bar.Value)).Select(bar => Math.Sign(bar.Value) * edge)],
+            MostTicks);
         double names = Bars.Max(bar => TextSize.Width(TextSize.Fit(bar.Name, MostName)));
         double bottom = Top + Bars.Count * RowHeight;
         double left = names + 8 + Reserve, right = Frame.Width - Reserve;
@@ -43,7 +47,7 @@ sealed record BarChart(
                 $"bar {bar.Style}", Math.Min(At(0), end), y + 3, Math.Max(1, Math.Abs(end - At(0))), RowHeight - 6,
                 $"{bar.Name}: {Html.Number(bar.Value)}");
             if (double.IsInfinity(bar.Value))
-                drawing.Text("tick middle", end + (bar.Value > 0 ? 10 : -10), y + 13, "∞");
+                drawing.Text("tick middle", end + (bar.Value > 0 ? 12 : -15), y + 13, Html.Number(bar.Value));
         }
     }
 }

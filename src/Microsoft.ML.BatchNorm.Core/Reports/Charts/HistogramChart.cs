@@ -49,9 +49,9 @@ sealed record Bins(double Low, double Step, ImmutableArray<int> Counts)
     {
         double low = values.Min(), high = values.Max();
         // Five bins about the one value that all have, or that they differ from by roundings alone.
-        if (high - low <= 1e-6 * Math.Max(Math.Abs(low), Math.Abs(high)))
+        if (Axis.AreOne(low, high))
         {
-            double width = Axis.NiceStep(low == 0 ? 0.1 : Math.Abs(low) / 10);
+            double width = Axis.NiceStep(Axis.AreOne(0, Math.Abs(low)) ? 0.1 : Math.Abs(low) / 10);
             double middle = Math.Floor(low / width + 1e-6) * width;
             return new Bins(middle - 2 * width, width, [0, 0, values.Count, 0, 0]);
         }

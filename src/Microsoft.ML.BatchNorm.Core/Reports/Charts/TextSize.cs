@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.Reports.Charts;
 /// </summary>
 static class TextSize
 {
-    const double Latin = 7.7, Wide = 13;
+    const double Latin = 7.7, Capital = 9.5, Wide = 13;
 
     public static double Width(string text) => text.EnumerateRunes().Sum(Width);
 
@@ -29,5 +29,10 @@ static class TextSize
         return kept < 2 ? "" : $"{cut}…";
     }
 
-    static double Width(Rune rune) => rune.Value switch { < 0x1100 => Latin, 0x2026 => Latin * 1.4, _ => Wide };
+    static double Width(Rune rune) => rune.Value switch
+    {
+        0x2026 => Latin * 1.4,
+        'm' or 'w' or 'M' or 'W' or '@' or '%' or >= 0x1100 => Wide,
+        _ => Rune.IsUpper(rune) ? Capital : Latin,
+    };
 }

@@ -39,19 +39,22 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
     {
         ChannelDrift[] worst = [.. report.Channels.Take(MostBars)];
         string title = worst.Length == report.Channels.Count ? "Channels" : $"The worst {worst.Length} channels";
-        return Html.Heading(2, title) + Figure.Grid([
-            Bars("Mean shift", "shift (training deviations)", channel => channel.MeanShift),
-            Bars("Variance", "ratio to training (logarithm to base 2)", channel => Math.Log2(channel.VarianceRatio)),
-            Bars("Divergence", "symmetric Kullback–Leibler divergence (nats)", channel => channel.Divergence),
-        ]);
+        string charts = Bars("Mean shift", "shift (training deviations)", channel => channel.MeanShift)
+            + Bars("Variance", "ratio to training (logarithm to base 2)", channel => Math.Log2(channel.VarianceRatio))
+            + Bars("Divergence", "symmetric Kullback–Leibler divergence (nats)", channel => channel.Divergence);
+        return Html.Heading(2, title) + (charts.Length > 0
+            ? Figure.Grid([charts])
+            : Html.Paragraph("There are too few values for shift, ratio and divergence."));
 
-        string Bars(string name, string unit, Func<ChannelDrift, double> value) => new BarChart(
-            name, unit, [.. worst.Select(channel => new Bar(
-                NameOf(channel), value(channel), IsDrifted(channel) ? "drifted" : ""))],
-            [
+        string Bars(string name, string unit, Func<ChannelDrift, double> value)
+        {
+            Bar[] bars = [.. worst.Select(channel => new Bar(
+                NameOf(channel), value(channel), IsDrifted(channel) ? "drifted" : ""))];
+            return bars.All(bar => double.IsNaN(bar.Value)) ? "" : new BarChart(name, unit, bars, [
                 .. worst.Any(IsDrifted) ? new[] { ("drifted", $"drifted at the {Level}") } : [],
                 .. worst.All(IsDrifted) ? [] : new[] { ("kept", "not drifted") },
             ]).ToHtml();
+        }
     }
 
     string All()
@@ -68,10 +71,12 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
                 Number(Math.Sqrt(channel.Variance)), Number(Math.Sqrt(channel.TrainingVariance)));
         }
         int left = report.Channels.Count - MostRows;
+        int infinite = report.Channels.Count(channel => double.IsInfinity(channel.MeanShift));
         double[] shifts = [.. report.Channels.Select(channel => channel.MeanShift).Where(double.IsFinite)];
         return Html.Heading(2, "All channels")
             + (shifts.Length < LeastOfHistogram ? "" : Figure.Grid([new HistogramChart(
-                "Mean shifts", "all channels", "shift (training deviations)", shifts).ToHtml()]))
+                infinite == 0 ? "Mean shifts" : $"Mean shifts ({Html.Count(infinite)} infinite ones left out)",
+                "all channels", "shift (training deviations)", shifts).ToHtml()]))
             + table
             + (left > 0 ? Html.Paragraph($"{Html.Count(left, "channel")} less severe than these not shown.") : "");
     }

@@ -15,7 +15,9 @@ sealed record Digits(float[] Pixels, int[] Labels)
 
     public int Rows => Labels.Length;
 
-    /// <summary>All 1,797 rows, from the file beside the program, always in the same two parts of 1,437 and 360.</summary>
+    /// <summary>
+    /// All 1,797 rows, from the file beside the program, always in the same two parts of 1,437 and 360.
+    /// </summary>
     public static (Digits Train, Digits Test) Load()
     {
         string path = Path.Combine(AppContext.BaseDirectory, "data", "digits.csv.gz");
