@@ -86,7 +86,9 @@ public class EngineTests
         Assert.HasCount(1, warnings);
     }
 
+    // The file lies where other tests look for the engine.
     [TestMethod]
+    [DoNotParallelize]
     public void An_engine_s_assembly_that_cannot_be_loaded_is_the_same_as_none()
     {
         IDataView view = Fits.Vectors(View.Floats(100, 3));
