@@ -2,7 +2,9 @@ using Microsoft.ML.BatchNorm;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>Sums what a comparison needs where an engine would fit: the same pass over the data, and no state moves.</summary>
+/// <summary>
+/// Sums what a comparison needs where an engine would fit: the same pass over the data, and no state moves.
+/// </summary>
 sealed class DriftEngine(int threads) : IStatisticsEngine
 {
     readonly List<DriftStatistics> statistics = [];

@@ -5,12 +5,12 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Rows of a cursor, evenly spread over all that it gives, however many these turn out to be: one in a stride; where there
-/// is no room for more, every other one goes, and from there on half as many are taken.
+/// Rows of a cursor, evenly spread over all that it gives, however many these turn out to be: one in a stride; where
+/// there is no room for more, every other one goes, and from there on half as many are taken.
 /// </summary>
 /// <remarks>
-/// A row that is kept and compared costs as much as some twenty that are normalized. Few will do while rows are few; one
-/// in <see cref="WideStride"/> is a part of the time that hardly shows, and from there on there is room for more.
+/// A row that is kept and compared costs as much as some twenty that are normalized. Few will do while rows are few;
+/// one in <see cref="WideStride"/> is a part of the time that hardly shows, and from there on there is room for more.
 /// </remarks>
 /// <param name="column">The layer that normalizes the rows.</param>
 /// <param name="input">Its column.</param>
@@ -21,7 +21,9 @@ abstract class RowSample(
 {
     const int LeastStride = 4, WideStride = 512;
 
-    /// <summary>The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.</summary>
+    /// <summary>
+    /// The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.
+    /// </summary>
     const int FewRows = 64, MostRows = 512, LeastRows = 16;
 
     /// <summary>The most values, unless they are of the least rows.</summary>
@@ -49,7 +51,8 @@ abstract class RowSample(
 
     /// <summary>The stride that keeps the few rows without a step in between, where their number is known.</summary>
     public static int FirstStride(long? rows) =>
-        (int)Math.Clamp(BitOperations.RoundUpToPowerOf2((ulong)((rows ?? 0) + FewRows - 1) / FewRows), LeastStride, WideStride);
+        (int)Math.Clamp(
+            BitOperations.RoundUpToPowerOf2((ulong)((rows ?? 0) + FewRows - 1) / FewRows), LeastStride, WideStride);
 
     public static RowSample Of(
         DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout, int stride,

@@ -92,7 +92,8 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="options">The columns, their layer, and how it is fitted.</param>
     /// <exception cref="ArgumentException">
-    /// An option is out of range, options contradict each other, or the transformer lacks one of the output columns.
+    /// An option is out of range, options contradict each other, the transformer lacks one of the output columns, or
+    /// its state does not fit the options.
     /// </exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, BatchNormalizationTransformer pretrained,
@@ -119,6 +120,8 @@ public static class BatchNormalizationCatalog
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
+        inputColumnName ??= outputColumnName;
+        env.CheckNonEmpty(inputColumnName, nameof(inputColumnName));
         env.CheckValue(pretrained, nameof(pretrained));
         layer ??= BatchNormalizationOptions.Keras with
         {
@@ -126,16 +129,9 @@ public static class BatchNormalizationCatalog
             Center = !pretrained.Beta.IsEmpty,
         };
         layer = layer with { Trainable = trainable };
-        try
-        {
-            BatchNorm.BatchNormalization.CheckState(layer, pretrained);
-        }
-        catch (ArgumentException error)
-        {
-            throw env.ExceptParam(nameof(pretrained), error.Message);
-        }
+        BatchNormalizationEstimator.CheckState(env, layer, pretrained, nameof(pretrained));
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
-            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName ?? outputColumnName, layer, pretrained));
+            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, pretrained));
     }
 }

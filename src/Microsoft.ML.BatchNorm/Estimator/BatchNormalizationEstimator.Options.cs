@@ -11,15 +11,15 @@ public sealed partial class BatchNormalizationEstimator
         public InputOutputColumnPair[] Columns { get; set; } = [];
 
         /// <summary>
-        /// The layer of each column. Default: Keras's, with <see cref="MovingStatistics.Population"/>, whose result does
-        /// not depend on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>.
+        /// The layer of each column. Default: Keras's, with <see cref="MovingStatistics.Population"/>, whose result
+        /// does not depend on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>.
         /// </summary>
         public BatchNormalizationOptions Layer { get; set; } = DefaultLayer;
 
         /// <summary>
         /// The channel axis among the dimensions of a row, negative from the end: 0 is C of a column of dimensions
-        /// <c>[C, H, W]</c>, −1 is C of <c>[H, W, C]</c>. Null takes the layer's own axis, which counts the batch as the
-        /// first dimension. Default: null, which with the default layer is the last.
+        /// <c>[C, H, W]</c>, −1 is C of <c>[H, W, C]</c>. Null takes the layer's own axis, which counts the batch as
+        /// the first dimension. Default: null, which with the default layer is the last.
         /// </summary>
         public int? Axis { get; set; }
 
@@ -62,21 +62,21 @@ public sealed partial class BatchNormalizationEstimator
         /// warns once a view. It is stored with the model. Default: false.
         /// </summary>
         /// <remarks>
-        /// Checked is the first pass over the view that is read to its end and disposed, and another whenever some 65,000
-        /// rows have gone by, with a sample that is spread evenly over the rows: between 32 and 64 of a view of up to
-        /// 32,768, one in 512 of a longer one, and between 256 and 512 from 262,144 on (fewer where a row has over 128
-        /// values, of 65,536 values in all, and at least 8). To take and compare 64 rows takes as long as to normalize
-        /// some 1,500. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and a pass over
-        /// rows like those in training warns with a probability of 0.1 % at most. A row that the mask column hides does
-        /// not count. Rows that go through a prediction engine are not checked.
+        /// Checked is the first pass over the view that is read to its end and disposed, and another whenever some
+        /// 65,000 rows have gone by, with a sample that is spread evenly over the rows: between 32 and 64 of a view of
+        /// up to 32,768, one in 512 of a longer one, and between 256 and 512 from 262,144 on (fewer where a row has
+        /// over 128 values, of 65,536 values in all, and at least 8). To take and compare 64 rows takes as long as to
+        /// normalize some 1,500. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and
+        /// a pass over rows like those in training warns with a probability of 0.1 % at most. A row that the mask
+        /// column hides does not count. Rows that go through a prediction engine are not checked.
         /// </remarks>
         public bool WarnOnDrift { get; set; }
 
         /// <summary>
-        /// How many threads may work; null for as many as there are processors. With two or more, a batch is added while
-        /// the next is read; further ones are not used. Where all columns are plain vectors of 8 to 1024 slots whose
-        /// exact statistics this process computes, one is: to hand a row over takes no less than to add it.
-        /// The result has the same bits for any number. Default: null.
+        /// How many threads may work; null for as many as there are processors. With two or more, a batch is added
+        /// while the next is read; further ones are not used. Where all columns are plain vectors of 8 to 1024 slots
+        /// whose exact statistics this process computes, one is: to hand a row over takes no less than to add it. The
+        /// result has the same bits for any number. Default: null.
         /// </summary>
         public int? NumberOfThreads { get; set; }
 

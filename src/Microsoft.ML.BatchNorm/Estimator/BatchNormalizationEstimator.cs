@@ -40,7 +40,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// <summary>Goes on from the states of a transformer, as the options say.</summary>
     internal BatchNormalizationEstimator(
         IHostEnvironment env, BatchNormalizationTransformer pretrained, Options options)
-        : this(env, FitSettings.Of(env, options), Continued(LayersOf(env, options), pretrained))
+        : this(
+            env, FitSettings.Of(env, options),
+            Continued(env, LayersOf(env, options), pretrained, nameof(pretrained)))
     {
     }
 
@@ -56,6 +58,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
+                layer.Options.Axis != 0, nameof(Options.Axis), "Must be an axis of a row, not that of the batch");
+            host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
                 "Must keep moving statistics, which the transformer normalizes with");
         }
@@ -69,9 +73,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
 
     /// <summary>Reads the data in training mode, once for exact statistics or once an epoch for an average.</summary>
     /// <remarks>
-    /// Where nothing moves, because the layers are not trainable, the data is not read, and the states stay bit for bit.
+    /// Where nothing moves, because the layers are not trainable, the data is not read, and the states stay bit for
+    /// bit.
     /// </remarks>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be normalized.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A column is missing, or of a type that cannot be normalized.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The context was cancelled; nothing is left behind.</exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
@@ -83,16 +90,20 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. A column
     /// that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
     /// </summary>
-    /// <exception cref="ArgumentException">The transformer lacks one of the output columns.</exception>
+    /// <exception cref="ArgumentException">
+    /// The transformer lacks one of the output columns, or its state does not fit the options.
+    /// </exception>
     /// <inheritdoc cref="Fit(IDataView)"/>
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));
-        return Fit(input, Continued(layers, previous));
+        return Fit(input, Continued(host, layers, previous, nameof(previous)));
     }
 
     /// <summary>The schema that the transformer delivers.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be normalized.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A column is missing, or of a type that cannot be normalized.
+    /// </exception>
     public SchemaShape GetOutputSchema(SchemaShape inputSchema)
     {
         host.CheckValue(inputSchema, nameof(inputSchema));
@@ -128,11 +139,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     static Layer[] LayersOf(IHostEnvironment env, Options options)
     {
         env.CheckValue(options.Columns, nameof(options.Columns));
+        env.CheckUserArg(
+            Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns), "Must not hold null");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
             ? options.Layer with { Axis = axis < 0 ? axis : axis + 1 }
             : options.Layer;
-        env.CheckUserArg(layer.Axis != 0, nameof(options.Axis), "Must be an axis of a row, not that of the batch");
         try
         {
             layer.Validate();
@@ -146,10 +158,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     }
 
     /// <summary>The layers with the states of a transformer; what is frozen in either is frozen.</summary>
-    static Layer[] Continued(Layer[] layers, BatchNormalizationTransformer previous) =>
+    static Layer[] Continued(
+        IExceptionContext host, Layer[] layers, BatchNormalizationTransformer previous, string parameter) =>
         Array.ConvertAll(layers, layer =>
         {
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
+            CheckState(host, layer.Options, column.State, parameter);
             return layer with
             {
                 Pretrained = column.State,
@@ -160,4 +174,18 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 },
             };
         });
+
+    /// <summary>Throws ML.NET's argument error where a state does not fit the options.</summary>
+    internal static void CheckState(
+        IExceptionContext host, BatchNormalizationOptions options, BatchNormalizationState state, string parameter)
+    {
+        try
+        {
+            BatchNorm.BatchNormalization.CheckState(options, state);
+        }
+        catch (ArgumentException error)
+        {
+            throw host.ExceptParam(parameter, error.Message);
+        }
+    }
 }

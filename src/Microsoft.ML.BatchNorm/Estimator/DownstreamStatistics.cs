@@ -11,5 +11,9 @@ public enum DownstreamStatistics
     /// a mask column they are those of the rows that it shows; the others are normalized with them too, and a batch
     /// that it hides whole takes the moving ones.
     /// </summary>
+    /// <remarks>
+    /// ML.NET asks each transformer of a chain for them, but not a chain within a chain: estimators behind an inner
+    /// chain are trained on the moving statistics of the layers in it. Append to one chain instead.
+    /// </remarks>
     Batch,
 }

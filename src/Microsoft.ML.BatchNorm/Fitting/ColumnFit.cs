@@ -4,7 +4,9 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>A column while it is fitted: its layout, its state, and the rows of the batch that is being filled.</summary>
+/// <summary>
+/// A column while it is fitted: its layout, its state, and the rows of the batch that is being filled.
+/// </summary>
 abstract class ColumnFit
 {
     readonly BatchNormalizationEstimator.Layer layer;
@@ -13,7 +15,8 @@ abstract class ColumnFit
     IStatisticsFit? fit;
 
     ColumnFit(
-        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout, BatchNormalizationState state)
+        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout,
+        BatchNormalizationState state)
     {
         this.layer = layer;
         this.column = column;
@@ -39,7 +42,8 @@ abstract class ColumnFit
         DataViewSchema.Column column =
             schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
         ChannelLayout layout = RowLayout.Of(host, column, layer.Options.Axis);
-        BatchNormalizationState state = layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
+        BatchNormalizationState state =
+            layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
         if (state.Channels != layout.Channels)
             throw RowLayout.Mismatch(host, column, $"{state.Channels} channels, as the pretrained state has");
         return column.Type.GetItemType() == NumberDataViewType.Single

@@ -14,12 +14,13 @@ static class GpuEngine
     /// <exception cref="InvalidOperationException">It cannot be had; the message says what is missing.</exception>
     public static object Create(int device)
     {
-        if (Find()?.GetType(TypeName) is not { } type)
-            throw new InvalidOperationException(
-                $"Add the packages {AssemblyName} and TorchSharp-cuda-linux or TorchSharp-cuda-windows to the " +
-                "application.");
+        if (device < 0)
+            throw new InvalidOperationException("The first GPU has the number 0.");
         try
         {
+            Type type = Find()?.GetType(TypeName) ?? throw new InvalidOperationException(
+                $"Add the packages {AssemblyName} and TorchSharp-cuda-linux or TorchSharp-cuda-windows to the " +
+                "application.");
             return Activator.CreateInstance(
                 type, BindingFlags.Public | BindingFlags.Instance | BindingFlags.DoNotWrapExceptions, null,
                 [$"cuda:{device}", null], CultureInfo.InvariantCulture)!;
@@ -29,6 +30,12 @@ static class GpuEngine
             throw new InvalidOperationException(
                 $"{AssemblyName} is there, but {error.FileName} is not: add the package TorchSharp to the application.",
                 error);
+        }
+        // A file that is no assembly, or one of another version than this library or TorchSharp.
+        catch (Exception error) when (
+            error is FileLoadException or BadImageFormatException or TypeLoadException or MissingMemberException)
+        {
+            throw new InvalidOperationException($"{AssemblyName} is there, but cannot be used: {error.Message}", error);
         }
     }
 

@@ -24,7 +24,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
 
-    /// <summary>Fits all columns that move; those that do not stay as they are, and the data is not read for them.</summary>
+    /// <summary>
+    /// Fits all columns that move; those that do not stay as they are, and the data is not read for them.
+    /// </summary>
     public void Run(IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask)
     {
         ColumnFit[] populations = [.. columns.Where(column => column.Moves && column.IsPopulation)];
@@ -36,7 +38,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         if (populations.Length > 0)
         {
             int rows = Math.Clamp(
-                PopulationElements / populations.Max(column => column.Layout.Count), LeastPopulationRows, MostPopulationRows);
+                PopulationElements / populations.Max(column => column.Layout.Count),
+                LeastPopulationRows, MostPopulationRows);
             Run(input, populations, mask, engine, progress, rows, epochs: 1);
         }
         if (averages.Length > 0)
@@ -45,8 +48,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         foreach (ColumnFit column in averages.Where(column => column.InitialWeight > LargeInitialWeight))
         {
             channel.Warning(
-                $"Column '{column.Output}': {column.InitialWeight:P0} of its moving statistics is still their initial " +
-                "value. Fit more epochs, take a smaller momentum, or exact statistics (MovingStatistics.Population).");
+                $"Column '{column.Output}': {column.InitialWeight:P0} of its moving statistics is still their " +
+                "initial value. Fit more epochs, take a smaller momentum, or exact statistics " +
+                "(MovingStatistics.Population).");
         }
     }
 
@@ -63,7 +67,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             foreach (ColumnFit column in sumsRows ? [] : columns)
                 column.Allocate(batchRows + 1, overlaps);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
-            int seed = options.Seed ?? host.Rand.Next();
+            // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
+            int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
             for (int epoch = 0; epoch < epochs; epoch++)
             {
                 FitPass pass =

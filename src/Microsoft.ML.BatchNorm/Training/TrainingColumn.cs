@@ -53,8 +53,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
-            ChannelLayout layout,
-            int batchSize, Forward<T> forward)
+            ChannelLayout layout, int batchSize, Forward<T> forward)
             : base(output)
         {
             (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);

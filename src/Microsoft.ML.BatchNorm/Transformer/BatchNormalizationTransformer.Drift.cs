@@ -11,9 +11,9 @@ public sealed partial class BatchNormalizationTransformer
     /// not grow with the rows. Nothing moves; to move the statistics on, call <see cref="FineTune"/>.
     /// </summary>
     /// <remarks>
-    /// Each column's p-values are corrected for the number of its own channels, which are named by the slots. A row that
-    /// the mask column hides does not count, where the data has that column. With averages and pretrained statistics,
-    /// the number of training values is not known, and the statistics are taken as exact
+    /// Each column's p-values are corrected for the number of its own channels, which are named by the slots. A row
+    /// that the mask column hides does not count, where the data has that column. With averages and pretrained
+    /// statistics, the number of training values is not known, and the statistics are taken as exact
     /// (<see cref="DriftReport.HasTrainingCounts"/>).
     /// </remarks>
     /// <param name="data">Data with every input column, not normalized.</param>

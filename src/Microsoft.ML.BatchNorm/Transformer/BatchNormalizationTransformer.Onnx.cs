@@ -17,7 +17,9 @@ public sealed partial class BatchNormalizationTransformer
             // Every input is looked up before any output is added, which may have the name of a later input.
             string?[] inputs = Array.ConvertAll(
                 parent.columns,
-                column => ctx.ContainsColumn(column.InputColumnName) ? ctx.GetVariableName(column.InputColumnName) : null);
+                column => ctx.ContainsColumn(column.InputColumnName)
+                    ? ctx.GetVariableName(column.InputColumnName)
+                    : null);
             for (int i = 0; i < inputs.Length; i++)
             {
                 BatchNormalizationColumn column = parent.columns[i];

@@ -13,7 +13,9 @@ public sealed partial class BatchNormalizationTransformer : ITransformer
     /// column to the end of the data samples the rows, and the view warns once if they have drifted.
     /// </remarks>
     /// <param name="input">Data with every input column.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An input column is missing, or is of another type or size.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// An input column is missing, or is of another type or size.
+    /// </exception>
     public new IDataView Transform(IDataView input)
     {
         Host.CheckValue(input, nameof(input));

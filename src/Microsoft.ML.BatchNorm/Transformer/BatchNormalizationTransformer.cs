@@ -72,20 +72,23 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     public BatchNormalizationTransformer Freeze(params string[] outputColumnNames) =>
         WithTrainable(false, outputColumnNames);
 
-    /// <summary>The same transformer with layers no longer frozen: fitting that goes on from it moves their statistics.</summary>
+    /// <summary>
+    /// The same transformer with layers no longer frozen: fitting that goes on from it moves their statistics.
+    /// </summary>
     /// <param name="outputColumnNames">The output columns to unfreeze; none for all.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
     public BatchNormalizationTransformer Unfreeze(params string[] outputColumnNames) =>
         WithTrainable(true, outputColumnNames);
 
     /// <summary>
-    /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit, and
-    /// where all are, the data is not read.
+    /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit,
+    /// and where all are, the data is not read.
     /// </summary>
     /// <remarks>
-    /// The batch size, epochs, shuffle, seed, mask column and drift check are those that the estimator was told, and they are stored
-    /// with the model: a loaded transformer goes on to the same bits. The number of threads and the engine are of this
-    /// process, and a loaded transformer takes the defaults. For other settings, hand this transformer to
+    /// The batch size, epochs, shuffle, seed, mask column and drift check are those that the estimator was told, and
+    /// they are stored with the model: a loaded transformer goes on to the same bits. The number of threads and the
+    /// engine are of this process, and a loaded transformer takes the defaults. For other settings, hand this
+    /// transformer to
     /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.
     /// </remarks>
     /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>

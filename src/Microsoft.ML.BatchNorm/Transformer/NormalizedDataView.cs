@@ -35,8 +35,7 @@ sealed class NormalizedDataView(
         bool[] active = Active(columnsNeeded);
         bool isChecked = IsChecked(active);
         DataViewRowCursor[] inputs = Source.GetRowCursorSet(Read(columnsNeeded, isChecked), n, rand);
-        DriftCheck? check = Check(isChecked, inputs.Length);
-        return Array.ConvertAll(inputs, input => Cursor(input, active, check));
+        return Cursors(inputs, active, Check(isChecked, inputs.Length));
     }
 
     /// <inheritdoc/>
@@ -46,7 +45,7 @@ sealed class NormalizedDataView(
         bool[] active = Active(columnsNeeded);
         bool isChecked = IsChecked(active);
         DataViewRowCursor input = Source.GetRowCursor(Read(columnsNeeded, isChecked), rand);
-        return Cursor(input, active, Check(isChecked, cursors: 1));
+        return Cursors([input], active, Check(isChecked, cursors: 1))[0];
     }
 
     /// <inheritdoc/>
@@ -71,13 +70,8 @@ sealed class NormalizedDataView(
     IEnumerable<DataViewSchema.Column> Dependencies(IEnumerable<DataViewSchema.Column> columns) =>
         ((IRowToRowMapper)mapped).GetDependencies(columns);
 
-    bool[] Active(IEnumerable<DataViewSchema.Column> columns)
-    {
-        var active = new bool[OutputSchema.Count];
-        foreach (DataViewSchema.Column column in columns)
-            active[column.Index] = true;
-        return active;
-    }
+    bool[] Active(IEnumerable<DataViewSchema.Column> columns) =>
+        [.. Enumerable.Range(0, OutputSchema.Count).Select(RowCursorUtils.FromColumnsToPredicate(columns, OutputSchema))];
 
     /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
     IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool isChecked) =>
@@ -91,6 +85,20 @@ sealed class NormalizedDataView(
         && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added])
         && warning.IsDue();
 
+    DataViewRowCursor[] Cursors(DataViewRowCursor[] inputs, bool[] active, DriftCheck? check)
+    {
+        try
+        {
+            return Array.ConvertAll(inputs, DataViewRowCursor (input) => Cursor(input, active, check));
+        }
+        catch
+        {
+            foreach (DataViewRowCursor input in inputs)
+                input.Dispose();
+            throw;
+        }
+    }
+
     NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {
         PassSamples? samples = check is null ? null : new PassSamples(check, input);
@@ -98,6 +106,7 @@ sealed class NormalizedDataView(
         Delegate[] getters = rows.CreateGetters(
             input, added => active[bindings.AddedColumnIndices[added]], out Action? disposer);
         return new NormalizedCursor(
-            Host, input, OutputSchema, bindings, active, getters, samples is null ? disposer : samples.Complete + disposer);
+            Host, input, OutputSchema, bindings, active, getters,
+            samples is null ? disposer : samples.Complete + disposer);
     }
 }

@@ -18,7 +18,8 @@ static class DotNetBuild
         Execute([verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments]);
 
     /// <summary>Runs <c>dotnet</c> in a folder, to a good end, and gives what it printed.</summary>
-    public static string Execute(IEnumerable<string> arguments, string? folder = null)
+    public static string Execute(
+        IEnumerable<string> arguments, string? folder = null, params (string Name, string Value)[] environment)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments)
         {
@@ -28,6 +29,8 @@ static class DotNetBuild
         // A test host sets these for itself; a build inside it must find its own.
         start.Environment.Remove("MSBuildSDKsPath");
         start.Environment.Remove("MSBuildExtensionsPath");
+        foreach ((string name, string value) in environment)
+            start.Environment[name] = value;
         using Process process = Process.Start(start)!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

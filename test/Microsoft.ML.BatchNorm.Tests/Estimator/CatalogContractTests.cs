@@ -20,6 +20,11 @@ public class CatalogContractTests
         View.Scalars(true),
         View.Vectors(View.Dense<int>([[1, 2, 3, 4]]), 4),
         View.Vectors(View.Dense(View.Floats(2, 4)), 0),
+        View.Vectors(View.Dense(View.Doubles(2, 4)), 0),
+        View.ML.Transforms.Conversion.MapValueToKey("X").Fit(View.Scalars("one")).Transform(View.Scalars("one")),
+        View.ML.Transforms.Text.TokenizeIntoCharactersAsKeys("X", "X").Fit(View.Scalars("one"))
+            .Transform(View.Scalars("one")),
+        View.Scalars(DateTime.UnixEpoch),
         View.ML.Transforms.CopyColumns("Z", "X").Append(View.ML.Transforms.DropColumns("X"))
             .Fit(Singles).Transform(Singles),
     ];

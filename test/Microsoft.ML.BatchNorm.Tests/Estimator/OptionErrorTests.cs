@@ -27,8 +27,20 @@ public class OptionErrorTests
     }
 
     [TestMethod]
-    public void The_batch_s_axis_is_no_axis_of_a_row() =>
+    public void The_batch_s_axis_is_no_axis_of_a_row()
+    {
         AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
+        AssertNamed("Axis", () => View.ML.Transforms.BatchNormalization(
+            "Y", Sample.State(new(), 2), trainable: true, layer: new() { Axis = 0 }));
+    }
+
+    [TestMethod]
+    public void Columns_without_names_are_refused()
+    {
+        AssertNamed("Columns", options => options.Columns = [new InputOutputColumnPair("Y", "X"), null!]);
+        AssertNamed("inputColumnName", () => View.ML.Transforms.BatchNormalization(
+            "Y", Sample.State(new(), 2), trainable: true, inputColumnName: ""));
+    }
 
     [TestMethod]
     public void Two_outputs_of_one_name_are_refused() =>

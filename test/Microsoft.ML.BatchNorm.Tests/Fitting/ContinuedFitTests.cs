@@ -181,8 +181,21 @@ public class ContinuedFitTests
     public void A_transformer_whose_state_does_not_fit_the_options_is_refused_before_data_is_read(bool trainable)
     {
         BatchNormalizationTransformer previous = Fits.Estimator(Population with { Scale = false }).Fit(Fits.Vectors(First));
-        Assert.Throws<ArgumentException>(() => Fits.Estimator(Population with { Trainable = trainable })
-            .Fit(new UnreadableView(Fits.Vectors(Second)), previous));
+        foreach (Action action in (Action[])
+            [
+                () => Fits.Estimator(Population with { Trainable = trainable })
+                    .Fit(new UnreadableView(Fits.Vectors(Second)), previous),
+                () => View.ML.Transforms.BatchNormalization(previous, new BatchNormalizationEstimator.Options
+                {
+                    Columns = [new InputOutputColumnPair("Y", "X")],
+                    Layer = Population with { Trainable = trainable },
+                }),
+            ])
+        {
+            var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(action);
+            StringAssert.Contains(error.Message, "no Gamma");
+            Assert.IsTrue(Runtime.Contracts.IsMarked(error), "The error is not ML.NET's.");
+        }
     }
 
     [TestMethod]

@@ -73,6 +73,46 @@ public class EngineTests
     }
 
     [TestMethod]
+    public void A_GPU_of_a_negative_number_cannot_be_had_either()
+    {
+        IDataView view = Fits.Vectors(View.Floats(100, 3));
+        var context = new MLContext(1) { GpuDeviceId = -1, FallbackToCpu = false };
+        StringAssert.Contains(
+            Assert.ThrowsExactly<InvalidOperationException>(() => Fits.Estimator(_ => { }, context).Fit(view)).Message,
+            "GPU -1");
+        context.FallbackToCpu = true;
+        List<string> warnings = Warnings.Of(context);
+        Fits.Estimator(_ => { }, context).Fit(view);
+        Assert.HasCount(1, warnings);
+    }
+
+    // The file lies where other tests look for the engine.
+    [TestMethod]
+    [DoNotParallelize]
+    public void An_engine_s_assembly_that_cannot_be_loaded_is_the_same_as_none()
+    {
+        IDataView view = Fits.Vectors(View.Floats(100, 3));
+        var context = new MLContext(1) { GpuDeviceId = 0, FallbackToCpu = false };
+        string path = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.TorchSharp.dll");
+        File.WriteAllText(path, "no assembly");
+        try
+        {
+            var error = Assert.ThrowsExactly<InvalidOperationException>(
+                () => Fits.Estimator(_ => { }, context).Fit(view));
+            StringAssert.Contains(error.Message, "GPU 0");
+            StringAssert.Contains(error.Message, "cannot be used");
+            context.FallbackToCpu = true;
+            List<string> warnings = Warnings.Of(context);
+            Fits.Estimator(_ => { }, context).Fit(view);
+            Assert.HasCount(1, warnings);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [TestMethod]
     public void An_engine_that_is_handed_in_needs_no_fallback()
     {
         var context = new MLContext(1) { GpuDeviceId = 0, FallbackToCpu = false };

@@ -13,13 +13,13 @@ public class ProgressTests
     public void Progress_tells_epochs_and_rows()
     {
         var context = new MLContext(1);
-        var seen = new List<(long Read, ProgressReporting.ProgressEntry Entry)>();
+        var seen = new List<(long Read, ProgressReporting.ProgressEvent Told)>();
         GeneratedView view = null!;
         view = new GeneratedView(2, 1000, Fill, row =>
         {
-            ProgressReporting.ProgressEntry[] running = row is 0 or 500 ? Running(context) : [];
+            ProgressReporting.ProgressEvent[] running = row is 0 or 500 ? Running(context) : [];
             if (row == 500)
-                seen.AddRange(running.Select(entry => (view.Read, entry)));
+                seen.AddRange(running.Select(told => (view.Read, told)));
         });
         Fits.Estimator(
             options => (options.Layer, options.Epochs, options.BatchSize) = (new() { Momentum = 0.1 }, 3, 10),
@@ -28,7 +28,9 @@ public class ProgressTests
         Assert.AreEqual(3, seen.Count);
         for (int epoch = 0; epoch < 3; epoch++)
         {
-            (long read, ProgressReporting.ProgressEntry entry) = seen[epoch];
+            (long read, ProgressReporting.ProgressEvent told) = seen[epoch];
+            StringAssert.EndsWith(told.Name, "Batch normalization");
+            ProgressReporting.ProgressEntry entry = told.ProgressEntry;
             CollectionAssert.AreEqual((string[])["epochs", "rows"], entry.Header.UnitNames.ToArray());
             CollectionAssert.AreEqual((double?[])[epoch, read - 1000 * epoch - 1], entry.Progress);
             CollectionAssert.AreEqual((double?[])[3, 1000], entry.ProgressLim);
@@ -47,7 +49,7 @@ public class ProgressTests
                 Running(context);
             if (row == 500)
             {
-                entry = Running(context).Single();
+                entry = Running(context).Single().ProgressEntry;
                 context.CancelExecution();
             }
         });
@@ -97,14 +99,13 @@ public class ProgressTests
     /// What the channels that are open tell now, as ML.NET's own console would ask them. At its first question ML.NET
     /// tells of a channel only that it started.
     /// </summary>
-    static ProgressReporting.ProgressEntry[] Running(MLContext context)
+    static ProgressReporting.ProgressEvent[] Running(MLContext context)
     {
         IHostEnvironment environment = CatalogUtils.GetEnvironment(context.Transforms);
         FieldInfo field = environment.GetType().GetField(
             "ProgressTracker", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.FlattenHierarchy)!;
         return [.. ((ProgressReporting.ProgressTracker)field.GetValue(environment)!).GetAllProgress()
-            .Where(told => told.Kind == ProgressReporting.ProgressEvent.EventKind.Progress)
-            .Select(told => told.ProgressEntry)];
+            .Where(told => told.Kind == ProgressReporting.ProgressEvent.EventKind.Progress)];
     }
 
     static void Fill(long row, Span<float> values) => values.Fill(row);

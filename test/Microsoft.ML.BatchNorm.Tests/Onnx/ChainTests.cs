@@ -25,6 +25,28 @@ public class ChainTests
     }
 
     [TestMethod]
+    [DataRow(-1, 2, DisplayName = "[H, W, C]")]
+    [DataRow(1, 3, DisplayName = "[C, H, W]")]
+    public void Images_before_a_trained_classifier(int axis, int channels)
+    {
+        float[][] rows = View.Floats(90, 12);
+        SchemaDefinition definition = SchemaDefinition.Create(typeof(ImageRow));
+        definition["X"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, 3, 2, 2);
+        IDataView view = View.ML.Data.LoadFromEnumerable(
+            rows.Select((row, i) => new ImageRow { X = row, Label = 1 + (uint)(i % 3) }).ToArray(), definition);
+        BatchNormalizationTransformer normalization = Layers.Transformer(channels, new() { Axis = axis });
+        var rest = View.ML.Transforms.Concatenate("Z", "Y").Append(
+            View.ML.MulticlassClassification.Trainers.SdcaMaximumEntropy(
+                new() { FeatureColumnName = "Z", MaximumNumberOfIterations = 5, NumberOfThreads = 1 }));
+        ITransformer chain = normalization.Append(rest.Fit(normalization.Transform(view)));
+
+        OnnxModel model = OnnxModel.Of(chain, view, "Score", "PredictedLabel");
+        Assert.HasCount(1, model.Normalizations);
+        Assert.AreEqual(axis < 0 ? 2 : 0, model.Operators.Count(type => type == "Transpose"));
+        Exported.AssertSameValues(model, chain, view, digits: 8, "Score", "PredictedLabel");
+    }
+
+    [TestMethod]
     public void Before_one_of_the_librarys_own_normalizers()
     {
         IDataView view = View.Vectors(View.Dense(View.Floats(100, 6)), 6);
@@ -83,6 +105,14 @@ public class ChainTests
             Weight = values[i],
             Label = 1 + (uint)(i % 3),
         })];
+    }
+
+    sealed class ImageRow
+    {
+        public float[] X { get; set; } = [];
+
+        [KeyType(3)]
+        public uint Label { get; set; }
     }
 
     sealed class Row

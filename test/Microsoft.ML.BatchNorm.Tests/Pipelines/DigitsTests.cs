@@ -38,6 +38,25 @@ public class DigitsTests
     }
 
     [TestMethod]
+    public void Four_cross_validations_at_once_find_the_same_statistics()
+    {
+        var runs = new BatchNormalizationState[4][];
+        Parallel.For(0, runs.Length, run =>
+        {
+            var context = new MLContext(1);
+            var pipeline = context.Transforms.Conversion.MapValueToKey("Label")
+                .Append(context.Transforms.BatchNormalization("Features", "Pixels"))
+                .Append(context.MulticlassClassification.Trainers.SdcaMaximumEntropy(maximumNumberOfIterations: 1));
+            runs[run] = [.. context.MulticlassClassification
+                .CrossValidate(Digits.Load(context), pipeline, numberOfFolds: 3, labelColumnName: "Label", seed: 5)
+                .Select(fold => Of(fold.Model).GetState("Features"))];
+        });
+        Assert.HasCount(3, runs[0].Distinct().ToArray());
+        foreach (BatchNormalizationState[] states in runs)
+            CollectionAssert.AreEqual(runs[0], states);
+    }
+
+    [TestMethod]
     public void A_cache_checkpoint_before_it_changes_no_bit()
     {
         var context = new MLContext(1);

@@ -47,6 +47,19 @@ public class DownstreamTests
     }
 
     [TestMethod]
+    public void Behind_a_chain_within_a_chain_ML_NET_trains_on_the_moving_statistics()
+    {
+        IDataView view = Fits.Vectors(Rows);
+        Witness inside = new(), behind = new();
+        EstimatorChain<ITransformer> inner = new EstimatorChain<ITransformer>()
+            .Append<ITransformer>(Batched(new BatchNormalizationOptions { Momentum = 0.5 })).Append(inside);
+        TransformerChain<ITransformer> chain =
+            new EstimatorChain<ITransformer>().Append<ITransformer>(inner).Append(behind).Fit(view);
+        AssertRows(chain.Transform(view).Rows<float>("Y"), behind.Seen!.Rows<float>("Y"));
+        CollectionAssert.AreNotEqual(behind.Seen!.Rows<float>("Y")[0], inside.Seen!.Rows<float>("Y")[0]);
+    }
+
+    [TestMethod]
     public void On_moving_statistics_the_next_estimator_sees_what_Transform_gives()
     {
         IDataView view = Fits.Vectors(Rows);

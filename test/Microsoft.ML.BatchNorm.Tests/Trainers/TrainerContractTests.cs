@@ -1,5 +1,6 @@
 using Microsoft.ML.BatchNorm.Tests.Estimator;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
@@ -35,6 +36,11 @@ public class TrainerContractTests
                 AssertMismatch(() => trainer.Fit(unread), column);
             }
         }
+        foreach (DataViewSchema wrong in WrongFeatures())
+        {
+            AssertMismatch(() => trainer.GetOutputSchema(SchemaShape.Create(wrong)), "Features");
+            AssertMismatch(() => trainer.Fit(new UnreadableView(wrong)), "Features");
+        }
         ITransformer model = trainer.Fit(Rows);
         foreach (IDataView wrong in Wrong("Features"))
             AssertMismatch(() => model.GetOutputSchema(wrong.Schema), "Features");
@@ -45,6 +51,23 @@ public class TrainerContractTests
     {
         yield return View.ML.Transforms.DropColumns(column).Fit(Rows).Transform(Rows);
         yield return View.ML.Transforms.CopyColumns(column, "Color").Fit(Rows).Transform(Rows);
+    }
+
+    /// <summary>The rows' schema with features that no network takes.</summary>
+    static IEnumerable<DataViewSchema> WrongFeatures()
+    {
+        foreach (DataViewType type in (DataViewType[])
+            [
+                NumberDataViewType.Single, new VectorDataViewType(NumberDataViewType.Single),
+                new VectorDataViewType(NumberDataViewType.Double, Blobs.Slots), new KeyDataViewType(typeof(uint), 3),
+                new VectorDataViewType(new KeyDataViewType(typeof(uint), 3), Blobs.Slots),
+            ])
+        {
+            var schema = new DataViewSchema.Builder();
+            foreach (DataViewSchema.Column column in Rows.Schema)
+                schema.AddColumn(column.Name, column.Name == "Features" ? type : column.Type, column.Annotations);
+            yield return schema.ToSchema();
+        }
     }
 
     static void AssertMismatch(Action action, string column)

@@ -1,4 +1,5 @@
 using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Transformer;
@@ -60,6 +61,18 @@ public class NormalizedDataViewTests
         using DataViewRowCursor cursor = output.GetRowCursor([output.Schema["Y"]]);
         Assert.IsFalse(cursor.IsColumnActive(output.Schema["X"]));
         Assert.IsTrue(cursor.MoveNext());
+    }
+
+    [TestMethod]
+    public void Columns_that_it_does_not_have_are_refused()
+    {
+        IDataView output = Layers.Transformer(1).Transform(View.Scalars(1f, 2));
+        DataViewSchema.Column other = Layers.Transformer(Layers.Column(1, output: "Z")).Transform(output).Schema["Z"];
+        foreach (Action action in (Action[])
+            [() => output.GetRowCursor([other]), () => output.GetRowCursorSet([other], 2)])
+        {
+            Assert.IsTrue(Assert.ThrowsExactly<InvalidOperationException>(action).IsMarked(), "The error is not ML.NET's.");
+        }
     }
 
     [TestMethod]

@@ -44,6 +44,18 @@ public class EngineChoiceTests
     }
 
     [TestMethod]
+    public void A_negative_number_is_that_of_no_GPU()
+    {
+        var context = new MLContext(1) { GpuDeviceId = -1, FallbackToCpu = true };
+        List<string> warnings = Warnings.Of(context);
+        context.Transforms.BatchNormalization("Features").Fit(Blobs.View(context));
+        Assert.AreEqual(1, warnings.Count);
+        context.FallbackToCpu = false;
+        Assert.ThrowsExactly<InvalidOperationException>(
+            () => context.Transforms.BatchNormalization("Features").Fit(Blobs.View(context)));
+    }
+
+    [TestMethod]
     [TestCategory("Gpu")]
     public void A_GPU_that_is_there_is_used()
     {
