@@ -9,9 +9,10 @@ namespace Microsoft.ML.Transforms;
 /// however many threads work.
 /// </summary>
 /// <remarks>
-/// A cursor set is not asked for: how many rows a batch of it has is not known before it is read, so sums that have the
-/// same bits for any number of cursors would need all rows in one order again. ML.NET's transforms do just that behind
-/// the one cursor that they give, with as many threads as there are processors.
+/// A cursor set is not asked for. Its batch numbers tell the order of its rows, but not which rows of the data they are:
+/// for the same bits with any number of cursors, sums would have to be merged every few rows, with one cursor too, and
+/// one cursor is what nearly all data gives without waiting. ML.NET's transforms put rows back in order behind the one
+/// that they give, with as many threads as there are processors.
 /// </remarks>
 sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 {
