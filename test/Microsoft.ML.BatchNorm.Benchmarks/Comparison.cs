@@ -9,7 +9,7 @@ namespace Microsoft.ML.BatchNorm.Benchmarks;
 /// </summary>
 static class Comparison
 {
-    const int Rounds = 15;
+    const int Rounds = 30;
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(400);
 
     /// <summary>Only comparisons whose name contains this are run.</summary>
@@ -54,8 +54,12 @@ static class Comparison
         double[] oursTimes = new double[Rounds], referenceTimes = new double[Rounds];
         for (int round = 0; round < Rounds; round++)
         {
+            // Each comes first as often as second.
+            if (round % 2 == 1)
+                referenceTimes[round] = Seconds(reference);
             oursTimes[round] = Seconds(ours);
-            referenceTimes[round] = Seconds(reference);
+            if (round % 2 == 0)
+                referenceTimes[round] = Seconds(reference);
         }
         return (Median(oursTimes), Median(referenceTimes));
     }
@@ -83,6 +87,6 @@ static class Comparison
     static double Median(double[] times)
     {
         Array.Sort(times);
-        return times[times.Length / 2];
+        return (times[(times.Length - 1) / 2] + times[times.Length / 2]) / 2;
     }
 }

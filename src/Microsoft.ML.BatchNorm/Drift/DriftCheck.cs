@@ -20,7 +20,7 @@ sealed class DriftCheck(
     const double Significance = 0.001;
 
     readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, RowSample First)> sums = [];
-    readonly int stride = RowSample.FirstStride(rowCount / cursors);
+    readonly long? rowsPerCursor = rowCount / cursors;
     int completed;
     long rows;
 
@@ -28,7 +28,8 @@ sealed class DriftCheck(
     public RowSample Sample(
         DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout) =>
         RowSample.Of(
-            input, column, layout, stride, mask is { } counts ? row.GetGetter<bool>(counts) : null);
+            input, column, layout, RowSample.FirstStride(rowsPerCursor, layout.Count),
+            mask is { } counts ? row.GetGetter<bool>(counts) : null);
 
     /// <summary>Takes what one cursor has sampled, and warns where it is the last.</summary>
     public void Complete(IEnumerable<RowSample> samples)

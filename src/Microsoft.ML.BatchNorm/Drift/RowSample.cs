@@ -19,15 +19,15 @@ namespace Microsoft.ML.Transforms;
 abstract class RowSample(
     BatchNormalizationColumn column, DataViewSchema.Column input, ChannelLayout layout, int stride)
 {
-    const int LeastStride = 4, WideStride = 512;
+    const int LeastStride = 4, WideStride = 512, MostStride = 1 << 30;
 
     /// <summary>
     /// The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.
     /// </summary>
-    const int FewRows = 64, MostRows = 512, LeastRows = 16;
+    const int FewRows = 64, MostRows = 256, LeastRows = 16;
 
     /// <summary>The most values, unless they are of the least rows.</summary>
-    const int MostValues = 1 << 16;
+    const int MostValues = 1 << 15;
 
     public BatchNormalizationColumn Column => column;
 
@@ -46,13 +46,23 @@ abstract class RowSample(
     protected ChannelLayout Layout => layout;
 
     /// <summary>The most rows that are kept at once.</summary>
-    protected int Room => Math.Clamp(
-        MostValues / layout.Count / 2 * 2, LeastRows, Stride < WideStride ? FewRows : MostRows);
+    protected int Room => RoomOf(Stride < WideStride ? FewRows : MostRows, layout.Count);
 
-    /// <summary>The stride that keeps the few rows without a step in between, where their number is known.</summary>
-    public static int FirstStride(long? rows) =>
-        (int)Math.Clamp(
-            BitOperations.RoundUpToPowerOf2((ulong)((rows ?? 0) + FewRows - 1) / FewRows), LeastStride, WideStride);
+    /// <summary>A stride that gives as many rows as there is room for and no more, where their number is known.</summary>
+    /// <param name="rows">The number of rows, or null.</param>
+    /// <param name="length">The number of values in a row.</param>
+    public static int FirstStride(long? rows, int length)
+    {
+        ulong count = (ulong)(rows ?? 0);
+        return (int)Math.Clamp(
+            Math.Max(Math.Min(For(FewRows), WideStride), For(MostRows)), LeastStride, MostStride);
+
+        ulong For(int most)
+        {
+            ulong room = (ulong)RoomOf(most, length);
+            return BitOperations.RoundUpToPowerOf2((count + room - 1) / room);
+        }
+    }
 
     public static RowSample Of(
         DataViewSchema.Column input, BatchNormalizationColumn column, ChannelLayout layout, int stride,
@@ -64,7 +74,9 @@ abstract class RowSample(
     /// <summary>Adds the rows to statistics.</summary>
     public abstract void AddTo(DriftStatistics statistics);
 
-    protected void Widen() => Stride = Math.Min(2 * Stride, 1 << 30);
+    protected void Widen() => Stride = Math.Min(2 * Stride, MostStride);
+
+    static int RoomOf(int most, int length) => Math.Clamp(MostValues / length / 2 * 2, LeastRows, most);
 
     static void Add(DriftStatistics statistics, ChannelLayout rows, ReadOnlySpan<float> x) =>
         statistics.Add(rows, x, NonFinite.Ignore);
