@@ -9,8 +9,8 @@ namespace Microsoft.ML.BatchNorm.Benchmarks;
 /// </summary>
 static class Comparison
 {
-    const int Rounds = 30;
-    static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(400);
+    const int LeastRounds = 30, MostRounds = 2_000;
+    static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(400), Enough = TimeSpan.FromSeconds(5);
 
     /// <summary>Only comparisons whose name contains this are run.</summary>
     public static string Filter { get; set; } = "";
@@ -51,18 +51,22 @@ static class Comparison
     {
         Warm(ours);
         Warm(reference);
-        double[] oursTimes = new double[Rounds], referenceTimes = new double[Rounds];
-        for (int round = 0; round < Rounds; round++)
+        List<double> oursTimes = [], referenceTimes = [];
+        long start = Stopwatch.GetTimestamp();
+        for (int round = 0; round < LeastRounds || IsWorthMore(round, start); round++)
         {
             // Each comes first as often as second.
             if (round % 2 == 1)
-                referenceTimes[round] = Seconds(reference);
-            oursTimes[round] = Seconds(ours);
+                referenceTimes.Add(Seconds(reference));
+            oursTimes.Add(Seconds(ours));
             if (round % 2 == 0)
-                referenceTimes[round] = Seconds(reference);
+                referenceTimes.Add(Seconds(reference));
         }
         return (Median(oursTimes), Median(referenceTimes));
     }
+
+    static bool IsWorthMore(int rounds, long start) =>
+        rounds < MostRounds && (rounds % 2 == 1 || Stopwatch.GetElapsedTime(start) < Enough);
 
     static void Warm(Action work)
     {
@@ -84,9 +88,9 @@ static class Comparison
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    static double Median(double[] times)
+    static double Median(List<double> times)
     {
-        Array.Sort(times);
-        return (times[(times.Length - 1) / 2] + times[times.Length / 2]) / 2;
+        times.Sort();
+        return (times[(times.Count - 1) / 2] + times[times.Count / 2]) / 2;
     }
 }

@@ -8,9 +8,10 @@ sealed class ChannelComparison(
 
     /// <summary>
     /// Whether the smallest corrected p-value is up to a level: a small part of the work of telling which they are.
+    /// Without statistics of the squares, whether it may be.
     /// </summary>
     /// <param name="level">The level, at most 0.1.</param>
-    public bool MayDrift(double level) => HasGreatStatistic(level) && HasSmallPValue(level);
+    public bool MayDrift(double level) => HasGreatStatistic(level) && (squares is null || HasSmallPValue(level));
 
     /// <summary>
     /// False where by bounds of the statistics, which take a few operations, no p-value can be small enough.

@@ -12,18 +12,24 @@ namespace Microsoft.ML.BatchNorm;
 public sealed class DriftStatistics
 {
     readonly BatchNormalizationState state;
-    readonly BatchStatistics values, squares;
+    readonly BatchStatistics values;
+    readonly BatchStatistics? squares;
     double[] buffer = [];
     int valuesPerRow = 1;
 
     /// <summary>Statistics of no values.</summary>
     /// <param name="state">What the values will be compared with.</param>
     public DriftStatistics(BatchNormalizationState state)
+        : this(state, hasSquares: true)
+    {
+    }
+
+    DriftStatistics(BatchNormalizationState state, bool hasSquares)
     {
         ArgumentNullException.ThrowIfNull(state);
         this.state = state;
         values = new BatchStatistics(state.Channels);
-        squares = new BatchStatistics(state.Channels);
+        squares = hasSquares ? new BatchStatistics(state.Channels) : null;
     }
 
     /// <summary>Adds a block of values.</summary>
@@ -58,7 +64,7 @@ public sealed class DriftStatistics
         if (!state.MovingMean.SequenceEqual(other.state.MovingMean))
             throw new ArgumentException("other is for a state of other moving means.", nameof(other));
         values.Merge(other.values);
-        squares.Merge(other.squares);
+        squares?.Merge(other.squares!);
         valuesPerRow = Math.Max(valuesPerRow, other.valuesPerRow);
     }
 
@@ -67,6 +73,9 @@ public sealed class DriftStatistics
     /// <exception cref="ArgumentException">The number of names differs.</exception>
     public DriftReport Compare(IReadOnlyList<string>? names = null) =>
         DriftReport.Compare(state, values, squares, valuesPerRow, names);
+
+    /// <summary>Statistics for <see cref="MayDrift"/> alone, which take half the time.</summary>
+    internal static DriftStatistics ForQuickCheck(BatchNormalizationState state) => new(state, hasSquares: false);
 
     /// <summary>Whether a report may find drift at a level; <see cref="ChannelComparison.MayDrift"/> tells.</summary>
     internal bool MayDrift(double level) =>
@@ -77,6 +86,8 @@ public sealed class DriftStatistics
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         valuesPerRow = Math.Max(valuesPerRow, layout.Positions / layout.Rows);
+        if (squares is null)
+            return;
         if (buffer.Length < layout.Count)
             buffer = new double[layout.Count];
         fixed (T* from = x)

@@ -19,7 +19,7 @@ sealed class DriftCheck(
     /// <summary>The probability that a pass over rows like those in training warns.</summary>
     const double Significance = 0.001;
 
-    readonly Dictionary<BatchNormalizationColumn, (DriftStatistics Statistics, RowSample First)> sums = [];
+    readonly Dictionary<BatchNormalizationColumn, List<RowSample>> taken = [];
     readonly long? rowsPerCursor = rowCount / cursors;
     int completed;
     long rows;
@@ -34,13 +34,13 @@ sealed class DriftCheck(
     /// <summary>Takes what one cursor has sampled, and warns where it is the last.</summary>
     public void Complete(IEnumerable<RowSample> samples)
     {
-        lock (sums)
+        lock (taken)
         {
             foreach (RowSample sample in samples.Where(sample => sample.Rows > 0))
             {
-                if (!sums.TryGetValue(sample.Column, out (DriftStatistics Statistics, RowSample First) sum))
-                    sums[sample.Column] = sum = (new DriftStatistics(sample.Column.State), sample);
-                sample.AddTo(sum.Statistics);
+                if (!taken.TryGetValue(sample.Column, out List<RowSample>? ofColumn))
+                    taken[sample.Column] = ofColumn = [];
+                ofColumn.Add(sample);
                 rows += sample.RowsSeen;
             }
             if (++completed < cursors)
@@ -48,19 +48,36 @@ sealed class DriftCheck(
         }
         if (rows == 0)
             return;
-        warning.Checked(rows / sums.Count);
+        warning.Checked(rows / taken.Count);
         string[] messages =
         [
-            .. sums.Where(pair => pair.Value.Statistics.MayDrift(Significance))
-                .Select(pair => (pair.Key, Report: pair.Value.Statistics.Compare(pair.Value.First.Names)))
-                .Where(pair => pair.Report.IsDrift(Significance / sums.Count))
-                .Select(pair => Message(pair.Key, pair.Report)),
+            .. taken.Select(pair => (pair.Key, Report: Report(pair.Key.State, pair.Value)))
+                .Where(pair => pair.Report?.IsDrift(Significance / taken.Count) == true)
+                .Select(pair => Message(pair.Key, pair.Report!)),
         ];
+        foreach (RowSample sample in taken.Values.SelectMany(ofColumn => ofColumn))
+            sample.Release();
         if (messages.Length == 0 || !warning.IsFirst())
             return;
         using IChannel channel = host.Start("Drift");
         foreach (string message in messages)
             channel.Warning(message);
+    }
+
+    /// <summary>Null where no drift can be found; most often that takes few operations.</summary>
+    static DriftReport? Report(BatchNormalizationState state, List<RowSample> samples)
+    {
+        if (!Sum(DriftStatistics.ForQuickCheck(state), samples).MayDrift(Significance))
+            return null;
+        DriftStatistics statistics = Sum(new DriftStatistics(state), samples);
+        return statistics.MayDrift(Significance) ? statistics.Compare(samples[0].Names) : null;
+    }
+
+    static DriftStatistics Sum(DriftStatistics statistics, List<RowSample> samples)
+    {
+        foreach (RowSample sample in samples)
+            sample.AddTo(statistics);
+        return statistics;
     }
 
     static string Message(BatchNormalizationColumn column, DriftReport report)

@@ -4,7 +4,7 @@ namespace Microsoft.ML.Transforms;
 sealed class DriftWarning
 {
     /// <summary>
-    /// The rows that go by before another pass is checked: to compare a sample takes as long as to normalize a
+    /// The rows that go by before another pass is checked: to compare a sample takes less than to normalize a
     /// twentieth of them. A view that is longer is checked in each pass.
     /// </summary>
     const long RowsPerCheck = 1 << 16;

@@ -21,5 +21,7 @@ sealed class PassSamples(DriftCheck check, DataViewRowCursor cursor)
     {
         if (cursor.Position < 0)
             check.Complete(samples);
+        else
+            samples.ForEach(sample => sample.Release());
     }
 }

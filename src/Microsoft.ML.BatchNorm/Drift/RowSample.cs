@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -9,7 +10,7 @@ namespace Microsoft.ML.Transforms;
 /// there is no room for more, every other one goes, and from there on half as many are taken.
 /// </summary>
 /// <remarks>
-/// A row that is kept and compared costs as much as some twenty that are normalized. Few will do while rows are few;
+/// A row that is kept and compared costs as much as some ten that are normalized. Few will do while rows are few;
 /// one in <see cref="WideStride"/> is a part of the time that hardly shows, and from there on there is room for more.
 /// </remarks>
 /// <param name="column">The layer that normalizes the rows.</param>
@@ -24,7 +25,7 @@ abstract class RowSample(
     /// <summary>
     /// The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.
     /// </summary>
-    const int FewRows = 64, MostRows = 256, LeastRows = 16;
+    protected const int FewRows = 64, MostRows = 256, LeastRows = 16;
 
     /// <summary>The most values, unless they are of the least rows.</summary>
     const int MostValues = 1 << 15;
@@ -48,7 +49,7 @@ abstract class RowSample(
     /// <summary>The most rows that are kept at once.</summary>
     protected int Room => RoomOf(Stride < WideStride ? FewRows : MostRows, layout.Count);
 
-    /// <summary>A stride that gives as many rows as there is room for and no more, where their number is known.</summary>
+    /// <summary>A stride that gives as many rows as there is room for, where their number is known.</summary>
     /// <param name="rows">The number of rows, or null.</param>
     /// <param name="length">The number of values in a row.</param>
     public static int FirstStride(long? rows, int length)
@@ -74,9 +75,13 @@ abstract class RowSample(
     /// <summary>Adds the rows to statistics.</summary>
     public abstract void AddTo(DriftStatistics statistics);
 
+    /// <summary>Drops the rows, and gives their memory back to others.</summary>
+    public abstract void Release();
+
     protected void Widen() => Stride = Math.Min(2 * Stride, MostStride);
 
-    static int RoomOf(int most, int length) => Math.Clamp(MostValues / length / 2 * 2, LeastRows, most);
+    static int RoomOf(int most, int length) =>
+        Math.Min(Math.Clamp(MostValues / length / 2 * 2, LeastRows, most), Array.MaxLength / length);
 
     static void Add(DriftStatistics statistics, ChannelLayout rows, ReadOnlySpan<float> x) =>
         statistics.Add(rows, x, NonFinite.Ignore);
@@ -95,12 +100,12 @@ sealed class RowSample<T>(
     /// <summary>The values that are added at once, which the caches have room for, unless a row has more.</summary>
     const int ValuesAtOnce = 1 << 13;
 
-    readonly List<T[]> kept = [];
-    readonly Stack<T[]> spare = [];
+    T[] kept = [];
+    int rows;
 
     public delegate void Adding(DriftStatistics statistics, ChannelLayout layout, ReadOnlySpan<T> x);
 
-    public override int Rows => kept.Count;
+    public override int Rows => rows;
 
     /// <summary>Takes a row, and gives the number of rows up to the next that it wants.</summary>
     public int Take(in VBuffer<T> row)
@@ -120,13 +125,19 @@ sealed class RowSample<T>(
 
     public override void AddTo(DriftStatistics statistics)
     {
-        var block = new T[Math.Max(1, Math.Min(ValuesAtOnce / Layout.Count, Rows)) * Layout.Count];
-        foreach (T[][] rows in kept.Chunk(block.Length / Layout.Count))
+        int most = Math.Max(1, ValuesAtOnce / Layout.Count);
+        for (int first = 0; first < rows; first += most)
         {
-            for (int row = 0; row < rows.Length; row++)
-                rows[row].CopyTo(block, row * Layout.Count);
-            add(statistics, Layout.WithRows(rows.Length), block.AsSpan(0, rows.Length * Layout.Count));
+            int count = Math.Min(most, rows - first);
+            add(statistics, Layout.WithRows(count), At(first, count));
         }
+    }
+
+    public override void Release()
+    {
+        if (kept.Length > 0)
+            ArrayPool<T>.Shared.Return(kept);
+        (kept, rows) = ([], 0);
     }
 
     bool Counts()
@@ -136,25 +147,31 @@ sealed class RowSample<T>(
         return counts;
     }
 
-    T[] NextRow()
+    Span<T> NextRow()
     {
-        if (Rows == Room)
+        if (rows == Room)
             Thin();
-        if (!spare.TryPop(out T[]? row))
-            row = GC.AllocateUninitializedArray<T>(Layout.Count);
-        kept.Add(row);
-        return row;
+        if (kept.Length < (rows + 1) * Layout.Count)
+            Grow();
+        return At(rows++, 1);
+    }
+
+    void Grow()
+    {
+        T[] more = ArrayPool<T>.Shared.Rent(Math.Min(Math.Max(2 * rows, LeastRows), Room) * Layout.Count);
+        At(0, rows).CopyTo(more);
+        if (kept.Length > 0)
+            ArrayPool<T>.Shared.Return(kept);
+        kept = more;
     }
 
     void Thin()
     {
-        int half = Rows / 2;
-        for (int row = 0; row < half; row++)
-        {
-            kept[row] = kept[2 * row];
-            spare.Push(kept[2 * row + 1]);
-        }
-        kept.RemoveRange(half, half);
+        rows /= 2;
+        for (int row = 1; row < rows; row++)
+            At(2 * row, 1).CopyTo(At(row, 1));
         Widen();
     }
+
+    Span<T> At(int row, int count) => kept.AsSpan(row * Layout.Count, count * Layout.Count);
 }

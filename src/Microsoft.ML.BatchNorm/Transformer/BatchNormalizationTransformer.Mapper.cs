@@ -6,11 +6,7 @@ namespace Microsoft.ML.Transforms;
 public sealed partial class BatchNormalizationTransformer
 {
     /// <inheritdoc/>
-    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema, samples: null);
-
-    /// <summary>A mapper whose getters sample the rows that they give.</summary>
-    internal IRowMapper MakeSamplingMapper(DataViewSchema schema, PassSamples samples) =>
-        new Mapper(this, schema, samples);
+    protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
 
     /// <inheritdoc/>
     protected override void CheckInputColumn(DataViewSchema inputSchema, int col, int srcCol) =>
@@ -24,7 +20,19 @@ public sealed partial class BatchNormalizationTransformer
             : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
     }
 
-    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema, PassSamples? samples)
+    /// <summary>The getter of a normalized column, which samples the rows that it gives where asked to.</summary>
+    internal Delegate Getter(DataViewRow input, int index, PassSamples? samples = null)
+    {
+        BatchNormalizationColumn column = columns[index];
+        DataViewSchema.Column source = input.Schema[column.InputColumnName];
+        ChannelLayout layout = Layout(column, source);
+        RowSample? sample = samples?.Add(input, source, column, layout);
+        return source.Type.GetItemType() == NumberDataViewType.Single
+            ? new RowGetter<float>(Host, input, source, column.Map, layout).Create(sample as RowSample<float>)
+            : new RowGetter<double>(Host, input, source, column.Map, layout).Create(sample as RowSample<double>);
+    }
+
+    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
     {
         protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>
@@ -35,13 +43,7 @@ public sealed partial class BatchNormalizationTransformer
             DataViewRow input, int iinfo, Func<int, bool> activeOutput, out Action? disposer)
         {
             disposer = null;
-            DataViewSchema.Column source = Input(iinfo);
-            BatchNormalizationColumn column = parent.columns[iinfo];
-            ChannelLayout layout = parent.Layout(column, source);
-            RowSample? sample = samples?.Add(input, source, column, layout);
-            return source.Type.GetItemType() == NumberDataViewType.Single
-                ? new RowGetter<float>(Host, input, source, column.Map, layout).Create(sample as RowSample<float>)
-                : new RowGetter<double>(Host, input, source, column.Map, layout).Create(sample as RowSample<double>);
+            return parent.Getter(input, iinfo);
         }
 
         DataViewSchema.Column Input(int column) => InputSchema[ColMapNewToOld[column]];

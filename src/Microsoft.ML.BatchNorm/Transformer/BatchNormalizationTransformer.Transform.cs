@@ -1,3 +1,4 @@
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
@@ -19,6 +20,7 @@ public sealed partial class BatchNormalizationTransformer : ITransformer
     public new IDataView Transform(IDataView input)
     {
         Host.CheckValue(input, nameof(input));
-        return new NormalizedDataView(Host, this, MakeDataTransform(input), MakeRowMapper(input.Schema));
+        var bindings = new ColumnBindings(input.Schema, MakeRowMapper(input.Schema).GetOutputColumns());
+        return new NormalizedDataView(Host, this, MakeDataTransform(input), bindings);
     }
 }

@@ -13,15 +13,14 @@ namespace Microsoft.ML.Transforms;
 /// <param name="host">The transformer's host.</param>
 /// <param name="transformer">The transformer.</param>
 /// <param name="mapped">ML.NET's view of the same data.</param>
-/// <param name="mapper">Where the getters come from.</param>
+/// <param name="bindings">Which columns of the view the transformer adds.</param>
 sealed class NormalizedDataView(
-    IHost host, BatchNormalizationTransformer transformer, RowToRowMapperTransform mapped, IRowMapper mapper)
+    IHost host, BatchNormalizationTransformer transformer, RowToRowMapperTransform mapped, ColumnBindings bindings)
     : RowToRowTransformBase(host, mapped.Source), IRowToRowMapper, ITransformCanSaveOnnx, ITransformTemplate
 {
     readonly DriftWarning warning = new();
     readonly DataViewSchema.Column? mask =
         transformer.Settings.WarnOnDrift ? transformer.MaskIn(mapped.Source.Schema) : null;
-    readonly ColumnBindings bindings = new(mapped.Source.Schema, mapper.GetOutputColumns());
 
     /// <inheritdoc/>
     public override DataViewSchema OutputSchema => mapped.OutputSchema;
@@ -70,8 +69,11 @@ sealed class NormalizedDataView(
     IEnumerable<DataViewSchema.Column> Dependencies(IEnumerable<DataViewSchema.Column> columns) =>
         ((IRowToRowMapper)mapped).GetDependencies(columns);
 
-    bool[] Active(IEnumerable<DataViewSchema.Column> columns) =>
-        [.. Enumerable.Range(0, OutputSchema.Count).Select(RowCursorUtils.FromColumnsToPredicate(columns, OutputSchema))];
+    bool[] Active(IEnumerable<DataViewSchema.Column> columns)
+    {
+        Func<int, bool> isActive = RowCursorUtils.FromColumnsToPredicate(columns, OutputSchema);
+        return [.. Enumerable.Range(0, OutputSchema.Count).Select(isActive)];
+    }
 
     /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
     IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool isChecked) =>
@@ -102,11 +104,12 @@ sealed class NormalizedDataView(
     NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {
         PassSamples? samples = check is null ? null : new PassSamples(check, input);
-        IRowMapper rows = samples is null ? mapper : transformer.MakeSamplingMapper(Source.Schema, samples);
-        Delegate[] getters = rows.CreateGetters(
-            input, added => active[bindings.AddedColumnIndices[added]], out Action? disposer);
+        Delegate?[] getters =
+        [
+            .. bindings.AddedColumnIndices.Select(
+                (added, i) => active[added] ? transformer.Getter(input, i, samples) : null),
+        ];
         return new NormalizedCursor(
-            Host, input, OutputSchema, bindings, active, getters,
-            samples is null ? disposer : samples.Complete + disposer);
+            Host, input, OutputSchema, bindings, active, getters, samples is null ? null : samples.Complete);
     }
 }

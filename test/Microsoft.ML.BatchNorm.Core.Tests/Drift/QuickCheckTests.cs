@@ -20,7 +20,7 @@ public sealed class QuickCheckTests
     public void It_agrees_with_the_report_whatever_the_counts_shifts_and_distributions()
     {
         var random = new Random(1);
-        int drifted = 0, quiet = 0;
+        int drifted = 0, quiet = 0, ruledOut = 0;
         for (int trial = 0; trial < 2000; trial++)
         {
             int channels = random.Next(1, 6), rows = random.Next(1, 40), trainingRows = random.Next(1, 200);
@@ -33,11 +33,15 @@ public sealed class QuickCheckTests
             BatchNormalizationState state = BatchNormalization.UpdateMovingStatistics(
                 options, BatchNormalization.Initialize(options, channels),
                 ChannelLayout.Features(trainingRows, channels), Values(trainingRows * channels, 0, 1));
-            var statistics = new DriftStatistics(state);
-            statistics.Add(ChannelLayout.Features(rows, channels), Values(rows * channels, shift, scale));
+            double[] values = Values(rows * channels, shift, scale);
+            DriftStatistics statistics = new(state), withoutSquares = DriftStatistics.ForQuickCheck(state);
+            statistics.Add(ChannelLayout.Features(rows, channels), values);
+            withoutSquares.Add(ChannelLayout.Features(rows, channels), values);
             double level = Math.Pow(10, -random.Next(1, 5));
             bool expected = statistics.Compare().IsDrift(level);
             Assert.AreEqual(expected, statistics.MayDrift(level), $"Trial {trial}.");
+            Assert.IsTrue(withoutSquares.MayDrift(level) || !expected, $"Trial {trial} without squares.");
+            ruledOut += withoutSquares.MayDrift(level) ? 0 : 1;
             _ = expected ? drifted++ : quiet++;
 
             double[] Values(int count, double mean, double deviation) =>
@@ -45,6 +49,8 @@ public sealed class QuickCheckTests
 
             double Value() => isSpiky && random.Next(10) > 0 ? 0 : random.NextDouble() + random.NextDouble() - 1;
         }
-        Assert.IsTrue(drifted > 200 && quiet > 200, $"{drifted} drifted, {quiet} quiet.");
+        Assert.IsTrue(
+            drifted > 200 && quiet > 200 && ruledOut > quiet / 2,
+            $"{drifted} drifted, {quiet} quiet, {ruledOut} ruled out without squares.");
     }
 }
