@@ -24,7 +24,7 @@ sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalization
 
     /// <summary>Takes the rows of a shard as the next batch, and begins another shard.</summary>
     /// <exception cref="InvalidDataException">A value is not finite, or a sum overflowed.</exception>
-    public void Add<T>(RowShard<T> shard) where T : unmanaged
+    public void Add(RowShard shard)
     {
         shard.MoveTo(statistics);
         batches++;

@@ -66,17 +66,17 @@ public sealed partial class BatchNormalizationEstimator
         /// 65,000 rows have gone by, with a sample that is spread evenly over the rows: between 32 and 64 of a view of
         /// up to 32,768, one in 512 of a longer one, and between 128 and 256 from 131,072 on (fewer where a row has
         /// over 128 values, of 32,768 values in all, and at least 8). To take and compare 64 rows takes as long as to
-        /// normalize some 1,500. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and
+        /// normalize some 350. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and
         /// a pass over rows like those in training warns with a probability of 0.1 % at most. A row that the mask
         /// column hides does not count. Rows that go through a prediction engine are not checked.
         /// </remarks>
         public bool WarnOnDrift { get; set; }
 
         /// <summary>
-        /// How many threads may work; null for as many as there are processors. With two or more, a batch is added
-        /// while the next is read; further ones are not used. Where all columns are plain vectors of 8 to 1024 slots
-        /// whose exact statistics this process computes, one is: to hand a row over takes no less than to add it. The
-        /// result has the same bits for any number. Default: null.
+        /// How many threads may work; null for as many as there are processors. Where all columns are plain vectors of
+        /// 8 to 1024 slots whose exact statistics this process computes, the data is asked for a set of as many
+        /// cursors, each of which is read on a thread of its own. Otherwise a batch is added while the next is read,
+        /// which takes two. The result has the same bits for any number. Default: null.
         /// </summary>
         public int? NumberOfThreads { get; set; }
 

@@ -7,7 +7,9 @@ namespace Microsoft.ML.Transforms;
 /// <param name="columns">The columns, with room for a batch and one row.</param>
 /// <param name="batchRows">The rows of a batch; a last batch of one row is added to the one before it.</param>
 /// <param name="overlaps">Whether a batch is added on another thread.</param>
-sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool overlaps) : FitPass(host)
+/// <param name="counted">Where rows are counted.</param>
+sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool overlaps, RowCount counted)
+    : FitPass(host, counted)
 {
     long[] filledPositions = new long[batchRows + 1], addedPositions = new long[batchRows + 1];
     Task adding = Task.CompletedTask;

@@ -66,7 +66,18 @@ abstract class ColumnFit
     public abstract bool SumsRows { get; }
 
     /// <summary>What sums a cursor's rows, where they may be.</summary>
-    public abstract RowSummer OpenSums(IHost host, DataViewRow row);
+    public abstract RowSummer OpenSummer(IHost host, DataViewRow row);
+
+    /// <summary>What takes the sums of units of rows.</summary>
+    public ColumnSums OpenSums(IHost host) => new(host, column.Name, Layout.Count, (PopulationFit)fit!);
+
+    /// <summary>Buffers for rows that may be summed.</summary>
+    public abstract HeldRows NewRows(int capacity);
+
+    /// <summary>What reads a cursor's rows to such buffers.</summary>
+    /// <param name="row">The cursor.</param>
+    /// <param name="index">The place of the buffers in a block.</param>
+    public abstract RowFiller OpenRows(DataViewRow row, int index);
 
     /// <summary>
     /// Room for rows of the batch that is filled, and, where it <paramref name="overlaps"/>, as much again for the one
@@ -104,10 +115,15 @@ abstract class ColumnFit
             fit is PopulationFit { TakesShards: true }
             && column.Type is VectorDataViewType
             && Layout.Channels == Layout.Count
-            && Layout.Count is >= RowShard<T>.LeastColumns and <= RowShard<T>.MostColumns;
+            && Layout.Count is >= RowShard.LeastColumns and <= RowShard.MostColumns;
 
-        public override RowSummer OpenSums(IHost host, DataViewRow row) => new RowSummer<T>(
-            host, column.Name, row.GetGetter<VBuffer<T>>(column), Layout.Count, (PopulationFit)fit!);
+        public override RowSummer OpenSummer(IHost host, DataViewRow row) => new RowSummer<T>(
+            host, column.Name, row.GetGetter<VBuffer<T>>(column), Layout.Count, OpenSums(host));
+
+        public override HeldRows NewRows(int capacity) => new HeldRows<T>(column.Name, Layout.Count, capacity);
+
+        public override RowFiller OpenRows(DataViewRow row, int index) =>
+            new RowFiller<T>(index, row.GetGetter<VBuffer<T>>(column));
 
         public override void Allocate(int rows, bool overlaps)
         {

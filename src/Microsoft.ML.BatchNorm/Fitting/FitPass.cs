@@ -3,7 +3,9 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>One pass over a cursor's rows, which counts them and looks for a cancellation.</summary>
-abstract class FitPass(IHost host)
+/// <param name="host">Whose errors and cancellation it is.</param>
+/// <param name="counted">Where rows are counted.</param>
+abstract class FitPass(IHost host, RowCount counted)
 {
     /// <summary>How often a cancellation is looked for.</summary>
     protected const int RowsBetweenChecks = 256;
@@ -12,10 +14,7 @@ abstract class FitPass(IHost host)
 
     protected IHost Host { get; } = host;
 
-    /// <summary>The rows that have counted so far; read from any thread.</summary>
-    public long Rows => Counted.Value;
-
-    protected RowCount Counted { get; } = new();
+    protected RowCount Counted { get; } = counted;
 
     /// <param name="cursor">The rows.</param>
     /// <param name="mask">Whether a row counts, or null where all do.</param>

@@ -6,11 +6,11 @@ namespace Microsoft.ML.Transforms;
 /// Sums each row where the cursor's getters put it, without a batch. On the thread that reads: to hand rows to another
 /// takes no less than to add them.
 /// </summary>
-sealed class RowPass(IHost host, ColumnFit[] columns) : FitPass(host)
+sealed class RowPass(IHost host, ColumnFit[] columns, RowCount counted) : FitPass(host, counted)
 {
     public override void Read(DataViewRowCursor cursor, ValueGetter<bool>? mask)
     {
-        RowSummer[] summers = Array.ConvertAll(columns, column => column.OpenSums(Host, cursor));
+        RowSummer[] summers = Array.ConvertAll(columns, column => column.OpenSummer(Host, cursor));
         Host.CheckAlive();
         if (summers.Length == 1 && mask is null)
         {

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -23,20 +22,20 @@ abstract class RowSummer
 /// first-level cache.
 /// </summary>
 sealed class RowSummer<T>(
-    IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, PopulationFit fit) : RowSummer
+    IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, ColumnSums sums) : RowSummer
     where T : unmanaged
 {
-    readonly RowShard<T> shard = new(length);
-    readonly VBuffer<T>[] buffers = new VBuffer<T>[RowShard<T>.Group];
-    readonly T[]?[] dense = new T[RowShard<T>.Group][];
-    readonly long[] positions = new long[RowShard<T>.Group];
+    readonly HeldRows<T> rows = HeldRows<T>.Aligned(column, length, RowUnit.Group);
+    readonly RowUnit unit = new(length);
+    readonly long[] positions = new long[RowUnit.Group];
+    RowCenter? center;
     int held;
 
     public override void Read(long position)
     {
-        getter(ref buffers[held]);
+        getter(ref rows[held]);
         positions[held] = position;
-        if (++held == RowShard<T>.Group)
+        if (++held == RowUnit.Group)
             Add();
     }
 
@@ -52,62 +51,34 @@ sealed class RowSummer<T>(
 
     public override void Complete()
     {
-        Add();
-        if (shard.Rows > 0)
-            Add(shard);
+        if (held > 0)
+            Add();
+        if (unit.Rows > 0)
+            sums.Add(unit);
+        sums.Complete();
     }
 
     void Add()
     {
-        bool finite = true;
-        if (held == RowShard<T>.Group)
+        if (unit.Rows == 0)
         {
-            finite = shard.Add(Values(0), Values(1), Values(2), Values(3));
+            if (center is null || sums.BeginsShard)
+                center = rows.Center(held);
+            unit.Begin(center);
         }
-        else
-        {
-            for (int row = 0; row < held; row++)
-                finite &= shard.Add(Values(row));
-        }
-        if (!finite)
+        if (!(held == RowUnit.Group ? rows.AddGroupTo(unit, 0) : rows.AddTo(unit, held)))
             ThrowIfAny();
         held = 0;
-        if (shard.IsFull)
-            Add(shard);
-    }
-
-    void Add(RowShard<T> full)
-    {
-        try
-        {
-            fit.Add(full);
-        }
-        catch (InvalidDataException error)
-        {
-            throw host.Except(error, $"Column '{column}': {error.Message}");
-        }
+        if (unit.IsFull)
+            sums.Add(unit);
     }
 
     void ThrowIfAny()
     {
         for (int row = 0; row < held; row++)
         {
-            if (NonFiniteRow.Describe(column, Values(row), positions[row]) is { } found)
+            if (rows.DescribeNonFinite(row, positions[row]) is { } found)
                 throw host.Except(new InvalidDataException(found), found);
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    ReadOnlySpan<T> Values(int row)
-    {
-        ReadOnlySpan<T> values = buffers[row].GetValues();
-        return values.Length == length ? values : Dense(row);
-    }
-
-    T[] Dense(int row)
-    {
-        T[] values = dense[row] ??= new T[length];
-        buffers[row].CopyTo(values);
-        return values;
     }
 }

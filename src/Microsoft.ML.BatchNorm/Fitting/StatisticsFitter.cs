@@ -4,16 +4,10 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Reads a data view in training mode: one cursor an epoch, rows summed where the cursor puts them, or batches filled
-/// from it, each added while the next is filled. Memory does not grow with the rows, and the result has the same bits
-/// however many threads work.
+/// Reads a data view in training mode, once an epoch: exact statistics sum the rows where a cursor puts them, or where
+/// the cursors of a set do, each on a thread of its own; all else fills batches, each added while the next is filled.
+/// Memory does not grow with the rows, and the result has the same bits however many threads work.
 /// </summary>
-/// <remarks>
-/// A cursor set is not asked for. Its batch numbers tell the order of its rows, but not which rows of the data they are:
-/// for the same bits with any number of cursors, sums would have to be merged every few rows, with one cursor too, and
-/// one cursor is what nearly all data gives without waiting. ML.NET's transforms put rows back in order behind the one
-/// that they give, with as many threads as there are processors.
-/// </remarks>
 sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 {
     /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
@@ -64,30 +58,38 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             foreach (ColumnFit column in columns)
                 column.Start(engine);
             bool sumsRows = Array.TrueForAll(columns, column => column.SumsRows);
-            bool overlaps = (options.NumberOfThreads ?? Environment.ProcessorCount) > 1;
+            int threads = options.NumberOfThreads ?? Environment.ProcessorCount;
             foreach (ColumnFit column in sumsRows ? [] : columns)
-                column.Allocate(batchRows + 1, overlaps);
+                column.Allocate(batchRows + 1, threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
             for (int epoch = 0; epoch < epochs; epoch++)
             {
-                FitPass pass =
-                    sumsRows ? new RowPass(host, columns) : new BatchPass(host, columns, batchRows, overlaps);
+                var counted = new RowCount();
                 int current = epoch;
                 double? total = input.GetRowCount();
                 progress.SetHeader(new ProgressHeader(["epochs", "rows"]), entry =>
                 {
                     entry.SetProgress(0, current, epochs);
                     if (total is { } count)
-                        entry.SetProgress(1, pass.Rows, count);
+                        entry.SetProgress(1, counted.Value, count);
                     else
-                        entry.SetProgress(1, pass.Rows);
+                        entry.SetProgress(1, counted.Value);
                 });
-                using DataViewRowCursor cursor = Open(
-                    input, columns.Select(column => column.Column), mask, shuffles ? unchecked(seed + epoch) : null);
-                pass.Read(cursor, mask is { } counts ? cursor.GetGetter<bool>(counts) : null);
-                if (pass.Rows == 0)
+                DataViewRowCursor[] cursors = Open(
+                    input, columns.Select(column => column.Column), mask, sumsRows ? threads : 1,
+                    shuffles ? unchecked(seed + epoch) : null);
+                try
+                {
+                    Read(cursors, mask, columns, sumsRows, batchRows, threads, counted);
+                }
+                finally
+                {
+                    foreach (DataViewRowCursor cursor in cursors)
+                        cursor.Dispose();
+                }
+                if (counted.Value == 0)
                     throw host.Except("The data has no rows for the statistics of batch normalization.");
             }
             foreach (ColumnFit column in columns)
@@ -100,13 +102,29 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
-    DataViewRowCursor Open(
-        IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int? shuffleSeed)
+    void Read(
+        DataViewRowCursor[] cursors, DataViewSchema.Column? mask, ColumnFit[] columns, bool sumsRows, int batchRows,
+        int threads, RowCount counted)
+    {
+        if (cursors.Length > 1)
+        {
+            new RowSetPass(host, columns, counted).Read(cursors, mask);
+            return;
+        }
+        FitPass pass = sumsRows
+            ? new RowPass(host, columns, counted)
+            : new BatchPass(host, columns, batchRows, threads > 1, counted);
+        pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
+    }
+
+    DataViewRowCursor[] Open(
+        IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int most,
+        int? shuffleSeed)
     {
         DataViewSchema.Column[] needed = [.. (mask is { } counts ? columns.Append(counts) : columns).Distinct()];
-        return shuffleSeed is { } seed
-            ? ShuffledCursor.Open(host, input, needed, seed)
-            : input.GetRowCursor(needed);
+        if (shuffleSeed is { } seed)
+            return [ShuffledCursor.Open(host, input, needed, seed)];
+        return most > 1 ? input.GetRowCursorSet(needed, most) : [input.GetRowCursor(needed)];
     }
 
     void Complete(ColumnFit column)
