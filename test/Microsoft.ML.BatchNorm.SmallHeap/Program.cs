@@ -7,15 +7,22 @@ using Microsoft.ML.BatchNorm;
 using Microsoft.ML.BatchNorm.Tests.Fitting;
 using Microsoft.ML.Transforms;
 
-if (args is not [string kind, string shuffle, string length, string rows])
-    throw new ArgumentException("Four arguments are needed: statistics, whether to shuffle, a row's length, rows.");
+if (args is not [string kind, string shuffle, string length, string rows, string set])
+    throw new ArgumentException(
+        "Five arguments are needed: statistics, whether to shuffle, a row's length, rows, and whether a set of " +
+        "cursors gives them.");
 CultureInfo culture = CultureInfo.InvariantCulture;
-var view = new GeneratedView(int.Parse(length, culture), long.Parse(rows, culture), Fill);
-BatchNormalizationState state = new MLContext(1).Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
+var ml = new MLContext(1);
+IDataView view = new GeneratedView(int.Parse(length, culture), long.Parse(rows, culture), Fill);
+bool isSet = bool.Parse(set);
+if (isSet)
+    view = ml.Transforms.Concatenate("X", "X").Fit(view).Transform(view);
+BatchNormalizationState state = ml.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
 {
     Columns = [new InputOutputColumnPair("Y", "X")],
     Layer = new() { MovingStatistics = Enum.Parse<MovingStatistics>(kind) },
     Shuffle = bool.Parse(shuffle),
+    NumberOfThreads = isSet ? 2 : null,
 }).Fit(view).GetState("Y");
 
 Console.WriteLine(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);

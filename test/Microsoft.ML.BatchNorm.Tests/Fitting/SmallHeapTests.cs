@@ -13,12 +13,13 @@ public class SmallHeapTests
     const int HeapBytes = 16 << 20;
 
     [TestMethod]
-    [DataRow(MovingStatistics.Population, 4, DisplayName = "exact statistics of batches")]
-    [DataRow(MovingStatistics.Population, 16, DisplayName = "exact statistics of rows")]
-    [DataRow(MovingStatistics.Exponential, 4, DisplayName = "an average")]
-    public void Twenty_million_rows_are_fitted_in_a_heap_of_16_megabytes(MovingStatistics kind, int length)
+    [DataRow(MovingStatistics.Population, 4, false, DisplayName = "exact statistics of batches")]
+    [DataRow(MovingStatistics.Population, 16, false, DisplayName = "exact statistics of rows")]
+    [DataRow(MovingStatistics.Population, 16, true, DisplayName = "exact statistics of the rows of two cursors")]
+    [DataRow(MovingStatistics.Exponential, 4, false, DisplayName = "an average")]
+    public void Twenty_million_rows_are_fitted_in_a_heap_of_16_megabytes(MovingStatistics kind, int length, bool isSet)
     {
-        double[][] slots = Fit(kind, length, shuffle: false);
+        double[][] slots = Fit(kind, length, shuffle: false, isSet);
         for (int slot = 0; slot < length; slot++)
         {
             Assert.AreEqual(slot + 3.5, slots[slot][0], 1e-9);
@@ -29,18 +30,18 @@ public class SmallHeapTests
     [TestMethod]
     public void Shuffled_they_are_too()
     {
-        double[][] slots = Fit(MovingStatistics.Cumulative, 4, shuffle: true);
+        double[][] slots = Fit(MovingStatistics.Cumulative, 4, shuffle: true, isSet: false);
         for (int slot = 0; slot < slots.Length; slot++)
             Assert.AreEqual(slot + 3.5, slots[slot][0], 1e-9);
     }
 
     /// <summary>Mean and variance of each slot.</summary>
-    static double[][] Fit(MovingStatistics kind, int length, bool shuffle)
+    static double[][] Fit(MovingStatistics kind, int length, bool shuffle, bool isSet)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.SmallHeap.dll");
         var start = new ProcessStartInfo(
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            ["exec", program, $"{kind}", $"{shuffle}", $"{length}", $"{Rows}"])
+            ["exec", program, $"{kind}", $"{shuffle}", $"{length}", $"{Rows}", $"{isSet}"])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
