@@ -11,7 +11,7 @@ abstract class RowSummer
     public abstract void Read(long position);
 
     /// <summary>Moves the cursor on by so many rows, takes and counts them; false at the end of the data.</summary>
-    public abstract bool Read(DataViewRowCursor cursor, int count, RowCount rows);
+    public abstract bool Read(DataViewRowCursor cursor, int count, RowCount counted);
 
     /// <summary>Adds the rows that are still held.</summary>
     public abstract void Complete();
@@ -39,12 +39,12 @@ sealed class RowSummer<T>(
             Add();
     }
 
-    public override bool Read(DataViewRowCursor cursor, int count, RowCount rows)
+    public override bool Read(DataViewRowCursor cursor, int count, RowCount counted)
     {
         for (; count > 0 && cursor.MoveNext(); count--)
         {
-            Read(rows.Value);
-            rows.Increment();
+            Read(counted.Value);
+            counted.Increment();
         }
         return count == 0;
     }
