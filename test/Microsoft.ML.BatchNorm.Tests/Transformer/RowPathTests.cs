@@ -55,9 +55,13 @@ public class RowPathTests
         {
             float[][] rows = View.Floats(2, length);
             rows[1][slot] = slot % 2 == 0 ? float.NaN : float.NegativeInfinity;
-            IDataView output = transformer.Transform(View.Vectors(View.Dense(rows), length));
-            var error = Assert.ThrowsExactly<InvalidOperationException>(() => output.Rows<float>("Y"));
-            StringAssert.Contains(error.Message, $"row 1, slot {slot} has {(slot % 2 == 0 ? "NaN" : "-Infinity")}");
+            IDataView input = View.Vectors(View.Dense(rows), length);
+            foreach (IDataView each in (IDataView[])[input, View.ML.Data.Cache(input)])
+            {
+                IDataView output = transformer.Transform(each);
+                var error = Assert.ThrowsExactly<InvalidOperationException>(() => output.Rows<float>("Y"));
+                StringAssert.Contains(error.Message, $"row 1, slot {slot} has {(slot % 2 == 0 ? "NaN" : "-Infinity")}");
+            }
         }
     }
 
@@ -90,10 +94,19 @@ public class RowPathTests
     }
 
     [TestMethod]
-    public void A_row_of_another_length_than_its_column_s_is_refused()
+    public void A_row_of_another_length_than_its_column_s_is_named()
     {
-        IDataView output = Layers.Transformer(3).Transform(View.Vectors(View.Dense(View.Floats(2, 4)), 3));
-        Assert.Throws<Exception>(() => output.Rows<float>("Y"));
+        VBuffer<float>[][] wrong =
+        [
+            View.Dense(View.Floats(2, 4)), View.Dense(View.Floats(2, 2)), [default], [new(4, 3, [1, 2, 3], [0, 1, 2])],
+        ];
+        foreach (VBuffer<float>[] rows in wrong)
+        {
+            IDataView output = Layers.Transformer(3).Transform(View.Vectors(rows, 3));
+            var error = Assert.ThrowsExactly<InvalidOperationException>(() => output.Rows<float>("Y"));
+            StringAssert.Contains(
+                error.Message, $"Column 'X' has {rows[0].Length} values in row 0, where its type says 3.");
+        }
     }
 
     static void AssertWhole<T>(T[][] rows, int[] shape, int axis, int channels) where T : unmanaged =>
@@ -107,8 +120,14 @@ public class RowPathTests
             column.Map.Apply(layout, singles, (float[])(object)expected);
         else
             column.Map.Apply(layout, (double[])(object)x, (double[])(object)expected);
+        // From the objects' own arrays, and in the buffer that a cache fills.
         IDataView input = View.Vectors(View.Dense(rows), shape);
-        ITransformer transformer = Layers.Transformer(column);
+        foreach (IDataView each in (IDataView[])[input, View.ML.Data.Cache(input)])
+            AssertRows(expected, each, Layers.Transformer(column));
+    }
+
+    static void AssertRows<T>(T[] expected, IDataView input, ITransformer transformer) where T : unmanaged
+    {
         Agreement.SameBits<T>(expected, [.. transformer.Transform(input).Rows<T>("Y").SelectMany(row => row)]);
 
         IRowToRowMapper mapper = transformer.GetRowToRowMapper(input.Schema);
