@@ -2,10 +2,10 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.ML;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
+using Pool = Microsoft.Extensions.ML.PredictionEnginePool<
+    Microsoft.ML.BatchNorm.Tests.Pipelines.Digits.Image, Microsoft.ML.BatchNorm.Tests.Pipelines.Digits.Normalized>;
 
 namespace Microsoft.ML.BatchNorm.Tests.Pipelines;
-
-using Pool = PredictionEnginePool<Digits.Image, Digits.Normalized>;
 
 /// <summary>ML.NET's pool of prediction engines, which web applications serve with, over files of models.</summary>
 [TestClass]
@@ -95,7 +95,8 @@ public class PredictionEnginePoolTests
                     isTuned || features.AsSpan().SequenceEqual(OfFitted[row]), $"row {row} is of neither model");
                 if (isTuned)
                     return;
-                Assert.IsTrue(Environment.TickCount64 - start < patience.TotalMilliseconds, "The file was not reloaded.");
+                Assert.IsTrue(
+                    Environment.TickCount64 - start < patience.TotalMilliseconds, "The file was not reloaded.");
             }
         });
     }
