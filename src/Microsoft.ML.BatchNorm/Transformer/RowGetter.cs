@@ -89,11 +89,14 @@ sealed class RowGetter<T>(
             if (y.Length != map.Length && AlignedArray.IsOfUse<T>(map.Length))
                 y = new VBuffer<T>(map.Length, AlignedArray.Allocate<T>(map.Length));
             source(ref y);
-            if (member is not null && y.IsDense && !y.GetValues().SequenceEqual(member.Current))
+            if (member is not null && !IsRow(y, member.Current))
                 member = null;
             untilSpecial = sample?.Take(in y) ?? long.MaxValue;
             Map(ref y);
         }
+
+        bool IsRow(in VBuffer<T> y, ReadOnlySpan<T> x) =>
+            x.Length == map.Length && y.IsDense && x.SequenceEqual(y.GetValues());
 
         /// <summary>False where not all values of a row are there, or no buffer of its length to map into.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
