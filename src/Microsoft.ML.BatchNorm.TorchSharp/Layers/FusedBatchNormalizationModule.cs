@@ -26,6 +26,11 @@ sealed class FusedBatchNormalizationModule(
         StatisticsMoved();
     }
 
+    /// <remarks>
+    /// libtorch weighs what is there by 1 − momentum, which is 0, and 0 times what is not finite is not 0.
+    /// </remarks>
+    public override void UndoStep() => averages.Forget(place);
+
     protected override BatchNormalizationState Current()
     {
         if (steps == 0)

@@ -54,6 +54,16 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     /// <summary>Where the mean and the sample variance of a batch are written; inside a dispose scope.</summary>
     public (Tensor Mean, Tensor Variance) Batch(Place place) => Both(batch, place);
 
+    /// <summary>Takes back what a batch has written.</summary>
+    public void Forget(Place place)
+    {
+        using var scope = torch.NewDisposeScope();
+        using IDisposable noGradient = torch.no_grad();
+        (Tensor mean, Tensor variance) = Batch(place);
+        mean.zero_();
+        variance.zero_();
+    }
+
     /// <summary>The moving mean and variance; inside a dispose scope.</summary>
     public (Tensor Mean, Tensor Variance) Moving(Place place) => Both(moving, place);
 
