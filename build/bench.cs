@@ -3,8 +3,8 @@
 
 // Builds the benchmarks in Release and runs them: dotnet run build/bench.cs [part of a comparison's name]
 // Those against ML.NET are left out, and named, where no package source has it.
-// dotnet run build/bench.cs -- --gpu [device] runs the tests that take a GPU and measures the engine on TorchSharp, on a
-// GPU where there is one.
+// dotnet run build/bench.cs -- --gpu [device] runs the tests that take a GPU and measures the engine on TorchSharp, on
+// a GPU where there is one.
 
 return args is ["--gpu", .. var rest]
     ? Tools.GpuRun.Start(rest)

@@ -4,8 +4,8 @@ namespace Tools;
 public static class TestRun
 {
     /// <summary>
-    /// Runs them and shows the failed ones, and why others were skipped. A test process that does not end normally counts as one failure beside
-    /// those it reported.
+    /// Runs them and shows the failed ones, and why others were skipped. A test process that does not end normally counts
+    /// as one failure beside those it reported.
     /// </summary>
     /// <param name="project">The project.</param>
     /// <param name="arguments">What <c>dotnet test</c> gets beside the project.</param>
