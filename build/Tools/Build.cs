@@ -56,7 +56,8 @@ public static class Build
         return true;
     }
 
-    static int Execute(Project program, IEnumerable<string> arguments) =>
+    /// <summary>Runs a built program on this console, and gives its exit code.</summary>
+    internal static int Execute(Project program, IEnumerable<string> arguments) =>
         DotNet.Run(
             ["run", "--project", program.Path, "--configuration", Configuration, "--no-build", "--", .. arguments]);
 }

@@ -42,6 +42,17 @@ sealed class TestReport
         return $"failed: {Name(result)}\n    {text.ReplaceLineEndings("\n    ")}";
     });
 
+    /// <summary>Why tests were skipped, with how many for each reason.</summary>
+    public IEnumerable<string> Skips => results.Where(IsSkipped).GroupBy(Reason)
+        .Where(group => group.Key.Length > 0).Select(group => $"skipped {group.Count()}: {group.Key}");
+
+    static string Reason(XElement result)
+    {
+        const string Prefix = "Assert.Inconclusive failed.";
+        string message = result.Descendants(Trx + "Message").FirstOrDefault()?.Value ?? "";
+        return (message.StartsWith(Prefix, StringComparison.Ordinal) ? message[Prefix.Length..] : message).Trim();
+    }
+
     string Name(XElement result)
     {
         string name = result.Attribute("testName")!.Value;

@@ -4,8 +4,8 @@ namespace Tools;
 public static class TestRun
 {
     /// <summary>
-    /// Runs them and shows the failed ones. A test process that does not end normally counts as one failure beside
-    /// those it reported.
+    /// Runs them and shows the failed ones, and why others were skipped. A test process that does not end normally counts
+    /// as one failure beside those it reported.
     /// </summary>
     /// <param name="project">The project.</param>
     /// <param name="arguments">What <c>dotnet test</c> gets beside the project.</param>
@@ -26,8 +26,8 @@ public static class TestRun
             if (crashed)
                 counts += new TestCounts(0, 1, 0);
             step.End(counts.ToString());
-            foreach (string failure in report.Failures)
-                Console.WriteLine(failure);
+            foreach (string line in report.Skips.Concat(report.Failures))
+                Console.WriteLine(line);
             if (crashed)
                 Console.WriteLine($"failed: the test process of {project} did not end normally\n{result.Output}");
             return counts;

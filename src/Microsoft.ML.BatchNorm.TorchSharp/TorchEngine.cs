@@ -10,7 +10,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// </summary>
 /// <remarks>
 /// The application adds libtorch: TorchSharp-cpu, TorchSharp-cuda-linux or TorchSharp-cuda-windows, of the same version
-/// as TorchSharp. Sessions and fits of one engine may run beside each other, each on one thread at a time.
+/// as TorchSharp. Sessions and fits of one engine may run beside each other, each on one thread at a time. While a
+/// session is open, libtorch multiplies float32 on a GPU in full in the whole process, and not as TF32, which it allows
+/// in convolutions.
 /// </remarks>
 public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
 {

@@ -4,10 +4,10 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 public sealed record TorchEngineOptions
 {
     /// <summary>
-    /// Whether dense and convolutional layers multiply in bfloat16 in training: inputs and kernels are rounded to it,
-    /// and the sums formed by libtorch in float32. Parameters, batch normalization, loss and optimizer stay in float32,
-    /// and so does prediction. The outputs have some three digits; Ampere and later GPUs are made for it. Default:
-    /// false.
+    /// Whether dense and convolutional layers multiply in bfloat16 in training: inputs, kernels and outputs are rounded
+    /// to it, and the sums formed by libtorch in float32, except that a GPU may add a few parts of a sum in bfloat16.
+    /// Parameters, batch normalization, loss and optimizer stay in float32, and so does prediction. The outputs have
+    /// some three digits; Ampere and later GPUs are made for it. Default: false.
     /// </summary>
     /// <remarks>TorchSharp has no autocast; the casts that autocast would make stand in the layers.</remarks>
     public bool MixedPrecision { get; init; }

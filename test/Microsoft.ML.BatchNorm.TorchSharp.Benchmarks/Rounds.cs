@@ -44,7 +44,7 @@ static class Rounds
     static void Wait(string device)
     {
         if (device != "cpu")
-            torch.cuda.synchronize();
+            torch.cuda.synchronize(new torch.Device(device));
     }
 
     static double Median(double[] times)

@@ -26,6 +26,16 @@ sealed class FusedBatchNormalizationModule(
         StatisticsMoved();
     }
 
+    /// <remarks>
+    /// libtorch weighs what is there by 1 − momentum, which is 0, and 0 times what is not finite is not 0.
+    /// </remarks>
+    public override void UndoStep()
+    {
+        using IDisposable noGradient = torch.no_grad();
+        place.BatchMean.zero_();
+        place.BatchVariance.zero_();
+    }
+
     protected override BatchNormalizationState Current()
     {
         if (steps == 0)
@@ -50,20 +60,20 @@ sealed class FusedBatchNormalizationModule(
 
     protected override Tensor WithBatchStatistics(Tensor x)
     {
-        if (Layout((int)x.shape[0]).Positions == 1)
+        if (x.NumberOfElements == State.Channels)
             return Back(OfOne(View(x)), x);
-        (Tensor mean, Tensor variance) = averages.Batch(place);
-        return Back(F.batch_norm(View(x), mean, variance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.Epsilon), x);
+        Tensor y = F.batch_norm(
+            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.Epsilon);
+        return Back(y, x);
     }
 
     /// <summary>A single value a channel is its own mean, and has no variance; libtorch refuses it.</summary>
     Tensor OfOne(Tensor x)
     {
-        (Tensor mean, Tensor variance) = averages.Batch(place);
         using (torch.no_grad())
         {
-            mean.copy_(x.reshape(-1));
-            variance.zero_();
+            place.BatchMean.copy_(x.reshape(-1));
+            place.BatchVariance.zero_();
         }
         return Scaled(x.sub(x));
     }

@@ -52,8 +52,7 @@ sealed class GeneralBatchNormalizationModule(
         if (ignores)
             rest = torch.where(finite, rest, torch.zeros_like(rest));
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
-        statistics = new BatchStatistics(
-            Tensors.Download<double>(count), Tensors.Download<double>(mean), Tensors.Download<double>(m2));
+        statistics = DeviceStatistics.Read(count, mean, m2);
         if (Options.VarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             statistics.CheckVariances(VarianceConvention.Sample);
 

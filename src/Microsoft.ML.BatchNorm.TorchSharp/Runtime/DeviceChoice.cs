@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
@@ -21,10 +22,27 @@ static class DeviceChoice
         if (!HasCuda())
             throw new InvalidOperationException($"The device '{name}' cannot be had: {CudaDriver.Fault()}.");
         int devices = torch.cuda.device_count();
-        return index < devices
-            ? new torch.Device(DeviceType.CUDA, index)
-            : throw new InvalidOperationException(
+        if (index >= devices)
+            throw new InvalidOperationException(
                 $"The device '{name}' cannot be had: the last one is 'cuda:{devices - 1}'.");
+        var device = new torch.Device(DeviceType.CUDA, index);
+        Try(name, device);
+        return device;
+    }
+
+    /// <summary>Computes something: libtorch counts devices that it has no code for, or that others hold.</summary>
+    static void Try(string name, torch.Device device)
+    {
+        using var scope = torch.NewDisposeScope();
+        try
+        {
+            torch.ones([1], ScalarType.Float32, device).neg().cpu();
+        }
+        catch (ExternalException error)
+        {
+            throw new InvalidOperationException(
+                $"The device '{name}' cannot be had: {error.Message.Split('\n')[0].Trim()}", error);
+        }
     }
 
     static bool HasCuda()

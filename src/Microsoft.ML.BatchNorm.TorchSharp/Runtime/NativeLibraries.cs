@@ -8,8 +8,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 /// </summary>
 static class NativeLibraries
 {
-    static readonly Lazy<bool> hasCpu = new(() => LoadBehind("torch_cpu", "LibTorchSharp"));
     static readonly Lazy<bool> hasCuda = new(() => Load("torch_cuda"));
+    static readonly Lazy<bool> hasCpu = new(() => LoadBehind("torch_cpu", "LibTorchSharp"));
 
     static string CudaPackage => OperatingSystem.IsWindows() ? "TorchSharp-cuda-windows" : "TorchSharp-cuda-linux";
 
@@ -31,10 +31,14 @@ static class NativeLibraries
                 "TorchSharp-cpu.");
     }
 
-    /// <summary>Loads a library that the other depends on, where it is a file of its own, and then the other.</summary>
+    /// <summary>
+    /// Loads a library that the other depends on, where it is a file of its own, then CUDA, where it is there, and then
+    /// the other: libtorch counts devices once, at its first backward pass, also where that is on the CPU.
+    /// </summary>
     static bool LoadBehind(string dependency, string name)
     {
         Load(dependency);
+        _ = hasCuda.Value;
         return Load(name);
     }
 

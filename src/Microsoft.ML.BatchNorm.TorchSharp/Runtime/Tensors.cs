@@ -9,12 +9,14 @@ static class Tensors
     /// <summary>A tensor on the device with a copy of the values.</summary>
     public static Tensor Upload<T>(ReadOnlySpan<T> values, torch.Device device, params long[] shape) where T : unmanaged
     {
-        Tensor host = torch.empty(shape, TypeOf<T>());
+        // The process may have another default device.
+        Tensor host = torch.empty(shape, TypeOf<T>(), torch.CPU);
         MemoryMarshal.AsBytes(values).CopyTo(host.bytes);
         if (device.type == DeviceType.CPU)
             return host;
+        // CUDA has read memory that is not pinned when this returns; to() would also wait for all work of the device.
         using (host)
-            return host.to(TypeOf<T>(), device, true);
+            return torch.empty(shape, TypeOf<T>(), device).copy_(host, true);
     }
 
     /// <summary>A copy of a tensor's values, the last dimension running fastest.</summary>

@@ -28,6 +28,16 @@ static class DeviceStatistics
         return total;
     }
 
+    /// <summary>Statistics from the device, which is waited for once.</summary>
+    public static BatchStatistics Read(Tensor count, Tensor mean, Tensor m2)
+    {
+        using var scope = torch.NewDisposeScope();
+        double[] all = Tensors.Download<double>(torch.cat([count.reshape(-1), mean.reshape(-1), m2.reshape(-1)]));
+        int channels = all.Length / 3;
+        return new BatchStatistics(
+            all.AsSpan(0, channels), all.AsSpan(channels, channels), all.AsSpan(2 * channels, channels));
+    }
+
     /// <summary>Whether all means and sums of squares are finite.</summary>
     public static bool AreFinite(BatchStatistics statistics) => AreFinite(statistics.Mean) && AreFinite(statistics.M2);
 
@@ -44,28 +54,25 @@ static class DeviceStatistics
     static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite)
     {
         Tensor values = x.to(ScalarType.Float64);
-        double[] sums = Tensors.Download<double>(ignoreNonFinite ? Finite(values) : All(values));
-        int channels = sums.Length / 3;
-        return new BatchStatistics(
-            sums.AsSpan(0, channels), sums.AsSpan(channels, channels), sums.AsSpan(2 * channels, channels));
+        return ignoreNonFinite ? Finite(values) : All(values);
     }
 
-    static Tensor All(Tensor x)
+    static BatchStatistics All(Tensor x)
     {
         double count = x.shape[0] * (double)x.shape[2];
         // Around the first value, whose difference to others close by is exact.
         Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
         (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
-        return torch.cat([torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count)]);
+        return Read(torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count));
     }
 
-    static Tensor Finite(Tensor x)
+    static BatchStatistics Finite(Tensor x)
     {
         Tensor finite = x.isfinite(), zero = torch.zeros_like(x);
         Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
         Tensor mean = torch.where(finite, x, zero).sum([0, 2], true).div(count.clamp_min(1));
         Tensor rest = torch.where(finite, x.sub(mean), zero);
         Tensor m2 = rest.mul(rest).sum([0, 2], false);
-        return torch.cat([count.reshape(-1), mean.reshape(-1), m2]);
+        return Read(count, mean, m2);
     }
 }

@@ -20,6 +20,13 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     {
         /// <summary>The number of values a channel that the factors stand for; 0 before the first step.</summary>
         public int Positions { get; set; }
+
+        /// <summary>Where the mean of a batch is written.</summary>
+        // Made once: two views a batch take the host as long as the normalization of a small one.
+        public Tensor BatchMean { get; set; } = null!;
+
+        /// <summary>Where the sample variance of a batch is written.</summary>
+        public Tensor BatchVariance { get; set; } = null!;
     }
 
     public Place Reserve(BatchNormalizationState state)
@@ -49,10 +56,12 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         batch = Tensors.Keep(torch.zeros([2 * channels], ScalarType.Float32, device));
         decay = Tensors.Keep(Tensors.Upload<double>(hostDecay, device, hostDecay.Length));
         gain = Tensors.Keep(Tensors.Upload<double>(hostGain, device, hostGain.Length));
+        foreach (Place place in places)
+        {
+            (Tensor mean, Tensor variance) = Both(batch, place);
+            (place.BatchMean, place.BatchVariance) = (Tensors.Keep(mean), Tensors.Keep(variance));
+        }
     }
-
-    /// <summary>Where the mean and the sample variance of a batch are written; inside a dispose scope.</summary>
-    public (Tensor Mean, Tensor Variance) Batch(Place place) => Both(batch, place);
 
     /// <summary>The moving mean and variance; inside a dispose scope.</summary>
     public (Tensor Mean, Tensor Variance) Moving(Place place) => Both(moving, place);
@@ -102,6 +111,11 @@ sealed class MovingAverages(torch.Device device) : IDisposable
 
     public void Dispose()
     {
+        foreach (Place place in places)
+        {
+            place.BatchMean.Dispose();
+            place.BatchVariance.Dispose();
+        }
         moving.Dispose();
         batch.Dispose();
         decay.Dispose();

@@ -32,10 +32,7 @@ sealed class PendingStep : IDisposable
         Tensor sum = torch.zeros_like(loss), norm = sum;
         if (parameters.Leaves.Length > 0)
         {
-            // A TorchScript module may have parameters that it does not use.
-            IList<Tensor> gradients = torch.autograd.grad([loss], parameters.Leaves, allow_unused: true);
-            gradient = Tensors.Keep(torch.cat([.. gradients.Select(
-                (part, i) => (part.IsInvalid ? torch.zeros_like(parameters.Leaves[i]) : part).reshape(-1))]));
+            gradient = Tensors.Keep(Gradients.Of(loss, parameters.Leaves));
             using IDisposable noGradient = torch.no_grad();
             sum = gradient.sum(ScalarType.Float64);
             norm = needsNorm ? gradient.to(ScalarType.Float64).norm() : sum;

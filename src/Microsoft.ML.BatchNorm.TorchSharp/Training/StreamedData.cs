@@ -15,14 +15,14 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
 {
     // Two: one is read by the device while the other is filled.
     readonly Staging[] stagings = [new(data, device), new(data, device)];
-    int next;
+    Staging? taken;
 
     public override bool IsStreamed => true;
 
     public override void Prefetch(ReadOnlySpan<int> rows)
     {
         if (!Array.Exists(stagings, Holding(rows)))
-            Next().Fill(rows.ToArray());
+            Free().Fill(rows.ToArray());
     }
 
     public override Batch Take(ReadOnlySpan<int> rows)
@@ -30,9 +30,10 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
         Staging? staging = Array.Find(stagings, Holding(rows));
         if (staging is null)
         {
-            staging = Next();
+            staging = Free();
             staging.Fill(rows.ToArray());
         }
+        taken = staging;
         (Tensor features, Tensor targets, Tensor? weights) = staging.Take();
         return new(Shaped(features), targets, weights);
     }
@@ -45,7 +46,8 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
         return staging => staging.Rows.AsSpan().SequenceEqual(wanted);
     }
 
-    Staging Next() => stagings[next = 1 - next];
+    /// <summary>The one that was not taken last: what was taken before that, the device has read since.</summary>
+    Staging Free() => taken == stagings[0] ? stagings[1] : stagings[0];
 
     /// <summary>Host memory for one batch, pinned where the device is another.</summary>
     sealed class Staging(TrainingData data, torch.Device device) : IDisposable
@@ -86,7 +88,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
         {
             memory?.Dispose();
             using var scope = torch.NewDisposeScope();
-            Tensor plain = torch.empty([(long)rows * Width], ScalarType.Float32);
+            Tensor plain = torch.empty([(long)rows * Width], ScalarType.Float32, torch.CPU);
             memory = Runtime.Tensors.Keep(device.type == DeviceType.CUDA ? plain.pin_memory() : plain);
         }
 

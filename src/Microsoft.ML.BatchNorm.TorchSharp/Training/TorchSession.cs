@@ -19,6 +19,7 @@ sealed class TorchSession : ITrainingSession
     readonly BatchSource batches;
     readonly LossFunction loss;
     readonly TensorOptimizer optimizer;
+    readonly FullFloat32 precision;
     readonly Queue<double> losses = [];
     PendingStep? pending;
     long steps;
@@ -34,6 +35,7 @@ sealed class TorchSession : ITrainingSession
         optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
         features = new FeatureCheck(network, data);
         batches = BatchSource.Of(data, network.InputShape, device, engine.DataBytesOnDevice);
+        precision = new FullFloat32();
     }
 
     public long Steps => steps + (pending is null ? 0 : 1);
@@ -154,6 +156,7 @@ sealed class TorchSession : ITrainingSession
         optimizer.Dispose();
         module.Dispose();
         loss.Dispose();
+        precision.Dispose();
     }
 
     /// <summary>The loss of a batch with what the layers add to it.</summary>

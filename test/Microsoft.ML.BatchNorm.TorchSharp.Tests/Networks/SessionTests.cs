@@ -91,6 +91,29 @@ public class SessionTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Places))]
+    public void Steps_behind_one_that_diverged_are_as_if_it_had_not_been(long bytesOnDevice)
+    {
+        Network plain = Network.Input(4).Dense(6).BatchNormalization().Dense(3);
+        float[] features = data.Features.ToArray();
+        features.AsSpan(4 * 6, 4 * 3).Fill(3e38f);
+        using ITrainingSession first = Start(), second = Start();
+        first.TrainOnBatch([0, 1, 2], 0.1);
+        second.TrainOnBatch([0, 1, 2], 0.1);
+        Assert.ThrowsExactly<TrainingDivergedException>(() =>
+        {
+            second.TrainOnBatch([6, 7, 8], 0.1);
+            second.ReadLosses(new double[4]);
+        });
+        first.TrainOnBatch([3, 4, 5], 0.1);
+        second.TrainOnBatch([3, 4, 5], 0.1);
+        Assert.AreEqual(first.GetState(), second.GetState());
+
+        ITrainingSession Start() => Engine(bytesOnDevice).Start(
+            plain, plain.Initialize(), new(), new TrainingData(60, features, data.Targets));
+    }
+
+    [TestMethod]
     public void The_layer_whose_output_overflows_is_named()
     {
         Network plain = Network.Input(4).Dense(6, name: "first").Dense(3, name: "second");

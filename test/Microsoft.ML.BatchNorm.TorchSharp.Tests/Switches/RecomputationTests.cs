@@ -1,3 +1,4 @@
+using TorchSharp;
 using TorchSharp.Modules;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Switches;
@@ -102,6 +103,26 @@ public class RecomputationTests
         for (int i = 0; i < 3; i++)
             Check(module.Norm(i), module.Linear(i).call(all));
         Check(module.Last, module.Sum(all));
+    }
+
+    [TestMethod]
+    [TestCategory("Gpu")]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void On_a_GPU_they_are_those_on_the_CPU(bool calls)
+    {
+        Gpu.Need();
+        using var scope = torch.NewDisposeScope();
+        var module = new Branches(4, count: 3, calls);
+        module.RecomputeStatistics(Batches);
+        float[] mean = FreezeTests.Values(module.Last.running_mean!);
+        float[] variance = FreezeTests.Values(module.Last.running_var!);
+        module.to(new torch.Device("cuda"));
+        module.FreezeBatchNormalization(names: ["branch0"]);
+        module.train();
+        Assert.AreEqual(3, module.RecomputeStatistics(Batches.Select(batch => batch.cuda())));
+        Agreement.Within(1e-5, Sample.Widen(mean), FreezeTests.Values(module.Last.running_mean!));
+        Agreement.Within(1e-5, Sample.Widen(variance), FreezeTests.Values(module.Last.running_var!));
     }
 
     [TestMethod]
