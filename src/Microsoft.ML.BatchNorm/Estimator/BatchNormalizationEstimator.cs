@@ -141,6 +141,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         env.CheckValue(options.Columns, nameof(options.Columns));
         env.CheckUserArg(
             Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns), "Must not hold null");
+        env.CheckUserArg(
+            Array.TrueForAll(options.Columns, pair => pair.InputColumnName is not ""), nameof(options.Columns),
+            "Must not have an input without a name");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
             ? options.Layer with { Axis = axis < 0 ? axis : axis + 1 }
