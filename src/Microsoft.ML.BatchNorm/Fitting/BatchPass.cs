@@ -16,7 +16,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool over
 
     public override void Read(DataViewRowCursor cursor, ValueGetter<bool>? mask)
     {
-        RowReader[] readers = Array.ConvertAll(columns, column => column.Open(cursor));
+        RowReader[] readers = Array.ConvertAll(columns, column => column.Open(Host, cursor));
         try
         {
             // Rows in the data's order are numbered as they are counted.

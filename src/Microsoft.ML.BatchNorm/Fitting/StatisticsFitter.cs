@@ -60,7 +60,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             bool sumsRows = Array.TrueForAll(columns, column => column.SumsRows);
             int threads = options.NumberOfThreads ?? Environment.ProcessorCount;
             foreach (ColumnFit column in sumsRows ? [] : columns)
-                column.Allocate(batchRows + 1, threads > 1);
+                column.Allocate(host, batchRows, threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
