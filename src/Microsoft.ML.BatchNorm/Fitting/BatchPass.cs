@@ -28,8 +28,9 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool over
         }
         finally
         {
-            // Whatever ended the pass, nothing works on the batches any more when it is over.
-            ((IAsyncResult)adding).AsyncWaitHandle.WaitOne();
+            // Whatever ended the pass, nothing works on the batches any more when it is over. To wait by the task adds
+            // the batch here where no other thread has begun to, as none may where every thread fits.
+            adding.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         }
         adding.GetAwaiter().GetResult();
     }
