@@ -80,7 +80,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
 
         public void Dispose()
         {
-            ((IAsyncResult)filling).AsyncWaitHandle.WaitOne();
+            filling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
             memory?.Dispose();
         }
 

@@ -108,9 +108,10 @@ sealed class RowSample<T>(
     public override int Rows => rows;
 
     /// <summary>Takes a row, and gives the number of rows up to the next that it wants.</summary>
+    /// <remarks>One of another length is left to whoever normalizes it, for whom it is an error.</remarks>
     public int Take(in VBuffer<T> row)
     {
-        if (Counts())
+        if (row.Length == Layout.Count && Counts())
             row.CopyTo(NextRow());
         return Stride;
     }

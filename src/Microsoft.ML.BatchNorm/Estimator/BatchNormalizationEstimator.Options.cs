@@ -75,8 +75,8 @@ public sealed partial class BatchNormalizationEstimator
         /// <summary>
         /// How many threads may work; null for as many as there are processors. Where all columns are plain vectors of
         /// 8 to 1024 slots whose exact statistics this process computes, the data is asked for a set of as many
-        /// cursors, each of which is read on a thread of its own. Otherwise a batch is added while the next is read,
-        /// which takes two. The result has the same bits for any number. Default: null.
+        /// cursors, 64 at most, each of which is read on a thread of its own. Otherwise a batch is added while the next
+        /// is read, which takes two. The result has the same bits for any number. Default: null.
         /// </summary>
         public int? NumberOfThreads { get; set; }
 

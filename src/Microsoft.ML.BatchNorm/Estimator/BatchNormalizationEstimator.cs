@@ -90,6 +90,10 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. A column
     /// that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
     /// </summary>
+    /// <remarks>
+    /// A <see cref="MovingStatistics.Population"/>, which is the default, goes on from another one alone: in place of
+    /// an average, or of statistics from elsewhere, come those of this data, with a warning. γ and β stay.
+    /// </remarks>
     /// <exception cref="ArgumentException">
     /// The transformer lacks one of the output columns, or its state does not fit the options.
     /// </exception>
@@ -132,15 +136,31 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         ColumnFit[] columns = [.. from.Select(layer => ColumnFit.Of(host, input.Schema, layer))];
         DataViewSchema.Column? mask = settings.FindMask(host, input.Schema, from.Select(layer => layer.Options));
         using IChannel channel = host.Start("Fit");
+        foreach (Layer layer in from.Where(ReplacesPretrained))
+        {
+            channel.Warning(
+                $"Column '{layer.Output}': exact statistics (MovingStatistics.Population) do not go on from an " +
+                "average, or from statistics without their counts. Those of the new data replace the pretrained ones.");
+        }
         new StatisticsFitter(host, channel, settings).Run(input, columns, mask);
         return new BatchNormalizationTransformer(host, settings, Array.ConvertAll(columns, fit => fit.ToColumn()));
     }
+
+    /// <summary>Whether a population begins anew, where there are statistics to go on from.</summary>
+    static bool ReplacesPretrained(Layer layer) =>
+        layer.Options.MovingStatistics == MovingStatistics.Population
+        && layer.Options.MovesStatistics(training: true)
+        && layer.Pretrained is { InitialWeight: < 1 } state
+        && state.GetPopulation() is null;
 
     static Layer[] LayersOf(IHostEnvironment env, Options options)
     {
         env.CheckValue(options.Columns, nameof(options.Columns));
         env.CheckUserArg(
             Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns), "Must not hold null");
+        env.CheckUserArg(
+            Array.TrueForAll(options.Columns, pair => pair.InputColumnName is not ""), nameof(options.Columns),
+            "Must not have an input without a name");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
             ? options.Layer with { Axis = axis < 0 ? axis : axis + 1 }

@@ -36,6 +36,8 @@ sealed record FitSettings
     {
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(options, nameof(options));
+        env.CheckUserArg(
+            options.MaskColumnName is not "", nameof(options.MaskColumnName), "Must be the name of a column, or null");
         return new FitSettings
         {
             BatchSize = options.BatchSize,

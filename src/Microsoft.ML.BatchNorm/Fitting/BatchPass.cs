@@ -16,7 +16,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool over
 
     public override void Read(DataViewRowCursor cursor, ValueGetter<bool>? mask)
     {
-        RowReader[] readers = Array.ConvertAll(columns, column => column.Open(cursor));
+        RowReader[] readers = Array.ConvertAll(columns, column => column.Open(Host, cursor));
         try
         {
             // Rows in the data's order are numbered as they are counted.
@@ -28,8 +28,9 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, int batchRows, bool over
         }
         finally
         {
-            // Whatever ended the pass, nothing works on the batches any more when it is over.
-            ((IAsyncResult)adding).AsyncWaitHandle.WaitOne();
+            // Whatever ended the pass, nothing works on the batches any more when it is over. To wait by the task adds
+            // the batch here where no other thread has begun to, as none may where every thread fits.
+            adding.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
         }
         adding.GetAwaiter().GetResult();
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -80,13 +81,13 @@ abstract class ColumnFit
     public abstract RowFiller OpenRows(DataViewRow row, int index);
 
     /// <summary>
-    /// Room for rows of the batch that is filled, and, where it <paramref name="overlaps"/>, as much again for the one
-    /// that is added meanwhile.
+    /// Room for a batch that is filled and one row, and, where it <paramref name="overlaps"/>, as much again for the
+    /// one that is added meanwhile.
     /// </summary>
-    public abstract void Allocate(int rows, bool overlaps);
+    public abstract void Allocate(IHost host, int batchRows, bool overlaps);
 
     /// <summary>What copies a cursor's rows to those of the batch that is filled.</summary>
-    public abstract RowReader Open(DataViewRow row);
+    public abstract RowReader Open(IHost host, DataViewRow row);
 
     /// <summary>
     /// Exchanges the batch that is filled for the other; one row behind its end, if there is one, becomes the first of
@@ -106,7 +107,7 @@ abstract class ColumnFit
         BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout,
         BatchNormalizationState state, AddTo<T> add)
         : ColumnFit(layer, column, layout, state)
-        where T : unmanaged
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
         T[] filled = [], added = [];
         RowReader<T>? reader;
@@ -125,15 +126,15 @@ abstract class ColumnFit
         public override RowFiller OpenRows(DataViewRow row, int index) =>
             new RowFiller<T>(index, row.GetGetter<VBuffer<T>>(column));
 
-        public override void Allocate(int rows, bool overlaps)
+        public override void Allocate(IHost host, int batchRows, bool overlaps)
         {
-            filled = new T[rows * Layout.Count];
-            added = overlaps ? new T[rows * Layout.Count] : filled;
+            filled = BatchRows.Allocate<T>(host, batchRows, 1, Layout.Count);
+            added = overlaps ? new T[filled.Length] : filled;
         }
 
-        public override RowReader Open(DataViewRow row)
+        public override RowReader Open(IHost host, DataViewRow row)
         {
-            reader = RowReader.Of<T>(row, column, Layout.Count);
+            reader = RowReader.Of<T>(host, row, column, Layout.Count);
             reader.Target = filled;
             return reader;
         }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.BatchNorm.Kernels;
@@ -11,11 +12,11 @@ abstract class HeldRows
     /// <summary>The centers that the first of so many rows give a shard.</summary>
     public abstract RowCenter Center(int count);
 
-    /// <summary>Adds the first rows; false where a value is not finite.</summary>
+    /// <summary>Adds the first rows; false where a value is not finite, or a row has another length.</summary>
     public abstract bool AddTo(RowUnit unit, int count);
 
-    /// <summary>Which value of a row is not finite, or null.</summary>
-    public abstract string? DescribeNonFinite(int row, long position);
+    /// <summary>Which value of a row is not finite, or that it has another length; null where it is in order.</summary>
+    public abstract string? DescribeFault(int row, long position);
 
     /// <summary>Exchanges rows for those of another.</summary>
     public abstract void Exchange(int at, HeldRows other, int otherAt, int count);
@@ -26,7 +27,7 @@ abstract class HeldRows
 /// <param name="length">Values in a row.</param>
 /// <param name="capacity">The most rows.</param>
 sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
-    where T : unmanaged
+    where T : unmanaged, IFloatingPointIeee754<T>
 {
     readonly VBuffer<T>[] rows = new VBuffer<T>[capacity];
     readonly T[]?[] dense = new T[capacity][];
@@ -62,8 +63,9 @@ sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
     public bool AddGroupTo(RowUnit unit, int row) =>
         unit.Add(Values(row), Values(row + 1), Values(row + 2), Values(row + 3));
 
-    public override string? DescribeNonFinite(int row, long position) =>
-        NonFiniteRow.Describe(column, Values(row), position);
+    public override string? DescribeFault(int row, long position) => rows[row].Length == length
+        ? NonFiniteRow.Describe(column, Values(row), position)
+        : WrongLength.Describe(column, rows[row].Length, position, length);
 
     public override void Exchange(int at, HeldRows other, int otherAt, int count)
     {
@@ -76,13 +78,17 @@ sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
     ReadOnlySpan<T> Values(int row)
     {
         ReadOnlySpan<T> values = rows[row].GetValues();
-        return values.Length == length ? values : Dense(row);
+        return values.Length == length && rows[row].Length == length ? values : Dense(row);
     }
 
+    /// <summary>The values of a sparse row. One of another length is taken for one that is not finite.</summary>
     T[] Dense(int row)
     {
         T[] values = dense[row] ??= new T[length];
-        rows[row].CopyTo(values);
+        if (rows[row].Length == length)
+            rows[row].CopyTo(values);
+        else
+            values.AsSpan().Fill(T.NaN);
         return values;
     }
 }

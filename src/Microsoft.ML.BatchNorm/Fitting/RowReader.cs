@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
 
@@ -15,12 +16,14 @@ abstract class RowReader
     /// </summary>
     public abstract int Read(DataViewRowCursor cursor, int from, int to, RowCount rows);
 
+    /// <param name="host">Whose error it is where a row is not as long as its type says.</param>
     /// <param name="row">The cursor.</param>
     /// <param name="column">One of its columns, a scalar or a vector of <paramref name="length"/>.</param>
     /// <param name="length">Values in a row.</param>
-    public static RowReader<T> Of<T>(DataViewRow row, DataViewSchema.Column column, int length) where T : unmanaged =>
+    public static RowReader<T> Of<T>(IExceptionContext host, DataViewRow row, DataViewSchema.Column column, int length)
+        where T : unmanaged =>
         column.Type is VectorDataViewType
-            ? new VectorReader<T>(row.GetGetter<VBuffer<T>>(column), length)
+            ? new VectorReader<T>(host, row, column, length)
             : new ScalarReader<T>(row.GetGetter<T>(column));
 
     sealed class ScalarReader<T>(ValueGetter<T> getter) : RowReader<T> where T : unmanaged
@@ -38,8 +41,10 @@ abstract class RowReader
         }
     }
 
-    sealed class VectorReader<T>(ValueGetter<VBuffer<T>> getter, int length) : RowReader<T> where T : unmanaged
+    sealed class VectorReader<T>(IExceptionContext host, DataViewRow source, DataViewSchema.Column column, int length)
+        : RowReader<T> where T : unmanaged
     {
+        readonly ValueGetter<VBuffer<T>> getter = source.GetGetter<VBuffer<T>>(column);
         VBuffer<T> value;
 
         public override void Read(int row)
@@ -62,6 +67,8 @@ abstract class RowReader
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         void Copy(int row)
         {
+            if (value.Length != length)
+                throw host.Except(WrongLength.Describe(column.Name, value.Length, source.Position, length));
             Span<T> cells = Target.AsSpan(row * length, length);
             if (value.IsDense)
                 value.GetValues().CopyTo(cells);

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -23,7 +24,7 @@ abstract class RowSummer
 /// </summary>
 sealed class RowSummer<T>(
     IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, ColumnSums sums) : RowSummer
-    where T : unmanaged
+    where T : unmanaged, IFloatingPointIeee754<T>
 {
     readonly HeldRows<T> rows = HeldRows<T>.Aligned(column, length, RowUnit.Group);
     readonly RowUnit unit = new(length);
@@ -77,7 +78,7 @@ sealed class RowSummer<T>(
     {
         for (int row = 0; row < held; row++)
         {
-            if (rows.DescribeNonFinite(row, positions[row]) is { } found)
+            if (rows.DescribeFault(row, positions[row]) is { } found)
                 throw host.Except(new InvalidDataException(found), found);
         }
     }

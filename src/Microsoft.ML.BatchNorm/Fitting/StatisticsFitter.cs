@@ -19,6 +19,9 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
 
+    /// <summary>Cursors of a set; ML.NET's views hold rows for each, and start a thread.</summary>
+    const int MostCursors = 64;
+
     /// <summary>
     /// Fits all columns that move; those that do not stay as they are, and the data is not read for them.
     /// </summary>
@@ -60,7 +63,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             bool sumsRows = Array.TrueForAll(columns, column => column.SumsRows);
             int threads = options.NumberOfThreads ?? Environment.ProcessorCount;
             foreach (ColumnFit column in sumsRows ? [] : columns)
-                column.Allocate(batchRows + 1, threads > 1);
+                column.Allocate(host, batchRows, threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
@@ -78,7 +81,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                         entry.SetProgress(1, counted.Value);
                 });
                 DataViewRowCursor[] cursors = Open(
-                    input, columns.Select(column => column.Column), mask, sumsRows ? threads : 1,
+                    input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(threads, MostCursors) : 1,
                     shuffles ? unchecked(seed + epoch) : null);
                 try
                 {

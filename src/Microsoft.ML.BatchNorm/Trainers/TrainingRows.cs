@@ -65,7 +65,7 @@ sealed class TrainingRows
         using DataViewRowCursor cursor = data.Data.GetRowCursor(needed.Distinct());
         ValueGetter<float> getLabel = RowCursorUtils.GetLabelGetter(cursor, label.Index);
         ValueGetter<float>? getWeight = cursor.GetOptWeightFloatGetter(data);
-        RowReader<float> reader = RowReader.Of<float>(cursor, feature, length);
+        RowReader<float> reader = RowReader.Of<float>(host, cursor, feature, length);
         float target = 0, weight = 1;
         for (long seen = 0; cursor.MoveNext(); seen++)
         {

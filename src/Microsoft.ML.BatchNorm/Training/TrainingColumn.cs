@@ -34,7 +34,8 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
     /// <param name="rows">The rows of the batch.</param>
     /// <param name="shown">Which of them count in its statistics, or empty for all.</param>
-    public abstract void Normalize(int rows, ReadOnlySpan<bool> shown);
+    /// <param name="position">The position of the first of them in the data.</param>
+    public abstract void Normalize(int rows, ReadOnlySpan<bool> shown, long position);
 
     /// <summary>A getter of the normalized value in the row that <paramref name="current"/> gives.</summary>
     public abstract Delegate Getter(Func<int> current);
@@ -57,9 +58,9 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             : base(output)
         {
             (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);
-            x = new T[(batchSize + 2) * layout.Count];
+            x = BatchRows.Allocate<T>(host, batchSize, 2, layout.Count);
             y = new T[x.Length];
-            reader = RowReader.Of<T>(row, input, layout.Count);
+            reader = RowReader.Of<T>(host, row, input, layout.Count);
             reader.Target = x;
         }
 
@@ -68,7 +69,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public override void Read(int row) => reader.Read(row);
 
-        public override void Normalize(int rows, ReadOnlySpan<bool> shown)
+        public override void Normalize(int rows, ReadOnlySpan<bool> shown, long position)
         {
             int length = rows * layout.Count;
             try
@@ -77,8 +78,20 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             }
             catch (InvalidDataException error)
             {
-                throw host.Except(error, $"Column '{input.Name}': {error.Message}");
+                throw host.Except(error, Message(error, rows, shown, position));
             }
+        }
+
+        string Message(InvalidDataException error, int rows, ReadOnlySpan<bool> shown, long position)
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                ReadOnlySpan<T> values = x.AsSpan(row * layout.Count, layout.Count);
+                if ((shown.IsEmpty || shown[row])
+                    && NonFiniteRow.Describe(input.Name, values, position + row) is { } found)
+                    return found;
+            }
+            return $"Column '{input.Name}': {error.Message}";
         }
 
         /// <summary>A row's entry at each of its positions.</summary>

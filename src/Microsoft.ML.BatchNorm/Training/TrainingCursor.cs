@@ -15,6 +15,9 @@ sealed class TrainingCursor(
     /// <summary>The row in the batch, and the rows of the batch; one more may have been read already.</summary>
     int current = -1, count, read;
 
+    /// <summary>The position of the batch's first row.</summary>
+    long position;
+
     public override long Position => rows.Position;
 
     public override long Batch => rows.Batch;
@@ -66,6 +69,7 @@ sealed class TrainingCursor(
     void ReadBatch()
     {
         int first = read - count;
+        position += count;
         foreach (TrainingColumn column in columns)
             column.KeepFrom(count, first);
         mask.KeepFrom(count, first);
@@ -76,7 +80,7 @@ sealed class TrainingCursor(
         count = read <= batchSize ? read : ahead.MoveNext() ? Split() : read;
         host.Check(count > 0, "The data has fewer rows at its second reading.");
         foreach (TrainingColumn column in columns)
-            column.Normalize(count, mask.Of(count));
+            column.Normalize(count, mask.Of(count), position);
         current = 0;
     }
 

@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm.Tests.Fitting;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
 
@@ -20,6 +21,20 @@ public class OptionErrorTests
     }
 
     [TestMethod]
+    public void A_batch_of_more_values_than_an_array_holds_is_an_error_of_the_option_BatchSize()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(20, 3)), 3);
+        foreach (int size in (int[])[int.MaxValue, 1_000_000_000])
+        {
+            AssertNamed("BatchSize", () => Fits.Fit(view, new(), size));
+            IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)Fits.Estimator(options =>
+                (options.BatchSize, options.TrainDownstreamOn) = (size, DownstreamStatistics.Batch)).Fit(view))
+                .TransformForTrainingPipeline(view);
+            AssertNamed("BatchSize", () => seen.GetRowCursor(seen.Schema));
+        }
+    }
+
+    [TestMethod]
     public void Contradictions_within_the_layer_are_those_of_the_option_Layer()
     {
         AssertNamed("Layer", options => options.Layer = new() { Renorm = new(), VirtualBatchSize = 4 });
@@ -38,6 +53,9 @@ public class OptionErrorTests
     public void Columns_without_names_are_refused()
     {
         AssertNamed("Columns", options => options.Columns = [new InputOutputColumnPair("Y", "X"), null!]);
+        AssertNamed("Columns", () => View.ML.Transforms.BatchNormalization("Y", ""));
+        AssertNamed("outputColumnName", () => View.ML.Transforms.BatchNormalization("", "X"));
+        AssertNamed("MaskColumnName", options => options.MaskColumnName = "");
         AssertNamed("inputColumnName", () => View.ML.Transforms.BatchNormalization(
             "Y", Sample.State(new(), 2), trainable: true, inputColumnName: ""));
     }

@@ -12,9 +12,11 @@ public class CancellationTests
     static readonly BatchNormalizationOptions Exponential = new();
 
     [TestMethod]
-    [DataRow(1)]
-    [DataRow(2)]
-    public void A_fit_cancelled_from_its_own_thread_stops_within_a_batch(int threads)
+    [DataRow(1, "Y")]
+    [DataRow(2, "Y")]
+    [DataRow(1, "Y", "Z")]
+    [DataRow(2, "Y", "Z")]
+    public void A_fit_cancelled_from_its_own_thread_stops_within_a_batch(int threads, params string[] outputs)
     {
         var context = new MLContext(1);
         var view = new GeneratedView(3, rows: null, Fill, row =>
@@ -22,7 +24,8 @@ public class CancellationTests
             if (row == 1050)
                 context.CancelExecution();
         });
-        Assert.ThrowsExactly<OperationCanceledException>(() => Estimator(context, threads: threads).Fit(view));
+        Assert.ThrowsExactly<OperationCanceledException>(
+            () => Estimator(context, threads: threads, outputs: outputs).Fit(view));
         Assert.IsTrue(view.Read is > 1050 and <= 1051 + BatchSize + 1, $"{view.Read} rows were read.");
         AssertLeftAlone(view);
     }
@@ -110,10 +113,13 @@ public class CancellationTests
     }
 
     static Transforms.BatchNormalizationEstimator Estimator(
-        MLContext context, MovingStatistics kind = MovingStatistics.Exponential, int? threads = null) =>
+        MLContext context, MovingStatistics kind = MovingStatistics.Exponential, int? threads = null,
+        params string[] outputs) =>
         Fits.Estimator(
             options =>
             {
+                if (outputs.Length > 0)
+                    options.Columns = Array.ConvertAll(outputs, output => new InputOutputColumnPair(output, "X"));
                 options.Layer = Exponential with { MovingStatistics = kind };
                 options.BatchSize = BatchSize;
                 options.NumberOfThreads = threads;

@@ -31,6 +31,35 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
+    public void A_population_that_replaces_an_average_or_statistics_from_elsewhere_warns()
+    {
+        var context = new MLContext(1);
+        List<string> warnings = Warnings.Of(context);
+        BatchNormalizationEstimator exact = Fits.Estimator(_ => { }, context);
+        BatchNormalizationState second = Fits.Fit(Fits.Vectors(Second), Population);
+        BatchNormalizationState elsewhere = new([1, 2, 3, 4], [4, 3, 2, 1], [1, 1, 1, 1], [0, 0, 0, 0]);
+        foreach (BatchNormalizationTransformer before in (BatchNormalizationTransformer[])
+            [
+                Fits.Estimator(Exponential).Fit(Fits.Vectors(First)),
+                View.ML.Transforms.BatchNormalization("Y", elsewhere, trainable: true, "X").Fit(Fits.Vectors(First)),
+            ])
+        {
+            Assert.AreEqual(
+                second.MovingMean[0], exact.Fit(Fits.Vectors(Second), before).GetState("Y").MovingMean[0]);
+            StringAssert.Contains(warnings.Single(), "Column 'Y'");
+            StringAssert.Contains(warnings.Single(), "replace");
+            exact.Fit(Fits.Vectors(Second), before.Freeze());
+            Assert.HasCount(1, warnings);
+            warnings.Clear();
+        }
+        exact.Fit(Fits.Vectors(Second), exact.Fit(Fits.Vectors(First)));
+        BatchNormalizationTransformer fresh =
+            Fits.Estimator(options => options.Layer = Population with { Trainable = false }).Fit(Fits.Vectors(First));
+        exact.Fit(Fits.Vectors(Second), fresh.Unfreeze());
+        Assert.IsEmpty(warnings);
+    }
+
+    [TestMethod]
     public void An_average_goes_on_as_the_core_s_loop_does()
     {
         BatchNormalizationEstimator estimator = Fits.Estimator(Exponential, batchSize: 100);

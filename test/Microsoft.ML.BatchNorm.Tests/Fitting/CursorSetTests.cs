@@ -54,6 +54,15 @@ public class CursorSetTests
     }
 
     [TestMethod]
+    public void Without_a_bound_on_the_threads_a_set_has_64_cursors()
+    {
+        IDataView rows = Fits.Vectors(View.Floats(5000, Columns));
+        var set = new CursorSetView(rows, [16], InTurn);
+        Assert.AreEqual(Fit(rows, threads: 1), Fit(set, threads: int.MaxValue));
+        Assert.AreEqual((64, 64), set.Cursors);
+    }
+
+    [TestMethod]
     public void Sparse_rows_and_doubles_give_the_same_bits()
     {
         IDataView sparse = View.Vectors(Sparse.Of(View.Floats(3000, Columns)), Columns);

@@ -43,4 +43,29 @@ public class ThreadTests
         foreach (BatchNormalizationState state in states)
             Assert.AreEqual(expected, state);
     }
+
+    // The pool is that of the whole process.
+    [TestMethod]
+    [DoNotParallelize]
+    [DataRow(MovingStatistics.Population)]
+    [DataRow(MovingStatistics.Exponential)]
+    public void Fits_on_all_threads_of_the_pool_wait_for_no_other(MovingStatistics kind)
+    {
+        IDataView view = Fits.Vectors(View.Floats(500, 6));
+        var estimator = Fits.Estimator(
+            options => (options.Layer, options.NumberOfThreads) = (new() { MovingStatistics = kind }, 2));
+        ThreadPool.GetMaxThreads(out int threads, out int ports);
+        ThreadPool.GetAvailableThreads(out int free, out _);
+        try
+        {
+            // Some are held by whoever runs the tests.
+            Assert.IsTrue(ThreadPool.SetMaxThreads(Math.Max(threads - free + 2, Environment.ProcessorCount), ports));
+            Task[] fits = [.. Enumerable.Range(0, 50).Select(_ => Task.Run(() => estimator.Fit(view)))];
+            Assert.IsTrue(Task.WaitAll(fits, TimeSpan.FromSeconds(30)), "They wait for each other.");
+        }
+        finally
+        {
+            ThreadPool.SetMaxThreads(threads, ports);
+        }
+    }
 }

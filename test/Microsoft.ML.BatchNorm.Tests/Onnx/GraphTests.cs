@@ -62,6 +62,14 @@ public class GraphTests
     }
 
     [TestMethod]
+    public void An_opset_in_which_the_operator_has_another_form_is_refused()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(2, 3)), 3);
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => OnnxModel.Of(Near(3), view, 8));
+        StringAssert.Contains(error.Message, "lower than the minimum required OpSet version 9");
+    }
+
+    [TestMethod]
     public void The_converters_own_opset_is_one_in_which_the_operator_has_no_mode()
     {
         OnnxModel model = OnnxModel.Of(Near(3), View.Vectors(View.Dense(View.Floats(2, 3)), 3));

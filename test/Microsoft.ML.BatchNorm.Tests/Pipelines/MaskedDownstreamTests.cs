@@ -56,6 +56,24 @@ public class MaskedDownstreamTests
     }
 
     [TestMethod]
+    public void A_value_that_is_not_finite_is_named_by_its_row_of_the_data_and_its_slot()
+    {
+        float[][] rows = View.Floats(22, 3), broken = View.Floats(22, 3);
+        broken[3][0] = broken[13][2] = float.NaN;
+        (BatchNormalizationTransformer fitted, _) = Chain(MaskedRow.View(rows, i => i != 3), new() { Momentum = 0.5 });
+        foreach (BatchNormalizationTransformer transformer in
+            (BatchNormalizationTransformer[])[fitted, fitted.Freeze()])
+        {
+            IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)transformer)
+                .TransformForTrainingPipeline(MaskedRow.View(broken, i => i != 3));
+            string row = transformer == fitted ? "row 13, slot 2" : "row 3, slot 0";
+            StringAssert.Contains(
+                Assert.ThrowsExactly<InvalidOperationException>(() => seen.Rows<float>("Y")).Message,
+                $"Column 'X' is not finite: {row} has NaN.");
+        }
+    }
+
+    [TestMethod]
     public void A_frozen_layer_needs_no_mask_column()
     {
         float[][] rows = View.Floats(22, 3);

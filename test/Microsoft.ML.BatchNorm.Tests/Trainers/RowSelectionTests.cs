@@ -52,6 +52,21 @@ public class RowSelectionTests
     }
 
     [TestMethod]
+    [DataRow(3)]
+    [DataRow(5)]
+    [DataRow(0)]
+    public void Features_of_another_number_than_the_column_s_are_an_error_that_names_column_and_row(int count)
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(60);
+        rows[17].Features = new float[count];
+        var error = Assert.ThrowsExactly<InvalidOperationException>(
+            () => Blobs.Regression(context).Fit(Blobs.Keyed(context, rows)));
+        StringAssert.Contains(
+            error.Message, $"Column 'Features' has {count} values in row 17, where its type says {Blobs.Slots}.");
+    }
+
+    [TestMethod]
     [DataRow(float.NaN)]
     [DataRow(float.PositiveInfinity)]
     public void A_feature_that_is_not_finite_is_an_error_that_names_column_row_and_slot(float value)

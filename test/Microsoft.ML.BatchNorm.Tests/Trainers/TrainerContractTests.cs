@@ -43,7 +43,16 @@ public class TrainerContractTests
         }
         ITransformer model = trainer.Fit(Rows);
         foreach (IDataView wrong in Wrong("Features"))
+        {
             AssertMismatch(() => model.GetOutputSchema(wrong.Schema), "Features");
+            foreach (Action action in (Action[])
+                [() => model.Transform(new UnreadableView(wrong)), () => model.GetRowToRowMapper(wrong.Schema)])
+            {
+                // The prediction transformer is ML.NET's own, and has errors of other types for the same thing.
+                var error = Assert.Throws<Exception>(action);
+                Assert.IsTrue(Runtime.Contracts.IsMarked(error), $"The error is not ML.NET's: {error.Message}");
+            }
+        }
     }
 
     /// <summary>The rows without a column, and with a column of that name that is text.</summary>

@@ -36,14 +36,14 @@ sealed class RowBlock(HeldRows[] columns)
 
     public void Clear() => Count = 0;
 
-    /// <summary>The first value that is not finite, by row and then by column, or null.</summary>
-    public string? DescribeNonFinite()
+    /// <summary>What is wrong with the first row that is not in order, or null.</summary>
+    public string? DescribeFault()
     {
         for (int row = 0; row < Count; row++)
         {
             foreach (HeldRows column in columns)
             {
-                if (column.DescribeNonFinite(row, positions[row]) is { } found)
+                if (column.DescribeFault(row, positions[row]) is { } found)
                     return found;
             }
         }

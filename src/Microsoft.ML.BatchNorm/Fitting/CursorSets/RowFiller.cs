@@ -1,3 +1,4 @@
+using System.Numerics;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;
@@ -12,7 +13,7 @@ abstract class RowFiller
 /// <param name="index">The column's place in the block.</param>
 /// <param name="getter">The cursor's getter.</param>
 sealed class RowFiller<T>(int index, ValueGetter<VBuffer<T>> getter) : RowFiller
-    where T : unmanaged
+    where T : unmanaged, IFloatingPointIeee754<T>
 {
     public override void Fill(RowBlock rows) => getter(ref ((HeldRows<T>)rows.Columns[index])[rows.Count]);
 }

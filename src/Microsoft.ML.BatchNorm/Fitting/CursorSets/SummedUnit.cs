@@ -13,8 +13,8 @@ sealed class SummedUnit(int[] lengths)
     /// <summary>The sums of each column.</summary>
     public RowUnit[] Columns => columns;
 
-    /// <summary>Which value is not finite, or null.</summary>
-    public string? NonFinite { get; private set; }
+    /// <summary>What is wrong with the first row that is not in order, or null.</summary>
+    public string? Fault { get; private set; }
 
     /// <summary>Sums rows, and takes their place.</summary>
     public SummedUnit Sum(CutUnit unit)
@@ -27,9 +27,9 @@ sealed class SummedUnit(int[] lengths)
             foreach (RowBlock part in unit.Parts)
                 finite &= part.Columns[column].AddTo(columns[column], part.Count);
         }
-        NonFinite = finite
+        Fault = finite
             ? null
-            : unit.Parts.Select(part => part.DescribeNonFinite()).FirstOrDefault(found => found is not null);
+            : unit.Parts.Select(part => part.DescribeFault()).FirstOrDefault(found => found is not null);
         return this;
     }
 }

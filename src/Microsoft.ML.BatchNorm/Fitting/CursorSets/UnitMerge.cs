@@ -13,7 +13,7 @@ sealed class UnitMerge(IHost host, ColumnSums[] columns)
 
     /// <summary>Takes the sums of a unit, and adds all up to the first unit that is still missing.</summary>
     /// <returns>Sums that are no longer needed, or null.</returns>
-    /// <exception cref="InvalidOperationException">The next value that is not finite has been reached.</exception>
+    /// <exception cref="InvalidOperationException">The next row that is not in order has been reached.</exception>
     public SummedUnit? Add(SummedUnit sum)
     {
         lock (early)
@@ -21,7 +21,7 @@ sealed class UnitMerge(IHost host, ColumnSums[] columns)
             early.Add(sum.Number, sum);
             while (early.Remove(next, out SummedUnit? ready))
             {
-                if (ready.NonFinite is { } found)
+                if (ready.Fault is { } found)
                     throw host.Except(new InvalidDataException(found), found);
                 for (int column = 0; column < columns.Length; column++)
                     columns[column].Add(ready.Columns[column]);
