@@ -42,19 +42,13 @@ public sealed class DriftStatistics
     /// </exception>
     /// <exception cref="InvalidDataException">A value is not finite, and counts; nothing was added.</exception>
     public void Add(
-        ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
-    {
-        values.Add(layout, x, default, nonFinite, threads);
-        AddSquares(layout, x, threads);
-    }
+        ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
+        Add(layout, x, default, nonFinite, threads);
 
     /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, NonFinite, int)"/>
     public void Add(
-        ChannelLayout layout, ReadOnlySpan<double> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1)
-    {
-        values.Add(layout, x, default, nonFinite, threads);
-        AddSquares(layout, x, threads);
-    }
+        ChannelLayout layout, ReadOnlySpan<double> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
+        Add(layout, x, default, nonFinite, threads);
 
     /// <summary>Adds all that <paramref name="other"/> has seen.</summary>
     /// <exception cref="ArgumentException">The other is for another state, by its moving means.</exception>
@@ -74,6 +68,15 @@ public sealed class DriftStatistics
     public DriftReport Compare(IReadOnlyList<string>? names = null) =>
         DriftReport.Compare(state, values, squares, valuesPerRow, names);
 
+    /// <summary>Adds the positions of a block that a mask keeps.</summary>
+    internal void Add<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, NonFinite nonFinite, int threads)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        values.Merge(BatchStatistics.Of(layout, x, mask, nonFinite, threads));
+        AddSquares(layout, x, mask, threads);
+    }
+
     /// <summary>Statistics for <see cref="MayDrift"/> alone, which take half the time.</summary>
     internal static DriftStatistics ForQuickCheck(BatchNormalizationState state) => new(state, hasSquares: false);
 
@@ -82,7 +85,7 @@ public sealed class DriftStatistics
         new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level);
 
     /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
-    unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, int threads)
+    unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, int threads)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         valuesPerRow = Math.Max(valuesPerRow, layout.Positions / layout.Rows);
@@ -102,7 +105,7 @@ public sealed class DriftStatistics
                 SquareRun(from + at, mean[run % layout.Channels], to + at, layout.Inner);
             }
         }
-        squares.Add(layout, buffer.AsSpan(0, layout.Count), default, NonFinite.Ignore, threads);
+        squares.Add(layout, buffer.AsSpan(0, layout.Count), mask, NonFinite.Ignore, threads);
     }
 
     static unsafe void SquareRow<T>(T* x, double* mean, double* y, int length)

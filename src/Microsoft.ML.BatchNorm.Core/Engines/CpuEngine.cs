@@ -41,11 +41,11 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     {
         BatchNormalizationState current = state;
 
-        public void Add(ChannelLayout layout, ReadOnlySpan<float> x) =>
-            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, threads: threads);
+        public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, mask, threads);
 
-        public void Add(ChannelLayout layout, ReadOnlySpan<double> x) =>
-            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, threads: threads);
+        public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+            current = BatchNormalization.UpdateMovingStatistics(options, current, layout, x, mask, threads);
 
         public BatchNormalizationState Complete() => current;
 

@@ -19,17 +19,18 @@ public interface IStatisticsFit : IDisposable
     /// <summary>Takes the next batch.</summary>
     /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
     /// <param name="x">One value an element of the layout; not used after the call.</param>
+    /// <param name="mask">One entry a position, false to leave it out; or empty to count all.</param>
     /// <exception cref="ArgumentException">
     /// A length or the number of channels does not fit; nothing was added.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// A value is not finite and the options do not ignore it, or a channel has a single value and the sample variance
+    /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample variance
     /// moves; nothing was added.
     /// </exception>
-    void Add(ChannelLayout layout, ReadOnlySpan<float> x);
+    void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default);
 
-    /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float})"/>
-    void Add(ChannelLayout layout, ReadOnlySpan<double> x);
+    /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, ReadOnlySpan{bool})"/>
+    void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default);
 
     /// <summary>The state after all batches.</summary>
     /// <exception cref="InvalidDataException">A statistic overflowed, or too few values are there for it.</exception>

@@ -10,17 +10,11 @@ sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalization
     /// <summary>Whether rows may be summed apart from each other, and their shards added as batches.</summary>
     public bool TakesShards => options.NonFinite == NonFinite.Throw;
 
-    public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
-    {
-        statistics.Add(layout, x, default, options.NonFinite, threads);
-        batches++;
-    }
+    public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+        Add(BatchStatistics.Of(layout, x, mask, options.NonFinite, threads));
 
-    public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
-    {
-        statistics.Add(layout, x, default, options.NonFinite, threads);
-        batches++;
-    }
+    public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+        Add(BatchStatistics.Of(layout, x, mask, options.NonFinite, threads));
 
     /// <summary>Takes the rows of a shard as the next batch, and begins another shard.</summary>
     /// <exception cref="InvalidDataException">A value is not finite, or a sum overflowed.</exception>
@@ -35,5 +29,12 @@ sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalization
 
     public void Dispose()
     {
+    }
+
+    void Add(BatchStatistics batch)
+    {
+        statistics.Merge(batch);
+        if (!batch.IsEmpty)
+            batches++;
     }
 }

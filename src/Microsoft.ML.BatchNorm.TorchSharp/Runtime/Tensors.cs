@@ -44,5 +44,6 @@ static class Tensors
         typeof(T) == typeof(float) ? ScalarType.Float32
         : typeof(T) == typeof(double) ? ScalarType.Float64
         : typeof(T) == typeof(long) ? ScalarType.Int64
+        : typeof(T) == typeof(bool) ? ScalarType.Bool
         : throw new NotSupportedException($"{typeof(T)} has no tensors here.");
 }

@@ -12,7 +12,8 @@ static class DeviceStatistics
     /// <param name="ignoreNonFinite">
     /// Whether values that are not finite do not count; else they show in the mean.
     /// </param>
-    public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false)
+    /// <param name="mask">As many booleans, false where a value does not count; or null to count all.</param>
+    public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false, Tensor? mask = null)
     {
         long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
         var total = new BatchStatistics((int)channels);
@@ -21,11 +22,16 @@ static class DeviceStatistics
         for (long row = 0; row < outer; row += outerRows)
         {
             using var scope = torch.NewDisposeScope();
-            Tensor rows = x.narrow(0, row, Math.Min(outerRows, outer - row));
             for (long value = 0; value < inner; value += innerValues)
-                total.Merge(OfChunk(rows.narrow(2, value, Math.Min(innerValues, inner - value)), ignoreNonFinite));
+            {
+                Tensor? kept = mask is null ? null : Chunk(mask, row, value);
+                total.Merge(OfChunk(Chunk(x, row, value), ignoreNonFinite, kept));
+            }
         }
         return total;
+
+        Tensor Chunk(Tensor all, long row, long value) =>
+            all.narrow(0, row, Math.Min(outerRows, outer - row)).narrow(2, value, Math.Min(innerValues, inner - value));
     }
 
     /// <summary>Statistics from the device, which is waited for once.</summary>
@@ -51,10 +57,12 @@ static class DeviceStatistics
         return true;
     }
 
-    static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite)
+    static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite, Tensor? mask)
     {
         Tensor values = x.to(ScalarType.Float64);
-        return ignoreNonFinite ? Finite(values) : All(values);
+        Tensor? finite = ignoreNonFinite ? values.isfinite() : null,
+            kept = finite is null ? mask : mask is null ? finite : mask.logical_and(finite);
+        return kept is null ? All(values) : Kept(values, kept);
     }
 
     static BatchStatistics All(Tensor x)
@@ -66,12 +74,11 @@ static class DeviceStatistics
         return Read(torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count));
     }
 
-    static BatchStatistics Finite(Tensor x)
+    static BatchStatistics Kept(Tensor x, Tensor kept)
     {
-        Tensor finite = x.isfinite(), zero = torch.zeros_like(x);
-        Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
-        Tensor mean = torch.where(finite, x, zero).sum([0, 2], true).div(count.clamp_min(1));
-        Tensor rest = torch.where(finite, x.sub(mean), zero);
+        Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
+        Tensor mean = torch.where(kept, x, zero).sum([0, 2], true).div(count.clamp_min(1));
+        Tensor rest = torch.where(kept, x.sub(mean), zero);
         Tensor m2 = rest.mul(rest).sum([0, 2], false);
         return Read(count, mean, m2);
     }

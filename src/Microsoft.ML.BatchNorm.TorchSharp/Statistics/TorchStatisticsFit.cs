@@ -24,9 +24,11 @@ sealed class TorchStatisticsFit : IStatisticsFit
         current = state;
     }
 
-    public void Add(ChannelLayout layout, ReadOnlySpan<float> x) => AddBatch(layout, x);
+    public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+        AddBatch(layout, x, mask);
 
-    public void Add(ChannelLayout layout, ReadOnlySpan<double> x) => AddBatch(layout, x);
+    public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+        AddBatch(layout, x, mask);
 
     public BatchNormalizationState Complete()
     {
@@ -39,37 +41,43 @@ sealed class TorchStatisticsFit : IStatisticsFit
     {
     }
 
-    void AddBatch<T>(ChannelLayout layout, ReadOnlySpan<T> x) where T : unmanaged
+    void AddBatch<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask) where T : unmanaged
     {
         layout.CheckMade(nameof(layout));
         layout.CheckChannels(current.Channels, "state");
         layout.CheckLength(x.Length, nameof(x));
+        layout.CheckMask(mask.Length, nameof(mask));
         if (!options.MovesStatistics(training: true))
             return;
-        BatchStatistics[] groups = Groups(layout, x);
+        BatchStatistics[] groups = Groups(layout, x, mask);
         if (isPopulation)
             Array.ForEach(groups, population.Merge);
         else
             current = MovingUpdate.Next(options, current, groups);
-        batches++;
+        if (!Array.TrueForAll(groups, group => group.IsEmpty))
+            batches++;
     }
 
-    BatchStatistics[] Groups<T>(ChannelLayout layout, ReadOnlySpan<T> x) where T : unmanaged
+    BatchStatistics[] Groups<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask) where T : unmanaged
     {
         using var scope = torch.NewDisposeScope();
         int groups = isPopulation ? 1 : RowGroups.OfSize(layout, options.VirtualBatchSize).Count;
         Tensor values = Tensors.Upload(x, device, layout.Outer, layout.Channels, layout.Inner);
+        Tensor? kept = mask.IsEmpty
+            ? null
+            : Tensors.Upload(mask, device, layout.Outer, 1, layout.Inner).expand(values.shape);
         var statistics = new BatchStatistics[groups];
         for (int group = 0; group < groups; group++)
         {
             statistics[group] = DeviceStatistics.Of(
-                TensorLayout.Group(values, layout, group, groups), options.NonFinite == NonFinite.Ignore);
+                TensorLayout.Group(values, layout, group, groups), options.NonFinite == NonFinite.Ignore,
+                kept is null ? null : TensorLayout.Group(kept, layout, group, groups));
         }
         foreach (BatchStatistics group in statistics)
         {
             if (DeviceStatistics.AreFinite(group))
                 continue;
-            NonFiniteInput.ThrowIfAny(layout, x, default, nameof(x));
+            NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
             throw new InvalidDataException("The statistics of x overflow a double.");
         }
         return statistics;

@@ -22,9 +22,11 @@ sealed class DriftEngine(int threads) : IStatisticsEngine
     sealed class Fit(DriftStatistics statistics, NonFinite nonFinite, BatchNormalizationState state, int threads)
         : IStatisticsFit
     {
-        public void Add(ChannelLayout layout, ReadOnlySpan<float> x) => statistics.Add(layout, x, nonFinite, threads);
+        public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+            statistics.Add(layout, x, mask, nonFinite, threads);
 
-        public void Add(ChannelLayout layout, ReadOnlySpan<double> x) => statistics.Add(layout, x, nonFinite, threads);
+        public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+            statistics.Add(layout, x, mask, nonFinite, threads);
 
         public BatchNormalizationState Complete() => state;
 

@@ -35,9 +35,8 @@ sealed class RowGetter<T>(
             $"Column '{input.Name}' is not finite: row {row.Position}, slot {slot} has {x[slot]}."));
     }
 
-    Exception WrongLength(int length) => host.Except(string.Create(
-        CultureInfo.InvariantCulture,
-        $"Column '{input.Name}' has {length} values in row {row.Position}, where its type says {rowMap.Length}."));
+    Exception OtherLength(int length) =>
+        host.Except(WrongLength.Describe(input.Name, length, row.Position, rowMap.Length));
 
     sealed class Scalar(RowGetter<T> parent, ValueGetter<T> source, RowSample<T>? sample)
     {
@@ -124,7 +123,7 @@ sealed class RowGetter<T>(
         void Rest(ref VBuffer<T> y)
         {
             if (y.Length != map.Length)
-                throw parent.WrongLength(y.Length);
+                throw parent.OtherLength(y.Length);
             if ((y.IsDense || !Sparse(ref y)) && !map.IgnoresNonFinite)
                 throw NonFinite();
         }

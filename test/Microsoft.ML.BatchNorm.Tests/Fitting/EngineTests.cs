@@ -152,16 +152,16 @@ public class EngineTests
 
         sealed class Fit(CountingEngine engine, IStatisticsFit fit) : IStatisticsFit
         {
-            public void Add(ChannelLayout layout, ReadOnlySpan<float> x)
+            public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default)
             {
                 engine.Rows += layout.Rows;
-                fit.Add(layout, x);
+                fit.Add(layout, x, mask);
             }
 
-            public void Add(ChannelLayout layout, ReadOnlySpan<double> x)
+            public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default)
             {
                 engine.Rows += layout.Rows;
-                fit.Add(layout, x);
+                fit.Add(layout, x, mask);
             }
 
             public BatchNormalizationState Complete()

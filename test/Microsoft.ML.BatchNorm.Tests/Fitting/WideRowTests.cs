@@ -147,9 +147,11 @@ public class WideRowTests
 
         sealed class Fit(IStatisticsFit fit) : IStatisticsFit
         {
-            public void Add(ChannelLayout layout, ReadOnlySpan<float> x) => fit.Add(layout, x);
+            public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+                fit.Add(layout, x, mask);
 
-            public void Add(ChannelLayout layout, ReadOnlySpan<double> x) => fit.Add(layout, x);
+            public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+                fit.Add(layout, x, mask);
 
             public BatchNormalizationState Complete() => fit.Complete();
 

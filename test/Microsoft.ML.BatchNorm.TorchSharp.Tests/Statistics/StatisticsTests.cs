@@ -98,6 +98,42 @@ public class StatisticsTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Kinds))]
+    public void Positions_that_a_mask_hides_do_not_count(MovingStatistics moving, VarianceConvention convention)
+    {
+        var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };
+        CompareMasked(options, [16, 7], 1);
+        CompareMasked(options, [6, 3, 5, 4], 1);
+        CompareMasked(options, [6, 5, 4, 3], 2);
+        CompareMasked(options with { NonFinite = NonFinite.Ignore }, [30, 5], 1);
+        CompareMasked(options with { VirtualBatchSize = 3 }, [10, 4, 5], 1);
+    }
+
+    [TestMethod]
+    public void Masked_batches_larger_than_a_chunk_are_the_core_s() =>
+        CompareMasked(new() { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000], 1);
+
+    [TestMethod]
+    [DataRow(MovingStatistics.Population)]
+    [DataRow(MovingStatistics.Exponential)]
+    public void A_hidden_value_may_be_anything_and_a_batch_that_is_hidden_whole_changes_nothing(MovingStatistics moving)
+    {
+        var options = new BatchNormalizationOptions { MovingStatistics = moving };
+        BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
+        ChannelLayout layout = ChannelLayout.Features(3, 2);
+        float[] x = [1, 2, float.NaN, float.PositiveInfinity, 5, 6];
+        using IStatisticsFit fit = engine.StartFit(options, state);
+        fit.Add(layout, x, [false, false, false]);
+        Assert.AreSame(state, fit.Complete());
+        Assert.ThrowsExactly<InvalidDataException>(() => fit.Add(layout, x, [true, true, true]));
+        Assert.ThrowsExactly<ArgumentException>(() => fit.Add(layout, x, [true, false]));
+        fit.Add(layout, x, [true, false, true]);
+        using IStatisticsFit core = new CpuEngine().StartFit(options, state);
+        core.Add(ChannelLayout.Features(2, 2), new float[] { 1, 2, 5, 6 });
+        Agree(core.Complete(), fit.Complete());
+    }
+
+    [TestMethod]
     public void A_single_value_has_no_sample_variance()
     {
         BatchNormalizationOptions options = BatchNormalizationOptions.PyTorch;
@@ -137,10 +173,31 @@ public class StatisticsTests
         Gpu.Need();
         var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };
         Compare(options, [16, 7, 5], batches: 5, axis: 1, on: new("cuda"));
+        CompareMasked(options, [16, 7, 5], axis: 1, on: new("cuda"));
     }
 
-    static void Compare(BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on =
-        null)
+    static void CompareMasked(BatchNormalizationOptions options, int[] shape, int axis, TorchEngine? on = null)
+    {
+        var layout = new ChannelLayout(shape, axis);
+        BatchNormalizationState state = Sample.State(options, layout.Channels);
+        using IStatisticsFit core = new CpuEngine().StartFit(options, state);
+        using IStatisticsFit torch = (on ?? engine).StartFit(options, state);
+        for (int batch = 0; batch < 3; batch++)
+        {
+            float[] x = Sample.Floats(layout.Count, batch, mean: 3, deviation: 2);
+            bool[] mask = Sample.Mask(layout.Positions, batch);
+            if (options.NonFinite == NonFinite.Ignore)
+                x[layout.Count / 2] = float.NaN;
+            core.Add(layout, x, mask);
+            torch.Add(layout, x, mask);
+            core.Add(layout, Array.ConvertAll(x, value => (double)value), mask);
+            torch.Add(layout, Array.ConvertAll(x, value => (double)value), mask);
+        }
+        Agree(core.Complete(), torch.Complete());
+    }
+
+    static void Compare(
+        BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on = null)
     {
         var layout = new ChannelLayout(shape, axis ?? options.Axis);
         BatchNormalizationState state = Sample.State(options, layout.Channels);
