@@ -27,13 +27,15 @@ public class PredictionEnginePoolTests
     static readonly float[][] OfFitted = Fitted.Transform(Data).Rows<float>("Features"),
         OfTuned = Tuned.Transform(Data).Rows<float>("Features");
 
-    readonly string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.zip");
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory();
+
+    string FilePath => Path.Combine(folder.FullName, "model.zip");
 
     [TestInitialize]
-    public void Write() => View.ML.Model.Save(Fitted, Data.Schema, path);
+    public void Write() => View.ML.Model.Save(Fitted, Data.Schema, FilePath);
 
     [TestCleanup]
-    public void Delete() => File.Delete(path);
+    public void Delete() => folder.Delete(recursive: true);
 
     [TestMethod]
     public void Every_prediction_of_sixteen_threads_has_the_bits_of_Transform()
@@ -53,24 +55,17 @@ public class PredictionEnginePoolTests
     [TestMethod]
     public void Models_of_two_names_are_served_side_by_side()
     {
-        string tuned = Path.ChangeExtension(path, ".tuned.zip");
+        string tuned = Path.Combine(folder.FullName, "tuned.zip");
         View.ML.Model.Save(Tuned, Data.Schema, tuned);
-        try
+        var collection = new ServiceCollection();
+        collection.AddPredictionEnginePool<Digits.Image, Digits.Normalized>()
+            .FromFile("fitted", FilePath).FromFile("tuned", tuned);
+        using ServiceProvider services = collection.BuildServiceProvider();
+        var pool = services.GetRequiredService<Pool>();
+        for (int row = 0; row < Rows; row++)
         {
-            var collection = new ServiceCollection();
-            collection.AddPredictionEnginePool<Digits.Image, Digits.Normalized>()
-                .FromFile("fitted", path).FromFile("tuned", tuned);
-            using ServiceProvider services = collection.BuildServiceProvider();
-            var pool = services.GetRequiredService<Pool>();
-            for (int row = 0; row < Rows; row++)
-            {
-                Agreement.SameBits<float>(OfFitted[row], pool.Predict("fitted", Images[row]).Features);
-                Agreement.SameBits<float>(OfTuned[row], pool.Predict("tuned", Images[row]).Features);
-            }
-        }
-        finally
-        {
-            File.Delete(tuned);
+            Agreement.SameBits<float>(OfFitted[row], pool.Predict("fitted", Images[row]).Features);
+            Agreement.SameBits<float>(OfTuned[row], pool.Predict("tuned", Images[row]).Features);
         }
     }
 
@@ -79,22 +74,28 @@ public class PredictionEnginePoolTests
     {
         using ServiceProvider services = Serve(watchForChanges: true);
         var pool = services.GetRequiredService<Pool>();
+        // The pool loads its model, and begins to watch the file, when it is first asked.
+        Agreement.SameBits<float>(OfFitted[0], pool.Predict(Images[0]).Features);
+        // The pool gives a file up that is written for more than five seconds.
+        string tuned = Path.Combine(folder.FullName, "tuned.zip");
+        View.ML.Model.Save(Tuned, Data.Schema, tuned);
+        byte[] file = File.ReadAllBytes(tuned);
         var patience = TimeSpan.FromMinutes(1);
         long start = Environment.TickCount64;
         Threads.Run(ThreadCount, thread =>
         {
             if (thread == 0)
-                View.ML.Model.Save(Tuned, Data.Schema, path);
-            bool isTuned;
+                File.WriteAllBytes(FilePath, file);
             for (int i = 0; ; i++)
             {
                 int row = (thread + i) % Rows;
                 float[] features = pool.Predict(Images[row]).Features;
-                isTuned = features.AsSpan().SequenceEqual(OfTuned[row]);
+                bool isTuned = features.AsSpan().SequenceEqual(OfTuned[row]);
                 Assert.IsTrue(
                     isTuned || features.AsSpan().SequenceEqual(OfFitted[row]), $"row {row} is of neither model");
                 if (isTuned)
                     return;
+                Thread.Sleep(1);
                 Assert.IsTrue(
                     Environment.TickCount64 - start < patience.TotalMilliseconds, "The file was not reloaded.");
             }
@@ -104,7 +105,7 @@ public class PredictionEnginePoolTests
     ServiceProvider Serve(bool watchForChanges)
     {
         var collection = new ServiceCollection();
-        collection.AddPredictionEnginePool<Digits.Image, Digits.Normalized>().FromFile(path, watchForChanges);
+        collection.AddPredictionEnginePool<Digits.Image, Digits.Normalized>().FromFile(FilePath, watchForChanges);
         return collection.BuildServiceProvider();
     }
 }
