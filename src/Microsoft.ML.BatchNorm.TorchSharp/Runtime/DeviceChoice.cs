@@ -15,9 +15,11 @@ static class DeviceChoice
     {
         ArgumentNullException.ThrowIfNull(name);
         int? cuda = CudaIndex(name);
-        NativeLibraries.Need();
         if (cuda is not { } index)
+        {
+            NativeLibraries.Need();
             return torch.CPU;
+        }
         NativeLibraries.NeedCuda();
         if (!HasCuda())
             throw new InvalidOperationException($"The device '{name}' cannot be had: {CudaDriver.Fault()}.");
