@@ -82,7 +82,8 @@ public static class BatchNormalizationCatalog
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckValue(pretrained, nameof(pretrained));
-        return new BatchNormalizationEstimator(env, trainable ? pretrained.Unfreeze() : pretrained.Freeze());
+        return new BatchNormalizationEstimator(
+            env, trainable ? pretrained.Unfreeze() : pretrained.Freeze(), CancellationToken.None);
     }
 
     /// <summary>Goes on from a fitted or loaded transformer, with other settings.</summary>

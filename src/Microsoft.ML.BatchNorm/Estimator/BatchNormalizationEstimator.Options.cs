@@ -85,6 +85,12 @@ public sealed partial class BatchNormalizationEstimator
         /// <see cref="MLContext.GpuDeviceId"/> names. Default: null.
         /// </summary>
         public IStatisticsEngine? Engine { get; set; }
+
+        /// <summary>
+        /// Cancels a fit within a batch, with an <see cref="OperationCanceledException"/>; nothing is left behind. The
+        /// fitted transformer does not keep it. Default: none.
+        /// </summary>
+        public CancellationToken CancellationToken { get; set; }
     }
 
     internal static BatchNormalizationOptions DefaultLayer { get; } =

@@ -31,8 +31,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     }
 
     /// <summary>Goes on from the columns of a transformer, as it was fitted.</summary>
-    internal BatchNormalizationEstimator(IHostEnvironment env, BatchNormalizationTransformer pretrained)
-        : this(env, pretrained.Settings, [.. pretrained.Columns.Select(
+    internal BatchNormalizationEstimator(
+        IHostEnvironment env, BatchNormalizationTransformer pretrained, CancellationToken cancellationToken)
+        : this(env, pretrained.Settings with { CancellationToken = cancellationToken }, [.. pretrained.Columns.Select(
             column => new Layer(column.OutputColumnName, column.InputColumnName, column.Options, column.State))])
     {
     }
@@ -79,7 +80,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// <exception cref="ArgumentOutOfRangeException">
     /// A column is missing, or of a type that cannot be normalized.
     /// </exception>
-    /// <exception cref="OperationCanceledException">The context was cancelled; nothing is left behind.</exception>
+    /// <exception cref="OperationCanceledException">
+    /// The context or the options' token was canceled; nothing is left behind.
+    /// </exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
     /// be had.
@@ -143,7 +146,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 "average, or from statistics without their counts. Those of the new data replace the pretrained ones.");
         }
         new StatisticsFitter(host, channel, settings).Run(input, columns, mask);
-        return new BatchNormalizationTransformer(host, settings, Array.ConvertAll(columns, fit => fit.ToColumn()));
+        return new BatchNormalizationTransformer(
+            host, settings with { CancellationToken = default }, Array.ConvertAll(columns, fit => fit.ToColumn()));
     }
 
     /// <summary>Whether a population begins anew, where there are statistics to go on from.</summary>
@@ -163,7 +167,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             "Must not have an input without a name");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
-            ? options.Layer with { Axis = axis < 0 ? axis : axis + 1 }
+            ? options.Layer with { Axis = axis < 0 ? axis : Math.Min(axis, int.MaxValue - 1) + 1 }
             : options.Layer;
         try
         {

@@ -32,6 +32,9 @@ sealed record FitSettings
 
     public IStatisticsEngine? Engine { get; init; }
 
+    /// <summary>Of an estimator's fits alone; what it fitted does not have it.</summary>
+    public CancellationToken CancellationToken { get; init; }
+
     public static FitSettings Of(IHostEnvironment env, Options options)
     {
         Contracts.CheckValue(env, nameof(env));
@@ -49,6 +52,7 @@ sealed record FitSettings
             WarnOnDrift = options.WarnOnDrift,
             NumberOfThreads = options.NumberOfThreads,
             Engine = options.Engine,
+            CancellationToken = options.CancellationToken,
         };
     }
 

@@ -80,19 +80,11 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                     else
                         entry.SetProgress(1, counted.Value);
                 });
-                DataViewRowCursor[] cursors = Open(
-                    input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(threads, MostCursors) : 1,
-                    shuffles ? unchecked(seed + epoch) : null);
-                try
-                {
-                    Read(cursors, mask, columns, sumsRows, batchRows, threads, counted);
-                }
-                finally
-                {
-                    foreach (DataViewRowCursor cursor in cursors)
-                        cursor.Dispose();
-                }
-                if (counted.Value == 0)
+                int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
+                long rows = Cancellation.Run(
+                    host, run => Read(run, input, columns, mask, sumsRows, batchRows, threads, shuffleSeed, counted),
+                    options.CancellationToken);
+                if (rows == 0)
                     throw host.Except("The data has no rows for the statistics of batch normalization.");
             }
             foreach (ColumnFit column in columns)
@@ -105,28 +97,41 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
-    void Read(
-        DataViewRowCursor[] cursors, DataViewSchema.Column? mask, ColumnFit[] columns, bool sumsRows, int batchRows,
-        int threads, RowCount counted)
+    /// <summary>Reads the data once, and gives the number of rows that count.</summary>
+    static long Read(
+        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, bool sumsRows, int batchRows,
+        int threads, int? shuffleSeed, RowCount counted)
     {
-        if (cursors.Length > 1)
+        DataViewRowCursor[] cursors = Open(
+            run, input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(threads, MostCursors) : 1,
+            shuffleSeed);
+        try
         {
-            new RowSetPass(host, columns, counted).Read(cursors, mask);
-            return;
+            if (cursors.Length > 1)
+            {
+                new RowSetPass(run, columns, counted).Read(cursors, mask);
+                return counted.Value;
+            }
+            FitPass pass = sumsRows
+                ? new RowPass(run, columns, counted)
+                : new BatchPass(run, columns, batchRows, threads > 1, counted);
+            pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
+            return counted.Value;
         }
-        FitPass pass = sumsRows
-            ? new RowPass(host, columns, counted)
-            : new BatchPass(host, columns, batchRows, threads > 1, counted);
-        pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
+        finally
+        {
+            foreach (DataViewRowCursor cursor in cursors)
+                cursor.Dispose();
+        }
     }
 
-    DataViewRowCursor[] Open(
-        IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int most,
+    static DataViewRowCursor[] Open(
+        IHost run, IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int most,
         int? shuffleSeed)
     {
         DataViewSchema.Column[] needed = [.. (mask is { } counts ? columns.Append(counts) : columns).Distinct()];
         if (shuffleSeed is { } seed)
-            return [ShuffledCursor.Open(host, input, needed, seed)];
+            return [ShuffledCursor.Open(run, input, needed, seed)];
         return most > 1 ? input.GetRowCursorSet(needed, most) : [input.GetRowCursor(needed)];
     }
 

@@ -1,6 +1,7 @@
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.Trainers;
 
@@ -40,7 +41,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// <param name="trainData">The rows to train on.</param>
     /// <param name="validationData">The rows to validate with, in columns of the same names.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be used.</exception>
-    /// <exception cref="OperationCanceledException">The context was canceled.</exception>
+    /// <exception cref="OperationCanceledException">The context or the options' token was canceled.</exception>
     /// <exception cref="InvalidOperationException">
     /// A feature is not finite, no row has a label, training diverged, or a GPU was asked for that cannot be had.
     /// </exception>
@@ -82,12 +83,14 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         int seed = options.Seed ?? Host.Rand.Next();
         SavedNetwork start =
             new NetworkChoice(Host, options, input, outputs).Choose(Previous(trainContext.InitialPredictor), seed);
-        TrainingData rows = TrainingRows.Read(Host, channel, data, "training");
-        TrainingData? validationRows =
-            validation is null ? null : TrainingRows.Read(Host, channel, validation, "validation");
+        TrainingData rows = Read(data, "training");
+        TrainingData? validationRows = validation is null ? null : Read(validation, "validation");
         TrainingResult result =
             new TrainingRun(Host, channel, options, training with { Seed = seed }).Train(start, rows, validationRows);
         return CreateModel(result.Network, result.State);
+
+        TrainingData Read(RoleMappedData from, string name) => Cancellation.Run(
+            Host, run => TrainingRows.Read(run, channel, from, name), options.CancellationToken);
     }
 
     /// <summary>

@@ -114,6 +114,12 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// </summary>
     public ITrainingEngine? Engine { get; set; }
 
+    /// <summary>
+    /// Cancels training before its next step, with a <see cref="TrainingCanceledException"/> that has the state and a
+    /// checkpoint; or while the rows are read, with an <see cref="OperationCanceledException"/>. Default: none.
+    /// </summary>
+    public CancellationToken CancellationToken { get; set; }
+
     internal BatchNormNetworkTrainerOptions Copy()
     {
         var copy = (BatchNormNetworkTrainerOptions)MemberwiseClone();

@@ -30,13 +30,13 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
 
         public void RecomputeStatistics(ReadOnlySpan<int> rows)
         {
-            host.CheckAlive();
+            Check();
             session.RecomputeStatistics(rows);
         }
 
         public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
         {
-            host.CheckAlive();
+            Check();
             session.Predict(features, outputs);
         }
 
@@ -47,5 +47,11 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
         public void SetOptimizerState(OptimizerState state) => session.SetOptimizerState(state);
 
         public void Dispose() => session.Dispose();
+
+        void Check()
+        {
+            host.CheckAlive();
+            cancellation.Token.ThrowIfCancellationRequested();
+        }
     }
 }

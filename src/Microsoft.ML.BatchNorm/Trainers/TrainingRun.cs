@@ -14,7 +14,7 @@ sealed class TrainingRun(
     public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
     {
         host.CheckAlive();
-        using var cancellation = new CancellationTokenSource();
+        using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(options.CancellationToken);
         using IProgressChannel progress = host.StartProgressChannel("Training");
         var engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
         var report = new Report(channel, progress);

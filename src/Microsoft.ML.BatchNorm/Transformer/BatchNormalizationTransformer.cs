@@ -92,8 +92,13 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.
     /// </remarks>
     /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>
-    public BatchNormalizationTransformer FineTune(IDataView input) =>
-        new BatchNormalizationEstimator(Host, this).Fit(input);
+    /// <param name="input">The rows.</param>
+    /// <param name="cancellationToken">Cancels within a batch.</param>
+    /// <exception cref="OperationCanceledException">
+    /// The context or the token was canceled; nothing is left behind.
+    /// </exception>
+    public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default) =>
+        new BatchNormalizationEstimator(Host, this, cancellationToken).Fit(input);
 
     internal BatchNormalizationColumn GetColumn(string outputColumnName) =>
         columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)

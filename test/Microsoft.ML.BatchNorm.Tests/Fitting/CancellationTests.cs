@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using Microsoft.ML.BatchNorm.Tests.Estimator;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 
@@ -67,6 +69,76 @@ public class CancellationTests
     }
 
     [TestMethod]
+    [DataRow(MovingStatistics.Population, 1)]
+    [DataRow(MovingStatistics.Population, 2)]
+    [DataRow(MovingStatistics.Exponential, 1)]
+    [DataRow(MovingStatistics.Exponential, 2)]
+    public void A_fit_stops_by_its_token_and_says_by_which(MovingStatistics kind, int threads)
+    {
+        using var source = new CancellationTokenSource();
+        var view = new GeneratedView(16, rows: null, Fill, row =>
+        {
+            if (row == 1050)
+                source.Cancel();
+        });
+        var context = new MLContext(1);
+        var error = Assert.ThrowsExactly<OperationCanceledException>(
+            () => Estimator(context, kind, threads, source.Token).Fit(view));
+        Assert.AreEqual(source.Token, error.CancellationToken);
+        Assert.IsTrue(view.Read is > 1050 and <= 1051 + 512, $"{view.Read} rows were read.");
+        AssertLeftAlone(view);
+        // The context and another fit of it go on.
+        Estimator(context, kind, threads).Fit(Fits.Vectors(View.Floats(300, 16)));
+    }
+
+    [TestMethod]
+    public void A_fit_on_a_set_of_cursors_stops_by_its_token()
+    {
+        using var source = new CancellationTokenSource();
+        int read = 0;
+        var rows = new GeneratedView(16, 1_000_000, Fill, _ =>
+        {
+            if (Interlocked.Increment(ref read) == 1050)
+                source.Cancel();
+        });
+        var view = new CursorSetView(rows, [64], (batch, cursors) => batch % cursors);
+        Assert.ThrowsExactly<OperationCanceledException>(
+            () => Estimator(new MLContext(1), MovingStatistics.Population, 2, source.Token).Fit(view));
+        Assert.IsTrue(read < 100_000, $"{read} rows were read.");
+    }
+
+    [TestMethod]
+    public void With_a_token_that_is_canceled_nothing_is_read()
+    {
+        var canceled = new CancellationToken(canceled: true);
+        var view = new UnreadableView(Fits.Vectors(View.Floats(3, 3)));
+        foreach (MovingStatistics kind in Enum.GetValues<MovingStatistics>())
+        {
+            Assert.ThrowsExactly<OperationCanceledException>(
+                () => Estimator(new MLContext(1), kind, token: canceled).Fit(view));
+        }
+        BatchNormalizationTransformer fitted = Estimator(new MLContext(1)).Fit(Fits.Vectors(View.Floats(300, 3)));
+        Assert.ThrowsExactly<OperationCanceledException>(() => fitted.FineTune(view, canceled));
+    }
+
+    [TestMethod]
+    public void A_token_changes_no_bit_and_does_not_stay_with_what_was_fitted()
+    {
+        IDataView view = Fits.Vectors(View.Floats(600, 3));
+        using var source = new CancellationTokenSource();
+        BatchNormalizationState expected = Shuffled(default).GetState("Y");
+        BatchNormalizationTransformer fitted = Shuffled(source.Token);
+        Assert.AreEqual(expected, fitted.GetState("Y"));
+        source.Cancel();
+        Assert.AreEqual(2 * expected.BatchesSeen, fitted.FineTune(view).GetState("Y").BatchesSeen);
+
+        BatchNormalizationTransformer Shuffled(CancellationToken token) => Fits.Estimator(
+            options => (options.Layer, options.BatchSize, options.Shuffle, options.Epochs, options.CancellationToken) =
+                (Exponential, BatchSize, true, 2, token),
+            new MLContext(1)).Fit(view);
+    }
+
+    [TestMethod]
     public void Another_context_fits_as_before()
     {
         float[][] rows = View.Floats(300, 3);
@@ -112,9 +184,9 @@ public class CancellationTests
         Assert.AreEqual(3000, view.Read);
     }
 
-    static Transforms.BatchNormalizationEstimator Estimator(
+    static BatchNormalizationEstimator Estimator(
         MLContext context, MovingStatistics kind = MovingStatistics.Exponential, int? threads = null,
-        params string[] outputs) =>
+        CancellationToken token = default, params string[] outputs) =>
         Fits.Estimator(
             options =>
             {
@@ -123,6 +195,7 @@ public class CancellationTests
                 options.Layer = Exponential with { MovingStatistics = kind };
                 options.BatchSize = BatchSize;
                 options.NumberOfThreads = threads;
+                options.CancellationToken = token;
             },
             context);
 

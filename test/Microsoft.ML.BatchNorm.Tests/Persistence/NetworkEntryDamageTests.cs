@@ -84,7 +84,7 @@ public class NetworkEntryDamageTests
 
     static void Mutate(byte[] original, string name, int seed, Func<byte[], byte[]> complete)
     {
-        const int Count = 3000;
+        const int Count = 10_000;
         var random = new Random(seed);
         int refused = 0;
         for (int i = 0; i < Count; i++)

@@ -122,6 +122,46 @@ public class TrainingRunTests
     }
 
     [TestMethod]
+    public void The_options_token_cancels_before_the_next_step_and_leaves_the_state()
+    {
+        using var source = new CancellationTokenSource();
+        var engine = new CountingEngine(step =>
+        {
+            if (step == 5)
+                source.Cancel();
+        });
+        var context = new MLContext(1);
+        var error = Assert.ThrowsExactly<TrainingCanceledException>(() => Blobs.Multiclass(
+            context, options => (options.Engine, options.CancellationToken) = (engine, source.Token))
+            .Fit(Blobs.View(context)));
+        Assert.AreEqual(5, engine.Steps);
+        Assert.AreEqual(5, error.Checkpoint.Step);
+        Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+    }
+
+    [TestMethod]
+    public void The_options_token_stops_the_reading_of_rows()
+    {
+        using var source = new CancellationTokenSource();
+        IEnumerable<Blobs.Row> Endless()
+        {
+            Blobs.Row[] rows = Blobs.Rows(30);
+            for (int i = 0; ; i++)
+            {
+                if (i == 5000)
+                    source.Cancel();
+                if (i > 100_000)
+                    Assert.Fail("The reading does not end.");
+                yield return rows[i % 30];
+            }
+        }
+        IDataView view = new MLContext(1).Data.LoadFromEnumerable(Endless());
+        var error = Assert.ThrowsExactly<OperationCanceledException>(() => Blobs.Regression(
+            new MLContext(1), options => options.CancellationToken = source.Token).Fit(view));
+        Assert.AreEqual(source.Token, error.CancellationToken);
+    }
+
+    [TestMethod]
     public void A_cancellation_stops_the_reading_of_rows()
     {
         var context = new MLContext(1);
