@@ -22,6 +22,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     /// <summary>Cursors of a set; ML.NET's views hold rows for each, and start a thread.</summary>
     const int MostCursors = 64;
 
+    int Threads => options.NumberOfThreads ?? Environment.ProcessorCount;
+
     /// <summary>
     /// Fits all columns that move; those that do not stay as they are, and the data is not read for them.
     /// </summary>
@@ -60,10 +62,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         {
             foreach (ColumnFit column in columns)
                 column.Start(engine);
-            bool sumsRows = Array.TrueForAll(columns, column => column.SumsRows);
-            int threads = options.NumberOfThreads ?? Environment.ProcessorCount;
-            foreach (ColumnFit column in sumsRows ? [] : columns)
-                column.Allocate(host, batchRows, threads > 1);
+            foreach (ColumnFit column in SumRows(columns) ? [] : columns)
+                column.Allocate(host, batchRows, Threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
@@ -82,7 +82,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
                 long rows = Cancellation.Run(
-                    host, run => Read(run, input, columns, mask, sumsRows, batchRows, threads, shuffleSeed, counted),
+                    host, run => Read(run, input, columns, mask, batchRows, shuffleSeed, counted),
                     options.CancellationToken);
                 if (rows == 0)
                     throw host.Except("The data has no rows for the statistics of batch normalization.");
@@ -97,13 +97,16 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
+    static bool SumRows(ColumnFit[] columns) => Array.TrueForAll(columns, column => column.SumsRows);
+
     /// <summary>Reads the data once, and gives the number of rows that count.</summary>
-    static long Read(
-        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, bool sumsRows, int batchRows,
-        int threads, int? shuffleSeed, RowCount counted)
+    long Read(
+        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int batchRows, int? shuffleSeed,
+        RowCount counted)
     {
+        bool sumsRows = SumRows(columns);
         DataViewRowCursor[] cursors = Open(
-            run, input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(threads, MostCursors) : 1,
+            run, input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(Threads, MostCursors) : 1,
             shuffleSeed);
         try
         {
@@ -114,7 +117,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             }
             FitPass pass = sumsRows
                 ? new RowPass(run, columns, counted)
-                : new BatchPass(run, columns, batchRows, threads > 1, counted);
+                : new BatchPass(run, columns, batchRows, Threads > 1, counted);
             pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
             return counted.Value;
         }

@@ -115,8 +115,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public ITrainingEngine? Engine { get; set; }
 
     /// <summary>
-    /// Cancels training before its next step, with a <see cref="TrainingCanceledException"/> that has the state and a
-    /// checkpoint; or while the rows are read, with an <see cref="OperationCanceledException"/>. Default: none.
+    /// Cancels training before its next step or part of a validation, with a <see cref="TrainingCanceledException"/>
+    /// that has the state and a checkpoint; or while the rows are read, with an
+    /// <see cref="OperationCanceledException"/>. Default: none.
     /// </summary>
     public CancellationToken CancellationToken { get; set; }
 

@@ -5,7 +5,7 @@ namespace Microsoft.ML.Trainers;
 
 /// <summary>
 /// An engine that looks for a cancellation of its ML.NET context at every step. One that comes cancels the run's token,
-/// so that the run ends in order before its next step.
+/// so that the run ends in order before its next step, and validation and exact statistics before their next part.
 /// </summary>
 sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTokenSource cancellation)
     : ITrainingEngine
@@ -20,8 +20,7 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
         public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
         {
             session.TrainOnBatch(rows, learningRate);
-            if (host is ICancelable { IsCanceled: true })
-                cancellation.Cancel();
+            Look();
         }
 
         public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
@@ -50,8 +49,14 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
 
         void Check()
         {
-            host.CheckAlive();
+            Look();
             cancellation.Token.ThrowIfCancellationRequested();
+        }
+
+        void Look()
+        {
+            if (host is ICancelable { IsCanceled: true })
+                cancellation.Cancel();
         }
     }
 }

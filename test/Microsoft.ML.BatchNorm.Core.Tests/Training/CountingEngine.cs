@@ -1,11 +1,15 @@
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>This process's engine, which counts its steps over all sessions.</summary>
-sealed class CountingEngine(Action<int>? onStep = null) : ITrainingEngine
+/// <param name="onStep">Told of each step that was made.</param>
+/// <param name="onPart">Told of each part of a validation, and of each recomputation, before it is made.</param>
+sealed class CountingEngine(Action<int>? onStep = null, Action<int>? onPart = null) : ITrainingEngine
 {
-    readonly Action<int>? onStep = onStep;
+    readonly Action<int>? onStep = onStep, onPart = onPart;
 
     public int Steps { get; private set; }
+
+    public int Parts { get; private set; }
 
     /// <summary>One whose user cancels after so many steps; 0 before the first.</summary>
     public static CountingEngine CancelingAfter(int steps, CancellationTokenSource source)
@@ -37,9 +41,17 @@ sealed class CountingEngine(Action<int>? onStep = null) : ITrainingEngine
 
         public int ReadLosses(Span<double> losses) => session.ReadLosses(losses);
 
-        public void RecomputeStatistics(ReadOnlySpan<int> rows) => session.RecomputeStatistics(rows);
+        public void RecomputeStatistics(ReadOnlySpan<int> rows)
+        {
+            engine.onPart?.Invoke(++engine.Parts);
+            session.RecomputeStatistics(rows);
+        }
 
-        public void Predict(ReadOnlySpan<float> features, Span<float> outputs) => session.Predict(features, outputs);
+        public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+        {
+            engine.onPart?.Invoke(++engine.Parts);
+            session.Predict(features, outputs);
+        }
 
         public NetworkState GetState() => session.GetState();
 

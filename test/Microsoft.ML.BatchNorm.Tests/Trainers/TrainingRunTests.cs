@@ -140,22 +140,32 @@ public class TrainingRunTests
     }
 
     [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void A_cancellation_after_the_last_step_leaves_a_checkpoint_to_go_on_from(bool byToken)
+    {
+        using var source = new CancellationTokenSource();
+        var canceled = new MLContext(1);
+        NetworkState expected = Train(new MLContext(1), new CountingEngine(), default);
+        Action cancel = byToken ? source.Cancel : canceled.CancelExecution;
+        var error = Assert.ThrowsExactly<TrainingCanceledException>(
+            () => Train(canceled, new CountingEngine(onPart: _ => cancel()), source.Token));
+        Assert.AreEqual((2, 0L), (error.Checkpoint.Epoch, error.Checkpoint.Step));
+        Assert.AreNotEqual(expected, error.Checkpoint.State, "The exact statistics are still to come.");
+
+        static NetworkState Train(MLContext context, ITrainingEngine engine, CancellationToken token) =>
+            Blobs.Multiclass(context, options =>
+            {
+                (options.Epochs, options.ValidationSplit, options.Seed) = (1, 0.2, 3);
+                (options.Engine, options.CancellationToken) = (engine, token);
+            }).Fit(Blobs.View(context)).Model.State;
+    }
+
+    [TestMethod]
     public void The_options_token_stops_the_reading_of_rows()
     {
         using var source = new CancellationTokenSource();
-        IEnumerable<Blobs.Row> Endless()
-        {
-            Blobs.Row[] rows = Blobs.Rows(30);
-            for (int i = 0; ; i++)
-            {
-                if (i == 5000)
-                    source.Cancel();
-                if (i > 100_000)
-                    Assert.Fail("The reading does not end.");
-                yield return rows[i % 30];
-            }
-        }
-        IDataView view = new MLContext(1).Data.LoadFromEnumerable(Endless());
+        IDataView view = Endless(source.Cancel);
         var error = Assert.ThrowsExactly<OperationCanceledException>(() => Blobs.Regression(
             new MLContext(1), options => options.CancellationToken = source.Token).Fit(view));
         Assert.AreEqual(source.Token, error.CancellationToken);
@@ -165,19 +175,7 @@ public class TrainingRunTests
     public void A_cancellation_stops_the_reading_of_rows()
     {
         var context = new MLContext(1);
-        IEnumerable<Blobs.Row> Endless()
-        {
-            Blobs.Row[] rows = Blobs.Rows(30);
-            for (int i = 0; ; i++)
-            {
-                if (i == 5000)
-                    context.CancelExecution();
-                if (i > 100_000)
-                    Assert.Fail("The reading does not end.");
-                yield return rows[i % 30];
-            }
-        }
-        IDataView view = new MLContext(1).Data.LoadFromEnumerable(Endless());
+        IDataView view = Endless(context.CancelExecution);
         Assert.ThrowsExactly<OperationCanceledException>(() => Blobs.Regression(context).Fit(view));
     }
 
@@ -221,5 +219,24 @@ public class TrainingRunTests
         return [.. ((ProgressReporting.ProgressTracker)field.GetValue(environment)!).GetAllProgress()
             .Where(told => told.Kind == ProgressReporting.ProgressEvent.EventKind.Progress)
             .Select(told => told.ProgressEntry)];
+    }
+
+    /// <summary>Rows without an end, which cancel what reads them.</summary>
+    static IDataView Endless(Action cancel)
+    {
+        return new MLContext(1).Data.LoadFromEnumerable(Rows());
+
+        IEnumerable<Blobs.Row> Rows()
+        {
+            Blobs.Row[] rows = Blobs.Rows(30);
+            for (int i = 0; ; i++)
+            {
+                if (i == 5000)
+                    cancel();
+                if (i > 100_000)
+                    Assert.Fail("The reading does not end.");
+                yield return rows[i % 30];
+            }
+        }
     }
 }

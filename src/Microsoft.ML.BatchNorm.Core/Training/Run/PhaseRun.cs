@@ -74,6 +74,12 @@ sealed class PhaseRun : IDisposable
             throw new TrainingDivergedException(
                 diverged.Layer, epoch + 1, session.Steps - stepsBeforeEpoch + 1, LastGoodState(), diverged);
         }
+        catch (OperationCanceledException canceled) when (
+            canceled is not TrainingCanceledException && context.Cancellation.IsCancellationRequested)
+        {
+            // By an engine that looks at the token itself, in work that is not a step and has changed no position.
+            throw new TrainingCanceledException(Checkpoint(), context.Cancellation);
+        }
     }
 
     public void Dispose() => session.Dispose();
@@ -118,10 +124,10 @@ sealed class PhaseRun : IDisposable
             ValidationMetric = validation?.Metric,
             LearningRate = rate,
         };
+        if (options.RecordStatistics)
+            statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch + 1));
         history = history.Add(result);
         epoch++;
-        if (options.RecordStatistics)
-            statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch));
         step = 0;
         losses.Restart();
         if (validation is not null)

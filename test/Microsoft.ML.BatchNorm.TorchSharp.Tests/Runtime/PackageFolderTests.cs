@@ -1,0 +1,103 @@
+using System.Diagnostics;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
+
+/// <summary>
+/// In a notebook or a script TorchSharp and libtorch lie in package folders of their own, and nothing beside the
+/// application.
+/// </summary>
+[TestClass]
+public class PackageFolderTests
+{
+    const string Program = "Microsoft.ML.BatchNorm.TorchSharp.FreshProcess", Engine = "Microsoft.ML.BatchNorm";
+
+    static readonly string[] libraries = ["libLibTorchSharp", "libtorch", "libc10", "libgomp"];
+
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("packages-");
+
+    static IEnumerable<ProcessModule> Modules => Process.GetCurrentProcess().Modules.Cast<ProcessModule>();
+
+    [TestCleanup]
+    public void Delete() => folder.Delete(recursive: true);
+
+    [TestMethod]
+    public void Libtorch_is_found_in_its_package_folder()
+    {
+        Lay(withLibtorch: true);
+        Assert.AreEqual("cpu", Run("cpu")[^1]);
+    }
+
+    [TestMethod]
+    public void Libtorch_without_CUDA_in_its_package_folder_is_not_taken_for_a_GPU_s()
+    {
+        Lay(withLibtorch: true);
+        if (Modules.Any(module => module.ModuleName.StartsWith("libtorch_cuda", StringComparison.Ordinal)))
+            Assert.Inconclusive("This libtorch has CUDA.");
+        StringAssert.Contains(Run("cuda")[^1], "has no CUDA");
+    }
+
+    [TestMethod]
+    public void Without_libtorch_the_error_names_the_packages()
+    {
+        Lay(withLibtorch: false);
+        string last = Run("cpu")[^1];
+        StringAssert.StartsWith(last, "InvalidOperationException: ");
+        StringAssert.Contains(last, "TorchSharp-cpu");
+    }
+
+    /// <summary>
+    /// The folders as NuGet lays them, where TorchSharp finds the libraries as it leaves them after its first search.
+    /// </summary>
+    void Lay(bool withLibtorch)
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("The layout is tried on Linux.");
+        string version = typeof(torch).Assembly.GetName().Version!.ToString(3);
+        string library = Path.Combine("torchsharp", version, "lib", "net8.0");
+        Directory.CreateDirectory(Path.Combine(folder.FullName, library));
+        File.Copy(typeof(torch).Assembly.Location, Path.Combine(folder.FullName, library, "TorchSharp.dll"));
+        foreach (string name in (string[])[$"{Program}.dll", $"{Engine}.TorchSharp.dll", $"{Engine}.Core.dll",
+            $"{Program}.runtimeconfig.json"])
+            File.Copy(Path.Combine(AppContext.BaseDirectory, name), Path.Combine(folder.FullName, name));
+        File.WriteAllText(Path.Combine(folder.FullName, $"{Program}.deps.json"), $$"""
+            {
+              "runtimeTarget": { "name": ".NETCoreApp,Version=v10.0" },
+              "targets": { ".NETCoreApp,Version=v10.0": {
+                "App/1.0.0": { "runtime": {
+                  "{{Program}}.dll": {}, "{{Engine}}.TorchSharp.dll": {}, "{{Engine}}.Core.dll": {} } },
+                "TorchSharp/{{version}}": { "runtime": { "lib/net8.0/TorchSharp.dll": {} } } } },
+              "libraries": {
+                "App/1.0.0": { "type": "project", "serviceable": false, "sha512": "" },
+                "TorchSharp/{{version}}": {
+                  "type": "package", "serviceable": true, "sha512": "", "path": "torchsharp/{{version}}" } }
+            }
+            """);
+        if (!withLibtorch)
+            return;
+        Directory.CreateDirectory(Path.Combine(folder.FullName, "libtorch-cpu-linux-x64", torch.__version__));
+        string found = Directory.CreateDirectory(Path.Combine(folder.FullName, library, "cpu")).FullName;
+        foreach (ProcessModule module in Modules)
+        {
+            if (Array.Exists(libraries, name => module.ModuleName.StartsWith(name, StringComparison.Ordinal)))
+                File.CreateSymbolicLink(Path.Combine(found, module.ModuleName), module.FileName);
+        }
+    }
+
+    string[] Run(string device)
+    {
+        var start = new ProcessStartInfo(
+            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
+            [
+                "exec", "--additionalprobingpath", folder.FullName,
+                Path.Combine(folder.FullName, $"{Program}.dll"), device,
+            ])
+        {
+            RedirectStandardOutput = true,
+        };
+        using Process process = Process.Start(start)!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.AreEqual(0, process.ExitCode, output);
+        return output.Trim().Split('\n');
+    }
+}
