@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.ML.BatchNorm.Tests.Build;
 
 namespace Samples.Tests;
 

@@ -32,7 +32,7 @@ public class MarkdownDocumentTests
         new[] { "a.md:4", "a.md:18" }, BlockChain.Of(blocks).ConvertAll(chain => chain.Name));
 
     [TestMethod]
-    public void A_comment_that_is_not_known_is_an_error() => Assert.ThrowsException<InvalidDataException>(
+    public void A_comment_that_is_not_known_is_an_error() => Assert.ThrowsExactly<InvalidDataException>(
         () => MarkdownDocument.Parse("a.md", ["<!-- continues -->", "```csharp", "```"]));
 
     [TestMethod]

@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Build;
 
 namespace Microsoft.ML.BatchNorm.Tests.Documents;
 

@@ -114,7 +114,7 @@ public class ContinuedFitTests
     {
         BatchNormalizationTransformer fitted = Fits.Estimator(layer).Fit(Fits.Vectors(First));
         BatchNormalizationState expected = fitted.FineTune(Fits.Vectors(Second)).GetState("Y");
-        Assert.AreNotEqual(fitted.GetState("Y"), expected);
+        Assert.AreNotEqual(expected, fitted.GetState("Y"));
         Assert.AreEqual(expected, fitted.Freeze().Unfreeze().FineTune(Fits.Vectors(Second)).GetState("Y"));
         Assert.AreEqual(expected, View.ML.Transforms.BatchNormalization(fitted.Freeze(), trainable: true)
             .Fit(Fits.Vectors(Second)).GetState("Y"));

@@ -30,7 +30,7 @@ public class FineTuneTests
         IDataView second = View.ML.Data.Cache(Fits.Vectors(Second));
         BatchNormalizationTransformer fitted = Fitted(Shuffle);
         BatchNormalizationState expected = Estimator(Shuffle).Fit(second, fitted).GetState("Y");
-        Assert.AreNotEqual(Estimator(options => options.BatchSize = 64).Fit(second, fitted).GetState("Y"), expected);
+        Assert.AreNotEqual(expected, Estimator(options => options.BatchSize = 64).Fit(second, fitted).GetState("Y"));
         foreach (BatchNormalizationTransformer tuned in Ways(fitted, second))
             Assert.AreEqual(expected, tuned.GetState("Y"));
     }

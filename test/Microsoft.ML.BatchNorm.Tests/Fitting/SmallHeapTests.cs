@@ -38,10 +38,10 @@ public class SmallHeapTests
     /// <summary>Mean and variance of each slot.</summary>
     static double[][] Fit(MovingStatistics kind, int length, bool shuffle, bool isSet)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.SmallHeap.dll");
+        string program = Path.Combine(AppContext.BaseDirectory, "FreshProcess.dll");
         var start = new ProcessStartInfo(
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            ["exec", program, $"{kind}", $"{shuffle}", $"{length}", $"{Rows}", $"{isSet}"])
+            ["exec", program, "fit", $"{kind}", $"{shuffle}", $"{length}", $"{Rows}", $"{isSet}"])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

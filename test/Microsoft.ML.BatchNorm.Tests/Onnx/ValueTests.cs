@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;

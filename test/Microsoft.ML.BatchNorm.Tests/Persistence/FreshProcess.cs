@@ -34,7 +34,7 @@ static class FreshProcess
 
     static string Run(string work, string model, string input, string output)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "Microsoft.ML.BatchNorm.FreshProcess.dll");
+        string program = Path.Combine(AppContext.BaseDirectory, "FreshProcess.dll");
         var start = new ProcessStartInfo(
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
             ["exec", program, work, model, input, output])

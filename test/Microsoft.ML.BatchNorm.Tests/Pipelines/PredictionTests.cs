@@ -173,7 +173,7 @@ public class PredictionTests
     [TestMethod]
     public void A_column_that_is_not_asked_for_is_not_computed()
     {
-        var view = new Fitting.GeneratedView(3, 10, (_, _) => Assert.Fail("X was read."));
+        var view = new GeneratedView(3, 10, (_, _) => Assert.Fail("X was read."));
         IDataView output = Layers.Transformer(3).Transform(view);
         using DataViewRowCursor cursor = output.GetRowCursor([output.Schema["Counts"]]);
         while (cursor.MoveNext())

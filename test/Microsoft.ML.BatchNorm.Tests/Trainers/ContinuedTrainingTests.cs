@@ -33,7 +33,7 @@ public class ContinuedTrainingTests
     {
         var trainer = Blobs.Multiclass(context, options => options.Epochs = 1);
         NetworkState expected = trainer.Fit(Rows, First).Model.State;
-        Assert.AreNotEqual(First.Model.State, expected);
+        Assert.AreNotEqual(expected, First.Model.State);
         ITransformer chain = new TransformerChain<ITransformer>(
             context.Transforms.NormalizeMinMax("Other", "Features").Fit(Rows), First);
         foreach (ITransformer previous in (ITransformer[])[chain, Persistence.Model.Reload(chain, Rows.Schema)])

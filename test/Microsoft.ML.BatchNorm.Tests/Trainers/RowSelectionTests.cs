@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Fitting;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 

@@ -1,6 +1,4 @@
 using System.Reflection;
-using Microsoft.ML.BatchNorm.Tests.Fitting;
-using Microsoft.ML.BatchNorm.Tests.Training;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 

@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm.Tests.Estimator;
-using Microsoft.ML.BatchNorm.Tests.Trainers;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Transformer;

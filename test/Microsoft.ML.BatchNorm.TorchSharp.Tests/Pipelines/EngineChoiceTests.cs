@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Tests.Fitting;
-using Microsoft.ML.BatchNorm.Tests.Trainers;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Pipelines;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Microsoft.ML.BatchNorm.Tests.Trainers;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
 
@@ -58,9 +57,9 @@ public class ServingTests
     static void Serve(string model, string input, string output)
     {
         string folder = AppContext.BaseDirectory.Replace(
-            typeof(ServingTests).Assembly.GetName().Name!, "Microsoft.ML.BatchNorm.FreshProcess",
+            typeof(ServingTests).Assembly.GetName().Name!, "FreshProcess",
             StringComparison.Ordinal);
-        string program = Path.Combine(folder, "Microsoft.ML.BatchNorm.FreshProcess.dll");
+        string program = Path.Combine(folder, "FreshProcess.dll");
         Assert.IsTrue(File.Exists(program), program);
         Assert.IsFalse(File.Exists(Path.Combine(folder, "TorchSharp.dll")));
         var start = new ProcessStartInfo(

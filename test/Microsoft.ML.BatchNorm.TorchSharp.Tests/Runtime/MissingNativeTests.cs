@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
 [TestClass]
 public class MissingNativeTests
 {
-    const string Program = "Microsoft.ML.BatchNorm.TorchSharp.FreshProcess";
+    const string Program = "FreshProcess.TorchSharp";
 
     [TestMethod]
     [DataRow("cpu")]

@@ -9,7 +9,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
 [TestClass]
 public class PackageFolderTests
 {
-    const string Program = "Microsoft.ML.BatchNorm.TorchSharp.FreshProcess", Engine = "Microsoft.ML.BatchNorm";
+    const string Program = "FreshProcess.TorchSharp", Engine = "Microsoft.ML.BatchNorm";
 
     static readonly string[] libraries = ["libLibTorchSharp", "libtorch", "libc10", "libgomp"];
 

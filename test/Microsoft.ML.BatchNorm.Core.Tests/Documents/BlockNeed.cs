@@ -1,9 +1,0 @@
-namespace Microsoft.ML.BatchNorm.Tests.Documents;
-
-/// <summary>What the code of a document needs beyond the core, and so which tests run it.</summary>
-enum BlockNeed
-{
-    None,
-    ML,
-    TorchSharp,
-}

@@ -1,0 +1,45 @@
+using System.Diagnostics;
+
+namespace Microsoft.ML.BatchNorm.Testing;
+
+/// <summary>Runs the SDK on this repository's projects, as they were built for the tests, and on others.</summary>
+static class DotNetBuild
+{
+    public const string Configuration =
+#if DEBUG
+        "Debug";
+#else
+        "Release";
+#endif
+
+    public static string Root { get; } = FindRoot(AppContext.BaseDirectory);
+
+    public static void Run(string verb, string project, params IEnumerable<string> arguments) =>
+        Execute([verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments]);
+
+    /// <summary>Runs <c>dotnet</c> in a folder, to a good end, and gives what it printed.</summary>
+    public static string Execute(
+        IEnumerable<string> arguments, string? folder = null, params (string Name, string Value)[] environment)
+    {
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments)
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = folder ?? "",
+        };
+        // A test host sets these for itself; a build inside it must find its own.
+        start.Environment.Remove("MSBuildSDKsPath");
+        start.Environment.Remove("MSBuildExtensionsPath");
+        foreach ((string name, string value) in environment)
+            start.Environment[name] = value;
+        using Process process = Process.Start(start)!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.AreEqual(0, process.ExitCode, output);
+        return output;
+    }
+
+    static string FindRoot(string folder) =>
+        File.Exists(Path.Combine(folder, "BatchNormExtensions.sln"))
+            ? folder
+            : FindRoot(Path.GetDirectoryName(folder.TrimEnd('/', '\\'))!);
+}
