@@ -3,6 +3,10 @@ using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
 using QuickStart;
 
+Wine.Compare();
+
+Console.WriteLine();
+Console.WriteLine("What a fitted layer can do, which a normalizer cannot, on handwritten digits:");
 using var files = new DigitsFolder();
 var mlContext = new MLContext(seed: 1);
 TextLoader loader = mlContext.Data.CreateTextLoader(
@@ -26,10 +30,20 @@ Evaluate("saved and loaded", new MLContext().Model.Load(files["model.zip"], out 
 // Export: the same model for any program that runs ONNX.
 using (FileStream onnx = File.Create(files["model.onnx"]))
     mlContext.Model.ConvertToOnnx(tuned, rows, onnx);
-Console.WriteLine($"{"exported to ONNX",-26}{new FileInfo(files["model.onnx"]).Length:N0} bytes");
+Console.WriteLine($"  {"exported to ONNX",-26}{new FileInfo(files["model.onnx"]).Length:N0} bytes");
+
+Console.WriteLine(
+    """
+
+    What to try next:
+      the same step by step          dotnet run -c Release --project src/Samples/DigitsPipeline
+      frozen or fine-tuned?          dotnet run -c Release --project src/Samples/FrozenOrFineTuned
+      has my data drifted?           dotnet run -c Release --project src/Samples/Drift
+      your own columns               mlContext.Transforms.BatchNormalization("Features"), as README.md shows
+    """);
 
 void Evaluate(string what, ITransformer fitted)
 {
     var metrics = mlContext.MulticlassClassification.Evaluate(fitted.Transform(loader.Load(files["test.csv"])));
-    Console.WriteLine($"{what,-26}accuracy {metrics.MicroAccuracy:P1}, log-loss {metrics.LogLoss:F5}");
+    Console.WriteLine($"  {what,-26}accuracy {metrics.MicroAccuracy:P1}, log-loss {metrics.LogLoss:F5}");
 }

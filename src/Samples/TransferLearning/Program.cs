@@ -9,8 +9,8 @@ TrainingData fewTest = test.Between(5, 9).ToData(first: 5);
 Show.Title(
     "Transfer learning with batch normalization",
     $"A network learns the handwritten digits 0 to 4 from {known.Rows} rows of 8 x 8 pixels. It is then to tell " +
-    $"5 to 9 apart, of which {few.Rows} rows have labels; {fewTest.Rows} others are there to test. One seed: dotnet " +
-    "run build/sample.cs TenSeeds has ten, and the ways to treat batch normalization beside each other.");
+    $"5 to 9 apart, of which {few.Rows} rows have labels; {fewTest.Rows} others are there to test. One seed: the " +
+    "sample TenSeeds has ten, and the ways to treat batch normalization beside each other.");
 
 Show.Heading(
     1, "Pretraining", "64 pixels, two hidden layers with batch normalization, and a head for the digits 0 to 4.");

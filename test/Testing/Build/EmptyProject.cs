@@ -61,7 +61,7 @@ sealed class EmptyProject(PackageFeed feed)
     /// <summary>The folders that hold what these tests were restored from.</summary>
     static string[] RestoredFolders()
     {
-        string tests = Assembly.GetExecutingAssembly().GetName().Name!;
+        string tests = Assembly.GetEntryAssembly()!.GetName().Name!;
         using JsonDocument json = JsonDocument.Parse(
             File.ReadAllText(Path.Combine(DotNetBuild.Root, "test", tests, "obj", "project.assets.json")));
         return [.. json.RootElement.GetProperty("packageFolders").EnumerateObject().Select(folder => folder.Name)];
