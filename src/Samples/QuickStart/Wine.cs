@@ -46,9 +46,8 @@ static class Wine
         MLContext mlContext, IDataView wines, int seed, IEstimator<ITransformer> normalizer)
     {
         DataOperationsCatalog.TrainTestData split = mlContext.Data.TrainTestSplit(wines, testFraction: 0.25, seed: seed);
-        var trainer = mlContext.MulticlassClassification.Trainers.SdcaMaximumEntropy(
-            new() { NumberOfThreads = 1 });
-        return mlContext.MulticlassClassification.Evaluate(
-            normalizer.Append(trainer).Fit(split.TrainSet).Transform(split.TestSet));
+        var model = normalizer.Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy())
+            .Fit(split.TrainSet);
+        return mlContext.MulticlassClassification.Evaluate(model.Transform(split.TestSet));
     }
 }
