@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using TorchSharp;
 
@@ -5,8 +6,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 /// <summary>
 /// Looks for libtorch and TorchSharp's native part before TorchSharp does, whose own error is that of a type
-/// initializer, and which writes to the console. In a notebook or a script, where they lie in package folders, it is
-/// TorchSharp that finds them.
+/// initializer, and which writes to the console. In a notebook or a script, where they lie in package folders, CUDA's
+/// are found by TorchSharp.
 /// </summary>
 static class NativeLibraries
 {
@@ -39,6 +40,20 @@ static class NativeLibraries
                 "TorchSharp-cpu.");
     }
 
+    /// <summary>Why the loader refuses a library, in its own words; null if it does not.</summary>
+    public static string? Fault(Func<nint> load)
+    {
+        try
+        {
+            load();
+            return null;
+        }
+        catch (DllNotFoundException error)
+        {
+            return error.Message;
+        }
+    }
+
     /// <summary>
     /// Loads a library that the other depends on, where it is a file of its own, then CUDA, where it is there, and then
     /// the other: libtorch counts devices once, at its first backward pass, also where that is on the CPU.
@@ -47,15 +62,23 @@ static class NativeLibraries
     {
         Load(dependency);
         _ = hasCuda.Value;
-        return Load(name);
+        Load("torch");
+        string? fault = Fault(() => NativeLibrary.Load(name, typeof(torch).Assembly, null));
+        return fault is null || OlderLibstdcxx.Load(fault) is null;
     }
 
-    /// <summary>Whether TorchSharp finds a device's libraries in the package folder that it lies in itself.</summary>
+    /// <summary>Whether a device's libraries are in package folders, as TorchSharp itself is.</summary>
     static bool FindInPackages(DeviceType device)
     {
         string? library = Path.GetDirectoryName(typeof(torch).Assembly.Location);
-        string? package = Path.GetDirectoryName(Path.GetDirectoryName(Path.GetDirectoryName(library)));
-        if (!string.Equals(Path.GetFileName(package), "torchsharp", StringComparison.OrdinalIgnoreCase))
+        string? package = Path.GetDirectoryName(Path.GetDirectoryName(library));
+        string? folder = Path.GetDirectoryName(package);
+        if (!string.Equals(Path.GetFileName(folder), "torchsharp", StringComparison.OrdinalIgnoreCase))
+            return false;
+        string packages = Path.GetDirectoryName(folder)!;
+        if (device == DeviceType.CPU)
+            LoadFromPackages(packages, package!);
+        else if (!Directory.EnumerateDirectories(packages, "libtorch-cuda-*").Any())
             return false;
         try
         {
@@ -67,6 +90,31 @@ static class NativeLibraries
             return false;
         }
     }
+
+    /// <summary>
+    /// Loads libtorch and TorchSharp's library from where NuGet has put them. TorchSharp would copy them into one
+    /// folder, and a first load that fails is its last. Only on Linux need they not lie beside each other.
+    /// </summary>
+    static void LoadFromPackages(string packages, string torchSharp)
+    {
+        if (!OperatingSystem.IsLinux() || LibtorchVersion is not { } version)
+            return;
+        string natives = Path.Combine("runtimes", "linux-x64", "native");
+        string libtorch = Path.Combine(packages, "libtorch-cpu-linux-x64", version, natives, "libtorch.so");
+        if (NativeLibrary.TryLoad(libtorch, out _)
+            && Fault(() => NativeLibrary.Load(Path.Combine(torchSharp, natives, "libLibTorchSharp.so"))) is { } fault)
+            OlderLibstdcxx.Load(fault);
+    }
+
+    /// <summary>
+    /// The package version of libtorch that TorchSharp is built for. <see cref="torch.__version__"/> has it too, and
+    /// would have TorchSharp load the library.
+    /// </summary>
+    static string? LibtorchVersion =>
+        typeof(torch).GetField("libtorchPackageVersion", BindingFlags.NonPublic | BindingFlags.Static)
+            ?.GetRawConstantValue() is string text && Version.TryParse(text, out Version? version)
+            ? version.ToString(version.Revision > 0 ? 4 : 3)
+            : null;
 
     static bool Load(string name) => NativeLibrary.TryLoad(name, typeof(torch).Assembly, null, out _);
 }

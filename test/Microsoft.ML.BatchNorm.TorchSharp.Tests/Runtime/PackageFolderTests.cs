@@ -11,11 +11,9 @@ public class PackageFolderTests
 {
     const string Program = "FreshProcess.TorchSharp", Engine = "Microsoft.ML.BatchNorm";
 
-    static readonly string[] libraries = ["libLibTorchSharp", "libtorch", "libc10", "libgomp"];
-
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("packages-");
 
-    static IEnumerable<ProcessModule> Modules => Process.GetCurrentProcess().Modules.Cast<ProcessModule>();
+    static string Natives { get; } = Path.Combine("runtimes", "linux-x64", "native");
 
     [TestCleanup]
     public void Delete() => folder.Delete(recursive: true);
@@ -31,7 +29,7 @@ public class PackageFolderTests
     public void Libtorch_without_CUDA_in_its_package_folder_is_not_taken_for_a_GPU_s()
     {
         Lay(withLibtorch: true);
-        if (Modules.Any(module => module.ModuleName.StartsWith("libtorch_cuda", StringComparison.Ordinal)))
+        if (File.Exists(Path.Combine(AppContext.BaseDirectory, Natives, "libtorch_cuda.so")))
             Assert.Inconclusive("This libtorch has CUDA.");
         StringAssert.Contains(Run("cuda")[^1], "has no CUDA");
     }
@@ -45,9 +43,7 @@ public class PackageFolderTests
         StringAssert.Contains(last, "TorchSharp-cpu");
     }
 
-    /// <summary>
-    /// The folders as NuGet lays them, where TorchSharp finds the libraries as it leaves them after its first search.
-    /// </summary>
+    /// <summary>The folders as NuGet lays them.</summary>
     void Lay(bool withLibtorch)
     {
         if (!OperatingSystem.IsLinux())
@@ -74,13 +70,17 @@ public class PackageFolderTests
             """);
         if (!withLibtorch)
             return;
-        Directory.CreateDirectory(Path.Combine(folder.FullName, "libtorch-cpu-linux-x64", torch.__version__));
-        string found = Directory.CreateDirectory(Path.Combine(folder.FullName, library, "cpu")).FullName;
-        foreach (ProcessModule module in Modules)
-        {
-            if (Array.Exists(libraries, name => module.ModuleName.StartsWith(name, StringComparison.Ordinal)))
-                File.CreateSymbolicLink(Path.Combine(found, module.ModuleName), module.FileName);
-        }
+        Link("libLibTorchSharp.so*", Path.Combine("torchsharp", version));
+        string libtorch = Path.Combine("libtorch-cpu-linux-x64", torch.NormalizeNuGetVersion(torch.__version__));
+        foreach (string names in (string[])["libtorch*.so", "libc10*.so", "libgomp-*"])
+            Link(names, libtorch);
+    }
+
+    void Link(string names, string package)
+    {
+        DirectoryInfo target = Directory.CreateDirectory(Path.Combine(folder.FullName, package, Natives));
+        foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, Natives), names))
+            File.CreateSymbolicLink(Path.Combine(target.FullName, Path.GetFileName(file)), file);
     }
 
     string[] Run(string device)
