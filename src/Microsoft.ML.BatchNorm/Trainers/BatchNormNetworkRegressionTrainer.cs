@@ -5,25 +5,38 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>Trains a network to predict a number: a <see cref="float"/> label, and a score in its unit.</summary>
+/// <remarks>
+/// The label's unit does not matter. The network is trained on labels of mean 0 and deviation 1, and its last layer
+/// with a kernel takes the mean and the deviation of the training rows in, so that the model gives the label's unit
+/// without any further step. Losses, metrics and checkpoints are in the label's unit too; regularizers, weight decay
+/// and the limit of the gradient's length apply to the network that is trained. Where that layer has no bias, or a ReLU
+/// follows it, only the scale is taken out; where another activation follows it, the labels are taken as they are. The
+/// log says which.
+/// </remarks>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerBase<
     RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>,
     BatchNormNetworkRegressionModelParameters>
 {
+    readonly Loss loss;
+
     internal BatchNormNetworkRegressionTrainer(IHostEnvironment env, Options options)
         : base(
             TrainerHost.Of<BatchNormNetworkRegressionTrainer>(env, options), options,
-            TrainerUtils.MakeR4ScalarColumn(options.LabelColumnName), options.Loss, []) =>
+            TrainerUtils.MakeR4ScalarColumn(options.LabelColumnName), options.Loss, [])
+    {
         Host.CheckUserArg(
             options.Loss is MeanSquaredErrorLoss or MeanAbsoluteErrorLoss or HuberLoss, nameof(options.Loss),
             "Must be the mean squared or absolute error, or Huber's");
+        loss = options.Loss;
+    }
 
     /// <summary>The options of a <see cref="BatchNormNetworkRegressionTrainer"/>.</summary>
     public sealed class Options : BatchNormNetworkTrainerOptions
     {
         /// <summary>
         /// What training makes small: <see cref="Loss.MeanSquaredError"/>, <see cref="Loss.MeanAbsoluteError"/> or
-        /// <see cref="Loss.Huber"/>. Default: the mean squared error.
+        /// <see cref="Loss.Huber"/>, whose δ counts in the label's unit. Default: the mean squared error.
         /// </summary>
         public Loss Loss { get; set; } = Loss.MeanSquaredError;
     }
@@ -48,6 +61,28 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     {
         data.CheckRegressionLabel();
         return 1;
+    }
+
+    private protected override TargetScale? Scale(IChannel channel, Network network, TrainingData rows, int[] kept)
+    {
+        if (TargetScale.IsCentered(network) is not { } isCentered)
+        {
+            channel.Warning(
+                "The network is trained on the labels as they are: an activation or normalization behind its last " +
+                "kernel keeps their mean and deviation from being taken into that kernel. End the network in a " +
+                "Dense layer if the labels are far from 0 or their deviation is far from 1.");
+            return null;
+        }
+        TargetScale scale = TargetScale.Of(rows, kept, isCentered);
+        channel.Info(FormattableString.Invariant(
+            $"Trained on (label - {scale.Mean:G6}) / {scale.Deviation:G6}; losses are in the label's unit."));
+        if (loss is HuberLoss huber && huber.Delta < 1e-4 * scale.Deviation)
+        {
+            channel.Warning(FormattableString.Invariant(
+                $"Huber's delta, {huber.Delta:G6}, is tiny beside the label's deviation, {scale.Deviation:G6}: the ")
+                + "loss is an absolute error whose gradient is small. Take a greater delta, or MeanAbsoluteError.");
+        }
+        return scale;
     }
 
     private protected override BatchNormNetworkRegressionModelParameters CreateModel(

@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Training;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
@@ -81,12 +82,16 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
 
         using IChannel channel = Host.Start("Training");
         int seed = options.Seed ?? Host.Rand.Next();
-        SavedNetwork start =
-            new NetworkChoice(Host, options, input, outputs).Choose(Previous(trainContext.InitialPredictor), seed);
+        var choice = new NetworkChoice(Host, options, input, outputs);
+        SavedNetwork start = choice.Choose(Previous(trainContext.InitialPredictor), seed);
         TrainingData rows = Read(data, "training");
         TrainingData? validationRows = validation is null ? null : Read(validation, "validation");
-        TrainingResult result =
-            new TrainingRun(Host, channel, options, training with { Seed = seed }).Train(start, rows, validationRows);
+        int[] kept = RowOrder.Split(rows.Rows, validation is null ? options.ValidationSplit : 0, seed).Training;
+        TargetScale? scale = Scale(channel, start.Network, rows, kept);
+        if (scale is { } first && choice.IsHeadFresh)
+            start = start with { State = first.PutBack(start.Network, start.State) };
+        TrainingResult result = new TrainingRun(Host, channel, options, training with { Seed = seed }, scale)
+            .Train(start, rows, validationRows);
         return CreateModel(result.Network, result.State);
 
         TrainingData Read(RoleMappedData from, string name) => Cancellation.Run(
@@ -99,6 +104,10 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     private protected abstract int CheckLabel(RoleMappedData data);
 
     private protected abstract TModel CreateModel(Network network, NetworkState state);
+
+    /// <summary>What is taken out of the targets of the rows that are kept for training; null for nothing.</summary>
+    private protected virtual TargetScale? Scale(IChannel channel, Network network, TrainingData rows, int[] kept) =>
+        null;
 
     INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
         ? null

@@ -15,6 +15,11 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
 {
     const int DefaultUnits = 128;
 
+    /// <summary>
+    /// Whether the head has first values of its own, and none of an earlier training; known once a network is chosen.
+    /// </summary>
+    public bool IsHeadFresh { get; private set; }
+
     public SavedNetwork Choose(INetworkModelParameters? previous, int seed)
     {
         SavedNetwork start = previous is not null
@@ -43,7 +48,11 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             ?? throw host.ExceptUserArg(nameof(options.NetworkFactory), "Must give a network");
     }
 
-    static SavedNetwork Fresh(Network network, int seed) => new(network, network.Initialize(seed));
+    SavedNetwork Fresh(Network network, int seed)
+    {
+        IsHeadFresh = true;
+        return new SavedNetwork(network, network.Initialize(seed));
+    }
 
     SavedNetwork FromPretrained(SavedNetwork pretrained, int seed)
     {
@@ -61,6 +70,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         host.CheckUserArg(
             takenOver.Count > 0, nameof(options.Pretrained),
             "Must have a layer with the path and the shapes of one of the network's");
+        IsHeadFresh = !takenOver.Contains(network.Nodes[network.HeadIndex].Path);
         return new SavedNetwork(network, state);
     }
 
@@ -73,6 +83,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             options.FineTune is not null, nameof(options.FineTune),
             "Must be a plan that trains a new head: the network has " +
             $"{known.Network.OutputShape.Size} outputs, and the label asks for {outputs}");
+        IsHeadFresh = true;
         Network network = known.Network.WithHead(outputs);
         return new SavedNetwork(network, network.Initialize(known.State, seed));
     }

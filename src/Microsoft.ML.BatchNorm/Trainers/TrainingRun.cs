@@ -6,7 +6,8 @@ namespace Microsoft.ML.Trainers;
 
 /// <summary>One training of one network, told to ML.NET's channels and stopped by its context.</summary>
 sealed class TrainingRun(
-    IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training)
+    IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training,
+    TargetScale? scale)
 {
     /// <summary>Above this share of the initializer a moving average is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;
@@ -16,7 +17,9 @@ sealed class TrainingRun(
         host.CheckAlive();
         using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(options.CancellationToken);
         using IProgressChannel progress = host.StartProgressChannel("Training");
-        var engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
+        ITrainingEngine engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
+        if (scale is { } targets)
+            engine = new StandardizedTargets(engine, targets);
         var report = new Report(channel, progress);
         try
         {

@@ -1,0 +1,148 @@
+using Microsoft.ML.BatchNorm;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// An engine that trains on targets of mean 0 and deviation 1, whatever their unit, and gives everything in that unit:
+/// it takes mean and deviation out of the network's head when a session starts and puts them back into every state that
+/// the session gives. A head that is frozen comes back with every bit.
+/// </summary>
+/// <param name="engine">Where to train.</param>
+/// <param name="scale">Mean and deviation.</param>
+sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : ITrainingEngine
+{
+    public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
+    {
+        float[] targets = Array.ConvertAll(
+            data.Targets.ToArray(), target => (float)((target - scale.Mean) / scale.Deviation));
+        var standardized = new TrainingData(data.Rows, data.Features, targets, data.Weights);
+        Loss loss = options.Loss is HuberLoss huber
+            ? huber with { Delta = huber.Delta / scale.Deviation }
+            : options.Loss;
+        return new Session(
+            engine.Start(network, scale.TakeOut(network, state), options with { Loss = loss }, standardized), scale,
+            network, state, loss is MeanAbsoluteErrorLoss ? scale.Deviation : scale.Deviation * scale.Deviation);
+    }
+
+    sealed class Session(
+        ITrainingSession session, TargetScale scale, Network network, NetworkState given, double lossUnit)
+        : ITrainingSession
+    {
+        public long Steps => session.Steps;
+
+        public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate) =>
+            session.TrainOnBatch(rows, learningRate);
+
+        public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
+
+        public int ReadLosses(Span<double> losses)
+        {
+            int count = session.ReadLosses(losses);
+            foreach (ref double loss in losses[..count])
+                loss *= lossUnit;
+            return count;
+        }
+
+        public void RecomputeStatistics(ReadOnlySpan<int> rows) => session.RecomputeStatistics(rows);
+
+        public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+        {
+            session.Predict(features, outputs);
+            foreach (ref float output in outputs)
+                output = (float)(output * scale.Deviation + scale.Mean);
+        }
+
+        public NetworkState GetState()
+        {
+            NetworkState state = session.GetState();
+            NetworkNode head = network.Nodes[network.HeadIndex];
+            return head.TrainableCount == 0
+                ? state.With(head.Path, given[head.Path])
+                : scale.PutBack(network, state);
+        }
+
+        public OptimizerState GetOptimizerState() => session.GetOptimizerState();
+
+        public void SetOptimizerState(OptimizerState state) => session.SetOptimizerState(state);
+
+        public void Dispose() => session.Dispose();
+    }
+}
+
+/// <summary>The mean and the deviation of targets, and how a network's head takes them in.</summary>
+/// <param name="Mean">The mean, or 0 where the head has no place for one.</param>
+/// <param name="Deviation">The deviation from <paramref name="Mean"/>, positive.</param>
+readonly record struct TargetScale(double Mean, double Deviation)
+{
+    /// <summary>The exact scale of some rows' targets, by their weights.</summary>
+    /// <param name="data">One target per row.</param>
+    /// <param name="rows">The rows that count.</param>
+    /// <param name="isCentered">Whether the mean is taken out.</param>
+    public static TargetScale Of(TrainingData data, int[] rows, bool isCentered)
+    {
+        ReadOnlySpan<float> targets = data.Targets.Span, weights = data.Weights.Span;
+        double weight = 0, mean = 0, squares = 0;
+        foreach (int row in rows)
+        {
+            double added = weights.IsEmpty ? 1 : weights[row];
+            if (added == 0)
+                continue;
+            weight += added;
+            double difference = targets[row] - mean;
+            if (isCentered)
+                mean += difference * added / weight;
+            squares += added * difference * (targets[row] - mean);
+        }
+        double deviation = Math.Sqrt(squares / weight);
+        return new TargetScale(mean, deviation > 0 && double.IsFinite(deviation) ? deviation : 1);
+    }
+
+    /// <summary>
+    /// What a network lets through from its head to its output: mean and deviation, the deviation alone where the head
+    /// has no bias or a ReLU follows, or null for neither.
+    /// </summary>
+    public static bool? IsCentered(Network network)
+    {
+        if (!network.Nodes.Any(node => node.Layer is DenseLayer or Conv2DLayer))
+            return null;
+        bool isCentered =
+            network.Nodes[network.HeadIndex].Layer is DenseLayer { UseBias: true } or Conv2DLayer { UseBias: true };
+        foreach (NetworkNode node in network.Nodes.Skip(network.HeadIndex + 1))
+        {
+            switch (node.Layer)
+            {
+                case FlattenLayer or DropoutLayer or GlobalAveragePool2DLayer:
+                    break;
+                case ActivationLayer { Function: Activation.ReLU or Activation.LeakyReLU }:
+                    isCentered = false;
+                    break;
+                default:
+                    return null;
+            }
+        }
+        return isCentered;
+    }
+
+    /// <summary>The state that gives <c>(y − mean) / deviation</c> where the given one gives y.</summary>
+    public NetworkState TakeOut(Network network, NetworkState state)
+    {
+        (double mean, double deviation) = this;
+        return Map(network, state, weight => weight / deviation, bias => (bias - mean) / deviation);
+    }
+
+    /// <summary>The state that gives <c>y · deviation + mean</c> where the given one gives y.</summary>
+    public NetworkState PutBack(Network network, NetworkState state)
+    {
+        (double mean, double deviation) = this;
+        return Map(network, state, weight => weight * deviation, bias => bias * deviation + mean);
+    }
+
+    static NetworkState Map(
+        Network network, NetworkState state, Func<double, double> weight, Func<double, double> bias)
+    {
+        string head = network.Nodes[network.HeadIndex].Path;
+        return state.With(head, new LayerState(
+            Array.ConvertAll(state[head].Kernel.ToArray(), value => (float)weight(value)),
+            Array.ConvertAll(state[head].Bias.ToArray(), value => (float)bias(value))));
+    }
+}
