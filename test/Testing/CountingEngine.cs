@@ -47,6 +47,8 @@ sealed class CountingEngine(Action<int>? onStep = null, Action<int>? onPart = nu
             session.RecomputeStatistics(rows);
         }
 
+        public void SetStatistics(NetworkState state) => session.SetStatistics(state);
+
         public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
         {
             engine.onPart?.Invoke(++engine.Parts);

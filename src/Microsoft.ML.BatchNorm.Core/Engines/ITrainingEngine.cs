@@ -63,6 +63,11 @@ public interface ITrainingSession : IDisposable
     /// <param name="rows">Rows of the session's data.</param>
     void RecomputeStatistics(ReadOnlySpan<int> rows);
 
+    /// <summary>Takes the moving statistics of a state; what learns, and the optimizer, stay as they are.</summary>
+    /// <param name="state">A state of the session's network, such as one from before statistics were recomputed.</param>
+    /// <exception cref="ArgumentException">It does not fit the network.</exception>
+    void SetStatistics(NetworkState state);
+
     /// <summary>The network's outputs in inference mode, under the parameters as they are now.</summary>
     /// <param name="features">Row after row.</param>
     /// <param name="outputs">Receives one row of outputs for each.</param>

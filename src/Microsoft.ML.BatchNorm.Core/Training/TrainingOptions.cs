@@ -79,7 +79,9 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Whether, when training ends, the moving statistics of every batch normalization that moved are replaced by the
-    /// exact ones of the training data under the final parameters, layer after layer. Default: false.
+    /// exact ones of the training data under the final parameters, layer after layer. What epochs measure in inference
+    /// mode is then measured with such statistics too, which takes one more pass over the training rows in each epoch
+    /// that has something to measure. Default: false.
     /// </summary>
     public bool RecomputeStatistics { get; init; }
 
@@ -92,8 +94,8 @@ public sealed record TrainingOptions
     /// <summary>
     /// Whether each epoch ends with the distance of every moving statistic from the exact one of the training rows, as
     /// a <see cref="StatisticsDistance"/> for each batch normalization whose statistics move: for what
-    /// <see cref="RecomputeStatistics"/> takes, once an epoch and in a session of its own. The parameters stay as they
-    /// are without it. Default: false.
+    /// <see cref="RecomputeStatistics"/> takes, once per epoch. The parameters stay as they are without it. Default:
+    /// false.
     /// </summary>
     public bool RecordStatistics { get; init; }
 

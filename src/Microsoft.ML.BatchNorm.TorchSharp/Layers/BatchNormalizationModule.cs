@@ -122,10 +122,13 @@ abstract class BatchNormalizationModule : LayerModule
     }
 
     /// <summary>Takes the exact statistics of all data in place of the moving ones.</summary>
-    public virtual void Replace(BatchStatistics statistics)
+    public void Replace(BatchStatistics statistics) =>
+        Replace(Current().WithPopulation(statistics, Options.VarianceConvention, batches: 0));
+
+    /// <summary>Takes the moving statistics of a state.</summary>
+    public virtual void Replace(BatchNormalizationState state)
     {
-        BatchNormalizationState current = Current();
-        State = current.WithPopulation(statistics, Options.VarianceConvention, batches: 0);
+        State = state;
         StatisticsMoved();
     }
 

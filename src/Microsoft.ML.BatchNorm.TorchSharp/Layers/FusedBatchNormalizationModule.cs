@@ -49,9 +49,9 @@ sealed class FusedBatchNormalizationModule(
             population: null);
     }
 
-    public override void Replace(BatchStatistics statistics)
+    public override void Replace(BatchNormalizationState state)
     {
-        base.Replace(statistics);
+        base.Replace(state);
         steps = 0;
         averages.Write(place, State);
     }

@@ -93,6 +93,15 @@ sealed class TorchSession : ITrainingSession
         new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows.ToArray());
     }
 
+    public void SetStatistics(NetworkState state)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        network.CheckState(state);
+        Settle();
+        foreach (BatchNormalizationModule layer in module.BatchNormalizations.Where(layer => layer.MovesStatistics))
+            layer.Replace(state[layer.Path].BatchNormalization!);
+    }
+
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);

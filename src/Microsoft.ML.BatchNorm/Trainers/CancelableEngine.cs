@@ -33,6 +33,8 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
             session.RecomputeStatistics(rows);
         }
 
+        public void SetStatistics(NetworkState state) => session.SetStatistics(state);
+
         public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
         {
             Check();

@@ -45,6 +45,8 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 
         public void RecomputeStatistics(ReadOnlySpan<int> rows) => session.RecomputeStatistics(rows);
 
+        public void SetStatistics(NetworkState state) => session.SetStatistics(state);
+
         public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
         {
             session.Predict(features, outputs);

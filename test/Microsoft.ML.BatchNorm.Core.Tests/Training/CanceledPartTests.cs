@@ -12,7 +12,7 @@ public class CanceledPartTests
     {
         Epochs = 3,
         ValidationSplit = 0.25,
-        EarlyStopping = new EarlyStopping { Patience = 1 },
+        EarlyStopping = new EarlyStopping { Patience = 3 },
         EvaluateTrainingData = true,
         RecordStatistics = true,
         RecomputeStatistics = true,

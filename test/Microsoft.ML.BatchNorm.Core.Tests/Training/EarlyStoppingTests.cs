@@ -85,12 +85,55 @@ public class EarlyStoppingTests
         RecordingEngine engine = Engine(5, 3, 4, 4, 4, 4);
         TrainingOptions options = Options(new EarlyStopping { Patience = 2 }) with { RecomputeStatistics = true };
         TrainingResult result = Runs.Train(engine, options, validation: validation);
-        Assert.AreEqual(2, engine.Sessions.Count);
-        CollectionAssert.AreEqual(Enumerable.Range(0, 10).ToArray(), engine.Last.Recomputed.Single());
+        Assert.AreEqual(4, engine.Last.Recomputed.Count);
+        foreach (int[] rows in engine.Last.Recomputed)
+            CollectionAssert.AreEqual(Enumerable.Range(0, 10).ToArray(), rows);
         Assert.AreEqual(1000, result.State["norm"].BatchNormalization!.MovingMean[0]);
         NetworkState kept = Runs.Train(Engine(5, 3), Runs.Options with { Epochs = 2 }).State;
         Assert.AreEqual(kept["base"], result.State["base"]);
         Assert.IsTrue(engine.Sessions.TrueForAll(session => session.IsDisposed));
+    }
+
+    [TestMethod]
+    [DataRow(false, false)]
+    [DataRow(true, false)]
+    [DataRow(false, true)]
+    public void Epochs_are_measured_with_the_statistics_that_the_model_is_delivered_with(bool stops, bool isPopulation)
+    {
+        Network network = Network.Input(2).BatchNormalization(
+            new() { MovingStatistics = isPopulation ? MovingStatistics.Population : MovingStatistics.Exponential })
+            .Dense(8, useBias: false).BatchNormalization().ReLU().Dense(2);
+        TrainingData rows = Rows(seed: 1), others = Rows(seed: 2);
+        var options = new TrainingOptions
+        {
+            Epochs = 6, RecomputeStatistics = true, EvaluateTrainingData = true,
+            EarlyStopping = stops ? new EarlyStopping { Patience = 1 } : null,
+        };
+        TrainingResult result = NetworkTrainer.Train(network, network.Initialize(1), rows, options, others);
+        EpochResult last = result.History[(stops ? result.BestEpoch : 6) - 1];
+        EvaluationResult delivered = NetworkTrainer.Evaluate(network, result.State, others, options.Loss);
+        Assert.AreEqual(delivered.Loss, last.ValidationLoss);
+        Assert.AreEqual(delivered.Metric, last.ValidationMetric);
+        Assert.AreEqual(
+            NetworkTrainer.Evaluate(network, result.State, rows, options.Loss).Metric, last.Metric);
+
+        static TrainingData Rows(int seed)
+        {
+            float[] features = Sample.Floats(400, seed, mean: 100, deviation: 20);
+            return new TrainingData(200, features, [.. features.Chunk(2).Select(row => row[0] > row[1] ? 1f : 0)]);
+        }
+    }
+
+    [TestMethod]
+    public void What_is_measured_leaves_the_training_itself_alone()
+    {
+        TrainingOptions options = Runs.Options with { Epochs = 4, RecomputeStatistics = true };
+        TrainingData data = Runs.Data(12);
+        NetworkState unmeasured = NetworkTrainer.Train(Runs.Network, Runs.State, data, options).Checkpoint.State;
+        NetworkState measured = NetworkTrainer.Train(
+            Runs.Network, Runs.State, data, options with { EvaluateTrainingData = true, RecordStatistics = true },
+            validation).Checkpoint.State;
+        Assert.AreEqual(unmeasured, measured);
     }
 
     [TestMethod]

@@ -101,6 +101,12 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
         }
     }
 
+    public void SetStatistics(NetworkState value)
+    {
+        foreach (NetworkNode node in network.Nodes.Where(Moves))
+            state = state.With(node.Path, value[node.Path]);
+    }
+
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs) => outputs.Fill(engine.Output(Steps));
 
     public NetworkState GetState() => state;

@@ -71,6 +71,13 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         beta?.Write(loaded.Beta, beta.Value);
     }
 
+    /// <summary>Takes moving statistics; γ and β stay.</summary>
+    public void SetStatistics(BatchNormalizationState state)
+    {
+        running = new RunningStatistics(options, state);
+        changed = true;
+    }
+
     public override LayerState Save() =>
         new(changed ? running.ToState(gamma is null ? [] : gamma.Values, beta is null ? [] : beta.Values) : loaded);
 

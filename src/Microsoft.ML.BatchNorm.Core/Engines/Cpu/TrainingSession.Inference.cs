@@ -43,24 +43,48 @@ sealed unsafe partial class TrainingSession
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         CheckRows(rows);
+        var kept = new KeptInputs((rows.Length + inferenceRows - 1) / inferenceRows);
+        int settled = 0;
         for (int i = 0; i < stages.Count; i++)
         {
             if (stages[i] is not BatchNormalizationStage { Moves: true } normalization)
                 continue;
-            var schedule = new Schedule(
+            Pass[] last = [normalization.BeginRecompute(), kept.Keep(normalization.Input)];
+            var fromFeatures = new Schedule(
+                [input.FromData, .. stages[..i].SelectMany(stage => stage.Infer()), .. last], step, team);
+            var fromKept = new Schedule(
                 [
-                    input.FromData, .. stages[..i].SelectMany(stage => stage.Infer()), normalization.BeginRecompute(),
+                    kept.Restore(stages[settled].Input), .. stages[settled..i].SelectMany(stage => stage.Infer()),
+                    .. last,
                 ], step, team);
-            for (int first = 0; first < rows.Length; first += inferenceRows)
+            for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {
-                ReadOnlySpan<int> chunk = rows.Slice(first, Math.Min(inferenceRows, rows.Length - first));
-                Begin(chunk.Length);
-                input.SetRows(chunk);
-                schedule.Run();
+                int first = chunk * inferenceRows, count = Math.Min(inferenceRows, rows.Length - first);
+                Begin(count);
+                // What the first layer gets is in the data already.
+                bool isKept = kept.Begin(chunk, count, i == 0 ? null : normalization.Input);
+                if (isKept)
+                {
+                    fromKept.Run();
+                    continue;
+                }
+                input.SetRows(rows.Slice(first, count));
+                fromFeatures.Run();
                 input.ThrowIfNonFinite(firstRow: null);
             }
             normalization.EndRecompute();
+            settled = i;
         }
+        GC.KeepAlive(this);
+    }
+
+    public void SetStatistics(NetworkState state)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        network.CheckState(state);
+        foreach (BatchNormalizationStage normalization in
+            stages.OfType<BatchNormalizationStage>().Where(stage => stage.Moves))
+            normalization.SetStatistics(state[normalization.Path].BatchNormalization!);
         GC.KeepAlive(this);
     }
 

@@ -15,10 +15,16 @@ sealed class PhaseRun : IDisposable
     readonly EpochLosses losses;
     readonly Pace pace;
     readonly int phaseIndex;
+    readonly NetworkNode[] moving;
+    readonly bool recomputes;
     ImmutableArray<EpochResult> history;
     ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
     NetworkState known;
+
+    /// <summary>The state that the run would end with after the last epoch, where that epoch was measured with it.</summary>
+    NetworkState? delivered;
+
     long knownSteps, stepsBeforeEpoch;
     int epoch;
     long step;
@@ -32,6 +38,8 @@ sealed class PhaseRun : IDisposable
         options = context.Setup.OptionsOf(phase);
         batches = new Batches(context.Data.TrainingRows.Length, options.BatchSize);
         evaluation = new Evaluation(phase.Network, options);
+        moving = [.. phase.Network.Nodes.Where(node => node.MovesStatistics)];
+        recomputes = options.RecomputeStatistics && moving.Length > 0;
         (epoch, step, best, known) = (from.Epoch, from.Step, from.Best, from.State);
         (history, statistics) = (from.History, from.Statistics);
         session = context.Engine.Start(phase.Network, from.State, options, context.Data.Data);
@@ -58,7 +66,7 @@ sealed class PhaseRun : IDisposable
     public int BestEpoch => best?.Epoch ?? epoch;
 
     /// <summary>
-    /// Runs to the phase's end. The position is before the best epoch is restored and statistics recomputed.
+    /// Runs to the phase's end. The position has the last epoch's state, whose statistics are not recomputed.
     /// </summary>
     public (RunPosition End, NetworkState State) Run()
     {
@@ -112,8 +120,16 @@ sealed class PhaseRun : IDisposable
     {
         ThrowIfCanceled();
         rate = RateOf(batches.Count - 1);
+        NetworkState trained = Known();
+        bool isMeasured = context.Data.Validation is not null || options.EvaluateTrainingData;
+        delivered = recomputes && isMeasured ? Recomputed() : null;
         EvaluationResult? validation = context.Data.Validation is { } rows ? evaluation.Of(session, rows) : null;
         double? metric = options.EvaluateTrainingData ? evaluation.Of(session, context.Data.Training).Metric : null;
+        NetworkState? exact = delivered;
+        if (options.RecordStatistics && moving.Length > 0)
+            statistics = statistics.AddRange(Distances(trained, exact ??= Recomputed()));
+        if (exact is not null)
+            session.SetStatistics(trained);
         var result = new EpochResult
         {
             Phase = phase.Name,
@@ -124,8 +140,6 @@ sealed class PhaseRun : IDisposable
             ValidationMetric = validation?.Metric,
             LearningRate = rate,
         };
-        if (options.RecordStatistics)
-            statistics = statistics.AddRange(StatisticsProbe.Measure(context, phase, options, Known(), epoch + 1));
         history = history.Add(result);
         epoch++;
         step = 0;
@@ -155,25 +169,23 @@ sealed class PhaseRun : IDisposable
     {
         if (!(loss < (best?.Loss ?? double.PositiveInfinity) - (options.EarlyStopping?.MinimumImprovement ?? 0)))
             return;
-        best = new BestEpoch(epoch, loss, options.EarlyStopping is { RestoreBest: true } ? Known() : null);
+        best = new BestEpoch(epoch, loss, options.EarlyStopping is { RestoreBest: true } ? delivered ?? Known() : null);
     }
 
-    NetworkState Finish(RunPosition end)
+    NetworkState Finish(RunPosition end) =>
+        best?.State ?? (recomputes ? delivered ?? Recomputed() : end.State);
+
+    NetworkState Recomputed()
     {
-        NetworkState state = best?.State ?? end.State;
-        if (!options.RecomputeStatistics || !phase.Network.Nodes.Any(node => node.MovesStatistics))
-            return state;
-        if (best?.State is null || best.Epoch == epoch)
-            return Recomputed(session);
-        using ITrainingSession restored = context.Engine.Start(phase.Network, state, options, context.Data.Data);
-        return Recomputed(restored);
+        session.RecomputeStatistics(context.Data.TrainingRows);
+        return session.GetState();
     }
 
-    NetworkState Recomputed(ITrainingSession recomputing)
-    {
-        recomputing.RecomputeStatistics(context.Data.TrainingRows);
-        return recomputing.GetState();
-    }
+    /// <summary>One entry per layer whose statistics move in the phase, in the network's order.</summary>
+    IEnumerable<StatisticsDistance> Distances(NetworkState trained, NetworkState exact) => moving.Select(node =>
+        StatisticsDistance.Between(
+            phase.Name, epoch + 1, node.Path, trained[node.Path].BatchNormalization!,
+            exact[node.Path].BatchNormalization!, ((BatchNormalizationLayer)node.Layer).Options.Epsilon));
 
     double RateOf(long index) => phase.LearningRate
         * options.LearningRateSchedule.Factor(epoch * batches.Count + index, batches.Count, phase.Epochs);
