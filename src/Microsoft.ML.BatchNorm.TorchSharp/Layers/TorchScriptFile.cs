@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>TorchScript modules from and to bytes: TorchSharp 0.99 reads and writes files alone.</summary>
+/// <summary>TorchScript modules from and to bytes. TorchSharp reads bytes, and writes files alone.</summary>
 static class TorchScriptFile
 {
     /// <param name="path">The layer's, for messages.</param>
@@ -13,11 +13,10 @@ static class TorchScriptFile
     public static torch.jit.ScriptModule<Tensor, Tensor> Load(
         string path, ImmutableArray<byte> bytes, torch.Device device)
     {
-        using var folder = new Folder();
-        File.WriteAllBytes(folder.File, bytes.AsSpan());
         try
         {
-            return torch.jit.load<Tensor, Tensor>(folder.File, device.type, device.index);
+            return torch.jit.load<Tensor, Tensor>(
+                ImmutableCollectionsMarshal.AsArray(bytes)!, device.type, device.index);
         }
         catch (ExternalException error)
         {

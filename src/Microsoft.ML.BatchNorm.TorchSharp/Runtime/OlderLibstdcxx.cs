@@ -22,15 +22,16 @@ static partial class OlderLibstdcxx
     const int IndexBits = 0x7fff, Weak = 2, FlagsOffset = 4;
 
     /// <summary>Loads the library that the loader has refused; libtorch must be loaded already.</summary>
-    /// <param name="fault">Why the loader refused it, in its own words.</param>
-    /// <returns>Null if the library is loaded now, else why it is not.</returns>
-    public static string? Load(string fault)
+    /// <returns>Null if the library is loaded now.</returns>
+    public static LoadFault? Load(LoadFault fault)
     {
-        Match missing = MissingVersion().Match(fault);
-        if (!OperatingSystem.IsLinux() || !missing.Success)
+        Match missing = MissingVersion().Match(fault.Reason);
+        if (!OperatingSystem.IsLinux() || !missing.Success || missing.Groups["library"].Value != fault.File)
             return fault;
-        byte[] library = File.ReadAllBytes(missing.Groups["library"].Value);
-        return Weaken(library, missing.Groups["version"].Value) ? LoadFromMemory(library) : fault;
+        byte[] library = File.ReadAllBytes(fault.File);
+        if (!Weaken(library, missing.Groups["version"].Value))
+            return fault;
+        return LoadFromMemory(library) is { } reason ? fault with { Reason = reason } : null;
     }
 
     /// <summary>Makes the library's need for a version weak, if the marker alone has it.</summary>
@@ -104,7 +105,7 @@ static partial class OlderLibstdcxx
             return $"memfd_create: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}";
         using var handle = new SafeFileHandle(file, ownsHandle: true);
         RandomAccess.Write(handle, library, 0);
-        return NativeLibraries.Fault(() => NativeLibrary.Load($"/proc/self/fd/{file}"));
+        return NativeLoader.LoadFile($"/proc/self/fd/{file}");
     }
 
     static Section Only(ReadOnlySpan<Section> sections, uint type)
@@ -124,7 +125,7 @@ static partial class OlderLibstdcxx
 
     static int Integer(ulong value) => checked((int)value);
 
-    [GeneratedRegex(@"version `(?<version>[^']+)' not found \(required by (?<library>[^\n]*/libLibTorchSharp\.so)\)")]
+    [GeneratedRegex(@"version `(?<version>[^']+)' not found \(required by (?<library>.+)\)$")]
     private static partial Regex MissingVersion();
 
     [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]

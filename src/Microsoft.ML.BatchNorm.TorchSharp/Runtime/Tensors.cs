@@ -36,9 +36,7 @@ static class Tensors
     }
 
     /// <summary>The tensor, which no dispose scope ends any more.</summary>
-#pragma warning disable CS0618 // TorchSharp 0.99 has it under this name alone.
-    public static Tensor Keep(Tensor tensor) => tensor.DetatchFromDisposeScope();
-#pragma warning restore CS0618
+    public static Tensor Keep(Tensor tensor) => tensor.DetachFromDisposeScope();
 
     static ScalarType TypeOf<T>() =>
         typeof(T) == typeof(float) ? ScalarType.Float32

@@ -1,24 +1,32 @@
 using System.Runtime.CompilerServices;
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using TorchSharp.Modules;
+using BatchNormModule = TorchSharp.Modules.BatchNorm;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
-/// <summary>One of TorchSharp's batch normalizations, whose types have nothing but their module in common.</summary>
+/// <summary>One of TorchSharp's batch normalizations, by its name.</summary>
 /// <param name="Name">Its name below the module that it was looked for in.</param>
 /// <param name="Module">The module.</param>
-/// <param name="Weight">γ, or null.</param>
-/// <param name="Bias">β, or null.</param>
-/// <param name="RunningMean">The moving mean, or null.</param>
-/// <param name="RunningVariance">The moving variance, or null.</param>
-/// <param name="BatchesTracked">How many batches training mode has seen, or null.</param>
-sealed record AnyBatchNorm(
-    string Name, torch.nn.Module<Tensor, Tensor> Module, Tensor? Weight, Tensor? Bias, Tensor? RunningMean,
-    Tensor? RunningVariance, Tensor? BatchesTracked)
+sealed record AnyBatchNorm(string Name, BatchNormModule Module)
 {
     const double Noise = 1e-5;
 
-    /// <summary>Whether it is the same module; records would compare the tensors' values.</summary>
+    /// <summary>γ, or null.</summary>
+    public Tensor? Weight => Module.weight;
+
+    /// <summary>β, or null.</summary>
+    public Tensor? Bias => Module.bias;
+
+    /// <summary>The moving mean, or null.</summary>
+    public Tensor? RunningMean => Module.running_mean;
+
+    /// <summary>The moving variance, or null.</summary>
+    public Tensor? RunningVariance => Module.running_var;
+
+    /// <summary>How many batches training mode has seen, or null.</summary>
+    public Tensor? BatchesTracked => Module.num_batches_tracked;
+
+    /// <summary>Whether it is the same module, by whatever name.</summary>
     public bool Equals(AnyBatchNorm? other) => ReferenceEquals(Module, other?.Module);
 
     public override int GetHashCode() => RuntimeHelpers.GetHashCode(Module);
@@ -48,8 +56,12 @@ sealed record AnyBatchNorm(
     public static IReadOnlyList<AnyBatchNorm> In(torch.nn.Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
-        return [.. module.named_modules().Prepend((name: "", module)).DistinctBy(entry => entry.module)
-            .Select(entry => Of(entry.name, entry.module)).OfType<AnyBatchNorm>()];
+        return
+        [
+            .. from entry in module.named_modules().Prepend((name: "", module)).DistinctBy(entry => entry.module)
+               where entry.module is BatchNormModule
+               select new AnyBatchNorm(entry.name, (BatchNormModule)entry.module),
+        ];
     }
 
     /// <summary>
@@ -72,15 +84,4 @@ sealed record AnyBatchNorm(
         }
         return [.. all.Where(norm => wanted.Any(pattern => PathPattern.Matches(pattern, norm.Name)))];
     }
-
-    static AnyBatchNorm? Of(string name, torch.nn.Module module) => module switch
-    {
-        BatchNorm1d norm => new(
-            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
-        BatchNorm2d norm => new(
-            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
-        BatchNorm3d norm => new(
-            name, norm, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.num_batches_tracked),
-        _ => null,
-    };
 }

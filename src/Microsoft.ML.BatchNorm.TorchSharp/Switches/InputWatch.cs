@@ -3,7 +3,6 @@ using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>Hooks that see what goes into batch normalizations which are run by <c>call()</c>.</summary>
-/// <remarks>TorchSharp has hooks from 0.99.4 on.</remarks>
 sealed class InputWatch : IDisposable
 {
     readonly List<Action> removals = [];

@@ -19,6 +19,7 @@ static class Recomputation
         (torch.nn.Module Module, bool Training)[] modes =
             [.. module.named_modules().Select(entry => entry.module).Prepend(module)
                 .Select(each => (each, each.training))];
+        double?[] momenta = [.. norms.Select(norm => norm.Module.momentum)];
         using IDisposable noGradient = torch.no_grad();
         using var counts = new SavedTensors(norms.Select(norm => norm.BatchesTracked!));
         using SavedTensors statistics = SavedTensors.StatisticsOf(norms);
@@ -26,6 +27,7 @@ static class Recomputation
         try
         {
             module.eval();
+            Array.ForEach(norms, norm => norm.Module.momentum = 1);
             var inputs = new LayerInputs<TBatch>(norms, feed, watch);
             if (onePass)
                 Take(inputs.Pass(_ => norms, training: true));
@@ -38,6 +40,8 @@ static class Recomputation
         {
             foreach ((torch.nn.Module each, bool training) in modes)
                 each.train(training);
+            foreach ((AnyBatchNorm norm, double? momentum) in norms.Zip(momenta))
+                norm.Module.momentum = momentum;
         }
     }
 

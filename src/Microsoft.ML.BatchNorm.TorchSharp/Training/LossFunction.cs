@@ -51,8 +51,7 @@ sealed class LossFunction : IDisposable
         BinaryCrossEntropyLoss => Mean(F.binary_cross_entropy_with_logits(
             Flat(outputs), targets, reduction: torch.nn.Reduction.None)),
         MeanSquaredErrorLoss => Mean(F.mse_loss(Flat(outputs), targets, torch.nn.Reduction.None)),
-        // TorchSharp's l1_loss squares, up to 0.102.
-        MeanAbsoluteErrorLoss => Mean(Flat(outputs).sub(targets).abs()),
+        MeanAbsoluteErrorLoss => Mean(F.l1_loss(Flat(outputs), targets, torch.nn.Reduction.None)),
         HuberLoss huber => Mean(F.huber_loss(Flat(outputs), targets, huber.Delta, torch.nn.Reduction.None)),
         _ => throw new NotSupportedException($"{loss.GetType().Name} is not a loss of this engine."),
     };
