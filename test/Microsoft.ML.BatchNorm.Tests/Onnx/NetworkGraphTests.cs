@@ -69,7 +69,14 @@ public class NetworkGraphTests
     public void Every_opset_that_the_converter_offers_can_be_asked_for(int opSet)
     {
         IDataView images = View.Vectors(View.Dense(View.Floats(2, 2 * 8 * 7)), 2, 8, 7);
-        Assert.AreEqual(opSet, OnnxModel.Of(Apply(Samples.Every, images), images, opSet).OpSet);
+        Network withoutNormalization = Network.Input(2, 8, 7).Gelu().MaxPool2D();
+        foreach (ApplyNetworkTransformer transformer in (ApplyNetworkTransformer[])
+            [Apply(Samples.Every, images), Apply(withoutNormalization, images)])
+        {
+            OnnxModel model = OnnxModel.Of(transformer, images, opSet);
+            Assert.AreEqual(opSet, model.OpSet);
+            Exported.AssertSameValues(model, transformer, images, "Y");
+        }
     }
 
     [TestMethod]
