@@ -6,11 +6,12 @@ namespace Microsoft.ML.Transforms;
 
 /// <summary>
 /// One column's part of an ONNX graph: <c>[Cast] → [Transpose] → [Sub] → BatchNormalization → [Transpose] →
-/// [Cast]</c>, where those in brackets are there only when they are needed.
+/// [Cast] → [Where]</c>, where those in brackets are there only when they are needed.
 /// </summary>
 /// <remarks>
 /// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
-/// are for a float column whose numbers no float holds. A double column stays double.
+/// are for a float column whose numbers no float holds. A double column stays double. A layer that ignores values that
+/// are not finite lets them through by <c>Where</c>.
 /// </remarks>
 sealed class OnnxColumn
 {
@@ -52,15 +53,25 @@ sealed class OnnxColumn
             steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsBack()));
         if (inner != item)
             steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", item.RawType));
+        if (column.Options.NonFinite == NonFinite.Ignore)
+            steps.Add((x, y) => Node("Where", [IsNonFinite(input), input, x], y));
 
+        string current = input;
         for (int i = 0; i < steps.Count; i++)
         {
-            string next = i == steps.Count - 1
-                ? output
-                : context.AddIntermediateVariable(null, Name($"Step{i + 1}"), skip: true);
-            steps[i](input, next);
-            input = next;
+            string next = i == steps.Count - 1 ? output : Variable($"Step{i + 1}");
+            steps[i](current, next);
+            current = next;
         }
+    }
+
+    /// <summary>x − x is NaN where x is not finite. The operator IsInf is not there before version 10.</summary>
+    string IsNonFinite(string x)
+    {
+        string difference = Variable("Difference"), result = Variable("IsNonFinite");
+        Node("Sub", [x, x], difference);
+        Node("IsNaN", [difference], result);
+        return result;
     }
 
     void Normalize(string input, string output)
@@ -103,6 +114,8 @@ sealed class OnnxColumn
     OnnxNode Node(string type, string[] inputs, string output) =>
         // The standard operators' domain is the empty one; ML.NET's default is that of the machine learning operators.
         context.CreateNode(type, inputs, [output], context.GetNodeName(type), domain: "");
+
+    string Variable(string role) => context.AddIntermediateVariable(null, Name(role), skip: true);
 
     string Constant(string role, double[] values, long[] shape) => inner == NumberDataViewType.Double
         ? context.AddInitializer(values, shape, Name(role))

@@ -11,6 +11,10 @@ namespace Microsoft.ML.Transforms;
 /// </summary>
 sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 {
+    /// <summary>Whether the network has outputs for NaN and infinite features, and no error.</summary>
+    bool TakesNonFinite => !network.Nodes.Any(
+        node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
+
     /// <summary>Adds a model with one output, whose column is the last or second that ML.NET asks for.</summary>
     public static void SaveScore(
         OnnxContext context, INetworkModelParameters model, string signature, string[] outputs, string features)
@@ -108,7 +112,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 
     string Activation(NetworkNode node, ActivationLayer layer, string x)
     {
-        switch (layer.Function)
+        switch (layer.EffectiveFunction)
         {
             case BatchNorm.Activation.Gelu:
                 return Gelu(node, x);
@@ -123,30 +127,39 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         }
     }
 
-    /// <summary><c>x·½(1 + erf(x/√2))</c>.</summary>
+    /// <summary><c>x·½(1 + erf(x/√2))</c>, where −∞·0 is to be 0.</summary>
     string Gelu(NetworkNode node, string x)
     {
         string erf = Step("Erf", $"{node.Path}.erf", Scaled($"{node.Path}.scaled", x, MathF.Sqrt(0.5f)));
-        string sum = nodes.Variable($"{node.Path}.sum");
-        nodes.Add("Add", [erf, nodes.Constant($"{node.Path}.one", [1f], 1)], sum);
-        string product = nodes.Variable($"{node.Path}.product");
-        nodes.Add("Mul", [x, sum], product);
-        return Scaled(node.Path, product, 0.5f);
+        string sum = Step("Add", $"{node.Path}.sum", erf, nodes.Constant($"{node.Path}.one", [1f], 1));
+        if (TakesNonFinite)
+            x = Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1));
+        return Scaled(node.Path, Step("Mul", $"{node.Path}.product", x, sum), 0.5f);
     }
 
-    string Scaled(string role, string x, float factor)
-    {
-        string y = nodes.Variable(role);
-        nodes.Add("Mul", [x, nodes.Constant($"{role}.factor", [factor], 1)], y);
-        return y;
-    }
+    string Scaled(string role, string x, float factor) =>
+        Step("Mul", role, x, nodes.Constant($"{role}.factor", [factor], 1));
 
     string Pool(NetworkNode node, Pool2DLayer layer, string x)
     {
-        string y = nodes.Variable(node.Path);
-        OnnxNode pool = nodes.Add(layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", [x], y);
+        string y = Pooled(layer, layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", node.Path, x);
+        return layer.Function == Pooling.Max && TakesNonFinite ? WithNaN(node.Path, layer, x, y) : y;
+    }
+
+    /// <summary>The greatest values, and NaN where there is one among them, which runtimes may skip.</summary>
+    string WithNaN(string path, Pool2DLayer layer, string x, string greatest)
+    {
+        string isNaN = Step("IsNaN", $"{path}.is_nan", x), zero = nodes.Constant($"{path}.zero", [0f], 1);
+        string zeros = Step("Where", $"{path}.zeros", isNaN, x, zero);
+        return Step("Add", $"{path}.sum", greatest, Pooled(layer, "AveragePool", $"{path}.zero_or_nan", zeros));
+    }
+
+    string Pooled(Pool2DLayer layer, string type, string role, string x)
+    {
+        string y = nodes.Variable(role);
+        OnnxNode pool = nodes.Add(type, [x], y);
         Window(pool, layer.PoolSize, layer.Stride ?? layer.PoolSize, layer.Padding);
-        if (layer.Function == Pooling.Average)
+        if (type == "AveragePool")
             pool.AddAttribute("count_include_pad", 1L);
         return y;
     }
@@ -158,10 +171,10 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         node.AddAttribute("pads", (long[])[padding.Height, padding.Width, padding.Height, padding.Width]);
     }
 
-    string Step(string type, string role, string x)
+    string Step(string type, string role, params string[] inputs)
     {
         string y = nodes.Variable(role);
-        nodes.Add(type, [x], y);
+        nodes.Add(type, inputs, y);
         return y;
     }
 }

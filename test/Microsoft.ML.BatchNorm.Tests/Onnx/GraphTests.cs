@@ -1,5 +1,7 @@
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
+using static Microsoft.ML.Model.OnnxConverter.OnnxCSharpToProtoWrapper;
+using Element = Microsoft.ML.Model.OnnxConverter.OnnxCSharpToProtoWrapper.TensorProto.Types.DataType;
 
 namespace Microsoft.ML.BatchNorm.Tests.Onnx;
 
@@ -11,13 +13,13 @@ public class GraphTests
     {
         OnnxModel model = OnnxModel.Of(Near(7), View.Vectors(View.Dense(View.Floats(2, 7)), 7));
         CollectionAssert.AreEqual(new[] { "BatchNormalization" }, model.Operators);
-        OnnxNode node = model.Normalizations.Single();
+        NodeProto node = model.Normalization;
         Assert.AreEqual("", node.Domain);
-        CollectionAssert.AreEquivalent(new[] { "epsilon", "momentum" }, node.Attributes.ToArray());
-        Assert.AreEqual(1e-3f, node.Single("epsilon"));
-        Assert.AreEqual(0.99f, node.Single("momentum"));
-        Assert.HasCount(5, node.Inputs);
-        Assert.HasCount(1, node.Outputs);
+        Assert.HasCount(2, node.Attribute);
+        Assert.AreEqual(1e-3f, Attribute(node, "epsilon").F);
+        Assert.AreEqual(0.99f, Attribute(node, "momentum").F);
+        Assert.HasCount(5, node.Input);
+        Assert.HasCount(1, node.Output);
     }
 
     [TestMethod]
@@ -26,8 +28,7 @@ public class GraphTests
         BatchNormalizationTransformer transformer = Near(4);
         OnnxModel model = OnnxModel.Of(transformer, View.Vectors(View.Dense(View.Floats(2, 4)), 4));
         BatchNormalizationState state = transformer.GetState("Y");
-        string[] constants = model.Normalizations.Single().Inputs[1..];
-        double[][] numbers = Array.ConvertAll(constants, name => model.Constants[name].Values);
+        float[][] numbers = [.. model.Normalization.Input.Skip(1).Select(name => Floats(model, name))];
         Agreement.Within(2e-7, Sample.Widen(state.Gamma), numbers[0], "scale");
         Agreement.Within(2e-7, Sample.Widen(state.Beta), numbers[1], "B");
         Agreement.Within(2e-7, state.MovingMean, numbers[2], "mean");
@@ -42,9 +43,9 @@ public class GraphTests
         OnnxModel model = OnnxModel.Of(
             Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state)),
             View.Vectors(View.Dense(View.Floats(2, 2)), 2));
-        OnnxNode node = model.Normalizations.Single();
-        Agreement.Within(2e-7, [1, 1], model.Constants[node.Inputs[1]].Values);
-        Agreement.Within(0, [0, 0], model.Constants[node.Inputs[2]].Values);
+        NodeProto node = model.Normalization;
+        Agreement.Within(2e-7, [1, 1], Floats(model, node.Input[1]));
+        Agreement.Within(0, [0, 0], Floats(model, node.Input[2]));
     }
 
     [TestMethod]
@@ -56,9 +57,9 @@ public class GraphTests
     {
         IDataView view = View.Vectors(View.Dense(View.Floats(2, 3)), 3);
         OnnxModel model = OnnxModel.Of(Near(3), view, opSet);
-        Assert.AreEqual(opSet, model.OpSets[""]);
+        Assert.AreEqual(opSet, model.OpSet);
         CollectionAssert.AreEqual(new[] { "BatchNormalization" }, model.Operators);
-        Exported.AssertSameValues(model, Near(3), view, digits: 2, "Y");
+        Exported.AssertSameValues(model, Near(3), view, "Y");
     }
 
     [TestMethod]
@@ -70,19 +71,24 @@ public class GraphTests
     }
 
     [TestMethod]
-    public void The_converters_own_opset_is_one_in_which_the_operator_has_no_mode()
+    public void An_opset_beyond_the_converters_is_refused_by_it()
     {
-        OnnxModel model = OnnxModel.Of(Near(3), View.Vectors(View.Dense(View.Floats(2, 3)), 3));
-        Assert.IsTrue(model.OpSets[""] is >= 9 and <= 13);
+        IDataView view = View.Vectors(View.Dense(View.Floats(2, 3)), 3);
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => OnnxModel.Of(Near(3), view, 13));
+        StringAssert.Contains(error.Message, "higher than the current most updated OpSet version 12");
     }
+
+    [TestMethod]
+    public void The_converters_own_opset_is_its_last() =>
+        Assert.AreEqual(12, OnnxModel.Of(Near(3), View.Vectors(View.Dense(View.Floats(2, 3)), 3)).OpSet);
 
     [TestMethod]
     public void Inputs_and_outputs_have_the_shapes_of_the_columns_batch_first()
     {
         OnnxModel images = OnnxModel.Of(
             Near(5, axis: -1), View.Vectors(View.Dense(View.Floats(2, 60)), 3, 4, 5));
-        AssertVariable(images.Inputs.Single(), "X", Element.Single, -1, 3, 4, 5);
-        AssertVariable(Output(images), "Y.output", Element.Single, -1, 3, 4, 5);
+        AssertVariable(images.Inputs.Single(), "X", Element.Float, -1, 3, 4, 5);
+        AssertVariable(Output(images), "Y.output", Element.Float, -1, 3, 4, 5);
 
         OnnxModel scalars = OnnxModel.Of(Near(1), View.Scalars(1.0, 2.0));
         AssertVariable(scalars.Inputs.Single(), "X", Element.Double, -1, 1);
@@ -107,8 +113,8 @@ public class GraphTests
     {
         OnnxModel model = OnnxModel.Of(Near(channels, axis), View.Vectors(View.Dense(View.Floats(2, 60)), 3, 4, 5));
         CollectionAssert.AreEqual(new[] { "Transpose", "BatchNormalization", "Transpose" }, model.Operators);
-        CollectionAssert.AreEqual(there, model.Nodes[0].Integers("perm"));
-        CollectionAssert.AreEqual(back, model.Nodes[2].Integers("perm"));
+        CollectionAssert.AreEqual(there, Attribute(model.Nodes[0], "perm").Ints);
+        CollectionAssert.AreEqual(back, Attribute(model.Nodes[2], "perm").Ints);
     }
 
     [TestMethod]
@@ -128,7 +134,7 @@ public class GraphTests
         OnnxModel model = OnnxModel.Of(
             Layers.Transformer(3, new() { MovingStatistics = MovingStatistics.Population }),
             View.Vectors(View.Dense(View.Floats(2, 3)), 3));
-        CollectionAssert.AreEqual(new[] { "epsilon" }, model.Normalizations.Single().Attributes.ToArray());
+        Assert.AreEqual("epsilon", model.Normalization.Attribute.Single().Name);
     }
 
     [TestMethod]
@@ -138,7 +144,22 @@ public class GraphTests
         ITransformer chain = Layers.Transformer(Column("Y.Scale", "X"))
             .Append(Layers.Transformer(Column("Y", "X")))
             .Append(Layers.Transformer(Column("Z", "Y.Scale")));
-        Exported.AssertSameValues(OnnxModel.Of(chain, view), chain, view, digits: 2, "Y", "Y.Scale", "Z");
+        Exported.AssertSameValues(OnnxModel.Of(chain, view), chain, view, "Y", "Y.Scale", "Z");
+    }
+
+    [TestMethod]
+    [DataRow("Größe 大")]
+    [DataRow("a b/c\"d'")]
+    [DataRow(".")]
+    [DataRow("BatchNormalization")]
+    public void A_column_may_have_any_name(string name)
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(4, 3)), 3);
+        ITransformer chain = Layers.Transformer(Column(name, "X"))
+            .Append(Layers.Transformer(Column("Y", name)))
+            .Append(Layers.Transformer(Column(name, "Y")))
+            .Append(Layers.Transformer(Column(name + ".Scale", name)));
+        Exported.AssertSameValues(OnnxModel.Of(chain, view), chain, view, "Y", name, name + ".Scale");
     }
 
     static BatchNormalizationColumn Column(string output, string input) =>
@@ -155,12 +176,17 @@ public class GraphTests
         return Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
     }
 
-    static OnnxVariable Output(OnnxModel model) => model.Outputs.Single(output => output.Name == "Y.output");
+    static AttributeProto Attribute(NodeProto node, string name) =>
+        node.Attribute.Single(attribute => attribute.Name == name);
 
-    static void AssertVariable(OnnxVariable variable, string name, Element element, params long[] shape)
+    static float[] Floats(OnnxModel model, string constant) => [.. model.Constant(constant).FloatData];
+
+    static ValueInfoProto Output(OnnxModel model) => model.Outputs.Single(output => output.Name == "Y.output");
+
+    static void AssertVariable(ValueInfoProto variable, string name, Element element, params long[] shape)
     {
         Assert.AreEqual(name, variable.Name);
-        Assert.AreEqual(element, variable.Element);
-        CollectionAssert.AreEqual(shape, variable.Shape);
+        Assert.AreEqual((int)element, variable.Type.TensorType.ElemType);
+        CollectionAssert.AreEqual(shape, variable.Type.TensorType.Shape.Dim.Select(size => size.DimValue).ToArray());
     }
 }

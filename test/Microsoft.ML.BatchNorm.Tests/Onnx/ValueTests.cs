@@ -7,29 +7,26 @@ namespace Microsoft.ML.BatchNorm.Tests.Onnx;
 [TestClass]
 public class ValueTests
 {
-    /// <summary>In units of the last digit; 1.5 is the most that these cases show.</summary>
-    const double Few = 2;
-
     [TestMethod]
     public void Vectors() =>
-        Exported.AssertSameValues(Layers.Transformer(7), View.Vectors(View.Dense(View.Floats(200, 7)), 7), Few);
+        Exported.AssertSameValues(Layers.Transformer(7), View.Vectors(View.Dense(View.Floats(200, 7)), 7));
 
     [TestMethod]
     public void Doubles_stay_double() =>
-        Exported.AssertSameValues(Layers.Transformer(7), View.Vectors(View.Dense(View.Doubles(200, 7)), 7), Few);
+        Exported.AssertSameValues(Layers.Transformer(7), View.Vectors(View.Dense(View.Doubles(200, 7)), 7));
 
     [TestMethod]
     public void Scalars()
     {
-        Exported.AssertSameValues(Layers.Transformer(1), View.Scalars(Sample.Floats(200, 3)), Few);
-        Exported.AssertSameValues(Layers.Transformer(1), View.Scalars(Sample.Doubles(200, 3)), Few);
+        Exported.AssertSameValues(Layers.Transformer(1), View.Scalars(Sample.Floats(200, 3)));
+        Exported.AssertSameValues(Layers.Transformer(1), View.Scalars(Sample.Doubles(200, 3)));
     }
 
     [TestMethod]
     public void Sparse_rows()
     {
         VBuffer<float>[] rows = [.. Enumerable.Range(1, 50).Select(i => new VBuffer<float>(6, 2, [i, -i], [i % 3, 5]))];
-        Exported.AssertSameValues(Layers.Transformer(6), View.Vectors(rows, 6), Few);
+        Exported.AssertSameValues(Layers.Transformer(6), View.Vectors(rows, 6));
     }
 
     [TestMethod]
@@ -39,37 +36,37 @@ public class ValueTests
     public void Vectors_with_dimensions(int axis, int channels)
     {
         BatchNormalizationTransformer transformer = Layers.Transformer(channels, new() { Axis = axis });
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 60)), 3, 4, 5), Few);
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Doubles(9, 60)), 3, 4, 5), Few);
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 60)), 3, 4, 5));
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Doubles(9, 60)), 3, 4, 5));
     }
 
     [TestMethod]
     public void Two_dimensions_and_five()
     {
         BatchNormalizationTransformer transformer = Layers.Transformer(4, new() { Axis = -1 });
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 12)), 3, 4), Few);
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 96)), 2, 3, 2, 2, 4), Few);
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 12)), 3, 4));
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(9, 96)), 2, 3, 2, 2, 4));
     }
 
     [TestMethod]
     public void One_slot_in_three_dimensions() =>
         Exported.AssertSameValues(
-            Layers.Transformer(1, new() { Axis = -1 }), View.Vectors(View.Dense(View.Floats(9, 1)), 1, 1, 1), Few);
+            Layers.Transformer(1, new() { Axis = -1 }), View.Vectors(View.Dense(View.Floats(9, 1)), 1, 1, 1));
 
     [TestMethod]
     public void A_layer_with_unusual_options()
     {
         Exported.AssertSameValues(
-            Layers.Transformer(5, StoredOptions.Unusual), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
+            Layers.Transformer(5, StoredOptions.Unusual), View.Vectors(View.Dense(View.Floats(50, 5)), 5));
         Exported.AssertSameValues(
-            Layers.Transformer(5, StoredOptions.Bare), View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few);
+            Layers.Transformer(5, StoredOptions.Bare), View.Vectors(View.Dense(View.Floats(50, 5)), 5));
     }
 
     [TestMethod]
     public void A_column_in_place() =>
         Exported.AssertSameValues(
             Layers.Transformer(Layers.Column(5, output: "X")),
-            View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few, "X");
+            View.Vectors(View.Dense(View.Floats(50, 5)), 5), "X");
 
     [TestMethod]
     public void One_input_of_several_columns_one_of_them_in_place() =>
@@ -78,7 +75,7 @@ public class ValueTests
                 Layers.Column(5, output: "X", seed: 21),
                 Layers.Column(5, output: "Y", seed: 31),
                 Layers.Column(5, output: "Z", seed: 41)),
-            View.Vectors(View.Dense(View.Floats(50, 5)), 5), Few, "X", "Y", "Z");
+            View.Vectors(View.Dense(View.Floats(50, 5)), 5), "X", "Y", "Z");
 
     [TestMethod]
     public void Two_columns_that_swap_their_names()
@@ -89,7 +86,7 @@ public class ValueTests
             Layers.Transformer(
                 Layers.Column(1, output: "B", input: "A", seed: 21),
                 Layers.Column(1, output: "A", input: "B", seed: 31)),
-            view, Few, "A", "B");
+            view, "A", "B");
     }
 
     [TestMethod]
@@ -100,7 +97,7 @@ public class ValueTests
         BatchNormalizationTransformer transformer = Transformer([10000.0001, -9999.9997, 3], [0.01, 0.012, 1], axis);
         float[] values = Sample.Floats(300, 7, mean: 1e4, deviation: 0.1);
         OnnxModel model = Exported.AssertSameValues(
-            Transformer([10000.0001], [0.01]), View.Vectors(View.Dense(values.Chunk(1).ToArray()), 1), Few);
+            Transformer([10000.0001], [0.01]), View.Vectors(View.Dense(values.Chunk(1).ToArray()), 1));
         CollectionAssert.Contains(model.Operators, "Sub");
 
         int[] dimensions = axis < 0 ? [2, 2, 3] : [3, 2, 2];
@@ -111,7 +108,7 @@ public class ValueTests
                 1 => -values[row * 7 + i % 4],
                 _ => values[row] - 9997,
             }).ToArray())];
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), dimensions), Few);
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), dimensions));
     }
 
     [TestMethod]
@@ -130,8 +127,8 @@ public class ValueTests
             Transformer([deviation, -deviation], [variance, variance], epsilon: epsilon);
         double[][] rows = [.. Sample.Doubles(80, 3, deviation, 2 * deviation).Chunk(2)];
         float[][] singles = Array.ConvertAll(rows, row => Array.ConvertAll(row, value => (float)value));
-        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), 2), Few);
-        OnnxModel model = Exported.AssertSameValues(transformer, View.Vectors(View.Dense(singles), 2), Few);
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), 2));
+        OnnxModel model = Exported.AssertSameValues(transformer, View.Vectors(View.Dense(singles), 2));
         CollectionAssert.AreEqual(new[] { "BatchNormalization" }, model.Operators);
     }
 
@@ -140,21 +137,8 @@ public class ValueTests
     {
         BatchNormalizationTransformer transformer = Transformer([2e-42, 1], [1e-84, 1], epsilon: 0);
         float[][] rows = [[1e-42f, 1.5f], [3e-42f, -2], [2e-42f, 0]];
-        OnnxModel model = Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), 2), Few);
+        OnnxModel model = Exported.AssertSameValues(transformer, View.Vectors(View.Dense(rows), 2));
         CollectionAssert.AreEqual(new[] { "Cast", "BatchNormalization", "Cast" }, model.Operators);
-    }
-
-    [TestMethod]
-    public void A_NaN_passes_through()
-    {
-        BatchNormalizationTransformer transformer = Layers.Transformer(2, new() { NonFinite = NonFinite.Ignore });
-        IDataView view = View.Vectors(View.Dense<float>([[1, 2]]), 2);
-        OnnxModel model = OnnxModel.Of(transformer, view);
-        double[] actual = OnnxEvaluator.Run(
-            model, Grouping.AsWritten,
-            new Dictionary<string, Tensor> { ["X"] = new(Element.Single, [1, 2], [double.NaN, 2]) })["Y.output"].Values;
-        Assert.IsTrue(double.IsNaN(actual[0]));
-        Assert.IsTrue(double.IsFinite(actual[1]));
     }
 
     static BatchNormalizationTransformer Transformer(

@@ -14,13 +14,13 @@ sealed class ProductDraft(NetworkNode node, LayerState state)
     public ActivationLayer? Activation { get; set; }
 
     /// <summary>
-    /// Folds a normalization of the outputs' first axis, unless an activation is in between or a float cannot hold the
-    /// numbers that come of it.
+    /// Folds a normalization of the outputs' first axis, unless an activation is in between, a float cannot hold the
+    /// numbers that come of it, or infinite outputs are to pass through it.
     /// </summary>
     public bool TryFold(BatchNormalizationLayer layer, AffineMap map)
     {
         int axis = layer.Options.Axis < 0 ? layer.Options.Axis + node.Output.Rank + 1 : layer.Options.Axis;
-        if (Activation is not null || axis != 1)
+        if (Activation is not null || axis != 1 || map.IgnoresNonFinite)
             return false;
         int inputs = kernel.Length / bias.Length;
         for (int unit = 0; unit < bias.Length; unit++)

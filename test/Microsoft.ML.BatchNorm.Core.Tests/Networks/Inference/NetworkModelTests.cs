@@ -160,6 +160,17 @@ public class NetworkModelTests
     }
 
     [TestMethod]
+    public void What_overflows_in_a_product_passes_through_a_normalization_that_ignores_it()
+    {
+        Network network = Network.Input(1).Dense(1).BatchNormalization(new() { NonFinite = NonFinite.Ignore });
+        NetworkState state = network.Initialize()
+            .With("dense", new LayerState([2f], [0f]))
+            .With("batch_normalization", new LayerState(new BatchNormalizationState([0], [1], [-1f], [0f])));
+        float[] outputs = Predict(new NetworkModel(network, state), [float.MaxValue, -1, float.NegativeInfinity]);
+        Assert.IsTrue(float.IsPositiveInfinity(outputs[0]) && outputs[1] > 0 && float.IsNegativeInfinity(outputs[2]));
+    }
+
+    [TestMethod]
     public void Lengths_that_do_not_fit_and_memory_that_overlaps_are_ArgumentExceptions()
     {
         var model = new NetworkModel(plain, plain.Initialize());
