@@ -10,19 +10,25 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {
-    readonly int threads;
+    readonly int? threads;
 
     /// <summary>An engine of the given number of threads.</summary>
+    /// <param name="threads">
+    /// How many threads work in a session or a fit. Null for what the work is worth: a training takes a thread for each
+    /// few million multiply-adds of a step, one at least and one for each processor at most, since a small network
+    /// trains faster on one thread than on two; a fit of statistics takes one.
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
-    public CpuEngine(int threads = 1) => this.threads = Check.Positive(threads, nameof(threads));
+    public CpuEngine(int? threads = null) =>
+        this.threads = threads is { } count ? Check.Positive(count, nameof(threads)) : null;
 
     /// <inheritdoc/>
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
         return options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true)
-            ? new PopulationFit(options, state, threads)
-            : new MovingFit(options, state, threads);
+            ? new PopulationFit(options, state, threads ?? 1)
+            : new MovingFit(options, state, threads ?? 1);
     }
 
     /// <inheritdoc/>
@@ -32,7 +38,8 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
-        return new TrainingSession(network, state, options, data, threads);
+        int rows = Math.Min(options.BatchSize, data.Rows);
+        return new TrainingSession(network, state, options, data, threads ?? StepWork.Threads(network, rows));
     }
 
     /// <summary>Moves the state batch by batch.</summary>

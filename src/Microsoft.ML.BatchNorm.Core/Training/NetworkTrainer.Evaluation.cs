@@ -11,7 +11,7 @@ public static partial class NetworkTrainer
     /// <param name="state">Its parameters; they do not change.</param>
     /// <param name="data">The rows, which count by their weights.</param>
     /// <param name="loss">The loss that is measured; it decides on the metric as well.</param>
-    /// <param name="engine">Where to predict; null for <see cref="CpuEngine"/> on one thread.</param>
+    /// <param name="engine">Where to predict; null for a <see cref="CpuEngine"/>.</param>
     /// <exception cref="ArgumentException">The state or the data do not fit the network, or each other.</exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="NotSupportedException">The engine cannot run one of the layers; it is named.</exception>

@@ -10,7 +10,7 @@ public static partial class NetworkTrainer
     /// <param name="network">The network; layers that its switches keep from moving keep their statistics.</param>
     /// <param name="state">Its parameters; they do not change.</param>
     /// <param name="features">Row after row, as many values each as the network has inputs; at least one row.</param>
-    /// <param name="engine">Where to compute; null for <see cref="CpuEngine"/> on one thread.</param>
+    /// <param name="engine">Where to compute; null for a <see cref="CpuEngine"/>.</param>
     /// <returns>The state with the new statistics; kernels, biases, γ and β are those of before.</returns>
     /// <exception cref="ArgumentException">
     /// The state or the features do not fit the network, or the switches let no statistics move.

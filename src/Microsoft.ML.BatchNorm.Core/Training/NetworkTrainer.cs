@@ -28,7 +28,7 @@ public static partial class NetworkTrainer
     /// <param name="validation">
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
-    /// <param name="engine">Where to train; null for <see cref="CpuEngine"/> on one thread.</param>
+    /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
     /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">
@@ -62,7 +62,7 @@ public static partial class NetworkTrainer
     /// <param name="validation">
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
-    /// <param name="engine">Where to train; null for <see cref="CpuEngine"/> on one thread.</param>
+    /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
     /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">

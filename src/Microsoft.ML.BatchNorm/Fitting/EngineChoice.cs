@@ -17,7 +17,7 @@ static class EngineChoice
     public static ITrainingEngine Of(IHost host, IChannel channel, BatchNormNetworkTrainerOptions options) =>
         options.Engine
         ?? Gpu<ITrainingEngine>(host, channel, "The network is trained")
-        ?? new CpuEngine(options.NumberOfThreads ?? Environment.ProcessorCount);
+        ?? new CpuEngine(options.NumberOfThreads);
 
     /// <summary>
     /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an

@@ -39,6 +39,9 @@ sealed class Team : IDisposable
         }
     }
 
+    /// <summary>The number of threads, the calling one among them.</summary>
+    public int Threads => helpers.Length + 1;
+
     /// <summary>Does items 0 to <paramref name="count"/> − 1, each once, on any of the threads.</summary>
     /// <remarks>The first error of an item is thrown when all are done.</remarks>
     public void Run(int count, Action<int> item)

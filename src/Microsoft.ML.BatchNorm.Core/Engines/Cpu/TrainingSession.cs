@@ -56,6 +56,9 @@ sealed unsafe partial class TrainingSession : ITrainingSession
 
     public long Steps => optimizer.Steps;
 
+    /// <summary>The number of threads that work in a step.</summary>
+    public int Threads => team.Threads;
+
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
         ObjectDisposedException.ThrowIf(disposed, this);

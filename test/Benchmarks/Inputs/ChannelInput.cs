@@ -1,7 +1,7 @@
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>An input of one shape, its output, and the layer that normalizes it, on one thread.</summary>
-sealed class Workload
+sealed class ChannelInput
 {
     readonly int[] shape;
     readonly ChannelLayout layout;
@@ -9,14 +9,13 @@ sealed class Workload
     readonly BatchNormalizationOptions options;
     readonly BatchNormalizationState state;
     readonly AffineMap map;
+    float[] dy = [], dx = [];
 
-    public Workload(string name, int[] shape, int axis, params int[] batches)
+    public ChannelInput(int[] shape)
     {
-        Name = name;
-        Batches = batches;
         this.shape = shape;
-        layout = new ChannelLayout(shape, axis);
-        options = BatchNormalizationOptions.Keras with { Axis = axis };
+        options = BatchNormalizationOptions.Keras with { Axis = shape.Length == 2 ? -1 : 1 };
+        layout = new ChannelLayout(shape, options.Axis);
         x = new float[layout.Count];
         y = new float[layout.Count];
         var random = new Random(1);
@@ -27,12 +26,13 @@ sealed class Workload
         map = new AffineMap(options, state);
     }
 
-    public string Name { get; }
+    public BatchNormalizationOptions Options => options;
 
-    public int Rows => shape[0];
+    public int Channels => layout.Channels;
 
-    /// <summary>The numbers of rows in a batch of training.</summary>
-    public IReadOnlyList<int> Batches { get; }
+    public int[] Shape => shape;
+
+    public float[] Values => x;
 
     /// <summary>Bytes of the input alone.</summary>
     public double Bytes => (double)layout.Count * sizeof(float);
@@ -60,5 +60,14 @@ sealed class Workload
                 options, current, batch, x.AsSpan(start, length),
                 y.AsSpan(keepOutput ? start : 0, length), training: true).NextState;
         }
+    }
+
+    /// <summary>Training mode over the whole input as one batch, and the gradients.</summary>
+    public void TrainAndBack()
+    {
+        if (dy.Length == 0)
+            (dy, dx) = (Array.ConvertAll(x, value => value - 5), new float[x.Length]);
+        ForwardPass pass = BatchNormalization.Forward(options, state, layout, x, y, training: true);
+        BatchNormalization.Backward(pass, x, dy, dx, new float[Channels], new float[Channels]);
     }
 }

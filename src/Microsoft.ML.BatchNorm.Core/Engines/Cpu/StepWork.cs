@@ -1,0 +1,34 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>How much a step of training has to do, and how many threads that is worth.</summary>
+static class StepWork
+{
+    /// <summary>
+    /// The multiply-adds of a step that make a thread worth waking and waiting for; the benchmark <c>threads</c>
+    /// measures what is gained and lost around it.
+    /// </summary>
+    const long PerThread = 4_000_000;
+
+    /// <summary>The threads for steps of so many rows, at most one for each processor.</summary>
+    public static int Threads(Network network, int rows) =>
+        (int)Math.Clamp(MultiplyAdds(network) * (double)rows / PerThread, 1, Environment.ProcessorCount);
+
+    /// <summary>
+    /// The multiply-adds of a row in the layers that have a kernel: forward, and backward for the gradient of the
+    /// kernel where it learns, and for that of the input where something before it learns.
+    /// </summary>
+    public static long MultiplyAdds(Network network)
+    {
+        long sum = 0;
+        bool learns = false;
+        foreach (NetworkNode node in network.Nodes)
+        {
+            long places = node.Output.Size / node.Output[0];
+            long once = node.Layer.Parameters(node.Input)
+                .Where(parameter => parameter.Name == "kernel").Sum(parameter => places * parameter.Shape.Size);
+            sum += once * (1 + (node.TrainableCount > 0 ? 1 : 0) + (learns ? 1 : 0));
+            learns |= node.TrainableCount > 0;
+        }
+        return sum;
+    }
+}

@@ -1,0 +1,92 @@
+using System.Diagnostics;
+
+namespace Microsoft.ML.BatchNorm.Benchmarks;
+
+/// <summary>
+/// Times several pieces of work in turn, in one process, and gives the median of each. Machines are shared and noisy:
+/// ratios of such medians count, a lone time does not.
+/// </summary>
+static class Rounds
+{
+    const int Least = 5, Most = 1001, WarmUps = 2;
+    static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(60), Compilation = TimeSpan.FromMilliseconds(110);
+    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1.5);
+
+    // Short against the slices in which a busy machine shares its processors: most turns have one to themselves.
+    static readonly TimeSpan ShortTurn = TimeSpan.FromMilliseconds(2);
+
+    // Threads spin for a while when their work is done, on a processor that the next in turn needs.
+    static readonly TimeSpan LongTurn = TimeSpan.FromMilliseconds(20), Pause = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>The median time of a call of each, in seconds.</summary>
+    /// <param name="works">What is timed.</param>
+    /// <param name="pause">Whether what the works leave running comes to rest between turns.</param>
+    /// <param name="wait">Waits until a device has done what it was given.</param>
+    public static double[] Medians(IReadOnlyList<Action> works, bool pause, Action wait)
+    {
+        Warm(works, wait);
+        TimeSpan turn = pause ? LongTurn : ShortTurn;
+        int[] calls = [.. works.Select(work => CallsOf(work, turn, wait))];
+        List<double>[] times = [.. works.Select(_ => new List<double>())];
+        long start = Stopwatch.GetTimestamp();
+        for (int round = 0; round < Least || (round < Most && Stopwatch.GetElapsedTime(start) < Enough); round++)
+        {
+            for (int position = 0; position < works.Count; position++)
+            {
+                int i = (round + position) % works.Count;
+                if (pause)
+                    Thread.Sleep(Pause);
+                // What the others have taken from the caches comes back before the clock runs.
+                if (calls[i] > 1)
+                    works[i]();
+                times[i].Add(Seconds(works[i], calls[i], wait));
+            }
+        }
+        return [.. times.Select(Median)];
+    }
+
+    static void Warm(IReadOnlyList<Action> works, Action wait)
+    {
+        for (int i = 0; i < WarmUps; i++)
+        {
+            foreach (Action work in works)
+                RunFor(WarmUp, work, wait);
+            // The runtime compiles in full what is called often, in the background.
+            Thread.Sleep(Compilation);
+        }
+    }
+
+    static void RunFor(TimeSpan time, Action work, Action wait)
+    {
+        long start = Stopwatch.GetTimestamp();
+        do
+            work();
+        while (Stopwatch.GetElapsedTime(start) < time);
+        wait();
+    }
+
+    /// <summary>The calls that take as long as a turn.</summary>
+    static int CallsOf(Action work, TimeSpan turn, Action wait)
+    {
+        int calls = 1;
+        while (Seconds(work, calls, wait) * calls < turn.TotalSeconds)
+            calls *= 2;
+        return calls;
+    }
+
+    static double Seconds(Action work, int calls, Action wait)
+    {
+        wait();
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < calls; i++)
+            work();
+        wait();
+        return Stopwatch.GetElapsedTime(start).TotalSeconds / calls;
+    }
+
+    static double Median(List<double> times)
+    {
+        times.Sort();
+        return (times[(times.Count - 1) / 2] + times[times.Count / 2]) / 2;
+    }
+}

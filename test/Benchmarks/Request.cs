@@ -1,0 +1,53 @@
+namespace Microsoft.ML.BatchNorm.Benchmarks;
+
+/// <summary>What the command line asks for.</summary>
+sealed record Request(IReadOnlyList<string> Words, string? Device, bool Lists)
+{
+    public const string Help = """
+        dotnet run -c Release --project test/Benchmarks [-p:Cuda=true] [-- [TABLE] [WORD]... [--device D] [--list]]
+
+        Runs all comparisons; or those of a table; or those with every word in their names.
+        --device D   where the TorchSharp engine is measured, such as cuda:0 or cpu.
+                     Default: a GPU where libtorch can use one, which takes -p:Cuda=true; else the CPU.
+        --list       prints the names of the comparisons, and runs none.
+        """;
+
+    /// <summary>Null where the command line cannot be understood.</summary>
+    public static Request? Of(string[] arguments)
+    {
+        var words = new List<string>();
+        string? device = null;
+        bool lists = false;
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            switch (arguments[i])
+            {
+                case "--device" when i + 1 < arguments.Length:
+                    device = arguments[++i];
+                    break;
+                case "--list":
+                    lists = true;
+                    break;
+                case ['-', ..]:
+                    return null;
+                default:
+                    words.Add(arguments[i]);
+                    break;
+            }
+        }
+        return new Request(words, device, lists);
+    }
+
+    /// <summary>The tables that are named, or all, each with the comparisons that have the other words.</summary>
+    public Table[] Choose(Table[] tables)
+    {
+        Table[] named = [.. tables.Where(table => Words.Contains(table.Name))];
+        string[] rest = [.. Words.Except(tables.Select(table => table.Name))];
+        return [..
+            from table in named.Length > 0 ? named : tables
+            let chosen = table.Comparisons.Where(comparison => rest.All(
+                word => comparison.Name.Contains(word, StringComparison.OrdinalIgnoreCase)))
+            where chosen.Any()
+            select table with { Comparisons = chosen }];
+    }
+}
