@@ -12,8 +12,8 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <remarks>
 /// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
-/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing are left out, with a
-/// warning of how many; a feature that is not finite is an error.
+/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing, or with a feature that is
+/// not finite, are left out, with a warning of how many; the prediction for such a row is NaN.
 /// </remarks>
 /// <typeparam name="TTransformer">The prediction transformer.</typeparam>
 /// <typeparam name="TModel">The model in it.</typeparam>
@@ -44,7 +44,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be used.</exception>
     /// <exception cref="OperationCanceledException">The context or the options' token was canceled.</exception>
     /// <exception cref="InvalidOperationException">
-    /// A feature is not finite, no row has a label, training diverged, or a GPU was asked for that cannot be had.
+    /// No row has a label and finite features, training diverged, or a GPU was asked for that cannot be had.
     /// </exception>
     public TTransformer Fit(IDataView trainData, IDataView validationData)
     {
@@ -87,15 +87,17 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         TrainingData rows = Read(data, "training");
         TrainingData? validationRows = validation is null ? null : Read(validation, "validation");
         int[] kept = RowOrder.Split(rows.Rows, validation is null ? options.ValidationSplit : 0, seed).Training;
+        DataWarnings.Tell(
+            channel, start.Network, rows, givesLogits: PredictionKind != PredictionKind.Regression);
         TargetScale? scale = Scale(channel, start.Network, rows, kept);
-        if (scale is { } first && choice.IsHeadFresh)
+        if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
         TrainingResult result = new TrainingRun(Host, channel, options, training with { Seed = seed }, scale)
             .Train(start, rows, validationRows);
         return CreateModel(result.Network, result.State);
 
         TrainingData Read(RoleMappedData from, string name) => Cancellation.Run(
-            Host, run => TrainingRows.Read(run, channel, from, name), options.CancellationToken);
+            Host, run => TrainingRows.Read(run, channel, from, name, options.NonFinite), options.CancellationToken);
     }
 
     /// <summary>

@@ -67,6 +67,13 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public int? Seed { get; set; }
 
     /// <summary>
+    /// What becomes of a row with a feature that is NaN or infinite: <see cref="BatchNorm.NonFinite.Ignore"/> leaves it
+    /// out, with one warning of how many there were; <see cref="BatchNorm.NonFinite.Throw"/> makes it an error that
+    /// names column, row and slot. Default: <see cref="BatchNorm.NonFinite.Ignore"/>.
+    /// </summary>
+    public NonFinite NonFinite { get; set; } = NonFinite.Ignore;
+
+    /// <summary>
     /// The greatest length that the gradient of all parameters together may have; positive, or null for any. Default:
     /// null.
     /// </summary>

@@ -15,10 +15,12 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
 {
     const int DefaultUnits = 128;
 
+    HashSet<string> known = [];
+
     /// <summary>
-    /// Whether the head has first values of its own, and none of an earlier training; known once a network is chosen.
+    /// Whether a layer has first values of its own, and none of an earlier training; known once a network is chosen.
     /// </summary>
-    public bool IsHeadFresh { get; private set; }
+    public bool IsFresh(NetworkNode node) => !known.Contains(node.Path);
 
     public SavedNetwork Choose(INetworkModelParameters? previous, int seed)
     {
@@ -48,11 +50,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             ?? throw host.ExceptUserArg(nameof(options.NetworkFactory), "Must give a network");
     }
 
-    SavedNetwork Fresh(Network network, int seed)
-    {
-        IsHeadFresh = true;
-        return new SavedNetwork(network, network.Initialize(seed));
-    }
+    static SavedNetwork Fresh(Network network, int seed) => new(network, network.Initialize(seed));
 
     SavedNetwork FromPretrained(SavedNetwork pretrained, int seed)
     {
@@ -70,22 +68,22 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         host.CheckUserArg(
             takenOver.Count > 0, nameof(options.Pretrained),
             "Must have a layer with the path and the shapes of one of the network's");
-        IsHeadFresh = !takenOver.Contains(network.Nodes[network.HeadIndex].Path);
+        known = [.. takenOver];
         return new SavedNetwork(network, state);
     }
 
     /// <summary>The network itself, or under a new head.</summary>
-    SavedNetwork WithOutputs(SavedNetwork known, int seed)
+    SavedNetwork WithOutputs(SavedNetwork saved, int seed)
     {
-        if (known.Network.OutputShape.Size == outputs)
-            return known;
+        known = [.. saved.State.Paths];
+        if (saved.Network.OutputShape.Size == outputs)
+            return saved;
         host.CheckUserArg(
             options.FineTune is not null, nameof(options.FineTune),
             "Must be a plan that trains a new head: the network has " +
-            $"{known.Network.OutputShape.Size} outputs, and the label asks for {outputs}");
-        IsHeadFresh = true;
-        Network network = known.Network.WithHead(outputs);
-        return new SavedNetwork(network, network.Initialize(known.State, seed));
+            $"{saved.Network.OutputShape.Size} outputs, and the label asks for {outputs}. FineTune.HeadThenAll is one");
+        Network network = saved.Network.WithHead(outputs);
+        return new SavedNetwork(network, network.Initialize(saved.State, seed));
     }
 
     Network Frozen(Network network)
@@ -100,6 +98,29 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
     }
 
+    /// <summary>A plan that begins by freezing what was never trained would learn on top of random values.</summary>
+    void CheckPlan(Network network)
+    {
+        if (options.FineTune is not { } plan)
+            return;
+        IReadOnlyList<NetworkNode> first;
+        try
+        {
+            first = plan.Phases[0].Switches(network)?.Nodes ?? [];
+        }
+        catch (ArgumentException)
+        {
+            // The run says what is wrong with the switches.
+            return;
+        }
+        NetworkNode? random = network.Nodes.Zip(first).FirstOrDefault(pair =>
+            IsFresh(pair.First) && pair.First.TrainableCount > 0 && pair.Second.TrainableCount == 0).First;
+        host.CheckUserArg(
+            random is null, nameof(options.FineTune),
+            $"Must begin with a network that was trained: phase '{plan.Phases[0].Name}' freezes '{random?.Path}', " +
+            "whose values are random. Set Pretrained, or go on from a model with Fit(rows, model)");
+    }
+
     void Check(Network network)
     {
         if (network.InputShape.Size != input.Size)
@@ -109,6 +130,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         host.CheckUserArg(
             network.OutputShape.Size == outputs, nameof(options.Network),
             $"Must have {outputs} outputs, as the label asks for; it has {network.OutputShape.Size}");
+        CheckPlan(network);
         foreach (NetworkNode node in network.Nodes)
         {
             host.CheckUserArg(

@@ -12,7 +12,7 @@ sealed class NetworkRow(IExceptionContext host, NetworkModel model)
     readonly int inputs = model.Network.InputShape.Size;
     readonly float[] dense = new float[model.Network.InputShape.Size];
 
-    /// <summary>The network's outputs for a row, sparse or dense.</summary>
+    /// <summary>The network's outputs for a row, sparse or dense: NaN where a feature is missing.</summary>
     public void Predict(in VBuffer<float> features, Span<float> outputs)
     {
         if (features.Length != inputs)
@@ -22,27 +22,10 @@ sealed class NetworkRow(IExceptionContext host, NetworkModel model)
             row = features.GetValues();
         else
             features.CopyTo(dense);
-        try
-        {
-            model.Predict(row, outputs);
-        }
-        catch (InvalidDataException error)
-        {
-            throw NotFinite(row, error);
-        }
+        if (!model.TryPredict(row, outputs))
+            outputs.Fill(float.NaN);
     }
 
     /// <summary>The one output of a network that has one.</summary>
     public void Score(in VBuffer<float> features, ref float score) => Predict(features, new Span<float>(ref score));
-
-    Exception NotFinite(ReadOnlySpan<float> row, InvalidDataException error)
-    {
-        int slot = 0;
-        while (slot < row.Length && float.IsFinite(row[slot]))
-            slot++;
-        return slot == row.Length
-            ? host.Except(error, error.Message)
-            : host.Except(error, FormattableString.Invariant(
-                $"The features of a row are not finite: slot {slot} has {row[slot]}."));
-    }
 }

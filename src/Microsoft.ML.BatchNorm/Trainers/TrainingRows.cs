@@ -6,8 +6,8 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Reads the rows that a network is trained on into memory, once. Rows without a label, and rows whose weight is not
-/// positive and finite, are left out, as ML.NET's trainers leave them out; a feature that is not finite is an error.
+/// Reads the rows that a network is trained on into memory, once. Rows without a label, with a feature that is not
+/// finite, or whose weight is not positive and finite are left out, as ML.NET's trainers leave them out.
 /// </summary>
 sealed class TrainingRows
 {
@@ -17,13 +17,14 @@ sealed class TrainingRows
     readonly string featureColumn;
     readonly int length;
     readonly bool isWeighted;
+    readonly NonFinite nonFinite;
     float[] features, targets, weights;
     int rows;
-    long unlabeled, unweighted;
+    long unlabeled, unweighted, incomplete;
 
-    TrainingRows(IHost host, RoleMappedData data)
+    TrainingRows(IHost host, RoleMappedData data, NonFinite nonFinite)
     {
-        this.host = host;
+        (this.host, this.nonFinite) = (host, nonFinite);
         DataViewSchema.Column feature = data.Schema.Feature!.Value;
         featureColumn = feature.Name;
         length = feature.Type.GetVectorSize();
@@ -40,17 +41,23 @@ sealed class TrainingRows
     /// <param name="channel">Is told how many rows were left out.</param>
     /// <param name="data">Data with checked feature, label and weight columns.</param>
     /// <param name="role">What the rows are for, in messages.</param>
-    public static TrainingData Read(IHost host, IChannel channel, RoleMappedData data, string role)
+    /// <param name="nonFinite">Whether a feature that is not finite is an error.</param>
+    public static TrainingData Read(
+        IHost host, IChannel channel, RoleMappedData data, string role, NonFinite nonFinite)
     {
-        var rows = new TrainingRows(host, data);
+        var rows = new TrainingRows(host, data, nonFinite);
         rows.Read(data);
         if (rows.unlabeled > 0)
             channel.Warning($"Skipped {rows.unlabeled} rows of the {role} data whose label is missing.");
         if (rows.unweighted > 0)
             channel.Warning(
                 $"Skipped {rows.unweighted} rows of the {role} data whose weight is not positive and finite.");
+        if (rows.incomplete > 0)
+            channel.Warning(
+                $"Skipped {rows.incomplete} rows of the {role} data with a missing value in column " +
+                $"'{rows.featureColumn}' (NaN or infinite). NonFinite.Throw in the options makes that an error.");
         if (rows.rows == 0)
-            throw host.Except($"The {role} data has no rows with a label and a weight.");
+            throw host.Except($"The {role} data has no rows with a label, a weight and finite features.");
         channel.Trace($"Read {rows.rows} rows of {rows.length} features.");
         return new TrainingData(
             rows.rows, rows.features.AsMemory(0, rows.rows * rows.length), rows.targets.AsMemory(0, rows.rows),
@@ -87,7 +94,11 @@ sealed class TrainingRows
                 Grow();
             reader.Target = features;
             reader.Read(rows);
-            CheckFinite(features.AsSpan(rows * length, length), cursor.Position);
+            if (!IsFinite(features.AsSpan(rows * length, length), cursor.Position))
+            {
+                incomplete++;
+                continue;
+            }
             targets[rows] = target;
             if (isWeighted)
                 weights[rows] = weight;
@@ -106,13 +117,12 @@ sealed class TrainingRows
             Array.Resize(ref weights, capacity);
     }
 
-    void CheckFinite(ReadOnlySpan<float> row, long position)
+    bool IsFinite(ReadOnlySpan<float> row, long position)
     {
-        for (int slot = 0; slot < row.Length; slot++)
-        {
-            if (!float.IsFinite(row[slot]))
-                throw host.Except(FormattableString.Invariant(
-                    $"Column '{featureColumn}' is not finite: row {position}, slot {slot} has {row[slot]}."));
-        }
+        int slot = FiniteSearch.IndexOfNonFinite(row);
+        if (slot >= 0 && nonFinite == NonFinite.Throw)
+            throw host.Except(FormattableString.Invariant(
+                $"Column '{featureColumn}' is not finite: row {position}, slot {slot} has {row[slot]}."));
+        return slot < 0;
     }
 }

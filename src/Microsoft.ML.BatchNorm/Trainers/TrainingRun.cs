@@ -57,7 +57,9 @@ sealed class TrainingRun(
             {
                 channel.Warning(
                     $"Layer '{node.Path}': {state.InitialWeight:P0} of its moving statistics is still their initial " +
-                    "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics.");
+                    (node.MovesStatistics
+                        ? "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics."
+                        : "value, since its switches keep them from moving. Unfreeze it, or begin with statistics."));
             }
         }
     }

@@ -120,7 +120,8 @@ public class EarlyStoppingTests
         static TrainingData Rows(int seed)
         {
             float[] features = Sample.Floats(400, seed, mean: 100, deviation: 20);
-            return new TrainingData(200, features, [.. features.Chunk(2).Select(row => row[0] > row[1] ? 1f : 0)]);
+            float[] targets = [.. features.Chunk(2).Select(row => row[0] > row[1] ? 1f : 0)];
+            return new TrainingData(200, features, targets);
         }
     }
 

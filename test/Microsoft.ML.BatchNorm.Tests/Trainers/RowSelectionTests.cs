@@ -1,3 +1,5 @@
+using Microsoft.ML.Data;
+
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
@@ -68,13 +70,29 @@ public class RowSelectionTests
     [TestMethod]
     [DataRow(float.NaN)]
     [DataRow(float.PositiveInfinity)]
-    public void A_feature_that_is_not_finite_is_an_error_that_names_column_row_and_slot(float value)
+    public void Rows_with_a_feature_that_is_not_finite_are_left_out_with_a_warning_of_how_many(float value)
+    {
+        var context = new MLContext(1);
+        Blobs.Row[] rows = Blobs.Rows(60), more = Blobs.Rows(62);
+        (more[60].Features[2], more[61].Features[0]) = (value, value);
+        NetworkState expected = Blobs.Regression(context).Fit(Blobs.Keyed(context, rows)).Model.State;
+        List<string> warnings = Warnings.Of(context);
+        Assert.AreEqual(expected, Blobs.Regression(context).Fit(Blobs.Keyed(context, more)).Model.State);
+        StringAssert.Contains(
+            warnings.Single(), "Skipped 2 rows of the training data with a missing value in column 'Features'");
+    }
+
+    [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.PositiveInfinity)]
+    public void Where_the_options_ask_for_it_such_a_row_is_an_error_that_names_column_row_and_slot(float value)
     {
         var context = new MLContext(1);
         Blobs.Row[] rows = Blobs.Rows(60);
         rows[41].Features[2] = value;
         var error = Assert.ThrowsExactly<InvalidOperationException>(
-            () => Blobs.Multiclass(context).Fit(Blobs.Keyed(context, rows)));
+            () => Blobs.Multiclass(context, options => options.NonFinite = NonFinite.Throw)
+                .Fit(Blobs.Keyed(context, rows)));
         StringAssert.Contains(
             error.Message,
             FormattableString.Invariant($"Column 'Features' is not finite: row 41, slot 2 has {value}."));
@@ -82,15 +100,21 @@ public class RowSelectionTests
     }
 
     [TestMethod]
-    public void A_feature_that_is_not_finite_in_a_prediction_is_an_error()
+    public void The_prediction_for_a_row_with_a_missing_value_is_NaN()
     {
         var context = new MLContext(1);
-        var model = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
         Blobs.Row[] rows = Blobs.Rows(3);
         rows[1].Features[0] = float.NaN;
-        IDataView predicted = model.Transform(Blobs.Keyed(context, rows));
-        var error = Assert.ThrowsExactly<InvalidOperationException>(() => predicted.Preview());
-        StringAssert.Contains(error.ToString(), "The features of a row are not finite: slot 0 has NaN.");
+        IDataView view = Blobs.Keyed(context, rows);
+        var classes = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+        float[][] scores = [.. classes.Transform(view).GetColumn<float[]>("Score")];
+        Assert.IsTrue(scores[1].All(float.IsNaN));
+        Assert.IsTrue(scores[0].Concat(scores[2]).All(float.IsFinite));
+        Assert.AreEqual(0u, classes.Transform(view).GetColumn<uint>("PredictedLabel").ElementAt(1));
+        var number = Blobs.Regression(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+        Assert.IsTrue(float.IsNaN(number.Transform(view).GetColumn<float>("Score").ElementAt(1)));
+        var binary = Blobs.Binary(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+        Assert.IsTrue(float.IsNaN(binary.Transform(view).GetColumn<float>("Probability").ElementAt(1)));
     }
 
     [TestMethod]

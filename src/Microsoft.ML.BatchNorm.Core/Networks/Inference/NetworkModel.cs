@@ -63,23 +63,31 @@ public sealed unsafe class NetworkModel
     /// </exception>
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
+        if (!TryPredict(features, outputs))
+            FiniteFeatures.Throw(features, inputs);
+    }
+
+    /// <summary>The same without an error for a feature that is not finite: false, and no outputs.</summary>
+    internal bool TryPredict(ReadOnlySpan<float> features, Span<float> outputs)
+    {
         int rows = features.Length == inputs ? 1 : features.Length / inputs;
         if (features.Length != (long)rows * inputs || outputs.Length != (long)rows * this.outputs)
             ThrowLength(features.Length, outputs.Length);
         if (features.Overlaps(outputs))
             throw new ArgumentException("The outputs overlap the features.", nameof(outputs));
         if (needsFinite && !FiniteFeatures.Hold(features))
-            FiniteFeatures.Throw(features, inputs);
+            return false;
         if (steps.Length == 0)
         {
             features.CopyTo(outputs);
-            return;
+            return true;
         }
         fixed (float* x = features, y = outputs)
         {
             for (int row = 0; row < rows; row += blockRows)
                 Run(x + (nint)row * inputs, y + (nint)row * this.outputs, Math.Min(blockRows, rows - row));
         }
+        return true;
     }
 
     /// <summary>

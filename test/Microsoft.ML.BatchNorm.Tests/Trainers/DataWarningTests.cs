@@ -1,0 +1,84 @@
+using Microsoft.ML.Trainers;
+
+namespace Microsoft.ML.BatchNorm.Tests.Trainers;
+
+/// <summary>What would train badly, or not at all, is said.</summary>
+[TestClass]
+public class DataWarningTests
+{
+    static Network Kernel => Network.Input(Blobs.Slots).Dense(16).ReLU();
+
+    [TestMethod]
+    public void Features_far_from_scale_one_before_a_kernel_are_a_warning_that_names_slot_and_layer()
+    {
+        string warning = Warning(Kernel.Dense(3)).Single();
+        StringAssert.Contains(warning, "far from scale 1 (slot 2 has a root mean square of 102)");
+        StringAssert.Contains(warning, "'dense'");
+        StringAssert.Contains(warning, "BatchNormalization()");
+    }
+
+    [TestMethod]
+    public void Behind_a_batch_normalization_they_are_none() => Assert.IsEmpty(Warning(
+        Network.Input(Blobs.Slots).BatchNormalization().Dense(16).ReLU().Dense(3)));
+
+    [TestMethod]
+    public void A_sigmoid_at_the_end_of_a_network_of_classes_is_a_warning()
+    {
+        Network network = Network.Input(Blobs.Slots).BatchNormalization();
+        StringAssert.Contains(Warning(network.Dense(3).Sigmoid()).Single(), "ends in Sigmoid ('sigmoid')");
+        var context = new MLContext(1);
+        List<string> warnings = Warnings.Of(context);
+        Blobs.Binary(context, options => (options.NetworkFactory, options.Network) = (null, network.Dense(1).Sigmoid()))
+            .Fit(Blobs.View(context));
+        StringAssert.Contains(warnings.Single(), "leave the last layer out");
+    }
+
+    [TestMethod]
+    public void A_plan_that_freezes_what_was_never_trained_is_an_error_that_names_phase_layer_and_remedy()
+    {
+        var context = new MLContext(1);
+        foreach (Action<BatchNormNetworkMulticlassTrainer.Options> change in
+            (Action<BatchNormNetworkMulticlassTrainer.Options>[])[
+                _ => { },
+                // What is known is the head alone, by its path.
+                options => (options.NetworkFactory, options.Network, options.Pretrained) = (
+                    null, Kernel.Dense(3, name: "head"),
+                    Saved(Network.Input(16).Dense(3, name: "head"))),
+            ])
+        {
+            var error = Assert.Throws<ArgumentException>(() => Blobs.Multiclass(context, options =>
+            {
+                options.FineTune = FineTune.HeadThenAll(1, 1, 1e-2, 1e-3);
+                change(options);
+            }).Fit(Blobs.View(context)));
+            StringAssert.Contains(error.Message, "phase 'head' freezes ");
+            StringAssert.Contains(error.Message, "Set Pretrained");
+        }
+    }
+
+    [TestMethod]
+    public void A_plan_goes_on_from_a_model_or_a_pretrained_network()
+    {
+        var context = new MLContext(1);
+        var first = Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
+        FineTuningPlan plan = FineTune.HeadThenAll(1, 1, 1e-2, 1e-3);
+        Blobs.Multiclass(context, options => options.FineTune = plan).Fit(Blobs.View(context), first);
+        Blobs.Multiclass(context, options =>
+        {
+            options.FineTune = plan;
+            options.NetworkFactory = null;
+            options.Pretrained = new SavedNetwork(first.Model.Network, first.Model.State);
+        }).Fit(Blobs.View(context));
+    }
+
+    static SavedNetwork Saved(Network network) => new(network, network.Initialize(1));
+
+    static List<string> Warning(Network network)
+    {
+        var context = new MLContext(1);
+        List<string> warnings = Warnings.Of(context);
+        Blobs.Multiclass(context, options =>
+            (options.NetworkFactory, options.Network, options.Epochs) = (null, network, 1)).Fit(Blobs.View(context));
+        return warnings;
+    }
+}
