@@ -1,4 +1,3 @@
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Build;
 
 /// <summary>The engine's package in an empty project.</summary>
@@ -45,9 +44,7 @@ public class PackageInstallTests
     {
         using var feed = new PackageFeed(Core, Library);
         var project = new EmptyProject(feed);
-        // Where the tests have libtorch from a package, the project has it from there; else it is the machine's.
-        string[] native = Environment.GetEnvironmentVariable("WithTorchSharpcpu") == "true" ? ["TorchSharp-cpu"] : [];
-        string[] lines = project.Run(Program, [Library, .. native]).TrimEnd().ReplaceLineEndings("\n").Split('\n');
+        string[] lines = project.Run(Program, [Library, Native.Package]).TrimEnd().ReplaceLineEndings("\n").Split('\n');
         CollectionAssert.AreEqual(new[] { "100", "1", "1" }, lines, string.Join(", ", lines));
         CollectionAssert.AreEquivalent(
             new[] { Core.ToLowerInvariant(), Library.ToLowerInvariant() }, project.Installed);
