@@ -66,7 +66,7 @@ public class ChainTests
             .Append(Layers.Transformer(Layers.Column(3, new() { Axis = 1 }, output: "Z", input: "Y")));
         OnnxModel model = OnnxModel.Of(chain, view);
         CollectionAssert.AreEqual(
-            new[] { "Transpose", "BatchNormalization", "Transpose", "BatchNormalization" },
+            new[] { "Transpose", "BatchNormalization", "Transpose", "Reshape", "BatchNormalization" },
             model.Operators.Where(type => type != "Sub").ToArray());
         Exported.AssertSameValues(model, chain, view, "Y", "Z");
     }
