@@ -5,8 +5,8 @@ using Microsoft.ML.Model.OnnxConverter;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// One column's part of an ONNX graph: <c>[Cast] → [Transpose] → [Sub] → BatchNormalization → [Transpose] →
-/// [Cast] → [Where]</c>, where those in brackets are there only when they are needed.
+/// One column's part of an ONNX graph: <c>[Reshape] → [Cast] → [Transpose] → [Sub] → BatchNormalization →
+/// [Transpose] → [Cast] → [Where]</c>, where those in brackets are there only when they are needed.
 /// </summary>
 /// <remarks>
 /// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
@@ -36,6 +36,18 @@ sealed class OnnxColumn
         // A vector of one slot is declared without its dimensions, like a scalar.
         dimensions = type is VectorDataViewType { Size: > 1 } vector ? [.. vector.Dimensions] : [1];
         axis = dimensions.Length == 1 ? 0 : column.Axis < 0 ? column.Axis + dimensions.Length : column.Axis;
+    }
+
+    /// <summary>
+    /// A variable in the dimensions that ML.NET declares. Not every transform's has them: one-hot rows are [1, n], and
+    /// a concatenated image is flat.
+    /// </summary>
+    public string InDeclaredShape(string input)
+    {
+        string shaped = Variable("Input");
+        long[] shape = [-1, .. dimensions.Select(size => (long)size)];
+        Node("Reshape", [input, context.AddInitializer(shape, [shape.Length], Name("InputShape"))], shaped);
+        return shaped;
     }
 
     /// <summary>Adds the nodes that lead from one variable to another.</summary>

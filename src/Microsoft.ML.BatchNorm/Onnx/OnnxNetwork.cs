@@ -43,16 +43,12 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     }
 
     /// <summary>
-    /// A column may have other dimensions than the network's input, with the values in the same order.
+    /// A column may have other dimensions than the network's input, and its variable others than the column.
     /// </summary>
     string Shaped(string features)
     {
-        long[] shape = [.. network.InputShape.Dimensions.ToArray().Select(size => (long)size)];
-        if (nodes.Context.RetrieveShapeOrNull(features) is { } known && known.Skip(1).SequenceEqual(shape))
-            return features;
-        string x = nodes.Variable("Input");
-        nodes.Add("Reshape", [features, nodes.Constant("InputShape", [-1, .. shape], shape.Length + 1)], x);
-        return x;
+        long[] shape = [-1, .. network.InputShape.Dimensions.ToArray().Select(size => (long)size)];
+        return Step("Reshape", "Input", features, nodes.Constant("InputShape", shape, shape.Length));
     }
 
     string Layer(NetworkNode node, string x) => node.Layer switch

@@ -32,7 +32,7 @@ public sealed partial class BatchNormalizationTransformer
             : new RowGetter<double>(Host, input, source, column.Map, layout).Create(sample as RowSample<double>);
     }
 
-    sealed partial class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
+    sealed class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
     {
         protected override DataViewSchema.DetachedColumn[] GetOutputColumnsCore() =>

@@ -1,3 +1,4 @@
+using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
 
@@ -5,32 +6,36 @@ namespace Microsoft.ML.Transforms;
 
 public sealed partial class BatchNormalizationTransformer
 {
-    sealed partial class Mapper : ISaveAsOnnx
+    /// <summary>Adds the normalized columns to an ONNX graph.</summary>
+    /// <param name="ctx">The graph of what comes before.</param>
+    /// <param name="input">The data before the transformer.</param>
+    internal void SaveAsOnnx(OnnxContext ctx, IDataView input)
     {
-        bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => true;
+        Host.CheckValue(ctx, nameof(ctx));
+        ctx.CheckOpSetVersion(OnnxColumn.MinimumOpSet, LoaderSignature);
+        IDataView root = input;
+        while (root is IDataTransform transform)
+            root = transform.Source;
 
-        void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx)
+        // Every input is looked up before any output is added, which may have the name of a later input.
+        string?[] variables = Array.ConvertAll(
+            columns,
+            column => ctx.ContainsColumn(column.InputColumnName) ? ctx.GetVariableName(column.InputColumnName) : null);
+        for (int i = 0; i < columns.Length; i++)
         {
-            Host.CheckValue(ctx, nameof(ctx));
-            ctx.CheckOpSetVersion(OnnxColumn.MinimumOpSet, LoaderSignature);
-
-            // Every input is looked up before any output is added, which may have the name of a later input.
-            string?[] inputs = Array.ConvertAll(
-                parent.columns,
-                column => ctx.ContainsColumn(column.InputColumnName)
-                    ? ctx.GetVariableName(column.InputColumnName)
-                    : null);
-            for (int i = 0; i < inputs.Length; i++)
+            BatchNormalizationColumn column = columns[i];
+            if (variables[i] is not string variable)
             {
-                BatchNormalizationColumn column = parent.columns[i];
-                if (inputs[i] is not string input)
-                {
-                    ctx.RemoveColumn(column.OutputColumnName, removeVariable: false);
-                    continue;
-                }
-                string output = ctx.AddIntermediateVariable(Input(i).Type, column.OutputColumnName);
-                new OnnxColumn(ctx, column, Input(i).Type).Save(input, output);
+                ctx.RemoveColumn(column.OutputColumnName, removeVariable: false);
+                continue;
             }
+            DataViewType type = input.Schema[column.InputColumnName].Type;
+            string output = ctx.AddIntermediateVariable(type, column.OutputColumnName);
+            var nodes = new OnnxColumn(ctx, column, type);
+            // Only an input of the graph is a column of the first data and has that column's name.
+            bool isGraphInput =
+                variable == column.InputColumnName && root.Schema.GetColumnOrNull(variable) is not null;
+            nodes.Save(isGraphInput ? variable : nodes.InDeclaredShape(variable), output);
         }
     }
 }

@@ -8,7 +8,7 @@ namespace Microsoft.ML.Transforms;
 /// The data that a <see cref="BatchNormalizationTransformer"/> gives. It stands in for ML.NET's own
 /// <see cref="RowToRowMapperTransform"/>, which hands rows from thread to thread to spread the work of a mapper over
 /// them: that costs a multiple of normalizing a row. Here a row is normalized where it is read, and threads are as many
-/// as the source gives cursors. Schema, saving, export and single rows are those of ML.NET's view.
+/// as the source gives cursors. Schema, saving and single rows are those of ML.NET's view.
 /// </summary>
 /// <param name="host">The transformer's host.</param>
 /// <param name="transformer">The transformer.</param>
@@ -59,9 +59,9 @@ sealed class NormalizedDataView(
     DataViewRow IRowToRowMapper.GetRow(DataViewRow input, IEnumerable<DataViewSchema.Column> activeColumns) =>
         ((IRowToRowMapper)mapped).GetRow(input, activeColumns);
 
-    bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => ((ICanSaveOnnx)mapped).CanSaveOnnx(ctx);
+    bool ICanSaveOnnx.CanSaveOnnx(OnnxContext ctx) => true;
 
-    void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx) => ((ISaveAsOnnx)mapped).SaveAsOnnx(ctx);
+    void ISaveAsOnnx.SaveAsOnnx(OnnxContext ctx) => transformer.SaveAsOnnx(ctx, Source);
 
     IDataTransform ITransformTemplate.ApplyToData(IHostEnvironment env, IDataView newSource) =>
         (IDataTransform)transformer.Transform(newSource);

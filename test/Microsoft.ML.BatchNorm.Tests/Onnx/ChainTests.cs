@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm.Tests.Estimator;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
@@ -59,6 +60,35 @@ public class ChainTests
     }
 
     [TestMethod]
+    public void Fitted_on_rows_that_count_between_transforms_that_replace_convert_and_drop()
+    {
+        float[][] rows = View.Floats(30, 4);
+        rows[5][2] = float.NaN;
+        IDataView view = MaskedRow.View(rows, i => i % 3 > 0);
+        ITransformer chain = View.ML.Transforms.ReplaceMissingValues("Filled", "X")
+            .Append(View.ML.Transforms.Conversion.ConvertType("Double", "Filled", DataKind.Double))
+            .Append(View.ML.Transforms.BatchNormalization(new()
+            {
+                Columns = [new("Y", "Filled"), new("Z", "Double")],
+                MaskColumnName = "Counts",
+            }))
+            .Append(View.ML.Transforms.SelectColumns("Y", "Z"))
+            .Fit(view);
+        Exported.AssertSameValues(OnnxModel.Of(chain, view), chain, view, "Y", "Z");
+    }
+
+    [TestMethod]
+    public void A_view_that_was_transformed_before_is_part_of_the_graph()
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(30, 4)), 4);
+        BatchNormalizationTransformer first = Layers.Transformer(4),
+            second = Layers.Transformer(Layers.Column(4, output: "Z", input: "Y"));
+        OnnxModel model = OnnxModel.Of(second, first.Transform(view), "Z");
+        Assert.AreEqual("X", model.Inputs.Single().Name);
+        Exported.AssertSameValues(model, first.Append(second), view, "Z");
+    }
+
+    [TestMethod]
     public void Two_in_a_row()
     {
         IDataView view = View.Vectors(View.Dense(View.Floats(30, 60)), 3, 4, 5);
@@ -66,7 +96,7 @@ public class ChainTests
             .Append(Layers.Transformer(Layers.Column(3, new() { Axis = 1 }, output: "Z", input: "Y")));
         OnnxModel model = OnnxModel.Of(chain, view);
         CollectionAssert.AreEqual(
-            new[] { "Transpose", "BatchNormalization", "Transpose", "BatchNormalization" },
+            new[] { "Transpose", "BatchNormalization", "Transpose", "Reshape", "BatchNormalization" },
             model.Operators.Where(type => type != "Sub").ToArray());
         Exported.AssertSameValues(model, chain, view, "Y", "Z");
     }

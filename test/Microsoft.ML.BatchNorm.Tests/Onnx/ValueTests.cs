@@ -133,6 +133,14 @@ public class ValueTests
     }
 
     [TestMethod]
+    public void A_channel_without_variance_and_epsilon_becomes_beta()
+    {
+        BatchNormalizationTransformer transformer = Transformer([0.1, 2], [0, 1], epsilon: 0);
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Floats(20, 2)), 2));
+        Exported.AssertSameValues(transformer, View.Vectors(View.Dense(View.Doubles(20, 2)), 2));
+    }
+
+    [TestMethod]
     public void Floats_whose_map_no_float_holds_are_normalized_in_double()
     {
         BatchNormalizationTransformer transformer = Transformer([2e-42, 1], [1e-84, 1], epsilon: 0);
