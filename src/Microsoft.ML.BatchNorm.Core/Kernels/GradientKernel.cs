@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary><c>dx = scale·dy − (slope·(x − center) + shift)</c>, by channel.</summary>
+/// <summary><c>dx = scale·(dy − (slope·(x − center) + shift))</c>, by channel.</summary>
 /// <param name="plan">How the array is cut.</param>
 /// <param name="x">The input of the forward pass.</param>
 /// <param name="dy">The gradient of its output.</param>
@@ -38,7 +38,7 @@ readonly unsafe struct GradientKernel<T>(
             Vector512<T> fall = Lanes.MultiplyAdd(
                 Vector512.Load(x + i) - Vector512.Load(center + phase),
                 Vector512.Load(slope + phase), Vector512.Load(shift + phase));
-            Lanes.MultiplyAdd(Vector512.Load(dy + i), Vector512.Load(scale + phase), -fall).Store(dx + i);
+            (Vector512.Load(scale + phase) * (Vector512.Load(dy + i) - fall)).Store(dx + i);
             phase += Vector512<T>.Count;
             if (phase >= period)
                 phase -= period;
@@ -60,7 +60,7 @@ readonly unsafe struct GradientKernel<T>(
         for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
         {
             Vector512<T> fall = Lanes.MultiplyAdd(Vector512.Load(x + i) - centers, slopes, shifts);
-            Lanes.MultiplyAdd(Vector512.Load(dy + i), scales, -fall).Store(dx + i);
+            (scales * (Vector512.Load(dy + i) - fall)).Store(dx + i);
         }
         for (; i < end; i++)
             One(i, center, slope, shift, scale);
@@ -70,6 +70,6 @@ readonly unsafe struct GradientKernel<T>(
     void One(nint i, T center, T slope, T shift, T scale)
     {
         T fall = Lanes.MultiplyAdd(Lanes.Subtract(x[i], center), slope, shift);
-        dx[i] = Lanes.MultiplyAdd(dy[i], scale, Lanes.Subtract(default, fall));
+        dx[i] = Lanes.MultiplyAdd(Lanes.Subtract(dy[i], fall), scale, default);
     }
 }

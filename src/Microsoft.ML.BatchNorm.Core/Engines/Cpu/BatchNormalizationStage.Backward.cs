@@ -102,10 +102,9 @@ sealed unsafe partial class BatchNormalizationStage
             Vector512<double> count = Vector512.Load(merged.Count + c);
             Vector512<double> share = Vector512.ConditionalSelect(
                 Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
-            Vector512<double> scale = gamma is null ? factors : factors * Widen(gamma.Value + c);
-            Vector512<double> slopes = scale * inverses * inverses * (product * share);
+            Vector512<double> slopes = inverses * (inverses * (product * share));
             Narrow(slopes).Store(slope + c);
-            Narrow(scale * (gradient * share) - off * slopes).Store(rest + c);
+            Narrow(gradient * share - off * slopes).Store(rest + c);
         }
     }
 

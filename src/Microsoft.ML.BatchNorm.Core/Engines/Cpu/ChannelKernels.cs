@@ -24,7 +24,7 @@ abstract unsafe class ChannelKernels
         double* gradients, double* products);
 
     /// <summary>
-    /// <c>dx = scale·dy − (x − center)·slope − shift</c>, in place, behind <see cref="SumGradients"/>.
+    /// <c>dx = scale·(dy − (x − center)·slope − shift)</c>, in place, behind <see cref="SumGradients"/>.
     /// </summary>
     public abstract void FormGradient(
         float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope,

@@ -93,7 +93,7 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
                     continue;
                 int c = row.ChannelOf(i);
                 ref float gradient = ref dy[r * dyStride + i];
-                gradient = scale[c] * gradient - ((value - center[c]) * slope[c] + shift[c]);
+                gradient = scale[c] * (gradient - ((value - center[c]) * slope[c] + shift[c]));
             }
         }
     }

@@ -115,7 +115,7 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 {
                     Vector512<float> d = Load(value + i, inner - i, centers) - centers;
                     Vector512<float> g = Load(gradient + i, inner - i, default);
-                    Store(scales * g - Lanes.MultiplyAdd(d, slopes, shifts), gradient + i, inner - i);
+                    Store(scales * (g - Lanes.MultiplyAdd(d, slopes, shifts)), gradient + i, inner - i);
                 }
             }
         }

@@ -46,7 +46,7 @@ static unsafe class ColumnMaps
         where TActivation : struct, IFusedActivation =>
         activation.Forward(Lanes.MultiplyAdd(Vector512.Load(x) - center, scale, shift));
 
-    /// <summary><c>dy = scale·dy − (x − center)·slope − shift</c>, in place.</summary>
+    /// <summary><c>dy = scale·(dy − (x − center)·slope − shift)</c>, in place.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GradientInPlace(
         float* x, nint xStride, float* dy, nint dyStride, int rows, int columns, float* center, float* scale,
@@ -58,7 +58,7 @@ static unsafe class ColumnMaps
             {
                 Vector512<float> d = Vector512.Load(x + c) - Vector512.Load(center + c);
                 Vector512<float> less = Lanes.MultiplyAdd(d, Vector512.Load(slope + c), Vector512.Load(shift + c));
-                (Vector512.Load(scale + c) * Vector512.Load(dy + c) - less).Store(dy + c);
+                (Vector512.Load(scale + c) * (Vector512.Load(dy + c) - less)).Store(dy + c);
             }
         }
     }
