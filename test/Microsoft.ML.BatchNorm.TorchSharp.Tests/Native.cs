@@ -11,7 +11,7 @@ public static class Native
     public static string Package { get; } = Assembly.GetExecutingAssembly()
         .GetCustomAttributes<AssemblyMetadataAttribute>().Single(data => data.Key == "Libtorch").Value ?? "";
 
-    /// <summary>Skips all tests on a system that has no libtorch. On any other, they fail if it does not load.</summary>
+    /// <summary>Skips all tests on a system without a libtorch. On any other they fail if it does not load.</summary>
     [AssemblyInitialize]
     public static void Need(TestContext _)
     {

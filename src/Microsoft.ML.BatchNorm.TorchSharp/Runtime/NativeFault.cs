@@ -9,12 +9,13 @@ static class NativeFault
     /// <param name="cudaPackage">The package with libtorch for a GPU.</param>
     public static string Explain(LoadFault? libtorch, LoadFault own, string cudaPackage)
     {
-        string torchSharp = $"TorchSharp {typeof(torch).Assembly.GetName().Version!.ToString(3)}";
-        string packages = $"TorchSharp-cpu, or {cudaPackage} for a GPU, in the version of TorchSharp";
+        string version = typeof(torch).Assembly.GetName().Version!.ToString(3), torchSharp = $"TorchSharp {version}";
+        string remedy =
+            $"Add TorchSharp-cpu to the application, or {cudaPackage} for a GPU, in TorchSharp's version, {version}.";
         string reason = (libtorch ?? own).Reason;
         return (libtorch, own) switch
         {
-            ({ File: null }, _) => $"libtorch is missing. Add a package to the application: {packages}.",
+            ({ File: null }, _) => $"libtorch is missing. {remedy}",
             (null, { File: null }) =>
                 $"{reason}. It comes with the package TorchSharp: publish the application for a system that this " +
                 "package supports.",
@@ -25,7 +26,7 @@ static class NativeFault
                 $"libtorch cannot be loaded: {reason}. Restore its package again, or install what is missing.",
             _ when LacksFunction(reason) =>
                 $"libtorch is not the one that {torchSharp} is built for, {NativeLoader.LibtorchVersion}: {reason}. " +
-                $"Add a package to the application: {packages}.",
+                remedy,
             _ => $"TorchSharp's native library cannot be loaded: {reason}.",
         };
     }

@@ -8,10 +8,10 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 /// <param name="Reason">Why the loader refuses it, in the loader's own words.</param>
 sealed record LoadFault(string? File, string Reason);
 
-/// <summary>Loads TorchSharp's native libraries from where the runtime looks for them, or from package folders.</summary>
+/// <summary>Loads TorchSharp's native libraries from where the runtime looks for them or NuGet put them.</summary>
 static class NativeLoader
 {
-    /// <summary>Where TorchSharp's package is unpacked, if it is used from there, as in a notebook or a script.</summary>
+    /// <summary>The folder of TorchSharp's package, if it is used from there, as in a notebook or a script.</summary>
     static readonly string? package = FindPackage();
 
     /// <summary>The folder of all packages, if TorchSharp is used from there.</summary>
@@ -32,13 +32,17 @@ static class NativeLoader
     ];
 
     /// <summary>
-    /// The package folders with native libraries. Only on Linux is a library found that is loaded from another folder.
+    /// Where packages have native libraries. On Linux alone, a library need not lie beside those that it needs.
     /// </summary>
     static IEnumerable<string> PackageFolders =>
         package is not null && OperatingSystem.IsLinux()
-            ? from folder in (string[])[Path.Combine(Packages!, "libtorch-cpu-linux-x64", LibtorchVersion ?? ""), package]
-              select Path.Combine(folder, "runtimes", "linux-x64", "native")
+            ? [
+                Path.Combine(Packages!, "libtorch-cpu-linux-x64", LibtorchVersion ?? "", Natives),
+                Path.Combine(package, Natives),
+            ]
             : [];
+
+    static string Natives => Path.Combine("runtimes", "linux-x64", "native");
 
     /// <summary>The name of a library's file.</summary>
     public static string FileName(string name) =>

@@ -19,7 +19,6 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 static partial class OlderLibstdcxx
 {
     const uint NeededVersions = 0x6ffffffe, SymbolVersions = 0x6fffffff, CloseOnExec = 1;
-    const int IndexBits = 0x7fff, Weak = 2, FlagsOffset = 4;
 
     /// <summary>Loads the library that the loader has refused; libtorch must be loaded already.</summary>
     /// <returns>Null if the library is loaded now.</returns>
@@ -43,94 +42,76 @@ static partial class OlderLibstdcxx
             // 64 bits, the lowest byte first.
             if (!library.StartsWith("\u007fELF\u0002\u0001"u8))
                 return false;
-            var sections = MemoryMarshal.Cast<byte, Section>(
-                library.Slice(Integer(Read<ulong>(library, 40)), Read<ushort>(library, 60) * 64));
-            Section indices = Only(sections, SymbolVersions), needs = Only(sections, NeededVersions);
-            Section symbols = sections[Integer(indices.Link)];
-            ReadOnlySpan<byte> names = Bytes(library, sections[Integer(symbols.Link)]);
-            return Find(Bytes(library, needs), names, version) is { IsEmpty: false } need
-                && IsForMarkerAlone(
-                    MemoryMarshal.Cast<byte, Symbol>(Bytes(library, symbols)),
-                    MemoryMarshal.Cast<byte, ushort>(Bytes(library, indices)), names, Read<Version>(need, 0).Index)
-                && (need[FlagsOffset] |= Weak) != 0;
+            Section[] sections = Values<Section>(
+                library, MemoryMarshal.Read<ulong>(library[40..]), 64u * MemoryMarshal.Read<ushort>(library[60..]));
+            Section needs = sections.Single(section => section.Type == NeededVersions);
+            Section indices = sections.Single(section => section.Type == SymbolVersions);
+            Section symbols = sections[indices.Link], strings = sections[symbols.Link];
+            byte[] names = Values<byte>(library, strings.Offset, strings.Size);
+            Span<byte> need = Find(library[checked((int)needs.Offset)..], names, version);
+            if (need.IsEmpty)
+                return false;
+            ushort[] used = Values<ushort>(library, indices.Offset, indices.Size);
+            int index = MemoryMarshal.Read<Version>(need).Index;
+            Symbol[] users = [.. Values<Symbol>(library, symbols.Offset, symbols.Size)
+                .Where((_, i) => (used[i] & 0x7fff) == index)];
+            if (users is not [Symbol user] || !IsName(names, user.Name, "_ZSt21ios_base_library_initv"))
+                return false;
+            need[4] |= 2;
+            return true;
         }
-        catch (Exception error) when
-            (error is ArgumentException or IndexOutOfRangeException or InvalidOperationException or OverflowException)
+        catch (Exception error) when (error
+            is ArgumentException or IndexOutOfRangeException or InvalidOperationException or OverflowException)
         {
-            // A damaged file.
+            // The file is damaged.
             return false;
         }
     }
 
-    /// <summary>The bytes of the need for a version; none if there is no such need.</summary>
-    static Span<byte> Find(Span<byte> needs, ReadOnlySpan<byte> names, string version)
+    /// <summary>The need for a version, with what follows it; empty if there is none.</summary>
+    static Span<byte> Find(Span<byte> needs, byte[] names, string version)
     {
-        ReadOnlySpan<byte> name = Encoding.UTF8.GetBytes(version + '\0');
         while (true)
         {
-            Need need = Read<Need>(needs, 0);
-            Span<byte> versions = needs[Integer(need.First)..];
+            Need need = MemoryMarshal.Read<Need>(needs);
+            Span<byte> versions = needs[checked((int)need.First)..];
             for (int i = 0; i < need.Count; i++)
             {
-                Version found = Read<Version>(versions, 0);
-                if (names[Integer(found.Name)..].StartsWith(name))
+                Version found = MemoryMarshal.Read<Version>(versions);
+                if (IsName(names, found.Name, version))
                     return versions;
-                versions = versions[Integer(found.Next)..];
+                versions = versions[checked((int)found.Next)..];
             }
             if (need.Next == 0)
-                return default;
-            needs = needs[Integer(need.Next)..];
+                return [];
+            needs = needs[checked((int)need.Next)..];
         }
     }
 
-    static bool IsForMarkerAlone(
-        ReadOnlySpan<Symbol> symbols, ReadOnlySpan<ushort> indices, ReadOnlySpan<byte> names, int version)
-    {
-        int users = 0;
-        for (int i = 0; i < symbols.Length; i++)
-        {
-            if ((indices[i] & IndexBits) != version)
-                continue;
-            users++;
-            if (!names[Integer(symbols[i].Name)..].StartsWith("_ZSt21ios_base_library_initv\0"u8))
-                return false;
-        }
-        return users == 1;
-    }
+    static bool IsName(byte[] names, uint offset, string name) =>
+        names.AsSpan(checked((int)offset)).StartsWith(Encoding.UTF8.GetBytes(name + '\0'));
+
+    static T[] Values<T>(ReadOnlySpan<byte> library, ulong offset, ulong size) where T : struct =>
+        MemoryMarshal.Cast<byte, T>(library.Slice(checked((int)offset), checked((int)size))).ToArray();
 
     static string? LoadFromMemory(byte[] library)
     {
         int file = CreateMemoryFile("libLibTorchSharp.so", CloseOnExec);
         if (file < 0)
-            return $"memfd_create: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}";
+            return $"memfd_create: {Marshal.GetLastPInvokeErrorMessage()}";
         using var handle = new SafeFileHandle(file, ownsHandle: true);
         RandomAccess.Write(handle, library, 0);
         return NativeLoader.LoadFile($"/proc/self/fd/{file}");
     }
 
-    static Section Only(ReadOnlySpan<Section> sections, uint type)
-    {
-        foreach (Section section in sections)
-        {
-            if (section.Type == type)
-                return section;
-        }
-        throw new InvalidOperationException();
-    }
-
-    static Span<byte> Bytes(Span<byte> library, Section section) =>
-        library.Slice(Integer(section.Offset), Integer(section.Size));
-
-    static T Read<T>(ReadOnlySpan<byte> bytes, int offset) where T : struct => MemoryMarshal.Read<T>(bytes[offset..]);
-
-    static int Integer(ulong value) => checked((int)value);
-
     [GeneratedRegex(@"version `(?<version>[^']+)' not found \(required by (?<library>.+)\)$")]
     private static partial Regex MissingVersion();
 
-    [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
+    [LibraryImport(
+        "libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     private static partial int CreateMemoryFile(string name, uint flags);
 
+    // As in elf.h.
     readonly record struct Section(
         uint Name, uint Type, ulong Flags, ulong Address, ulong Offset, ulong Size, uint Link, uint Info,
         ulong Alignment, ulong EntrySize);

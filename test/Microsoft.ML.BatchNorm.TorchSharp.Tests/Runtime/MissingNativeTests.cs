@@ -93,7 +93,7 @@ public class MissingNativeTests
         NativeFile.Lose(library, "GLIBCXX_3.4.30");
         File.WriteAllBytes(PathOf("libLibTorchSharp.so"), library);
         string output = Run(device);
-        StringAssert.StartsWith(output, "InvalidOperationException: This system is older than the one that TorchSharp ");
+        StringAssert.StartsWith(output, "InvalidOperationException: This system is older than the one that ");
         StringAssert.Contains(output, "version `GLIBCXX_3.4.30' not found");
         StringAssert.Contains(output, "Debian 13");
     }
@@ -129,7 +129,8 @@ public class MissingNativeTests
         File.WriteAllText(PathOf("libtorch_cuda.so"), "no library");
         string output = Run("cuda");
         StringAssert.StartsWith(
-            output, "InvalidOperationException: libtorch's part for CUDA cannot be loaded: " + PathOf("libtorch_cuda.so"));
+            output,
+            "InvalidOperationException: libtorch's part for CUDA cannot be loaded: " + PathOf("libtorch_cuda.so"));
     }
 
     [TestMethod]

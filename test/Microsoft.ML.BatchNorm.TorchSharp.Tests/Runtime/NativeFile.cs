@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
 
-/// <summary>A copy of TorchSharp's native library for Linux, as a system would see it that lacks some versions.</summary>
+/// <summary>A copy of TorchSharp's native library for Linux, and ways to make a system too old for it.</summary>
 static class NativeFile
 {
     const uint Symbols = 11, NeededVersions = 0x6ffffffe, SymbolVersions = 0x6fffffff;

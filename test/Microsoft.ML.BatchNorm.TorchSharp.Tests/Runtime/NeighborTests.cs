@@ -16,7 +16,7 @@ public class NeighborTests
     static string Neighbor { get; } = Assembly.GetExecutingAssembly().GetCustomAttributes<AssemblyMetadataAttribute>()
         .Single(data => data.Key == "Microsoft.ML.TorchSharp").Value!;
 
-    /// <summary>It has a seventh parameter since 0.105.1. ML.NET's object detection needs it, and nothing else.</summary>
+    /// <summary>It has got a seventh parameter in 0.105.1. Of ML.NET, object detection alone calls it.</summary>
     [TestMethod]
     public void It_lacks_the_interpolation_that_object_detection_uses_and_nothing_else()
     {
