@@ -13,7 +13,7 @@ if (request.Device is not null && Libtorch.ProblemOf(request.Device) is { Length
 string device = request.Device ?? Libtorch.Device;
 Table[] tables =
 [
-    TrainingTable.Make(), InferenceTable.Make(), NormalizationTable.Make(), FitTable.Make(), TransformTable.Make(),
+    TrainingTable.Make(), ServingTable.Make(), NormalizationTable.Make(), FitTable.Make(), TransformTable.Make(),
     PredictionTable.Make(), DriftTable.Make(), ThreadTable.Make(), ProductTable.Make(), PackingTable.Make(),
     TorchTrainingTable.Make(device), TorchNormalizationTable.Make(device),
 ];

@@ -15,8 +15,9 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     /// <summary>An engine of the given number of threads.</summary>
     /// <param name="threads">
     /// How many threads work in a session or a fit. Null for what the work is worth: a training takes a thread for each
-    /// few million multiply-adds of a step, one at least and one for each processor at most, since a small network
-    /// trains faster on one thread than on two; a fit of statistics takes one.
+    /// 10 million multiply-adds of a step of <see cref="TrainingOptions.BatchSize"/> rows, at least one and at most one
+    /// for each processor, since a small network trains faster on one thread than on two; a fit of statistics takes
+    /// one. Default: null.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
     public CpuEngine(int? threads = null) =>

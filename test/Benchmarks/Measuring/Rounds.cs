@@ -10,7 +10,7 @@ static class Rounds
 {
     const int Least = 5, Most = 1001, WarmUps = 2;
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(60), Compilation = TimeSpan.FromMilliseconds(110);
-    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1.5);
+    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1);
 
     // Short against the slices in which a busy machine shares its processors: most turns have one to themselves.
     static readonly TimeSpan ShortTurn = TimeSpan.FromMilliseconds(2);

@@ -10,7 +10,10 @@ static class Libtorch
     {
         string reason = ProblemOf("cpu");
         if (reason.Length == 0)
+        {
             SilenceWarnings();
+            KeepMemory();
+        }
         return reason;
     });
     static readonly Lazy<string> cudaProblem = new(() => ProblemOf("cuda"));
@@ -61,6 +64,22 @@ static class Libtorch
             && NativeLibrary.TryGetExport(library, "FLAGS_caffe2_log_level", out nint level))
         {
             *(int*)level = 2;
+        }
+    }
+
+    /// <summary>
+    /// Has glibc keep what libtorch frees. Otherwise each large tensor is new memory from the system, which can take
+    /// longer than what is measured.
+    /// </summary>
+    static unsafe void KeepMemory()
+    {
+        const int TrimThreshold = -1, MappedBlocks = -4;
+        if (NativeLibrary.TryLoad("libc.so.6", out nint library)
+            && NativeLibrary.TryGetExport(library, "mallopt", out nint function))
+        {
+            var set = (delegate* unmanaged<int, int, int>)function;
+            _ = set(TrimThreshold, int.MaxValue);
+            _ = set(MappedBlocks, 0);
         }
     }
 

@@ -12,8 +12,7 @@ static class NormalizationTable
     public static Table Make() => new(
         "normalization",
         "Batch normalization on one thread. Bytes of the input once for statistics, twice for outputs, five times\n"
-        + "with gradients; a copy is Span.CopyTo. A batch's output goes over the one before, or all are kept; libtorch's\n"
-        + "is new memory each time, which the system must find where it is large.",
+        + "with gradients; a copy is Span.CopyTo. A batch's output goes over the one before, or all are kept.",
         Unit.GigabytesPerSecond, ["libtorch", "a copy"], Comparisons());
 
     static IEnumerable<Comparison> Comparisons()

@@ -1,10 +1,10 @@
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>Inference of one row and of many, beside libtorch and ONNX Runtime.</summary>
-static class InferenceTable
+static class ServingTable
 {
     public static Table Make() => new(
-        "inference",
+        "serving",
         "Inference on one thread, a row alone or many in a call; a row's time. The peers' tensors are made beforehand.",
         Unit.Microseconds, ["libtorch", "ONNX Runtime"],
         from subject in Subject.Dense.Concat(Subject.Images)
