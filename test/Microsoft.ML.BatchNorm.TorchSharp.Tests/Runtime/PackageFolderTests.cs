@@ -15,6 +15,8 @@ public class PackageFolderTests
 
     static string Natives { get; } = Path.Combine("runtimes", "linux-x64", "native");
 
+    static string TorchSharpVersion { get; } = typeof(torch).Assembly.GetName().Version!.ToString(3);
+
     [TestCleanup]
     public void Delete() => folder.Delete(recursive: true);
 
@@ -26,10 +28,22 @@ public class PackageFolderTests
     }
 
     [TestMethod]
+    public void It_is_loaded_where_libstdcxx_lacks_the_version_of_the_marker()
+    {
+        Lay(withLibtorch: true);
+        byte[] library = NativeFile.Read();
+        NativeFile.Lose(library, "GLIBCXX_3.4.32");
+        string file = Path.Combine(folder.FullName, "torchsharp", TorchSharpVersion, Natives, "libLibTorchSharp.so");
+        File.Delete(file);
+        File.WriteAllBytes(file, library);
+        Assert.AreEqual("cpu", Run("cpu")[^1]);
+    }
+
+    [TestMethod]
     public void Libtorch_without_CUDA_in_its_package_folder_is_not_taken_for_a_GPU_s()
     {
         Lay(withLibtorch: true);
-        if (File.Exists(Path.Combine(AppContext.BaseDirectory, Natives, "libtorch_cuda.so")))
+        if (File.Exists(Path.Combine(NativeFile.Folder, "libtorch_cuda.so")))
             Assert.Inconclusive("This libtorch has CUDA.");
         StringAssert.Contains(Run("cuda")[^1], "has no CUDA");
     }
@@ -48,7 +62,7 @@ public class PackageFolderTests
     {
         if (!OperatingSystem.IsLinux())
             Assert.Inconclusive("The layout is tried on Linux.");
-        string version = typeof(torch).Assembly.GetName().Version!.ToString(3);
+        string version = TorchSharpVersion;
         string library = Path.Combine("torchsharp", version, "lib", "net8.0");
         Directory.CreateDirectory(Path.Combine(folder.FullName, library));
         File.Copy(typeof(torch).Assembly.Location, Path.Combine(folder.FullName, library, "TorchSharp.dll"));
@@ -79,7 +93,7 @@ public class PackageFolderTests
     void Link(string names, string package)
     {
         DirectoryInfo target = Directory.CreateDirectory(Path.Combine(folder.FullName, package, Natives));
-        foreach (string file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, Natives), names))
+        foreach (string file in Directory.GetFiles(NativeFile.Folder, names))
             File.CreateSymbolicLink(Path.Combine(target.FullName, Path.GetFileName(file)), file);
     }
 
