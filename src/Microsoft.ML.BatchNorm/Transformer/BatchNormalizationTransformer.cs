@@ -19,8 +19,9 @@ namespace Microsoft.ML.Transforms;
 /// normalized. Immutable, and safe from any number of threads.
 /// </para>
 /// <para>
-/// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type. A graph has no policy for
-/// inputs that are not finite: a NaN comes out as a NaN, and nothing is thrown.
+/// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type, with opset 9 to 12. Where the
+/// layer ignores inputs that are not finite, they pass through the graph unchanged. Otherwise a graph throws nothing: a
+/// NaN comes out as a NaN.
 /// </para>
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase

@@ -48,7 +48,8 @@ public class ApplyOnnxModelTests
         var trainer = View.ML.MulticlassClassification.Trainers.BatchNormNetwork(new()
         {
             FeatureColumnName = "X",
-            Network = Network.Input(2, 5, 4).Conv2D(4, 3, useBias: false).BatchNormalization().ReLU().Flatten().Dense(2),
+            Network = Network.Input(2, 5, 4)
+                .Conv2D(4, 3, useBias: false).BatchNormalization().ReLU().Flatten().Dense(2),
             Epochs = 2,
         });
         Check(trainer.Fit(images), images, Label);

@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.Tests.Transformer;
 namespace Microsoft.ML.BatchNorm.Tests.Onnx;
 
 /// <summary>
-/// Behind transforms whose tensors have other dimensions in ML.NET's export than their columns: a one-hot row is [1, n],
-/// and a concatenated image is flat.
+/// Behind transforms that ML.NET exports with other dimensions than their columns have: a one-hot row is [1, n], and a
+/// concatenated image is flat.
 /// </summary>
 [TestClass]
 public class InputShapeTests

@@ -2,7 +2,9 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.BatchNorm.Tests.Pipelines;
 
-/// <summary>A folder of small PNG files: noise, with a bright stripe that is upright or lies, in one color or another.</summary>
+/// <summary>
+/// A folder of small PNG files: noise and a bright stripe, upright or lying, in one color or another.
+/// </summary>
 sealed class ImageFiles : IDisposable
 {
     const int Width = 24, Height = 20;
