@@ -10,8 +10,6 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {
-    readonly int? threads;
-
     /// <summary>An engine of the given number of threads.</summary>
     /// <param name="threads">
     /// How many threads work in a session or a fit. Null for what the work is worth: a training takes a thread for each
@@ -21,15 +19,18 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
     public CpuEngine(int? threads = null) =>
-        this.threads = threads is { } count ? Check.Positive(count, nameof(threads)) : null;
+        Threads = threads is { } count ? Check.Positive(count, nameof(threads)) : null;
+
+    /// <summary>The number of threads that was asked for; null for what the work is worth.</summary>
+    public int? Threads { get; }
 
     /// <inheritdoc/>
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
         return options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true)
-            ? new PopulationFit(options, state, threads ?? 1)
-            : new MovingFit(options, state, threads ?? 1);
+            ? new PopulationFit(options, state, Threads ?? 1)
+            : new MovingFit(options, state, Threads ?? 1);
     }
 
     /// <inheritdoc/>
@@ -40,7 +41,7 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
         int rows = Math.Min(options.BatchSize, data.Rows);
-        return new TrainingSession(network, state, options, data, threads ?? StepWork.Threads(network, rows));
+        return new TrainingSession(network, state, options, data, Threads ?? StepWork.Threads(network, rows));
     }
 
     /// <summary>Moves the state batch by batch.</summary>

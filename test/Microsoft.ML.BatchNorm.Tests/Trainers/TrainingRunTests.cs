@@ -1,6 +1,8 @@
 using System.Reflection;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
@@ -19,6 +21,21 @@ public class TrainingRunTests
         Assert.AreEqual(9, engine.Steps);
         var own = Blobs.Multiclass(context, options => (options.Epochs, options.BatchSize) = (3, 100)).Fit(view);
         Assert.AreEqual(own.Model.State, handed.Model.State);
+    }
+
+    [TestMethod]
+    public void The_number_of_threads_is_the_option_or_left_to_the_engine()
+    {
+        IHost host = ((IHostEnvironment)new MLContext(1)).Register("Test");
+        using IChannel channel = host.Start("Test");
+        Assert.AreEqual(3, Threads(3));
+        Assert.IsNull(Threads(null));
+
+        int? Threads(int? number)
+        {
+            var options = new BatchNormNetworkMulticlassTrainer.Options { NumberOfThreads = number };
+            return ((CpuEngine)EngineChoice.Of(host, channel, options)).Threads;
+        }
     }
 
     [TestMethod]
