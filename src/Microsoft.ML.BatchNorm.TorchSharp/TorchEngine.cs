@@ -43,7 +43,7 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
-        return new TorchStatisticsFit(device, options, state);
+        return new TorchStatisticsFit(device, Options.Threads, options, state);
     }
 
     /// <inheritdoc/>

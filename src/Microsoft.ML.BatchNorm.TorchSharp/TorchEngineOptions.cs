@@ -24,4 +24,17 @@ public sealed record TorchEngineOptions
         get;
         init => field = value >= 0 ? value : throw Check.OutOfRange(value, nameof(DataBytesOnDevice), "not negative");
     } = 2L << 30;
+
+    /// <summary>
+    /// How many threads libtorch computes on where the device is the CPU. The same number gives the same bits.
+    /// Default: 1, as in <see cref="CpuEngine"/>.
+    /// </summary>
+    /// <remarks>
+    /// More are faster only where each has a core to itself: libtorch's threads wait for each other after every
+    /// operation, and spin meanwhile, so that on a busy machine two can take many times as long as one. libtorch keeps
+    /// the number for each thread that calls it. It is set while a session or fit computes, and put back afterwards;
+    /// only a thread whose first call of libtorch comes meanwhile begins with it.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
+    public int Threads { get; init => field = Check.Positive(value, nameof(Threads)); } = 1;
 }

@@ -116,9 +116,10 @@ abstract class BatchNormalizationModule : LayerModule
     public BatchStatistics StatisticsOf(Tensor x)
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
-        if (!ignores && !x.isfinite().all().item<bool>())
-            throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
-        return DeviceStatistics.Of(TensorLayout.Of(x, Layout((int)x.shape[0])), ignores);
+        BatchStatistics statistics = DeviceStatistics.Of(TensorLayout.Of(x, Layout((int)x.shape[0])), ignores);
+        return DeviceStatistics.AreFinite(statistics)
+            ? statistics
+            : throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
     }
 
     /// <summary>Takes the exact statistics of all data in place of the moving ones.</summary>

@@ -1,12 +1,22 @@
+using TorchSharp;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>A <see cref="Conv2DLayer"/>.</summary>
-sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state, bool isMixed)
+sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state, bool isMixed, torch.Device device)
     : KernelModule(node, state, isMixed)
 {
     readonly long[] stride = [layer.Stride.Height, layer.Stride.Width];
     readonly long[] padding = [layer.Padding.Height, layer.Padding.Width];
+    readonly MatrixConvolution? onCpu = device.type == DeviceType.CPU ? new(layer, node.Input) : null;
 
     protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
-        F.conv2d(x, kernel, bias, stride, padding);
+        onCpu?.Apply(x, kernel, bias) ?? F.conv2d(x, kernel, bias, stride, padding);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            onCpu?.Dispose();
+        base.Dispose(disposing);
+    }
 }

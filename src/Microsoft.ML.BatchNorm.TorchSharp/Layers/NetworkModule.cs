@@ -75,7 +75,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         node.Layer switch
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
-        Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed),
+        Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed, device),
         BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.EffectiveOptions) =>
             new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
         BatchNormalizationLayer layer =>

@@ -1,10 +1,12 @@
 using System.Collections.Immutable;
+using System.IO.Compression;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>TorchScript modules from and to bytes. TorchSharp reads bytes, and writes files alone.</summary>
-static class TorchScriptFile
+/// <summary>TorchScript modules from and to the bytes of a file.</summary>
+static partial class TorchScriptFile
 {
     /// <param name="path">The layer's, for messages.</param>
     /// <param name="bytes">What <c>torch.jit.save</c> wrote.</param>
@@ -24,20 +26,34 @@ static class TorchScriptFile
         }
     }
 
+    /// <remarks>TorchSharp saves to a file or to a buffer whose size must be known.</remarks>
     public static ImmutableArray<byte> Save(torch.jit.ScriptModule module)
     {
-        using var folder = new Folder();
-        torch.jit.save(module, folder.File);
-        return ImmutableCollectionsMarshal.AsImmutableArray(File.ReadAllBytes(folder.File));
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("torchscript-");
+        try
+        {
+            // Always the same name, since libtorch writes it into the file.
+            string file = Path.Combine(folder.FullName, "module.pt");
+            torch.jit.save(module, file);
+            return ImmutableCollectionsMarshal.AsImmutableArray(File.ReadAllBytes(file));
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 
-    /// <summary>A folder for one file, whose name is always the same since libtorch writes it into the file.</summary>
-    readonly struct Folder() : IDisposable
+    /// <summary>Whether the code of a module calls a convolution.</summary>
+    public static bool HasConvolutions(ImmutableArray<byte> bytes)
     {
-        readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("torchscript-");
-
-        public string File => Path.Combine(folder.FullName, "module.pt");
-
-        public void Dispose() => folder.Delete(recursive: true);
+        using var archive = new ZipArchive(new MemoryStream(ImmutableCollectionsMarshal.AsArray(bytes)!));
+        return archive.Entries.Where(entry => entry.Name.EndsWith(".py", StringComparison.Ordinal)).Any(entry =>
+        {
+            using var reader = new StreamReader(entry.Open());
+            return Convolution().IsMatch(reader.ReadToEnd());
+        });
     }
+
+    [GeneratedRegex(@"\btorch\._?conv")]
+    private static partial Regex Convolution();
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 using Microsoft.ML.BatchNorm.TorchSharp.Training;
+using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
@@ -19,7 +20,9 @@ sealed class TorchScriptModule : LayerModule
     ImmutableArray<Tensor> buffersBefore = [];
     bool hasLearned;
 
-    /// <exception cref="NotSupportedException">The layer is to be trained, and has nothing that can be.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The layer is to be trained, and has nothing that can be; or this CPU would compute its convolutions wrongly.
+    /// </exception>
     /// <exception cref="InvalidDataException">The bytes are no TorchScript module.</exception>
     public TorchScriptModule(NetworkNode node, TorchScriptLayer layer, LayerState? state, torch.Device device)
         : base(node)
@@ -27,6 +30,11 @@ sealed class TorchScriptModule : LayerModule
         this.layer = layer;
         known = state;
         module = TorchScriptFile.Load(node.Path, Bytes, device);
+        if (device.type == DeviceType.CPU && TorchScriptFile.HasConvolutions(Bytes) && !OneDnn.IsRight)
+            throw new NotSupportedException(
+                $"Layer '{node.Path}' is a TorchScript module with convolutions, and libtorch computes those wrongly on "
+                + "this processor. Set the environment variable ONEDNN_MAX_CPU_ISA to SSE41 before the process starts, "
+                + "or use a GPU.");
         // TorchSharp's own, which it disposes of with the scope that is open now, or never.
         ownParameters = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
         ownBuffers = [.. module.buffers().Select(Tensors.Keep)];

@@ -1,12 +1,16 @@
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 
 /// <summary>The exact statistics of a tensor by channel, formed on its device in double.</summary>
 static class DeviceStatistics
 {
-    /// <summary>Elements that are seen in double at a time, which bounds the memory that it takes.</summary>
-    const long ChunkElements = 1 << 24;
+    /// <summary>
+    /// Elements that are seen in double at a time, which bounds the memory that it takes: on the CPU what stays in its
+    /// cache.
+    /// </summary>
+    const long ChunkElements = 1 << 24, CpuChunkElements = 1 << 17;
 
     /// <param name="x">Outer × channels × inner values.</param>
     /// <param name="ignoreNonFinite">
@@ -17,8 +21,9 @@ static class DeviceStatistics
     {
         long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
         var total = new BatchStatistics((int)channels);
-        long outerRows = Math.Clamp(ChunkElements / (channels * inner), 1, outer);
-        long innerValues = Math.Clamp(ChunkElements / channels, 1, inner);
+        long elements = x.device_type == DeviceType.CPU ? CpuChunkElements : ChunkElements;
+        long outerRows = Math.Clamp(elements / (channels * inner), 1, outer);
+        long innerValues = Math.Clamp(elements / channels, 1, inner);
         for (long row = 0; row < outer; row += outerRows)
         {
             using var scope = torch.NewDisposeScope();

@@ -9,15 +9,17 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 sealed class TorchStatisticsFit : IStatisticsFit
 {
     readonly torch.Device device;
+    readonly int threads;
     readonly BatchNormalizationOptions options;
     readonly bool isPopulation;
     readonly BatchStatistics population;
     BatchNormalizationState current;
     long batches;
 
-    public TorchStatisticsFit(torch.Device device, BatchNormalizationOptions options, BatchNormalizationState state)
+    public TorchStatisticsFit(
+        torch.Device device, int threads, BatchNormalizationOptions options, BatchNormalizationState state)
     {
-        (this.device, this.options) = (device, options);
+        (this.device, this.threads, this.options) = (device, threads, options);
         isPopulation =
             options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
         population = state.GetPopulation() ?? new BatchStatistics(state.Channels);
@@ -60,6 +62,7 @@ sealed class TorchStatisticsFit : IStatisticsFit
 
     BatchStatistics[] Groups<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask) where T : unmanaged
     {
+        using var cpu = new CpuThreads(device, threads);
         using var scope = torch.NewDisposeScope();
         int groups = isPopulation ? 1 : RowGroups.OfSize(layout, options.VirtualBatchSize).Count;
         Tensor values = Tensors.Upload(x, device, layout.Outer, layout.Channels, layout.Inner);

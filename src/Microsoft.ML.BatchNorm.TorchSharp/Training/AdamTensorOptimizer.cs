@@ -1,23 +1,33 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> state them.</summary>
 sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters)
     : TensorOptimizer(parameters, "m", "v")
 {
+    // Made once: memory that is new in each step takes the CPU longer than the square roots in it.
+    readonly Tensor deviation = Tensors.Keep(torch.empty_like(parameters.Values));
+
     /// <summary>The divisor where ε and v are 0: what has never had a gradient stays.</summary>
     const double LeastEpsilon = 1e-37;
 
     public override void Apply(Tensor gradient, double learningRate, long number)
     {
-        Tensor g = gradient;
         if (options is AdamWOptimizer)
             Values.mul_(1 - learningRate * options.WeightDecay);
         else if (options.WeightDecay > 0)
-            g = gradient.add(Values, options.WeightDecay);
-        Tensor m = Moment(0).mul_(options.Beta1).add_(g, 1 - options.Beta1);
-        Tensor v = Moment(1).mul_(options.Beta2).addcmul_(g, g, 1 - options.Beta2);
+            gradient.add_(Values, options.WeightDecay);
+        Tensor m = Moment(0).mul_(options.Beta1).add_(gradient, 1 - options.Beta1);
+        Tensor v = Moment(1).mul_(options.Beta2).addcmul_(gradient, gradient, 1 - options.Beta2);
         double mean = 1 - Math.Pow(options.Beta1, number), variance = 1 - Math.Pow(options.Beta2, number);
-        Tensor deviation = v.sqrt().div_(Math.Sqrt(variance)).add_(Math.Max(options.Epsilon, LeastEpsilon));
+        deviation.copy_(v).sqrt_().div_(Math.Sqrt(variance)).add_(Math.Max(options.Epsilon, LeastEpsilon));
         Values.addcdiv_(m, deviation, -learningRate / mean);
+    }
+
+    public override void Dispose()
+    {
+        deviation.Dispose();
+        base.Dispose();
     }
 }

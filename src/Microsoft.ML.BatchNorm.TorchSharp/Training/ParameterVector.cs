@@ -3,12 +3,13 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// The parameters on the device. All that are trained lie behind each other in one vector, so that an optimizer's step
-/// is a handful of operations however many layers there are.
+/// The parameters on the device. All that are trained lie behind each other in one vector, and their gradients in
+/// another, so that an optimizer's step is a handful of operations however many layers there are.
 /// </summary>
 sealed class ParameterVector : IDisposable
 {
     readonly ParameterSlot[] all;
+    Tensor? wide;
 
     public ParameterVector(IEnumerable<ParameterSlot> slots, torch.Device device)
     {
@@ -22,6 +23,7 @@ sealed class ParameterVector : IDisposable
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
         Values = Tensors.Keep(torch.empty([Length], ScalarType.Float32, device));
+        Gradient = Tensors.Keep(torch.zeros([Length], ScalarType.Float32, device));
         foreach (ParameterSlot slot in all)
         {
             Tensor values = Tensors.Upload<float>(slot.Initial, device, slot.Shape);
@@ -31,17 +33,14 @@ sealed class ParameterVector : IDisposable
                 place.copy_(values);
                 values = slot.Own?.set_(place) ?? place.detach();
                 values.requires_grad = true;
+                values.grad = Slice(Gradient, slot);
             }
             slot.Tensor = Tensors.Keep(values);
         }
-        Leaves = Array.ConvertAll(Trained, slot => slot.Tensor);
     }
 
     /// <summary>Those that the optimizer changes, in the order of the vector.</summary>
     public ParameterSlot[] Trained { get; }
-
-    /// <summary>Their tensors, of which gradients are taken.</summary>
-    public Tensor[] Leaves { get; }
 
     /// <summary>The number of values that are trained.</summary>
     public long Length { get; }
@@ -49,9 +48,30 @@ sealed class ParameterVector : IDisposable
     /// <summary>All trained values.</summary>
     public Tensor Values { get; }
 
+    /// <summary>The gradient that was taken last.</summary>
+    public Tensor Gradient { get; }
+
     /// <summary>A parameter's part of a vector as long as <see cref="Values"/>, in its own shape.</summary>
     public static Tensor Slice(Tensor vector, ParameterSlot slot) =>
         vector.narrow(0, slot.Offset, slot.Initial.Length).reshape(slot.Shape);
+
+    /// <summary>
+    /// Takes the gradient of a loss, once; zeros where the loss does not depend on a parameter.
+    /// </summary>
+    // By backward(): an error of libtorch in TorchSharp's autograd.grad ends the process.
+    public void TakeGradient(Tensor loss)
+    {
+        using (torch.no_grad())
+            Gradient.zero_();
+        loss.backward();
+    }
+
+    /// <summary>The norm of the gradient, formed in double; inside a dispose scope and without gradients.</summary>
+    public Tensor GradientNorm()
+    {
+        wide ??= Tensors.Keep(torch.empty_like(Gradient, ScalarType.Float64));
+        return wide.copy_(Gradient).norm();
+    }
 
     /// <summary>The values of each parameter, by its path.</summary>
     public IReadOnlyDictionary<string, float[]> Read()
@@ -68,5 +88,7 @@ sealed class ParameterVector : IDisposable
         foreach (ParameterSlot slot in all)
             slot.Tensor.Dispose();
         Values.Dispose();
+        Gradient.Dispose();
+        wide?.Dispose();
     }
 }

@@ -3,11 +3,10 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>What the host reads of a step.</summary>
-readonly record struct StepResult(double Loss, double Sum, double Norm)
-{
-    /// <summary>Whether loss and gradients are finite; a sum in double of finite floats is.</summary>
-    public bool IsFinite => double.IsFinite(Loss) && double.IsFinite(Sum);
-}
+/// <param name="Loss">The loss.</param>
+/// <param name="Sum">The sum of the gradients in float, which overflows where they are large.</param>
+/// <param name="Norm">Their norm, if it was asked for.</param>
+readonly record struct StepResult(double Loss, double Sum, double Norm);
 
 /// <summary>A step of which loss and gradient are formed on the device, and nothing is changed yet.</summary>
 sealed class PendingStep : IDisposable
@@ -17,7 +16,9 @@ sealed class PendingStep : IDisposable
     PendingStep(Tensor result, Tensor? gradient, int[] rows, double learningRate) =>
         (this.result, Gradient, Rows, LearningRate) = (result, gradient, rows, learningRate);
 
-    /// <summary>The gradient of all trained parameters behind each other, or null where there are none.</summary>
+    /// <summary>
+    /// The gradient of all trained parameters, until the next one is taken; null where there are none.
+    /// </summary>
     public Tensor? Gradient { get; }
 
     public int[] Rows { get; }
@@ -28,16 +29,17 @@ sealed class PendingStep : IDisposable
     public static PendingStep Of(
         ParameterVector parameters, Tensor loss, int[] rows, double learningRate, bool needsNorm)
     {
-        Tensor? gradient = null;
         Tensor sum = torch.zeros_like(loss), norm = sum;
-        if (parameters.Leaves.Length > 0)
+        if (parameters.Length > 0)
         {
-            gradient = Tensors.Keep(Gradients.Of(loss, parameters.Leaves));
+            parameters.TakeGradient(loss);
             using IDisposable noGradient = torch.no_grad();
-            sum = gradient.sum(ScalarType.Float64);
-            norm = needsNorm ? gradient.to(ScalarType.Float64).norm() : sum;
+            sum = parameters.Gradient.sum().to(ScalarType.Float64);
+            norm = needsNorm ? parameters.GradientNorm() : sum;
         }
-        return new(Tensors.Keep(torch.stack([loss.detach(), sum, norm])), gradient, rows, learningRate);
+        return new(
+            Tensors.Keep(torch.stack([loss.detach(), sum, norm])), parameters.Length > 0 ? parameters.Gradient : null,
+            rows, learningRate);
     }
 
     public StepResult Read()
@@ -46,9 +48,9 @@ sealed class PendingStep : IDisposable
         return new(values[0], values[1], values[2]);
     }
 
-    public void Dispose()
-    {
-        result.Dispose();
-        Gradient?.Dispose();
-    }
+    /// <summary>Whether loss and gradients are finite.</summary>
+    public bool IsFinite(StepResult read) =>
+        double.IsFinite(read.Loss) && (double.IsFinite(read.Sum) || Gradient!.isfinite().all().item<bool>());
+
+    public void Dispose() => result.Dispose();
 }

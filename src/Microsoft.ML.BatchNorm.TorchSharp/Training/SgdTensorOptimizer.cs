@@ -6,11 +6,11 @@ sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters
 {
     public override void Apply(Tensor gradient, double learningRate, long number)
     {
-        Tensor step = options.WeightDecay > 0 ? gradient.add(Values, options.WeightDecay) : gradient;
+        Tensor step = options.WeightDecay > 0 ? gradient.add_(Values, options.WeightDecay) : gradient;
         if (options.Momentum > 0)
         {
             Tensor velocity = Moment(0).mul_(options.Momentum).add_(step, 1);
-            step = options.Nesterov ? step.add(velocity, options.Momentum) : velocity;
+            step = options.Nesterov ? step.add_(velocity, options.Momentum) : velocity;
         }
         Values.add_(step, -learningRate);
     }

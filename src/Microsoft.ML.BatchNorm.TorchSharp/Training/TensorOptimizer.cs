@@ -28,7 +28,7 @@ abstract class TensorOptimizer : IDisposable
     };
 
     /// <summary>Changes the parameters. Inside a dispose scope and without gradients.</summary>
-    /// <param name="gradient">As long as the parameters.</param>
+    /// <param name="gradient">As long as the parameters; may be changed as well.</param>
     /// <param name="learningRate">The learning rate.</param>
     /// <param name="number">The number of the step, from 1.</param>
     public abstract void Apply(Tensor gradient, double learningRate, long number);
@@ -69,7 +69,7 @@ abstract class TensorOptimizer : IDisposable
             values.zero_();
     }
 
-    public void Dispose() => Array.ForEach(moments, moment => moment.Values.Dispose());
+    public virtual void Dispose() => Array.ForEach(moments, moment => moment.Values.Dispose());
 
     protected Tensor Moment(int index) => moments[index].Values;
 

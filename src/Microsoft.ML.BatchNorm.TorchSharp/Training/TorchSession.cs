@@ -48,6 +48,7 @@ sealed class TorchSession : ITrainingSession
         features.Check(rows);
         foreach (LayerModule layer in module.Layers)
             layer.CheckRows(rows.Length);
+        using CpuThreads threads = Threads();
         using (var scope = torch.NewDisposeScope())
         {
             module.SetTraining(true);
@@ -90,6 +91,7 @@ sealed class TorchSession : ITrainingSession
         Settle();
         features.Check(rows);
         module.SetTraining(false);
+        using CpuThreads threads = Threads();
         new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows.ToArray());
     }
 
@@ -112,6 +114,7 @@ sealed class TorchSession : ITrainingSession
         Settle();
         this.features.Check(features);
         module.SetTraining(false);
+        using CpuThreads threads = Threads();
         using IDisposable noGradient = torch.no_grad();
         int chunk = ChunkRows.Of(network, rows);
         for (int row = 0; row < rows; row += chunk)
@@ -168,6 +171,8 @@ sealed class TorchSession : ITrainingSession
         precision.Dispose();
     }
 
+    CpuThreads Threads() => new(device, engine.Threads);
+
     /// <summary>The loss of a batch with what the layers add to it.</summary>
     Tensor Loss(Batch batch)
     {
@@ -185,11 +190,12 @@ sealed class TorchSession : ITrainingSession
         if (pending is not { } step)
             return;
         pending = null;
+        using CpuThreads threads = Threads();
         using (step)
         using (torch.NewDisposeScope())
         {
             StepResult result = step.Read();
-            if (!result.IsFinite)
+            if (!step.IsFinite(result))
             {
                 TrainingDivergedException error = new Divergence(module, batches, loss).Find(step);
                 module.UndoStep();
@@ -221,5 +227,5 @@ sealed class TorchSession : ITrainingSession
     }
 
     Tensor Clipped(Tensor gradient, double norm) =>
-        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul(limit / norm) : gradient;
+        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul_(limit / norm) : gradient;
 }

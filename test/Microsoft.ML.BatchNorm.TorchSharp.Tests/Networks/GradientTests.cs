@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
-/// <summary>How gradients are taken, of which TorchSharp has several ways.</summary>
+/// <summary>How gradients are taken.</summary>
 [TestClass]
 public class GradientTests
 {
@@ -11,11 +11,12 @@ public class GradientTests
     public void Gradients_are_those_of_one_loss_whatever_was_before()
     {
         using var scope = torch.NewDisposeScope();
-        Tensor used = torch.tensor([1f, 2f]).requires_grad_(), unused = torch.tensor([3f]).requires_grad_();
+        using ParameterVector parameters = Parameters();
+        Tensor used = parameters.Trained[0].Tensor;
         for (int i = 0; i < 2; i++)
         {
-            Tensor gradient = Gradients.Of(used.mul(used).sum(), [used, unused]);
-            CollectionAssert.AreEqual(new[] { 2f, 4f, 0f }, gradient.data<float>().ToArray());
+            parameters.TakeGradient(used.mul(used).sum());
+            CollectionAssert.AreEqual(new[] { 2f, 4f, 0f }, parameters.Gradient.data<float>().ToArray());
         }
     }
 
@@ -23,12 +24,16 @@ public class GradientTests
     public void What_libtorch_cannot_do_backward_is_an_error_that_leaves_nothing()
     {
         using var scope = torch.NewDisposeScope();
-        Tensor x = torch.tensor([1f, 2f]).requires_grad_();
+        using ParameterVector parameters = Parameters();
+        Tensor x = parameters.Trained[0].Tensor;
         Tensor y = x.exp(), loss = y.sum().add(x.sum());
         // The gradient of exp is what it gave.
         y.add_(1);
-        Assert.ThrowsExactly<ExternalException>(() => Gradients.Of(loss, [x]));
-        Assert.IsNull(x.grad);
-        Assert.AreEqual(2f, Gradients.Of(x.mul(2).sum(), [x]).data<float>()[0]);
+        Assert.ThrowsExactly<ExternalException>(() => parameters.TakeGradient(loss));
+        parameters.TakeGradient(x.mul(2).sum());
+        CollectionAssert.AreEqual(new[] { 2f, 2f, 0f }, parameters.Gradient.data<float>().ToArray());
     }
+
+    static ParameterVector Parameters() =>
+        new([new("used/x", [2], [1, 2], isTrained: true), new("unused/x", [1], [3], isTrained: true)], torch.CPU);
 }

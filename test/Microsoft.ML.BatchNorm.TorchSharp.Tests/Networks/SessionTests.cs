@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
 /// <summary>What a session promises beside its numbers.</summary>
@@ -209,6 +211,39 @@ public class SessionTests
         double[] first = Runs.Train(exact, 60, 20, epochs: 5), second = Runs.Train(rounded, 60, 20, epochs: 5);
         Agreement.Within(0.02, first, second);
         Assert.IsTrue(first.Zip(second).Any(pair => Math.Abs(pair.First - pair.Second) > 1e-6), "nothing was rounded");
+    }
+
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    public void Sessions_and_fits_leave_libtorch_s_number_of_threads(int threads)
+    {
+        int before = torch.get_num_threads();
+        torch.set_num_threads(2);
+        try
+        {
+            using (new CpuThreads(torch.CPU, threads))
+                Assert.AreEqual(threads, torch.get_num_threads());
+            var engine = new TorchEngine("cpu", new() { Threads = threads });
+            Network plain = Network.Input(4).Dense(3);
+            using ITrainingSession session = engine.Start(
+                plain, plain.Initialize(), new() { Loss = Loss.MeanSquaredError },
+                Runs.Data(plain, Loss.MeanSquaredError, 60));
+            session.TrainOnBatch([0, 1, 2], 1e30);
+            Assert.ThrowsExactly<TrainingDivergedException>(() => session.TrainOnBatch([3, 4, 5], 0.1));
+            session.Predict(data.Features.Span, new float[60 * 3]);
+            session.RecomputeStatistics([0, 1, 2]);
+            session.GetState();
+            using IStatisticsFit fit =
+                engine.StartFit(new(), BatchNormalization.Initialize(new(), 4));
+            fit.Add(ChannelLayout.Features(60, 4), data.Features.Span);
+            Assert.AreEqual(2, torch.get_num_threads());
+        }
+        finally
+        {
+            torch.set_num_threads(before);
+        }
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => new TorchEngineOptions { Threads = 0 });
     }
 
     static TorchEngine Engine(long bytesOnDevice = 2L << 30) => new("cpu", new() { DataBytesOnDevice = bytesOnDevice });

@@ -145,6 +145,39 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
+    public void A_module_with_convolutions_is_refused_where_libtorch_computes_them_wrongly()
+    {
+        Network convolution = Edited(
+            "torch.addmm(bias, x, torch.t(weight))",
+            "torch.flatten(torch.conv2d("
+                + "torch.reshape(x, [-1, 4, 1, 1]), torch.reshape(weight, [5, 4, 1, 1]), bias), 1)");
+        if (Environment.GetEnvironmentVariable("ONEDNN_MAX_CPU_ISA") == "SSE41")
+            Assert.IsTrue(OneDnn.IsRight, "The error names a variable that does not help.");
+        if (OneDnn.IsRight)
+        {
+            using ITrainingSession script = Start(convolution, TorchScriptTests.state);
+            using ITrainingSession layers = Start(own, TorchScriptTests.ownState);
+            Agreement.Within(1e-5, Runs.Train(layers, 60, 20, epochs: 3), Runs.Train(script, 60, 20, epochs: 3));
+            return;
+        }
+        foreach (Network refused in new[] { convolution, convolution.Freeze("base") })
+        {
+            var error = Assert.ThrowsExactly<NotSupportedException>(() => Start(refused, TorchScriptTests.state));
+            StringAssert.Contains(error.Message, "'base'");
+            StringAssert.Contains(error.Message, "ONEDNN_MAX_CPU_ISA to SSE41");
+        }
+    }
+
+    [TestMethod]
+    public void A_module_with_convolutions_is_right_with_the_instructions_that_the_error_names() =>
+        DotNetBuild.Execute(
+            [
+                "exec", typeof(TrainedTorchScriptTests).Assembly.Location, "--filter",
+                $"Name~{nameof(A_module_with_convolutions_is_refused_where_libtorch_computes_them_wrongly)}",
+            ],
+            environment: ("ONEDNN_MAX_CPU_ISA", "SSE41"));
+
+    [TestMethod]
     public void Frozen_it_stays_in_inference_mode_whatever_is_asked_of_a_module_around_it()
     {
         using var scope = torch.NewDisposeScope();

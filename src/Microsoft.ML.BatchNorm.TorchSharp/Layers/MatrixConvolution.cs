@@ -1,0 +1,52 @@
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>
+/// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>, which TorchScript has a name for and
+/// TorchSharp has not.
+/// </summary>
+/// <remarks>
+/// <c>conv2d</c> takes oneDNN's there. The one in libtorch 2.10 reads memory that it has not written where a number of
+/// channels is no multiple of 16, and gives wrong gradients of the input for some strides where it is: seen on an AMD
+/// EPYC of family 26, with AVX2 and with AVX-512, in float32 and in bfloat16.
+/// </remarks>
+sealed class MatrixConvolution : IDisposable
+{
+    /// <summary>Values that are gathered for one product; memory for much more of them is new each time.</summary>
+    const int Columns = 1 << 20;
+
+    readonly torch.jit.CompilationUnit unit;
+    readonly bool hasBias;
+    readonly long rowsAtATime;
+
+    public MatrixConvolution(Conv2DLayer layer, TensorShape input)
+    {
+        hasBias = layer.UseBias;
+        TensorShape output = layer.OutputShape(input);
+        long columns = (long)input[0] * layer.KernelSize.Height * layer.KernelSize.Width * output[1] * output[2];
+        rowsAtATime = Math.Max(1, Columns / columns);
+        string call = $"torch.thnn_conv2d(x, kernel, {Pair(layer.KernelSize)}, {(hasBias ? "bias" : "None")}, "
+            + $"{Pair(layer.Stride)}, {Pair(layer.Padding)})";
+        unit = torch.jit.compile($"def convolve(x, kernel{(hasBias ? ", bias" : "")}):\n  return {call}\n");
+    }
+
+    /// <remarks>
+    /// What is bfloat16 is multiplied in float32, and rounded again: libtorch would add up a kernel's gradient over the
+    /// rows in bfloat16.
+    /// </remarks>
+    public Tensor Apply(Tensor x, Tensor kernel, Tensor? bias)
+    {
+        Tensor wide = x.to(ScalarType.Float32), wideKernel = kernel.to(ScalarType.Float32);
+        Tensor? wideBias = bias?.to(ScalarType.Float32);
+        Tensor y = x.shape[0] <= rowsAtATime
+            ? Product(wide, wideKernel, wideBias)
+            : torch.cat([.. wide.split(rowsAtATime).Select(rows => Product(rows, wideKernel, wideBias))]);
+        return y.to(x.dtype);
+    }
+
+    public void Dispose() => unit.Dispose();
+
+    Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
+        (Tensor)(hasBias ? unit.invoke("convolve", x, kernel, bias!) : unit.invoke("convolve", x, kernel));
+
+    static string Pair(Size2D size) => $"[{size.Height}, {size.Width}]";
+}
