@@ -12,7 +12,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// The application adds libtorch: TorchSharp-cpu, TorchSharp-cuda-linux or TorchSharp-cuda-windows, of the same version
 /// as TorchSharp. Sessions and fits of one engine may run beside each other, each on one thread at a time. While a
 /// session is open, libtorch multiplies float32 on a GPU in full in the whole process, and not as TF32, which it allows
-/// in convolutions.
+/// in convolutions. libtorch's convolutions are wrong on some CPUs. The engine's own layers do without them; a
+/// TorchScript module with convolutions is an error there, which says what to do.
 /// </remarks>
 public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
 {

@@ -12,11 +12,4 @@ sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state,
 
     protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
         onCpu?.Apply(x, kernel, bias) ?? F.conv2d(x, kernel, bias, stride, padding);
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-            onCpu?.Dispose();
-        base.Dispose(disposing);
-    }
 }

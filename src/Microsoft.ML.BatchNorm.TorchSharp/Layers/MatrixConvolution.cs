@@ -9,24 +9,26 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 /// channels is no multiple of 16, and gives wrong gradients of the input for some strides where it is: seen on an AMD
 /// EPYC of family 26, with AVX2 and with AVX-512, in float32 and in bfloat16.
 /// </remarks>
-sealed class MatrixConvolution : IDisposable
+sealed class MatrixConvolution
 {
     /// <summary>Values that are gathered for one product; memory for much more of them is new each time.</summary>
     const int Columns = 1 << 20;
 
-    readonly torch.jit.CompilationUnit unit;
-    readonly bool hasBias;
+    // One for all layers, since libtorch does not give back all memory of a function that was compiled.
+    static readonly torch.jit.CompilationUnit unit = torch.jit.compile(
+        "def convolve(x, kernel, bias: Optional[Tensor], down: int, right: int, above: int, left: int):\n"
+        + "  size = [kernel.size(2), kernel.size(3)]\n"
+        + "  return torch.thnn_conv2d(x, kernel, size, bias, [down, right], [above, left])\n");
+
+    readonly Conv2DLayer layer;
     readonly long rowsAtATime;
 
     public MatrixConvolution(Conv2DLayer layer, TensorShape input)
     {
-        hasBias = layer.UseBias;
+        this.layer = layer;
         TensorShape output = layer.OutputShape(input);
         long columns = (long)input[0] * layer.KernelSize.Height * layer.KernelSize.Width * output[1] * output[2];
         rowsAtATime = Math.Max(1, Columns / columns);
-        string call = $"torch.thnn_conv2d(x, kernel, {Pair(layer.KernelSize)}, {(hasBias ? "bias" : "None")}, "
-            + $"{Pair(layer.Stride)}, {Pair(layer.Padding)})";
-        unit = torch.jit.compile($"def convolve(x, kernel{(hasBias ? ", bias" : "")}):\n  return {call}\n");
     }
 
     /// <remarks>
@@ -43,10 +45,7 @@ sealed class MatrixConvolution : IDisposable
         return y.to(x.dtype);
     }
 
-    public void Dispose() => unit.Dispose();
-
-    Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
-        (Tensor)(hasBias ? unit.invoke("convolve", x, kernel, bias!) : unit.invoke("convolve", x, kernel));
-
-    static string Pair(Size2D size) => $"[{size.Height}, {size.Width}]";
+    Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => (Tensor)unit.invoke(
+        "convolve", x, kernel, bias!, (long)layer.Stride.Height, (long)layer.Stride.Width, (long)layer.Padding.Height,
+        (long)layer.Padding.Width);
 }

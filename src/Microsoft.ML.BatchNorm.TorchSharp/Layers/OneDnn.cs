@@ -27,7 +27,7 @@ static class OneDnn
     {
         using var scope = torch.NewDisposeScope();
         var input = new TensorShape(channels, 6, 2 * layer.KernelSize.Width);
-        using var product = new MatrixConvolution(layer, input);
+        var product = new MatrixConvolution(layer, input);
         Tensor kernel = Waves(layer.Filters, channels, layer.KernelSize.Height, layer.KernelSize.Width);
         long[] stride = [layer.Stride.Height, layer.Stride.Width];
         long[] padding = [layer.Padding.Height, layer.Padding.Width];

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML.BatchNorm.TorchSharp;
 
 namespace GpuTraining;
@@ -5,41 +6,38 @@ namespace GpuTraining;
 /// <summary>Finds out where libtorch can work.</summary>
 static class DeviceStep
 {
-    /// <summary>The name of the device, or null where there is no libtorch at all.</summary>
-    public static string? Run()
+    /// <summary>The engine, or null where there is no libtorch at all.</summary>
+    public static TorchEngine? Run()
     {
-        Show.Heading(1, "The device", "The GPU that a context asks for, or else libtorch's CPU.");
-        string? device = Try("cuda") ?? Try("cpu");
-        if (device is not null)
-            Show.Text($"Networks are trained on '{device}'.");
-        ShowNeighbor();
-        return device;
+        Show.Heading(
+            1, "The device",
+            "A CUDA device, or else libtorch's CPU. Built with -p:Cuda=true, this sample has libtorch for CUDA.");
+        TorchEngine? engine = Try("cuda", "No CUDA device") ?? Try("cpu", "No libtorch");
+        if (engine is not null)
+            ShowNeighbor(engine.Device);
+        return engine;
     }
 
-    static string? Try(string device)
+    static TorchEngine? Try(string device, string fault)
     {
         try
         {
-            return new TorchEngine(device).Device;
+            return new TorchEngine(device);
         }
         catch (InvalidOperationException error)
         {
-            Show.Text($"Not on '{device}': {error.Message}");
+            Show.Text($"{fault}: {error.Message}");
             return null;
         }
     }
 
-    /// <summary>ML.NET's own trainers on TorchSharp are in the same process, on the same libtorch.</summary>
-    static void ShowNeighbor()
+    /// <summary>ML.NET's own trainers on TorchSharp may be in the same process, on the same libtorch.</summary>
+    static void ShowNeighbor(string device)
     {
-        System.Reflection.AssemblyName torch = typeof(TorchSharp.torch).Assembly.GetName();
-#if MLNET_TORCHSHARP
-        System.Reflection.AssemblyName neighbor =
-            typeof(Microsoft.ML.TorchSharp.TorchSharpCatalog).Assembly.GetName();
+        AssemblyName torch = typeof(TorchSharp.torch).Assembly.GetName();
+        AssemblyName neighbor = typeof(Microsoft.ML.TorchSharp.TorchSharpCatalog).Assembly.GetName();
         Show.Text(
-            $"{neighbor.Name} {neighbor.Version} is in this process too, on the same {torch.Name} {torch.Version}.");
-#else
-        Show.Text($"{torch.Name} {torch.Version} is in this process, without Microsoft.ML.TorchSharp.");
-#endif
+            $"{torch.Name} {torch.Version} trains on '{device}'. {neighbor.Name} {neighbor.Version} is in this process "
+            + "too, on the same one.");
     }
 }

@@ -13,21 +13,22 @@ static class TrainStep
 {
     const int Epochs = 20, BatchSize = 128, Units = 1024;
 
-    public static ITransformer Run(string device, IDataView train, int trainRows, IDataView test, int seed)
+    public static ITransformer Run(TorchEngine engine, IDataView train, int trainRows, IDataView test, int seed)
     {
         Show.Heading(
             2, "Training",
             $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
             $"batches of {BatchSize}. Time counts from Fit to its end.");
+        bool isGpu = engine.Device == "cuda";
+        int threads = Environment.ProcessorCount;
         (double cpuSeconds, ITransformer cpu) =
-            Fit("the core's engine", Context(seed, gpu: false), new CpuEngine(Environment.ProcessorCount));
-        // Nothing is handed in where there is a GPU: the context's GpuDeviceId is enough.
-        (double seconds, ITransformer model) =
-            Fit("TorchSharp", Context(seed, gpu: device == "cuda"), device == "cuda" ? null : new TorchEngine(device));
+            Fit("the core's engine", Context(seed, gpu: false), new CpuEngine(threads));
+        // With a GPU nothing is handed in: the context's GpuDeviceId is enough.
+        (double seconds, ITransformer model) = Fit("TorchSharp", Context(seed, isGpu), isGpu ? null : engine);
         Show.Table(
-            ["engine", "seconds", "accuracy", "log-loss"],
-            Row($"the core's, {Environment.ProcessorCount} threads", cpuSeconds, cpu, test),
-            Row($"TorchSharp, {device}", seconds, model, test));
+            ["engine", "device", "seconds", "accuracy", "log-loss"],
+            Row("the core's", Cpu(threads), cpuSeconds, cpu, test),
+            Row("TorchSharp", isGpu ? engine.Device : Cpu(engine.Options.Threads), seconds, model, test));
         return model;
 
         (double Seconds, ITransformer Model) Fit(string name, MLContext mlContext, ITrainingEngine? engine)
@@ -46,6 +47,8 @@ static class TrainStep
             return (watch.Elapsed.TotalSeconds, fitted);
         }
     }
+
+    static string Cpu(int threads) => $"cpu, {threads} thread{(threads == 1 ? "" : "s")}";
 
     static MLContext Context(int seed, bool gpu) =>
         gpu ? new MLContext(seed) { GpuDeviceId = 0, FallbackToCpu = false } : new MLContext(seed);
@@ -66,13 +69,13 @@ static class TrainStep
                 Engine = engine,
             });
 
-    static string[] Row(string name, double seconds, ITransformer model, IDataView test)
+    static string[] Row(string name, string device, double seconds, ITransformer model, IDataView test)
     {
         MulticlassClassificationMetrics metrics =
             new MLContext().MulticlassClassification.Evaluate(model.Transform(test));
         return
         [
-            name, seconds.ToString("0.0", CultureInfo.InvariantCulture),
+            name, device, seconds.ToString("0.0", CultureInfo.InvariantCulture),
             metrics.MicroAccuracy.ToString("P1", CultureInfo.InvariantCulture),
             metrics.LogLoss.ToString("0.000", CultureInfo.InvariantCulture),
         ];

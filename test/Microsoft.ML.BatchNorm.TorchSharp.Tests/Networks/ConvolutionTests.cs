@@ -14,6 +14,8 @@ public class ConvolutionTests
         (1, 8, 5, 1, 0), (4, 5, 2, 1, 0), (8, 8, 3, 1, 0), (3, 7, 1, 1, 0), (12, 12, 3, 1, 1), (17, 3, 3, 2, 1),
         (20, 50, 5, 1, 0), (6, 16, 5, 1, 0), (16, 16, 3, 1, 2), (48, 16, 2, (1, 2), 0), (48, 32, (4, 2), 2, 1),
         (2, 1, (1, 4), (3, 1), (0, 2)), (16, 20, 1, 2, 0), (1, 1, 2, 1, 3),
+        // More than is multiplied at a time.
+        (48, 2, 5, 1, 2),
     ];
 
     static IEnumerable<object[]> Shapes =>
@@ -73,6 +75,23 @@ public class ConvolutionTests
     [DynamicData(nameof(Shapes))]
     public void With_mixed_precision_they_have_the_digits_of_bfloat16(int shape, int rows) =>
         Compare(6e-3, shape, rows, isMixed: true);
+
+    [TestMethod]
+    public void Sessions_beside_each_other_come_to_the_same_bits()
+    {
+        Network network = Network.Input(3, 12, 11).Conv2D(5, 3).ReLU().Conv2D(4, 2, stride: 2).Flatten().Dense(3);
+        TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 60);
+        NetworkState[] states = new NetworkState[4];
+        Parallel.For(0, states.Length, i =>
+        {
+            using ITrainingSession session =
+                new TorchEngine("cpu").Start(network, network.Initialize(1), new(), data);
+            Runs.Train(session, 60, 20, epochs: 10);
+            states[i] = session.GetState();
+        });
+        foreach (NetworkState state in states)
+            Assert.AreEqual(states[0], state);
+    }
 
     static void Compare(double tolerance, int shape, int rows, bool isMixed)
     {
