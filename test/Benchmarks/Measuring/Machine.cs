@@ -13,7 +13,7 @@ static class Machine
         Console.WriteLine(
             $"TorchSharp {typeof(torch).Assembly.GetName().Version}, "
             + (Libtorch.Problem.Length == 0 ? $"libtorch {torch.__version__}" : $"no libtorch: {Libtorch.Problem}"));
-        Console.WriteLine("A ratio says how many times as fast ours is. Medians, measured in turn in this process.");
+        Console.WriteLine("Ours and its peers take turns. A ratio says how many times as fast ours is.");
     }
 
     static string Processor

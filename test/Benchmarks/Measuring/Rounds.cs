@@ -3,12 +3,12 @@ using System.Diagnostics;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>
-/// Times several pieces of work in turn, in one process, and gives the median of each. Machines are shared and noisy:
-/// ratios of such medians count, a lone time does not.
+/// Times several pieces of work in turn, in one process. Machines are shared, and other processes only ever add time:
+/// the fastest of every few turns counts, and the median of these is given. Ratios count; a lone time does not.
 /// </summary>
 static class Rounds
 {
-    const int Least = 5, Most = 1001, WarmUps = 2;
+    const int Least = 5, Most = 1008, Few = 16, WarmUps = 2;
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(60), Compilation = TimeSpan.FromMilliseconds(110);
     static readonly TimeSpan Enough = TimeSpan.FromSeconds(1);
 
@@ -16,13 +16,13 @@ static class Rounds
     static readonly TimeSpan ShortTurn = TimeSpan.FromMilliseconds(2);
 
     // Threads spin for a while when their work is done, on a processor that the next in turn needs.
-    static readonly TimeSpan LongTurn = TimeSpan.FromMilliseconds(20), Pause = TimeSpan.FromMilliseconds(5);
+    static readonly TimeSpan LongTurn = TimeSpan.FromMilliseconds(5), Pause = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>The median time of a call of each, in seconds.</summary>
+    /// <summary>The time of a call of each, in seconds.</summary>
     /// <param name="works">What is timed.</param>
     /// <param name="pause">Whether what the works leave running comes to rest between turns.</param>
     /// <param name="wait">Waits until a device has done what it was given.</param>
-    public static double[] Medians(IReadOnlyList<Action> works, bool pause, Action wait)
+    public static double[] Seconds(IReadOnlyList<Action> works, bool pause, Action wait)
     {
         Warm(works, wait);
         TimeSpan turn = pause ? LongTurn : ShortTurn;
@@ -42,7 +42,7 @@ static class Rounds
                 times[i].Add(Seconds(works[i], calls[i], wait));
             }
         }
-        return [.. times.Select(Median)];
+        return [.. times.Select(Typical)];
     }
 
     static void Warm(IReadOnlyList<Action> works, Action wait)
@@ -84,9 +84,10 @@ static class Rounds
         return Stopwatch.GetElapsedTime(start).TotalSeconds / calls;
     }
 
-    static double Median(List<double> times)
+    static double Typical(List<double> times)
     {
-        times.Sort();
-        return (times[(times.Count - 1) / 2] + times[times.Count / 2]) / 2;
+        double[] fastest = [.. times.Chunk(Few).Where(turns => turns.Length == Few || times.Count < Few)
+            .Select(turns => turns.Min()).Order()];
+        return (fastest[(fastest.Length - 1) / 2] + fastest[fastest.Length / 2]) / 2;
     }
 }

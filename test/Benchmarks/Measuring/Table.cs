@@ -65,7 +65,7 @@ sealed record Table(string Name, string About, Unit Unit, string[] Peers, IEnume
     /// <summary>What each does in a second; null where there is nothing to measure.</summary>
     static double?[] Rates(Contest contest)
     {
-        var times = new Queue<double>(Rounds.Medians(
+        var times = new Queue<double>(Rounds.Seconds(
             [.. contest.Entries.OfType<Entry>().Select(entry => entry.Work)], contest.HasThreads, contest.Wait));
         return [.. contest.Entries.Select(entry => entry?.Amount / (entry is null ? null : times.Dequeue()))];
     }
