@@ -10,13 +10,14 @@ static class Rounds
 {
     const int Least = 5, Most = 1008, Few = 16, WarmUps = 2;
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(60), Compilation = TimeSpan.FromMilliseconds(110);
-    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1), AtMost = TimeSpan.FromSeconds(5);
 
     // Short against the slices in which a busy machine shares its processors: most turns have one to themselves.
     static readonly TimeSpan ShortTurn = TimeSpan.FromMilliseconds(2);
 
     // Threads spin for a while when their work is done, on a processor that the next in turn needs.
     static readonly TimeSpan LongTurn = TimeSpan.FromMilliseconds(5), Pause = TimeSpan.FromMilliseconds(5);
+    static readonly TimeSpan EnoughWithPauses = TimeSpan.FromSeconds(2);
 
     /// <summary>The time of a call of each, in seconds.</summary>
     /// <param name="works">What is timed.</param>
@@ -25,11 +26,11 @@ static class Rounds
     public static double[] Seconds(IReadOnlyList<Action> works, bool pause, Action wait)
     {
         Warm(works, wait);
-        TimeSpan turn = pause ? LongTurn : ShortTurn;
+        (TimeSpan turn, TimeSpan enough) = pause ? (LongTurn, EnoughWithPauses) : (ShortTurn, Enough);
         int[] calls = [.. works.Select(work => CallsOf(work, turn, wait))];
         List<double>[] times = [.. works.Select(_ => new List<double>())];
         long start = Stopwatch.GetTimestamp();
-        for (int round = 0; round < Least || (round < Most && Stopwatch.GetElapsedTime(start) < Enough); round++)
+        for (int round = 0; round < Least || IsWorthMore(round); round++)
         {
             for (int position = 0; position < works.Count; position++)
             {
@@ -43,6 +44,9 @@ static class Rounds
             }
         }
         return [.. times.Select(Typical)];
+
+        bool IsWorthMore(int rounds) =>
+            rounds < Most && Stopwatch.GetElapsedTime(start) < (rounds < Few ? AtMost : enough);
     }
 
     static void Warm(IReadOnlyList<Action> works, Action wait)
@@ -69,9 +73,12 @@ static class Rounds
     static int CallsOf(Action work, TimeSpan turn, Action wait)
     {
         int calls = 1;
-        while (Seconds(work, calls, wait) * calls < turn.TotalSeconds)
+        // Once may be long because another process had the processor.
+        while (!IsLong() || !IsLong())
             calls *= 2;
         return calls;
+
+        bool IsLong() => Seconds(work, calls, wait) * calls >= turn.TotalSeconds;
     }
 
     static double Seconds(Action work, int calls, Action wait)
