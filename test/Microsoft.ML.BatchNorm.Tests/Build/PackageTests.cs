@@ -22,6 +22,10 @@ public class PackageTests
     }
 
     [TestMethod]
+    public void No_ML_NET_is_taken_whose_internal_members_were_not_tried() =>
+        Assert.AreEqual("[5.0.1, 6.0.0)", feed!.VersionOf(Library, "Microsoft.ML"));
+
+    [TestMethod]
     [DataRow(Core)]
     [DataRow(Library)]
     public void A_package_has_the_assembly_its_documentation_symbols_a_readme_and_an_icon(string library) =>

@@ -47,6 +47,10 @@ sealed partial class PackageFeed : IDisposable
         static string Id(XElement dependency) => dependency.Attribute("id")!.Value;
     }
 
+    /// <summary>The versions of a package that a library asks for.</summary>
+    public string VersionOf(string library, string dependency) => Manifest(library, "dependency")
+        .Single(element => element.Attribute("id")!.Value == dependency).Attribute("version")!.Value;
+
     /// <summary>The assembly with its documentation alone, a readme, an icon, a license; symbols beside it.</summary>
     public void AssertComplete(string library)
     {
