@@ -74,9 +74,9 @@ public static class BatchNormalizationSwitches
     /// <returns>The number of layers whose statistics were replaced.</returns>
     /// <remarks>
     /// What goes into a layer is seen by hooks, which TorchSharp runs in <c>call()</c>. A layer that is run by
-    /// <c>forward()</c> tells the mean and variance of each batch itself, in float,
-    /// and not of how many values. That follows from the first batch, of at least four rows, and its two halves: each
-    /// row must give the layer as many values, and on its own. That it does is checked on this batch; the other
+    /// <c>forward()</c> tells only the mean and variance of each batch, in float, but not the number of values. That
+    /// number follows from the first batch, which must have at least four rows, and its two halves: each row must give
+    /// the layer the same number of values, independently of the others. This is checked on the first batch; the other
     /// batches must have rows of the same shape.
     /// </remarks>
     /// <exception cref="InvalidOperationException">

@@ -27,7 +27,7 @@ public sealed record TorchEngineOptions
 
     /// <summary>
     /// How many threads libtorch computes on where the device is the CPU. The same number gives the same bits.
-    /// Default: 1, as in <see cref="CpuEngine"/>.
+    /// Default: 1.
     /// </summary>
     /// <remarks>
     /// More are faster only where each has a core to itself: libtorch's threads wait for each other after every

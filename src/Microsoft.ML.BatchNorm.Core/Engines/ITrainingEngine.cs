@@ -64,7 +64,7 @@ public interface ITrainingSession : IDisposable
     void RecomputeStatistics(ReadOnlySpan<int> rows);
 
     /// <summary>Takes the moving statistics of a state; what learns, and the optimizer, stay as they are.</summary>
-    /// <param name="state">A state of the session's network, such as one from before statistics were recomputed.</param>
+    /// <param name="state">A state of the session's network, such as one from before a recomputation.</param>
     /// <exception cref="ArgumentException">It does not fit the network.</exception>
     void SetStatistics(NetworkState state);
 

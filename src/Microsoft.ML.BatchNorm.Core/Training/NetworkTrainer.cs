@@ -13,9 +13,9 @@ namespace Microsoft.ML.BatchNorm;
 /// </para>
 /// <para>
 /// Each epoch's order depends on <see cref="TrainingOptions.Seed"/> and the epoch's number alone. Where
-/// <see cref="TrainingOptions.RecomputeStatistics"/> is set, a run (each phase of a plan) ends with it, and what an epoch
-/// measures in inference mode (validation, metrics, the best epoch) is measured with the statistics that the run would
-/// end with there; training itself goes on with the moving ones.
+/// <see cref="TrainingOptions.RecomputeStatistics"/> is set, a run (each phase of a plan) ends with it, and what an
+/// epoch measures in inference mode (validation, metrics, the best epoch) is measured with the statistics that the run
+/// would end with there; training itself goes on with the moving ones.
 /// </para>
 /// </remarks>
 public static partial class NetworkTrainer

@@ -31,10 +31,13 @@ sealed class TorchScriptModule : LayerModule
         known = state;
         module = TorchScriptFile.Load(node.Path, Bytes, device);
         if (device.type == DeviceType.CPU && TorchScriptFile.HasConvolutions(Bytes) && !OneDnn.IsRight)
+        {
+            module.Dispose();
             throw new NotSupportedException(
                 $"Layer '{node.Path}' is a TorchScript module with convolutions, and libtorch computes those wrongly "
                 + "on this processor. Set the environment variable ONEDNN_MAX_CPU_ISA to SSE41 before the process "
                 + "starts, or use a GPU.");
+        }
         // TorchSharp's own, which it disposes of with the scope that is open now, or never.
         ownParameters = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
         ownBuffers = [.. module.buffers().Select(Tensors.Keep)];

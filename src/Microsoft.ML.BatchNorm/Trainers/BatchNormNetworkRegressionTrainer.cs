@@ -8,8 +8,10 @@ namespace Microsoft.ML.Trainers;
 /// <remarks>
 /// The label's unit does not matter. The network is trained on labels of mean 0 and deviation 1, and its last layer
 /// with a kernel takes the mean and the deviation of the training rows in, so that the model gives the label's unit
-/// without any further step. Losses, metrics and checkpoints are in the label's unit too; regularizers, weight decay
-/// and the limit of the gradient's length apply to the network that is trained. Where that layer has no bias, or a ReLU
+/// without any further step. Losses, metrics and the states of checkpoints are in the label's unit too; a checkpoint's
+/// optimizer is not, so go on with <c>Fit(rows, model)</c> and not with <see cref="NetworkTrainer.Resume"/>.
+/// Regularizers, weight decay and the limit of the gradient's length apply to the network that is trained.
+/// Where that layer has no bias, or a ReLU
 /// follows it, only the scale is taken out; where another activation follows it, the labels are taken as they are. The
 /// log says which.
 /// </remarks>
@@ -68,9 +70,9 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         if (TargetScale.IsCentered(network) is not { } isCentered)
         {
             channel.Warning(
-                "The network is trained on the labels as they are: an activation or normalization behind its last " +
-                "kernel keeps their mean and deviation from being taken into that kernel. End the network in a " +
-                "Dense layer if the labels are far from 0 or their deviation is far from 1.");
+                "The network is trained on the labels as they are: it has no kernel that can take in their mean and " +
+                "deviation, or a layer behind it that keeps it from that. End the network in a Dense layer if the " +
+                "labels are far from 0 or their deviation is far from 1.");
             return null;
         }
         TargetScale scale = TargetScale.Of(rows, kept, isCentered);

@@ -12,8 +12,10 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <remarks>
 /// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
-/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows whose label is missing, or with a feature that is
-/// not finite, are left out, with a warning of how many; the prediction for such a row is NaN.
+/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows without a label, with a weight that is not
+/// positive and finite, or with a feature that is not finite are skipped, with a warning of how many;
+/// <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> makes such a feature an error. A prediction from features
+/// that are not finite is NaN.
 /// </remarks>
 /// <typeparam name="TTransformer">The prediction transformer.</typeparam>
 /// <typeparam name="TModel">The model in it.</typeparam>

@@ -105,7 +105,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public bool RecomputeStatistics { get; set; } = true;
 
     /// <summary>
-    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. Default: null.
+    /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. Of a regression
+    /// it is there to take the state from: <see cref="NetworkTrainer.Resume"/> would go on with labels that are not
+    /// standardized. Default: null.
     /// </summary>
     public string? CheckpointPath { get; set; }
 

@@ -6,7 +6,9 @@ namespace Microsoft.ML.Trainers;
 /// <summary>Warns where a network and its rows are likely not meant for each other.</summary>
 static class DataWarnings
 {
-    /// <summary>The root mean square of a feature, times or divided by which training by gradient suffers.</summary>
+    /// <summary>
+    /// Training by gradient suffers where a feature's root mean square is this many times greater or less than 1.
+    /// </summary>
     const double FarFromOne = 30;
 
     const int SampledRows = 1000;
@@ -20,8 +22,8 @@ static class DataWarnings
         NetworkNode? first = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer);
         if (first?.Layer is DenseLayer or Conv2DLayer)
             TellScale(channel, first, rows);
-        NetworkNode last = network.Nodes[^1];
-        if (givesLogits && last.Layer is ActivationLayer { Function: Activation.Sigmoid or Activation.Tanh })
+        NetworkNode? last = network.Nodes.Count > 0 ? network.Nodes[^1] : null;
+        if (givesLogits && last?.Layer is ActivationLayer { Function: Activation.Sigmoid or Activation.Tanh })
         {
             channel.Warning(
                 $"The network ends in {last.Layer.Kind} ('{last.Path}'), which bounds its outputs. The trainer takes " +
@@ -45,6 +47,7 @@ static class DataWarnings
         int at = Array.IndexOf(squares, squares.Max());
         channel.Warning(FormattableString.Invariant(
             $"The features are far from scale 1 (slot {at} has a root mean square of {greatest:G3}), and the network ")
-            + $"begins with the kernel of '{first.Path}'. Begin it with BatchNormalization(), or normalize the features.");
+            + $"begins with the kernel of '{first.Path}'. Begin it with BatchNormalization(), or normalize the "
+            + "features.");
     }
 }

@@ -75,15 +75,19 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
     /// <summary>The network itself, or under a new head.</summary>
     SavedNetwork WithOutputs(SavedNetwork saved, int seed)
     {
-        known = [.. saved.State.Paths];
         if (saved.Network.OutputShape.Size == outputs)
+        {
+            known = [.. saved.State.Paths];
             return saved;
+        }
         host.CheckUserArg(
             options.FineTune is not null, nameof(options.FineTune),
             "Must be a plan that trains a new head: the network has " +
             $"{saved.Network.OutputShape.Size} outputs, and the label asks for {outputs}. FineTune.HeadThenAll is one");
         Network network = saved.Network.WithHead(outputs);
-        return new SavedNetwork(network, network.Initialize(saved.State, seed));
+        NetworkState state = network.Initialize(saved.State, seed, out IReadOnlyList<string> takenOver);
+        known = [.. takenOver];
+        return new SavedNetwork(network, state);
     }
 
     Network Frozen(Network network)

@@ -100,8 +100,8 @@ readonly record struct TargetScale(double Mean, double Deviation)
     }
 
     /// <summary>
-    /// What a network lets through from its head to its output: mean and deviation, the deviation alone where the head
-    /// has no bias or a ReLU follows, or null for neither.
+    /// Whether the head can take in the targets' mean besides their deviation: false where it has no bias or a ReLU
+    /// follows; null where it can take in neither.
     /// </summary>
     public static bool? IsCentered(Network network)
     {

@@ -41,7 +41,7 @@ sealed class TrainingRows
     /// <param name="channel">Is told how many rows were left out.</param>
     /// <param name="data">Data with checked feature, label and weight columns.</param>
     /// <param name="role">What the rows are for, in messages.</param>
-    /// <param name="nonFinite">Whether a feature that is not finite is an error.</param>
+    /// <param name="nonFinite">What becomes of a row with a feature that is not finite.</param>
     public static TrainingData Read(
         IHost host, IChannel channel, RoleMappedData data, string role, NonFinite nonFinite)
     {

@@ -20,11 +20,12 @@ static class Wine
                 new("Label", DataKind.UInt32, [new(Measurements)], new(Growers)),
             ],
             separatorChar: ',', hasHeader: true);
-        IDataView wines = mlContext.Data.Cache(loader.Load(Path.Combine(AppContext.BaseDirectory, "data", "wine.csv")));
+        string file = Path.Combine(AppContext.BaseDirectory, "data", "wine.csv");
+        IDataView wines = mlContext.Data.Cache(loader.Load(file));
 
         Console.WriteLine(
-            $"Accuracy of a classifier on wine, a quarter held out, mean of {Splits} splits; 13 measurements of scales " +
-            "from 0.1 to 1,000:");
+            $"Accuracy of a classifier on wine, a quarter held out, mean of {Splits} splits; {Measurements} " +
+            "measurements of scales from 0.1 to 1,000:");
         TransformsCatalog transforms = mlContext.Transforms;
         Print("without normalization", transforms.CopyColumns("Features", "Measurements"));
         Print("NormalizeMeanVariance", transforms.NormalizeMeanVariance("Features", "Measurements"));
@@ -45,7 +46,7 @@ static class Wine
     static MulticlassClassificationMetrics Evaluate(
         MLContext mlContext, IDataView wines, int seed, IEstimator<ITransformer> normalizer)
     {
-        DataOperationsCatalog.TrainTestData split = mlContext.Data.TrainTestSplit(wines, testFraction: 0.25, seed: seed);
+        var split = mlContext.Data.TrainTestSplit(wines, testFraction: 0.25, seed: seed);
         var model = normalizer.Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy())
             .Fit(split.TrainSet);
         return mlContext.MulticlassClassification.Evaluate(model.Transform(split.TestSet));

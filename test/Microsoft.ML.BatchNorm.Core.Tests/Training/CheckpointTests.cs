@@ -168,6 +168,8 @@ public class CheckpointTests
             var seen = new List<int>();
             var reports = new Reports(report =>
             {
+                if (!report.IsEndOfEpoch)
+                    return;
                 using FileStream file = File.OpenRead(path);
                 TrainingCheckpoint checkpoint = TrainingCheckpoint.Load(file);
                 Assert.AreEqual(-1, file.ReadByte());

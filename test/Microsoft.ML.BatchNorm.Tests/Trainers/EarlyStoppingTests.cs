@@ -4,7 +4,7 @@ using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
 
-/// <summary>Early stopping on real data: it takes an epoch whose model is about as good as that of all epochs.</summary>
+/// <summary>Early stopping on real data takes an epoch whose model is about as good as the last one's.</summary>
 [TestClass]
 public class EarlyStoppingTests
 {

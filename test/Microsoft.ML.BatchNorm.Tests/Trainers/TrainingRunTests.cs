@@ -166,7 +166,7 @@ public class TrainingRunTests
         Action cancel = byToken ? source.Cancel : canceled.CancelExecution;
         var error = Assert.ThrowsExactly<TrainingCanceledException>(
             () => Train(canceled, new CountingEngine(onPart: _ => cancel()), source.Token));
-        Assert.AreEqual((1, 8L), (error.Checkpoint.Epoch, error.Checkpoint.Step), "What the epoch measures is to come.");
+        Assert.AreEqual((1, 8L), (error.Checkpoint.Epoch, error.Checkpoint.Step), "The epoch is still to be measured.");
         Assert.AreNotEqual(expected, error.Checkpoint.State, "The exact statistics are still to come.");
 
         static NetworkState Train(MLContext context, ITrainingEngine engine, CancellationToken token) =>

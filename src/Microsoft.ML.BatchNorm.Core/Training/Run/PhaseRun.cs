@@ -22,7 +22,7 @@ sealed class PhaseRun : IDisposable
     BestEpoch? best;
     NetworkState known;
 
-    /// <summary>The state that the run would end with after the last epoch, where that epoch was measured with it.</summary>
+    /// <summary>What the run would end with after the last epoch, if that epoch was measured with it.</summary>
     NetworkState? delivered;
 
     long knownSteps, stepsBeforeEpoch;
@@ -126,10 +126,12 @@ sealed class PhaseRun : IDisposable
         EvaluationResult? validation = context.Data.Validation is { } rows ? evaluation.Of(session, rows) : null;
         double? metric = options.EvaluateTrainingData ? evaluation.Of(session, context.Data.Training).Metric : null;
         NetworkState? exact = delivered;
-        if (options.RecordStatistics && moving.Length > 0)
-            statistics = statistics.AddRange(Distances(trained, exact ??= Recomputed()));
+        StatisticsDistance[] distances = options.RecordStatistics && moving.Length > 0
+            ? [.. Distances(trained, exact ??= Recomputed())]
+            : [];
         if (exact is not null)
             session.SetStatistics(trained);
+        statistics = statistics.AddRange(distances);
         var result = new EpochResult
         {
             Phase = phase.Name,
