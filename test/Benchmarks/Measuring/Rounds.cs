@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
@@ -8,9 +9,9 @@ namespace Microsoft.ML.BatchNorm.Benchmarks;
 /// </summary>
 static class Rounds
 {
-    const int Least = 5, Most = 1008, Few = 16, WarmUps = 2;
+    const int Least = 5, Most = 1008, Few = 16, MostWarmUps = 8;
     static readonly TimeSpan WarmUp = TimeSpan.FromMilliseconds(60), Compilation = TimeSpan.FromMilliseconds(110);
-    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1), AtMost = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan Enough = TimeSpan.FromSeconds(1), AtMost = TimeSpan.FromSeconds(3);
 
     // Short against the slices in which a busy machine shares its processors: most turns have one to themselves.
     static readonly TimeSpan ShortTurn = TimeSpan.FromMilliseconds(2);
@@ -51,11 +52,13 @@ static class Rounds
 
     static void Warm(IReadOnlyList<Action> works, Action wait)
     {
-        for (int i = 0; i < WarmUps; i++)
+        // The runtime compiles in full what is called often, step by step and in the background.
+        long before = -1;
+        for (int i = 0; i < MostWarmUps && JitInfo.GetCompiledMethodCount() != before; i++)
         {
+            before = JitInfo.GetCompiledMethodCount();
             foreach (Action work in works)
                 RunFor(WarmUp, work, wait);
-            // The runtime compiles in full what is called often, in the background.
             Thread.Sleep(Compilation);
         }
     }
