@@ -28,7 +28,7 @@ sealed class Naive(BatchNormalizationOptions options, ChannelLayout layout, bool
         for (int i = 0; i < x.Length; i++)
         {
             int c = Channel(i);
-            double normalized = (x[i] - mean[c]) / Math.Sqrt(variance[c] + options.Epsilon);
+            double normalized = (x[i] - mean[c]) / Math.Sqrt(variance[c] + (options.Epsilon ?? 1e-3));
             y[i] = (gamma.Length > 0 ? gamma[c] : 1) * normalized + (beta.Length > 0 ? beta[c] : 0);
         }
         return y;

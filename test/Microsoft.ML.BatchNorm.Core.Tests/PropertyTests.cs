@@ -68,7 +68,7 @@ public sealed class PropertyTests
                 int c = pair.Index % fitted.Channels;
                 double folded = (pair.Item - map.Mean[c]) * map.Scale[c] + map.Shift[c];
                 double direct = state.Gamma[c] * (pair.Item - state.MovingMean[c])
-                    / Math.Sqrt(state.MovingVariance[c] + options.Epsilon) + state.Beta[c];
+                    / Math.Sqrt(state.MovingVariance[c] + (options.Epsilon ?? 1e-3)) + state.Beta[c];
                 double bound = 1e-14 * (1 + Math.Abs(folded) + Math.Abs(state.Beta[c]));
                 return Math.Abs(folded - y[pair.Index]) <= bound && Math.Abs(direct - y[pair.Index]) <= bound;
             });

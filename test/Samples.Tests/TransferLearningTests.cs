@@ -24,7 +24,7 @@ public class TransferLearningTests
             .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
             .Dense(64, useBias: false).BatchNormalization(name: "norm_2").ReLU().Dense(5, name: "digits");
         using FileStream file = File.OpenRead(output.PathOf(".safetensors"));
-        Assert.AreEqual(5, network.LoadSafetensors(file).Paths.Count());
+        Assert.AreEqual(5, network.LoadSafetensors(file).State.Paths.Count());
     }
 
     [TestMethod]

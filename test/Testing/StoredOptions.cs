@@ -9,6 +9,7 @@ static class StoredOptions
         Axis = 1,
         Momentum = 0.75,
         Epsilon = 1e-4,
+        MovingStatistics = MovingStatistics.Exponential,
         Trainable = false,
         UpdateStatistics = false,
         TrainAffine = false,
@@ -26,7 +27,7 @@ static class StoredOptions
     };
 
     /// <summary>What Renorm cannot go with.</summary>
-    public static BatchNormalizationOptions Bare { get; } = new()
+    public static BatchNormalizationOptions Bare { get; } = BatchNormalizationOptions.Keras with
     {
         Center = false,
         Scale = false,

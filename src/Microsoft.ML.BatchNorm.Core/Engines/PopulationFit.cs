@@ -25,7 +25,7 @@ sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalization
     }
 
     public BatchNormalizationState Complete() =>
-        batches == 0 ? state : state.WithPopulation(statistics, options.VarianceConvention, batches);
+        batches == 0 ? state : state.WithPopulation(statistics, options.EffectiveVarianceConvention, batches);
 
     public void Dispose()
     {

@@ -52,8 +52,8 @@ public sealed partial class Network
 
     /// <summary>Adds a <see cref="BatchNormalizationLayer"/>.</summary>
     /// <param name="options">
-    /// Its options, null for the preset's. Their <see cref="BatchNormalizationOptions.Axis"/> is not used; see
-    /// <paramref name="axis"/>.
+    /// Its options; what they leave unsaid is the preset's. Their <see cref="BatchNormalizationOptions.Axis"/> is not
+    /// used; see <paramref name="axis"/>.
     /// </param>
     /// <param name="axis">
     /// The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.
@@ -62,11 +62,8 @@ public sealed partial class Network
     /// <exception cref="ArgumentException">
     /// The shape has no such axis, the options contradict each other, or the name is there already.
     /// </exception>
-    public Network BatchNormalization(BatchNormalizationOptions? options = null, int axis = 1, string? name = null)
-    {
-        options ??= IsPyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
-        return Add(new BatchNormalizationLayer(options with { Axis = axis }) { Name = name ?? "" });
-    }
+    public Network BatchNormalization(BatchNormalizationOptions? options = null, int axis = 1, string? name = null) =>
+        Add(new BatchNormalizationLayer((options ?? new()) with { Axis = axis }) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.ReLU"/>.</summary>
     /// <param name="name">The layer's name; null for Keras's.</param>
@@ -80,7 +77,7 @@ public sealed partial class Network
     public Network LeakyReLU(double? negativeSlope = null, string? name = null) =>
         Add(new ActivationLayer(Activation.LeakyReLU)
         {
-            NegativeSlope = negativeSlope ?? (IsPyTorch ? 0.01 : 0.3),
+            NegativeSlope = negativeSlope,
             Name = name ?? "",
         });
 

@@ -44,9 +44,9 @@ public sealed partial class Network
         for (int i = 1; name is null && names.Contains(head); i++)
             head = $"head_{i}";
         return With(
-            other => other == path,
-            layer => layer switch
+            (other, layer) => layer switch
             {
+                _ when other != path => layer,
                 DenseLayer dense => dense with { Units = outputs, Name = head, Trainable = true },
                 Conv2DLayer convolution => convolution with { Filters = outputs, Name = head, Trainable = true },
                 _ => layer,

@@ -50,7 +50,7 @@ public sealed partial class Network
         ? normalization with { Options = normalization.Options with { Trainable = trainable }, Trainable = trainable }
         : layer with { Trainable = trainable };
 
-    Network Frozen() => With(path => true, layer => WithTrainable(layer, false), "");
+    Network Frozen() => With((_, layer) => WithTrainable(layer, false), "");
 
     Network With(string[] patterns, Func<Layer, Layer> change)
     {
@@ -63,16 +63,14 @@ public sealed partial class Network
             if (!Nodes.Any(node => Matches(pattern, node.Path)))
                 throw new ArgumentException($"'{pattern}' matches no layer; {Listed("there are ")}", nameof(patterns));
         }
-        return With(path => Array.Exists(patterns, pattern => Matches(pattern, path)), change, "");
+        return With(
+            (path, layer) => Array.Exists(patterns, pattern => Matches(pattern, path)) ? change(layer) : layer, "");
     }
 
-    Network With(Func<string, bool> isMeant, Func<Layer, Layer> change, string prefix) =>
-        new(InputShape, Preset, [.. layers.Select(layer => layer switch
-        {
-            NetworkLayer inner => inner with { Inner = inner.Inner.With(isMeant, change, $"{prefix}{inner.Name}/") },
-            _ when isMeant(prefix + layer.Name) => change(layer),
-            _ => layer,
-        })]);
+    Network With(Func<string, Layer, Layer> change, string prefix) =>
+        new(InputShape, Preset, [.. layers.Select(layer => layer is NetworkLayer inner
+            ? inner with { Inner = inner.Inner.With(change, $"{prefix}{inner.Name}/") }
+            : change(prefix + layer.Name, layer))]);
 
     /// <summary>Whether the pattern matches the path, or that of a network around it.</summary>
     static bool Matches(string pattern, string path)

@@ -24,7 +24,7 @@ public sealed partial class Network : IEquatable<Network>
     readonly int depth;
 
     /// <summary>A network of named layers whose switches are settled.</summary>
-    internal Network(TensorShape inputShape, NetworkPreset preset, ImmutableArray<Layer> layers)
+    internal Network(TensorShape inputShape, NetworkPreset? preset, ImmutableArray<Layer> layers)
     {
         InputShape = inputShape;
         Preset = preset;
@@ -41,8 +41,13 @@ public sealed partial class Network : IEquatable<Network>
     /// <summary>The shape of a row that comes out.</summary>
     public TensorShape OutputShape { get; }
 
-    /// <summary>Whose defaults the next layer gets.</summary>
-    public NetworkPreset Preset { get; }
+    /// <summary>
+    /// Whose defaults the next layer gets; null until <see cref="WithPreset"/> says it. Then kernels begin as in Keras,
+    /// and a batch normalization's ε, momentum, kind of statistics and variance convention, and a LeakyReLU's slope,
+    /// stay null where the layer itself does not say them: a load from safetensors fills them in, and whatever computes
+    /// with the network takes Keras's.
+    /// </summary>
+    public NetworkPreset? Preset { get; }
 
     /// <summary>The layers, each with its name; an inner network is one of them.</summary>
     public IReadOnlyList<Layer> Layers => layers;
@@ -55,7 +60,7 @@ public sealed partial class Network : IEquatable<Network>
     /// </summary>
     /// <param name="shape">Features; or channels, height and width.</param>
     /// <exception cref="ArgumentException">There is no dimension, or one is not positive.</exception>
-    public static Network Input(params ReadOnlySpan<int> shape) => new(new TensorShape(shape), NetworkPreset.Keras, []);
+    public static Network Input(params ReadOnlySpan<int> shape) => new(new TensorShape(shape), null, []);
 
     /// <summary>A network of the given layers.</summary>
     /// <param name="inputShape">The shape of a row that goes in.</param>
@@ -67,10 +72,13 @@ public sealed partial class Network : IEquatable<Network>
     {
         ArgumentNullException.ThrowIfNull(inputShape);
         ArgumentNullException.ThrowIfNull(layers);
-        return new Network(inputShape, NetworkPreset.Keras, []).With(layers);
+        return new Network(inputShape, null, []).With(layers);
     }
 
-    /// <summary>The same network; layers added from here on get the defaults of <paramref name="preset"/>.</summary>
+    /// <summary>
+    /// The same network; layers added from here on get the defaults of <paramref name="preset"/> for what they leave
+    /// unsaid.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
     public Network WithPreset(NetworkPreset preset) =>
         new(InputShape, Check.Defined(preset, nameof(preset)), layers);
@@ -100,7 +108,7 @@ public sealed partial class Network : IEquatable<Network>
             Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names) } : layer;
             if (!names.Add(named.Name))
                 throw new ArgumentException($"The network has a layer '{named.Name}' already.");
-            all.Add(Settled(named));
+            all.Add(Settled(Preset is { } preset ? Filled(named, OptionsOf(preset), preset) : named));
         }
         return new Network(InputShape, Preset, all.ToImmutable());
     }

@@ -5,7 +5,6 @@ public enum NetworkPreset
 {
     /// <summary>
     /// Keras's: Glorot kernels and zero biases, <see cref="BatchNormalizationOptions.Keras"/>, a leaky slope of 0.3.
-    /// The default.
     /// </summary>
     Keras,
 

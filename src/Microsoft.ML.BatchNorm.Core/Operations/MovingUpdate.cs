@@ -11,7 +11,7 @@ static class MovingUpdate
     public static BatchNormalizationState Next(
         BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<BatchStatistics> groups)
     {
-        if (options.MovingStatistics == MovingStatistics.Population)
+        if (options.EffectiveMovingStatistics == MovingStatistics.Population)
             return Population(options, state, groups);
 
         bool empty = true;
@@ -20,15 +20,15 @@ static class MovingUpdate
         if (empty)
             return state;
 
-        double decay = options.MovingStatistics == MovingStatistics.Cumulative
+        double decay = options.EffectiveMovingStatistics == MovingStatistics.Cumulative
             ? 1 - 1.0 / (state.BatchesSeen + 1)
-            : options.Momentum;
+            : options.EffectiveMomentum;
         double[] mean = new double[state.Channels], variance = new double[state.Channels];
-        int less = options.VarianceConvention == VarianceConvention.Sample ? 1 : 0;
+        int less = options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : 0;
         if (groups.Length > 1)
             MoveTowardsAverage(options, state, groups, decay, mean, variance);
         else if (!ChannelMath.Move(groups[0], less, decay, state.MovingMean, state.MovingVariance, mean, variance))
-            groups[0].CheckVariances(options.VarianceConvention);
+            groups[0].CheckVariances(options.EffectiveVarianceConvention);
         RenormStatistics? renorm = options.Renorm is null
             ? state.Renorm
             : Renormalization.Next(options, state.Renorm!, groups[0], variance);
@@ -54,7 +54,7 @@ static class MovingUpdate
                     continue;
                 used++;
                 groupMean += group.Mean[c];
-                groupVariance += group.Variance(c, options.VarianceConvention);
+                groupVariance += group.Variance(c, options.EffectiveVarianceConvention);
             }
             if (used == 0)
                 continue;
@@ -73,6 +73,6 @@ static class MovingUpdate
             empty &= group.IsEmpty;
             statistics.Merge(group);
         }
-        return empty ? state : state.WithPopulation(statistics, options.VarianceConvention);
+        return empty ? state : state.WithPopulation(statistics, options.EffectiveVarianceConvention);
     }
 }

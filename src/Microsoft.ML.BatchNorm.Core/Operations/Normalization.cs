@@ -19,7 +19,7 @@ sealed class Normalization
     {
         this.state = state;
         inverseDeviation = new double[state.Channels];
-        ChannelMath.InverseDeviation(state.MovingVariance, options.Epsilon, inverseDeviation);
+        ChannelMath.InverseDeviation(state.MovingVariance, options.EffectiveEpsilon, inverseDeviation);
     }
 
     /// <summary>Training: the batch's own, and the moving ones for a channel without a value.</summary>
@@ -29,7 +29,7 @@ sealed class Normalization
         this.state = state;
         this.statistics = statistics;
         inverseDeviation = new double[state.Channels];
-        ChannelMath.InverseDeviation(statistics.M2, statistics.Count, options.Epsilon, inverseDeviation);
+        ChannelMath.InverseDeviation(statistics.M2, statistics.Count, options.EffectiveEpsilon, inverseDeviation);
         if (statistics.Count.Contains(0))
         {
             var moving = new Normalization(options, state);

@@ -21,8 +21,8 @@ static class Renormalization
         BatchNormalizationOptions options, double averageMean, double averageDeviation, double mean, double variance)
     {
         RenormOptions limits = options.Renorm!;
-        double deviation = Math.Sqrt(variance + options.Epsilon);
-        double average = Math.Max(averageDeviation, Math.Sqrt(options.Epsilon));
+        double deviation = Math.Sqrt(variance + options.EffectiveEpsilon);
+        double average = Math.Max(averageDeviation, Math.Sqrt(options.EffectiveEpsilon));
         double factor = 1, offset = 0;
         if (average > 0)
         {
@@ -46,11 +46,11 @@ static class Renormalization
         {
             if (statistics.Count[c] == 0)
                 continue;
-            double batch = Math.Sqrt(statistics.Variance(c, options.VarianceConvention) + options.Epsilon);
+            double batch = Math.Sqrt(statistics.Variance(c, options.EffectiveVarianceConvention) + options.EffectiveEpsilon);
             mean[c] = Average.Exponential(mean[c], statistics.Mean[c], momentum);
             deviation[c] = Average.Exponential(deviation[c], batch, momentum);
-            moving[c] = Average.Exponential(moving[c], batch, options.Momentum);
-            movingVariance[c] = Math.Max(moving[c] * moving[c] - options.Epsilon, 0);
+            moving[c] = Average.Exponential(moving[c], batch, options.EffectiveMomentum);
+            movingVariance[c] = Math.Max(moving[c] * moving[c] - options.EffectiveEpsilon, 0);
         }
         return RenormStatistics.Of(moving, mean, deviation);
     }

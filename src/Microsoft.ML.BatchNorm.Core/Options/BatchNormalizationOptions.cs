@@ -1,10 +1,16 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// How a batch normalization layer computes: an immutable value, changed with <c>with { … }</c>. The defaults are
-/// Keras's; <see cref="PyTorch"/> has PyTorch's.
+/// How a batch normalization layer computes: an immutable value, changed with <c>with { … }</c>.
 /// </summary>
 /// <remarks>
+/// <para>
+/// <see cref="Epsilon"/>, <see cref="Momentum"/>, <see cref="MovingStatistics"/> and <see cref="VarianceConvention"/>
+/// are null until you say them; <see cref="Keras"/> and <see cref="PyTorch"/> say all four. What is still null is
+/// filled in by what takes the options: ML.NET's estimator takes exact statistics and an ε of 0, a network its preset's
+/// numbers, a load from a file what the file states, or else what its names imply. Everything else, such as the
+/// functions of <see cref="BatchNormalization"/>, takes Keras's for what is null.
+/// </para>
 /// Names follow Keras's <c>BatchNormalization</c>. Which mode a call runs in:
 /// <list type="table">
 /// <listheader>
@@ -22,7 +28,13 @@ public sealed record BatchNormalizationOptions
     /// <summary>
     /// Keras's defaults: axis −1, momentum 0.99, ε 1e-3, the population variance moves.
     /// </summary>
-    public static BatchNormalizationOptions Keras { get; } = new();
+    public static BatchNormalizationOptions Keras { get; } = new()
+    {
+        Momentum = 0.99,
+        Epsilon = 1e-3,
+        MovingStatistics = BatchNorm.MovingStatistics.Exponential,
+        VarianceConvention = BatchNorm.VarianceConvention.Population,
+    };
 
     /// <summary>
     /// PyTorch's defaults: axis 1, <c>momentum=0.1</c> (a <see cref="Momentum"/> of 0.9 here), ε 1e-5, the sample
@@ -33,7 +45,8 @@ public sealed record BatchNormalizationOptions
         Axis = 1,
         Momentum = 0.9,
         Epsilon = 1e-5,
-        VarianceConvention = VarianceConvention.Sample,
+        MovingStatistics = BatchNorm.MovingStatistics.Exponential,
+        VarianceConvention = BatchNorm.VarianceConvention.Sample,
     };
 
     /// <summary>The channel axis of the input's shape, negative from the end. Default: −1.</summary>
@@ -41,17 +54,17 @@ public sealed record BatchNormalizationOptions
 
     /// <summary>
     /// The share of the old moving statistic that stays at each batch, from 0 to 1: Keras's <c>momentum</c>,
-    /// 1 − PyTorch's. Used by <see cref="MovingStatistics.Exponential"/> alone. Default: 0.99.
+    /// 1 − PyTorch's. Used by <see cref="MovingStatistics.Exponential"/> alone. Default: null, unsaid.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
-    public double Momentum { get; init => field = Check.Share(value, nameof(Momentum)); } = 0.99;
+    public double? Momentum { get; init => field = Check.Share(value, nameof(Momentum)); }
 
     /// <summary>
     /// ε, added to the variance, in the square of the input's unit; at least 0. With 0, a channel without variance
-    /// is mapped to β. Default: 1e-3.
+    /// is mapped to β. Default: null, unsaid.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
-    public double Epsilon { get; init => field = Check.NotNegative(value, nameof(Epsilon)); } = 1e-3;
+    public double? Epsilon { get; init => field = Check.NotNegative(value, nameof(Epsilon)); }
 
     /// <summary>Whether β is added. Default: true.</summary>
     public bool Center { get; init; } = true;
@@ -74,14 +87,17 @@ public sealed record BatchNormalizationOptions
     /// <summary>False keeps γ and β while the moving statistics still move. Default: true.</summary>
     public bool TrainAffine { get; init; } = true;
 
-    /// <summary>How batches enter the moving statistics. Default: <see cref="MovingStatistics.Exponential"/>.</summary>
+    /// <summary>How batches enter the moving statistics. Default: null, unsaid.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
-    public MovingStatistics MovingStatistics { get; init => field = Check.Defined(value, nameof(MovingStatistics)); } =
-        MovingStatistics.Exponential;
+    public MovingStatistics? MovingStatistics
+    {
+        get;
+        init => field = Check.Defined(value, nameof(MovingStatistics));
+    }
 
-    /// <summary>Which variance moves. Default: <see cref="VarianceConvention.Population"/>.</summary>
+    /// <summary>Which variance moves. Default: null, unsaid.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
-    public VarianceConvention VarianceConvention
+    public VarianceConvention? VarianceConvention
     {
         get;
         init => field = Check.Defined(value, nameof(VarianceConvention));
@@ -149,11 +165,32 @@ public sealed record BatchNormalizationOptions
             throw new ArgumentException($"Renorm.RMax ({rMax}) must be above Renorm.RMin ({rMin}).");
         if (Renorm is not null && VirtualBatchSize is { } size)
             throw new ArgumentException($"Renorm and VirtualBatchSize ({size}) cannot be combined.");
-        if (Renorm is not null && MovingStatistics != MovingStatistics.Exponential)
+        if (Renorm is not null && MovingStatistics is not (null or BatchNorm.MovingStatistics.Exponential))
             throw new ArgumentException($"Renorm needs MovingStatistics.Exponential, not {MovingStatistics}.");
         if (Renorm is not null && !TrackMovingStatistics)
             throw new ArgumentException("Renorm needs TrackMovingStatistics.");
     }
+
+    /// <summary>ε as it is computed with.</summary>
+    internal double EffectiveEpsilon => Epsilon ?? Keras.Epsilon!.Value;
+
+    /// <inheritdoc cref="EffectiveEpsilon"/>
+    internal double EffectiveMomentum => Momentum ?? Keras.Momentum!.Value;
+
+    /// <inheritdoc cref="EffectiveEpsilon"/>
+    internal MovingStatistics EffectiveMovingStatistics => MovingStatistics ?? Keras.MovingStatistics!.Value;
+
+    /// <inheritdoc cref="EffectiveEpsilon"/>
+    internal VarianceConvention EffectiveVarianceConvention => VarianceConvention ?? Keras.VarianceConvention!.Value;
+
+    /// <summary>The options with what they leave unsaid as others have it.</summary>
+    internal BatchNormalizationOptions Or(BatchNormalizationOptions others) => this with
+    {
+        Epsilon = Epsilon ?? others.Epsilon,
+        Momentum = Momentum ?? others.Momentum,
+        MovingStatistics = MovingStatistics ?? others.MovingStatistics,
+        VarianceConvention = VarianceConvention ?? others.VarianceConvention,
+    };
 
     /// <summary>
     /// Whether a call takes the batch's own statistics; otherwise it takes the moving ones, and leaves them.

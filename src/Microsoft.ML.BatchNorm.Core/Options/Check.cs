@@ -8,6 +8,8 @@ static class Check
     public static double Share(double value, string name) =>
         value is >= 0 and <= 1 ? value : throw OutOfRange(value, name, "between 0 and 1");
 
+    public static double? Share(double? value, string name) => value is { } number ? Share(number, name) : value;
+
     public static double NotNegative(double value, string name) =>
         value >= 0 && double.IsFinite(value) ? value : throw OutOfRange(value, name, "finite and not negative");
 
@@ -27,6 +29,9 @@ static class Check
         Enum.IsDefined(value)
             ? value
             : throw OutOfRange(value, name, $"one of {string.Join(", ", Enum.GetNames<T>())}");
+
+    public static T? Defined<T>(T? value, string name) where T : struct, Enum =>
+        value is { } defined ? Defined(defined, name) : value;
 
     public static T NotNull<T>(T value) where T : class
     {

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -6,6 +8,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// Names, defaults and formulas follow <c>keras.constraints</c>, with its 1e-7 beside the norm in each divisor.
 /// </remarks>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(NonNegativeConstraint), "nonNegative")]
+[JsonDerivedType(typeof(NormConstraint), "norm")]
 public abstract record Constraint
 {
     const double KerasEpsilon = 1e-7;
@@ -23,7 +28,7 @@ public abstract record Constraint
     /// <summary>The norm is at most <paramref name="maxValue"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public static Constraint MaxNorm(double maxValue = 2) =>
-        new NormConstraint(0, Check.NotNegative(maxValue, nameof(maxValue)), 1);
+        new NormConstraint(0, maxValue, 1);
 
     /// <summary>
     /// The norm is brought into [<paramref name="minValue"/>, <paramref name="maxValue"/>], by the share
@@ -32,13 +37,8 @@ public abstract record Constraint
     /// <exception cref="ArgumentOutOfRangeException">
     /// A limit is negative or not finite, they are the wrong way round, or the rate is not between 0 and 1.
     /// </exception>
-    public static Constraint MinMaxNorm(double minValue = 0, double maxValue = 1, double rate = 1)
-    {
-        Check.NotNegative(maxValue, nameof(maxValue));
-        if (Check.NotNegative(minValue, nameof(minValue)) > maxValue)
-            throw Check.OutOfRange(minValue, nameof(minValue), $"at most maxValue ({maxValue})");
-        return new NormConstraint(minValue, maxValue, Check.Share(rate, nameof(rate)));
-    }
+    public static Constraint MinMaxNorm(double minValue = 0, double maxValue = 1, double rate = 1) =>
+        new NormConstraint(minValue, maxValue, rate);
 
     /// <summary>Projects <paramref name="weights"/> in place.</summary>
     public abstract void Project(Span<float> weights);
@@ -54,6 +54,14 @@ public abstract record Constraint
 
     internal sealed record NormConstraint(double MinValue, double MaxValue, double Rate) : Constraint
     {
+        public double MinValue { get; } = Check.NotNegative(MinValue, "minValue");
+
+        public double MaxValue { get; } = Check.NotNegative(MaxValue, "maxValue") >= MinValue
+            ? MaxValue
+            : throw Check.OutOfRange(MinValue, "minValue", $"at most maxValue ({MaxValue})");
+
+        public double Rate { get; } = Check.Share(Rate, "rate");
+
         public override void Project(Span<float> weights)
         {
             double squares = 0;

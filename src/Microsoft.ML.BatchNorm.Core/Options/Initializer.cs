@@ -1,7 +1,13 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>How a parameter gets its first value. The same initializer gives the same values at every call.</summary>
 /// <remarks>Names and defaults follow <c>keras.initializers</c>.</remarks>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(ConstantInitializer), "constant")]
+[JsonDerivedType(typeof(UniformInitializer), "uniform")]
+[JsonDerivedType(typeof(NormalInitializer), "normal")]
 public abstract record Initializer
 {
     private protected Initializer()
@@ -16,37 +22,38 @@ public abstract record Initializer
 
     /// <summary>Every value is <paramref name="value"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
-    public static Initializer Constant(double value) => new ConstantInitializer(Check.Finite(value, nameof(value)));
+    public static Initializer Constant(double value) => new ConstantInitializer(value);
 
     /// <summary>Uniform on [<paramref name="minValue"/>, <paramref name="maxValue"/>).</summary>
     /// <exception cref="ArgumentOutOfRangeException">
     /// A limit is not finite, or they are the wrong way round.
     /// </exception>
-    public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0)
-    {
-        Check.Finite(minValue, nameof(minValue));
-        Check.Finite(maxValue, nameof(maxValue));
-        if (minValue > maxValue)
-            throw Check.OutOfRange(minValue, nameof(minValue), $"at most maxValue ({maxValue})");
-        return new UniformInitializer(minValue, maxValue, seed);
-    }
+    public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0) =>
+        new UniformInitializer(minValue, maxValue, seed);
 
     /// <summary>Normal with the given mean and standard deviation.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A value is not finite, or the deviation is negative.</exception>
     public static Initializer Normal(double mean = 0, double standardDeviation = 0.05, int seed = 0) =>
-        new NormalInitializer(
-            Check.Finite(mean, nameof(mean)), Check.NotNegative(standardDeviation, nameof(standardDeviation)), seed);
+        new NormalInitializer(mean, standardDeviation, seed);
 
     /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
     public abstract void Fill(Span<double> values);
 
     internal sealed record ConstantInitializer(double Value) : Initializer
     {
+        public double Value { get; } = Check.Finite(Value, "value");
+
         public override void Fill(Span<double> values) => values.Fill(Value);
     }
 
     internal sealed record UniformInitializer(double MinValue, double MaxValue, int Seed) : Initializer
     {
+        public double MinValue { get; } = Check.Finite(MinValue, "minValue");
+
+        public double MaxValue { get; } = Check.Finite(MaxValue, "maxValue") >= MinValue
+            ? MaxValue
+            : throw Check.OutOfRange(MinValue, "minValue", $"at most maxValue ({MaxValue})");
+
         public override void Fill(Span<double> values)
         {
             var random = new Random(Seed);
@@ -57,6 +64,10 @@ public abstract record Initializer
 
     internal sealed record NormalInitializer(double Mean, double StandardDeviation, int Seed) : Initializer
     {
+        public double Mean { get; } = Check.Finite(Mean, "mean");
+
+        public double StandardDeviation { get; } = Check.NotNegative(StandardDeviation, "standardDeviation");
+
         public override void Fill(Span<double> values)
         {
             var random = new Random(Seed);

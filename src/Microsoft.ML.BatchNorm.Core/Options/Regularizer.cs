@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -6,24 +8,30 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>Names and defaults follow <c>keras.regularizers</c>.</remarks>
 public sealed record Regularizer
 {
-    readonly double l1, l2;
+    [JsonConstructor]
+    internal Regularizer(double l1Factor, double l2Factor)
+    {
+        L1Factor = Check.NotNegative(l1Factor, "l1");
+        L2Factor = Check.NotNegative(l2Factor, "l2");
+    }
 
-    Regularizer(double l1, double l2) => (this.l1, this.l2) = (l1, l2);
+    [JsonInclude]
+    internal double L1Factor { get; }
 
-    internal (double L1, double L2) Factors => (l1, l2);
+    [JsonInclude]
+    internal double L2Factor { get; }
 
     /// <summary><c>l1·Σ|w|</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The factor is negative or not finite.</exception>
-    public static Regularizer L1(double l1 = 0.01) => new(Check.NotNegative(l1, nameof(l1)), 0);
+    public static Regularizer L1(double l1 = 0.01) => new(l1, 0);
 
     /// <summary><c>l2·Σw²</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The factor is negative or not finite.</exception>
-    public static Regularizer L2(double l2 = 0.01) => new(0, Check.NotNegative(l2, nameof(l2)));
+    public static Regularizer L2(double l2 = 0.01) => new(0, l2);
 
     /// <summary><c>l1·Σ|w| + l2·Σw²</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A factor is negative or not finite.</exception>
-    public static Regularizer L1L2(double l1 = 0, double l2 = 0) =>
-        new(Check.NotNegative(l1, nameof(l1)), Check.NotNegative(l2, nameof(l2)));
+    public static Regularizer L1L2(double l1 = 0, double l2 = 0) => new(l1, l2);
 
     /// <summary>The penalty for <paramref name="weights"/>, to be added to the loss.</summary>
     public double Penalty(ReadOnlySpan<float> weights)
@@ -34,7 +42,7 @@ public sealed record Regularizer
             absolute += Math.Abs((double)weight);
             squared += (double)weight * weight;
         }
-        return l1 * absolute + l2 * squared;
+        return L1Factor * absolute + L2Factor * squared;
     }
 
     /// <summary>Adds the penalty's gradient to <paramref name="gradient"/>, one value a weight.</summary>
@@ -48,7 +56,7 @@ public sealed record Regularizer
         {
             float weight = weights[i];
             double sign = weight > 0 ? 1 : weight < 0 ? -1 : 0;
-            gradient[i] = (float)(gradient[i] + l1 * sign + 2 * l2 * weight);
+            gradient[i] = (float)(gradient[i] + L1Factor * sign + 2 * L2Factor * weight);
         }
     }
 }

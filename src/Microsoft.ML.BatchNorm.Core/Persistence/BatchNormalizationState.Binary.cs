@@ -4,37 +4,46 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class BatchNormalizationState
 {
-    /// <summary>Writes every bit of the state in this library's own format.</summary>
+    /// <summary>Writes every bit of the state, with its layer's options, in this library's own format.</summary>
     /// <param name="stream">
     /// Written from where it stands, neither flushed nor closed. States may follow one another, or lie amid other data.
+    /// </param>
+    /// <param name="options">
+    /// The layer's options, which the state fits. What they leave unsaid is written as Keras's, as it is computed with.
     /// </param>
     /// <remarks>
     /// <para>
     /// Version 1, little-endian. Header: eight bytes 89 42 4E 53 54 0D 0A 1A, version (uint16), flags (uint16: 1 γ,
     /// 2 β, 4 renorm, 8 population), channels (uint32), payload length in bytes (uint64). Payload: batches seen
     /// (int64), initial weight (float64), moving mean and variance (float64 a channel), γ and β (float32 a channel),
-    /// renorm's moving deviation, mean and deviation, the population's count and M2 (float64 a channel). Last, the
-    /// CRC-32C (RFC 3720) of all before it (uint32).
+    /// renorm's moving deviation, mean and deviation, the population's count and M2 (float64 a channel). The
+    /// options: length in bytes (int32), JSON in UTF-8. Last, the CRC-32C (RFC 3720) of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
-    /// <exception cref="ArgumentNullException">The stream is null.</exception>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite or out of range, as after a training that diverged, and could not be loaded again;
     /// nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
-    public void Save(Stream stream)
+    public void Save(Stream stream, BatchNormalizationOptions options)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        CheckSavable();
+        CheckSavable(options);
+        byte[] json = OptionsFormat.ToBytes(options.Or(BatchNormalizationOptions.Keras));
         var sink = new ByteSink(stream);
         BinaryHeader.Of(this).Write(sink);
         WritePayload(sink);
+        sink.Write(json.Length);
+        sink.Write(json);
         sink.Write(sink.Checksum.Value);
     }
 
-    /// <summary>Reads a state that <see cref="Save"/> wrote; it equals the saved one bit for bit.</summary>
+    /// <summary>
+    /// Reads what <see cref="Save"/> wrote: options and state, which equal the saved ones bit for bit.
+    /// </summary>
     /// <param name="stream">Read up to the state's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
     /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
@@ -45,15 +54,41 @@ public sealed partial class BatchNormalizationState
     /// range; the message says which.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
-    public static BatchNormalizationState Load(Stream stream)
+    public static SavedBatchNormalization Load(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
         var source = new ByteSource(stream, "the state");
         BinaryHeader header = BinaryHeader.Read(source);
         source.Enter("its payload", header.PayloadLength);
         BatchNormalizationState state = ReadPayload(source, header);
+        source.Enter("the length of its options", sizeof(int));
+        int length = source.Read<int>();
+        if (length is <= 0 or > OptionsFormat.MaxLength)
+            throw new InvalidDataException(
+                $"the options claim {length} bytes; from 1 to {OptionsFormat.MaxLength} can be.");
+        source.Enter("its options", length);
+        byte[] json = source.ReadArray<byte>(length);
         source.CheckChecksum();
-        return StateFault.Of(state, StateNames.Own) is { } fault ? throw new InvalidDataException(fault) : state;
+        return StateFault.Of(state, StateNames.Own) is { } fault
+            ? throw new InvalidDataException(fault)
+            : Saved(() => OptionsFormat.FromBytes(json), state);
+    }
+
+    /// <summary>Options and state that fit together.</summary>
+    /// <exception cref="InvalidDataException">They do not, or the options are wrong.</exception>
+    internal static SavedBatchNormalization Saved(
+        Func<BatchNormalizationOptions> options, BatchNormalizationState state)
+    {
+        try
+        {
+            var saved = new SavedBatchNormalization(options(), state);
+            BatchNormalization.CheckState(saved.Options, state);
+            return saved;
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException($"the options are wrong: {error.Message}", error);
+        }
     }
 
     internal void WritePayload(ByteSink sink)
@@ -98,8 +133,10 @@ public sealed partial class BatchNormalizationState
             mean, variance, gamma, beta, batchesSeen, initialWeight, renorm, population);
     }
 
-    void CheckSavable()
+    void CheckSavable(BatchNormalizationOptions options)
     {
+        ArgumentNullException.ThrowIfNull(options);
+        BatchNormalization.CheckState(options, this);
         if (StateFault.Of(this, StateNames.Own) is { } fault)
             throw new InvalidOperationException($"The state cannot be saved: {fault}");
     }

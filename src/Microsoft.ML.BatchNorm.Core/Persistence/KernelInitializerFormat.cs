@@ -31,6 +31,6 @@ static class KernelInitializerFormat
         byte kind = reader.ReadByte();
         if (kind == Constant)
             return KernelInitializer.Of(reader.ReadDouble());
-        return kind <= named.Length ? named[kind - 1] : throw OptionParts.Unknown(kind, "kernel initializer");
+        return kind <= named.Length ? named[kind - 1] : throw StateFault.Unknown(kind, "kernel initializer");
     }
 }

@@ -3,8 +3,11 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>
 /// A dense or convolutional layer's tensors, F32: the kernel, in Keras's layout or as it is here, and the bias.
 /// </summary>
-sealed class KernelTensors(NetworkNode node, string kernel, string bias, KerasLayout? layout) : LayerTensors(node)
+sealed class KernelTensors(NetworkNode node, string prefix, string name, KerasLayout? layout)
+    : LayerTensors(node, prefix)
 {
+    readonly string kernel = prefix + name, bias = prefix + "bias";
+
     TensorShape Shape => Node.Layer.Parameters(Node.Input).First().Shape;
 
     bool HasBias => Node.Layer.Parameters(Node.Input).Skip(1).Any();

@@ -13,8 +13,6 @@ static class LayerFormat
     const byte Network = 1, Dense = 2, Conv2D = 3, BatchNormalization = 4, Activation = 5, Dropout = 6, Pool2D = 7,
         GlobalAveragePool2D = 8, Flatten = 9, TorchScript = 10;
 
-    const int LongestOptions = 1024;
-
     static readonly UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     public static void Write(BinaryWriter writer, Layer layer)
@@ -51,7 +49,8 @@ static class LayerFormat
                 break;
             case ActivationLayer activation:
                 writer.Write((byte)activation.Function);
-                writer.Write(activation.NegativeSlope);
+                writer.Write(activation.NegativeSlope is not null);
+                writer.Write(activation.NegativeSlope ?? 0);
                 break;
             case DropoutLayer dropout:
                 writer.Write(dropout.Rate);
@@ -97,7 +96,7 @@ static class LayerFormat
                 BiasInitializer = KernelInitializerFormat.Read(reader),
             },
             BatchNormalization => new BatchNormalizationLayer(ReadOptions(reader)),
-            Activation => new ActivationLayer((Activation)reader.ReadByte()) { NegativeSlope = reader.ReadDouble() },
+            Activation => new ActivationLayer((Activation)reader.ReadByte()) { NegativeSlope = ReadSlope(reader) },
             Dropout => new DropoutLayer(reader.ReadDouble()),
             Pool2D => new Pool2DLayer((Pooling)reader.ReadByte(), ReadSize(reader))
             {
@@ -107,7 +106,7 @@ static class LayerFormat
             GlobalAveragePool2D => new GlobalAveragePool2DLayer(),
             Flatten => new FlattenLayer(),
             TorchScript => TorchScriptFormat.Read(reader),
-            _ => throw OptionParts.Unknown(kind, "layer"),
+            _ => throw StateFault.Unknown(kind, "layer"),
         };
         return layer with { Name = name, Trainable = trainable };
     }
@@ -130,9 +129,16 @@ static class LayerFormat
     static BatchNormalizationOptions ReadOptions(BinaryReader reader)
     {
         int length = reader.ReadInt32();
-        return length is > 0 and <= LongestOptions
+        return length is > 0 and <= OptionsFormat.MaxLength
             ? OptionsFormat.FromBytes(ReadBytes(reader, length))
             : throw new InvalidDataException($"the options of a batch normalization claim {length} bytes.");
+    }
+
+    static double? ReadSlope(BinaryReader reader)
+    {
+        bool isSaid = reader.ReadBoolean();
+        double slope = reader.ReadDouble();
+        return isSaid ? slope : null;
     }
 
     static byte[] ReadBytes(BinaryReader reader, int count)

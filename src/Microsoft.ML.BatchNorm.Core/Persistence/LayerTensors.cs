@@ -3,9 +3,12 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>The tensors of one layer in a file: names, shapes, and the order of their values.</summary>
 abstract class LayerTensors
 {
-    protected LayerTensors(NetworkNode node) => Node = node;
+    protected LayerTensors(NetworkNode node, string prefix) => (Node, Prefix) = (node, prefix);
 
     public NetworkNode Node { get; }
+
+    /// <summary>What the names of the layer's tensors begin with.</summary>
+    public string Prefix { get; }
 
     /// <summary>All that the layer can have in a file.</summary>
     public abstract IEnumerable<ExpectedTensor> Expected { get; }
@@ -23,8 +26,8 @@ abstract class LayerTensors
         bool isKeras = naming == TensorNaming.Keras;
         if (node.Layer is BatchNormalizationLayer normalization)
             return new NormalizationTensors(
-                node, normalization.Options, StateNames.Of(naming).Under(prefix), isKeras ? image : null);
-        return new KernelTensors(node, prefix + (isKeras ? "kernel" : "weight"), prefix + "bias", Layout());
+                node, prefix, normalization.Options, StateNames.Of(naming).Under(prefix), isKeras ? image : null);
+        return new KernelTensors(node, prefix, isKeras ? "kernel" : "weight", Layout());
 
         KerasLayout? Layout()
         {

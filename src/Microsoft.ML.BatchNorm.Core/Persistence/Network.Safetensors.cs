@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm;
@@ -21,7 +22,8 @@ public sealed partial class Network
     /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
     /// </para>
     /// <para>
-    /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
+    /// Kernels, biases, γ and β are F32, statistics F64. The metadata states the options of each batch normalization,
+    /// and the preset. What the names have no tensor for is not written:
     /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
     /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
@@ -48,13 +50,20 @@ public sealed partial class Network
             throw new ArgumentException(
                 $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.",
                 nameof(naming));
-        SafetensorsWriter.Write(stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])));
+        SafetensorsWriter.Write(
+            stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
+            tensors.Layers.OfType<NormalizationTensors>().ToDictionary(
+                layer => layer.Prefix, layer => layer.Options.Or(BatchNormalizationOptions.Keras)),
+            Preset ?? NetworkPreset.Keras);
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };
     }
 
-    /// <summary>Reads this network's weights out of a safetensors file, such as that of a pretrained network.</summary>
+    /// <summary>
+    /// Reads this network's weights out of a safetensors file, such as that of a pretrained network. It gives them
+    /// beside the network, in which nothing is unsaid any more.
+    /// </summary>
     /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
     /// <param name="naming">
     /// Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.
@@ -67,6 +76,12 @@ public sealed partial class Network
     /// A state of this network whose layers stay where the file has no tensor of theirs. Null: the file has all.
     /// </param>
     /// <remarks>
+    /// <para>
+    /// A file that this library wrote states each batch normalization's options; with another, the names imply them, as
+    /// PyTorch's or Keras's. From there comes what a batch normalization of this network leaves unsaid of ε, momentum,
+    /// kind of statistics and variance convention, and the slope of a LeakyReLU, and the preset. What the network says
+    /// wins over what names imply; where the file itself states another value, it is an error.
+    /// </para>
     /// F64, F32, F16 and BF16 are read, kernels, biases, γ and β rounded to float. <c>num_batches_tracked</c> may be
     /// missing. Renormalization, for which PyTorch has no names, begins at the moving statistics. To take a network's
     /// lower layers only, load the whole of it, and <see cref="Initialize(NetworkState, int)"/> another from the state.
@@ -80,12 +95,12 @@ public sealed partial class Network
     /// have; or a layer gets none and there is no state to keep.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; or its
-    /// tensors are not those of this network, and the message lists every one that is missing, unexpected, or of
-    /// another shape or dtype.
+    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; its tensors
+    /// are not those of this network, and the message lists every one that is missing, unexpected, or of another shape
+    /// or dtype; or it states another option than this network says.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
-    public NetworkState LoadSafetensors(
+    public SavedNetwork LoadSafetensors(
         Stream stream, TensorNaming naming = TensorNaming.PyTorch, Func<string, string?>? prefix = null,
         NetworkState? onto = null)
     {
@@ -103,9 +118,34 @@ public sealed partial class Network
         List<LayerTensors> there = tensors.Match(header, allowMissing: onto is not null);
         SafetensorsValues values = SafetensorsValues.Read(source, header, tensors.Needs);
         var loaded = there.ToDictionary(layer => layer.Node.Path, layer => layer.Read(values), StringComparer.Ordinal);
-        return new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
+        var state = new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
             .Select(node => KeyValuePair.Create(
                 node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
+        NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
+        var options = there.OfType<NormalizationTensors>().ToDictionary(
+            layer => layer.Node.Path, layer => Stated(layer, header) ?? OptionsOf(names), StringComparer.Ordinal);
+        return new SavedNetwork(Filled(path => options.GetValueOrDefault(path), header.Preset ?? names), state);
+    }
+
+    /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
+    static BatchNormalizationOptions? Stated(NormalizationTensors layer, SafetensorsHeader header)
+    {
+        if (header.OptionsOf(layer.Prefix) is not { } stated)
+            return null;
+        Compare(layer.Options.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
+        Compare(layer.Options.Momentum, stated.Momentum, nameof(stated.Momentum));
+        Compare(layer.Options.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
+        Compare(layer.Options.VarianceConvention, stated.VarianceConvention, nameof(stated.VarianceConvention));
+        return stated;
+
+        void Compare<T>(T? said, T? inFile, string option) where T : struct
+        {
+            if (said is { } value && inFile is { } other && !value.Equals(other))
+                throw new InvalidDataException(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Layer '{layer.Node.Path}' has {option} = {value}, and the file states {other}. Leave it unsaid "
+                    + $"in the network to take the file's; WithBatchNormalization can change it afterwards."));
+        }
     }
 
     /// <summary>

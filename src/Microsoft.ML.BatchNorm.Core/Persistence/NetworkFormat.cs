@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A network's definition as bytes, little-endian. Version 1: preset (byte), rank (byte) and dimensions (int32 each) of
+/// A network's definition as bytes, little-endian. Version 1: preset (byte, 0 for none, else one more), rank (byte) and dimensions (int32 each) of
 /// the input, the number of layers (int32), and each <see cref="LayerFormat">layer</see>.
 /// </summary>
 static class NetworkFormat
@@ -41,7 +41,7 @@ static class NetworkFormat
 
     public static void Write(BinaryWriter writer, Network network)
     {
-        writer.Write((byte)network.Preset);
+        writer.Write((byte)(network.Preset + 1 ?? 0));
         writer.Write((byte)network.InputShape.Rank);
         foreach (int dimension in network.InputShape.Dimensions)
             writer.Write(dimension);
@@ -57,7 +57,9 @@ static class NetworkFormat
     {
         if (depth == 0)
             throw new InvalidDataException($"networks nest more than {Network.MaxDepth} deep.");
-        var preset = Check.Defined((NetworkPreset)reader.ReadByte(), "preset");
+        NetworkPreset? preset = reader.ReadByte() is var said and not 0
+            ? Check.Defined((NetworkPreset)(said - 1), "preset")
+            : null;
         int[] dimensions = new int[reader.ReadByte()];
         foreach (ref int dimension in dimensions.AsSpan())
             dimension = reader.ReadInt32();

@@ -5,8 +5,11 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// of a flattened image has them in Keras's order there.
 /// </summary>
 sealed class NormalizationTensors(
-    NetworkNode node, BatchNormalizationOptions options, StateNames names, TensorShape? image) : LayerTensors(node)
+    NetworkNode node, string prefix, BatchNormalizationOptions options, StateNames names, TensorShape? image)
+    : LayerTensors(node, prefix)
 {
+    public BatchNormalizationOptions Options => options;
+
     // PyTorch has no renormalization.
     bool HasRenorm => options.Renorm is not null && names.Renorm.Length > 0;
 

@@ -8,16 +8,31 @@ sealed class SafetensorsHeader
     public const int MaxLength = 100_000_000;
     public const string Metadata = "__metadata__";
     public const string WriterKey = "batchnorm.writer", ChecksumKey = "batchnorm.crc32c";
+    public const string OptionsKey = "batchnorm.options", PresetKey = "batchnorm.preset";
     public const string Writer = "Microsoft.ML.BatchNorm 1";
     public const string NoChecksum = "00000000";
 
-    SafetensorsHeader(List<SafetensorsEntry> tensors, string? checksum) =>
-        (Tensors, Checksum) = (tensors, checksum);
+    readonly Dictionary<string, BatchNormalizationOptions>? options;
+
+    SafetensorsHeader(SafetensorsJson json)
+    {
+        (Tensors, Checksum, Preset) = (json.Tensors, json.Checksum, json.Preset);
+        options = json.Options is { } text ? ReadOptions(text) : null;
+    }
 
     public List<SafetensorsEntry> Tensors { get; }
 
     /// <summary>The checksum in hexadecimal that the file claims, null in a file by another writer.</summary>
     public string? Checksum { get; }
+
+    /// <summary>Whose defaults the network had, null where the file does not state it.</summary>
+    public NetworkPreset? Preset { get; }
+
+    /// <summary>
+    /// The options that the file states of the layer whose tensors' names begin with a prefix; null where it states
+    /// none.
+    /// </summary>
+    public BatchNormalizationOptions? OptionsOf(string prefix) => options?.GetValueOrDefault(prefix);
 
     /// <summary>
     /// Reads length and header. The source's checksum is afterwards that of both, with the digits of the claimed one
@@ -43,7 +58,19 @@ sealed class SafetensorsHeader
         source.Checksum = new Crc32C();
         source.Checksum.Append(prefix);
         source.Checksum.Append(json);
-        return new SafetensorsHeader(parsed.Tensors, parsed.Checksum);
+        return new SafetensorsHeader(parsed);
+    }
+
+    static Dictionary<string, BatchNormalizationOptions> ReadOptions(string text)
+    {
+        try
+        {
+            return OptionsFormat.FromText(text);
+        }
+        catch (Exception error) when (error is ArgumentException or InvalidDataException)
+        {
+            throw new InvalidDataException($"the metadata's {OptionsKey} is wrong: {error.Message}", error);
+        }
     }
 
     static void CheckNames(List<SafetensorsEntry> tensors)

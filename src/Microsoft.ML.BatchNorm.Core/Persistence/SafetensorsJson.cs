@@ -17,6 +17,10 @@ ref struct SafetensorsJson
 
     public string? Checksum { get; private set; }
 
+    public string? Options { get; private set; }
+
+    public NetworkPreset? Preset { get; private set; }
+
     /// <summary>Where in the header the digits of the checksum begin.</summary>
     public int? ChecksumDigits { get; private set; }
 
@@ -78,6 +82,12 @@ ref struct SafetensorsJson
                 writer = json.GetString()!;
             else if (key == SafetensorsHeader.ChecksumKey)
                 ParseChecksum();
+            else if (key == SafetensorsHeader.OptionsKey)
+                Options = json.GetString()!;
+            else if (key == SafetensorsHeader.PresetKey)
+                Preset = Enum.TryParse(json.GetString()!, out NetworkPreset preset) && Enum.IsDefined(preset)
+                    ? preset
+                    : throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a known preset");
         }
         keys.Sort(StringComparer.Ordinal);
         for (int i = 1; i < keys.Count; i++)

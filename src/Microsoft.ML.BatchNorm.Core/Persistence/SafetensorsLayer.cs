@@ -21,6 +21,9 @@ sealed class SafetensorsLayer
 
     public StateNames Names { get; }
 
+    /// <summary>Whose names they are.</summary>
+    public NetworkPreset Preset => Names.Batches is null ? NetworkPreset.Keras : NetworkPreset.PyTorch;
+
     public bool HasRenorm { get; }
 
     public int Channels { get; }

@@ -3,7 +3,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>Reads the batch normalization under one prefix of a safetensors file.</summary>
 static class SafetensorsReader
 {
-    public static BatchNormalizationState Read(Stream stream, string prefix)
+    public static SavedBatchNormalization Read(Stream stream, string prefix)
     {
         var source = new ByteSource(stream, "the file");
         SafetensorsHeader header = SafetensorsHeader.Read(source);
@@ -19,7 +19,16 @@ static class SafetensorsReader
                     values.Doubles(names.Renorm[0]), values.Doubles(names.Renorm[1]), values.Doubles(names.Renorm[2]))
                 : null,
             population: null);
-        return StateFault.Of(state, names) is { } fault ? throw new InvalidDataException(fault) : state;
+        return StateFault.Of(state, names) is { } fault
+            ? throw new InvalidDataException(fault)
+            : BatchNormalizationState.Saved(
+                () => header.OptionsOf(prefix) ?? Network.OptionsOf(layer.Preset) with
+                {
+                    Scale = !state.Gamma.IsEmpty,
+                    Center = !state.Beta.IsEmpty,
+                    Renorm = layer.HasRenorm ? new() : null,
+                },
+                state);
 
         float[] Affine(string name) => values.Has(name) ? values.Floats(name) : [];
     }

@@ -16,8 +16,14 @@ static class SafetensorsWriter
     /// <summary>
     /// Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.
     /// </summary>
+    /// <param name="stream">Written from where it stands.</param>
+    /// <param name="tensors">The tensors, in any order.</param>
+    /// <param name="options">The options of the layers that have any, by what their tensors' names begin with.</param>
+    /// <param name="preset">Whose defaults the network has, if it is one.</param>
     /// <exception cref="ArgumentException">The names are longer than a header may be; nothing was written.</exception>
-    public static void Write(Stream stream, IEnumerable<SafetensorsTensor> tensors)
+    public static void Write(
+        Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
+        NetworkPreset? preset = null)
     {
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
         // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
@@ -26,7 +32,7 @@ static class SafetensorsWriter
             throw new ArgumentException(
                 $"The names of {ordered.Length} tensors may take {longest} bytes; a header has at most "
                 + $"{SafetensorsHeader.MaxLength}.");
-        (byte[] header, int digits) = Header(ordered);
+        (byte[] header, int digits) = Header(ordered, OptionsFormat.ToText(options), preset);
         var first = new ByteSink(Stream.Null);
         Write(first, header, ordered);
         Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
@@ -42,7 +48,7 @@ static class SafetensorsWriter
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors)
+    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, string layerOptions, NetworkPreset? preset)
     {
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -52,6 +58,9 @@ static class SafetensorsWriter
         json.WriteString(SafetensorsHeader.WriterKey, SafetensorsHeader.Writer);
         json.WriteString(SafetensorsHeader.ChecksumKey, SafetensorsHeader.NoChecksum);
         int digits = (int)(json.BytesCommitted + json.BytesPending) - 1 - SafetensorsHeader.NoChecksum.Length;
+        json.WriteString(SafetensorsHeader.OptionsKey, layerOptions);
+        if (preset is { } said)
+            json.WriteString(SafetensorsHeader.PresetKey, said.ToString());
         json.WriteEndObject();
 
         long offset = 0;

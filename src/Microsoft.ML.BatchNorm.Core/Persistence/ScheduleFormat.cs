@@ -52,7 +52,7 @@ static class ScheduleFormat
                 int epochs = reader.ReadInt32();
                 return Read(reader, depth + 1).WithWarmUp(epochs);
             default:
-                throw OptionParts.Unknown(kind, "schedule");
+                throw StateFault.Unknown(kind, "schedule");
         }
     }
 }

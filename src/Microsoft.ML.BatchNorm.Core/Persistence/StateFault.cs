@@ -28,6 +28,8 @@ static class StateFault
         return fault;
     }
 
+    public static InvalidDataException Unknown(byte kind, string what) => new($"{kind} is no kind of {what}.");
+
     static string? CountFault(ReadOnlySpan<double> count)
     {
         for (int c = 0; c < count.Length; c++)

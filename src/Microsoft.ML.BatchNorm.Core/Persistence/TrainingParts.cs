@@ -28,7 +28,7 @@ static class TrainingParts
         Squared => Loss.MeanSquaredError,
         Absolute => Loss.MeanAbsoluteError,
         Huber => Loss.Huber(reader.ReadDouble()),
-        byte kind => throw OptionParts.Unknown(kind, "loss"),
+        byte kind => throw StateFault.Unknown(kind, "loss"),
     };
 
     public static void Write(BinaryWriter writer, Optimizer optimizer)
@@ -67,7 +67,7 @@ static class TrainingParts
         },
         Adam => ReadAdam(reader, new AdamOptimizer()),
         AdamW => ReadAdam(reader, new AdamWOptimizer()),
-        byte kind => throw OptionParts.Unknown(kind, "optimizer"),
+        byte kind => throw StateFault.Unknown(kind, "optimizer"),
     };
 
     static AdamOptimizer ReadAdam(BinaryReader reader, AdamOptimizer optimizer) => optimizer with

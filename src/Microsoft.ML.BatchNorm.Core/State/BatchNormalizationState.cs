@@ -132,6 +132,10 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             new PopulationMoments(statistics));
     }
 
+    /// <summary>The same state with other moving variances; the exact statistics stay.</summary>
+    internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
+        movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);
+
     /// <summary>The same state with other γ and β.</summary>
     /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
     /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>

@@ -59,7 +59,7 @@ abstract class BatchNormalizationModule : LayerModule
 
     public override void CheckRows(int rows)
     {
-        if (Options.UsesBatchStatistics(training: true) && Options.VarianceConvention == VarianceConvention.Sample
+        if (Options.UsesBatchStatistics(training: true) && Options.EffectiveVarianceConvention == VarianceConvention.Sample
             && Layout(rows).Positions == 1)
             throw new InvalidDataException(
                 $"Layer '{Path}': a channel has 1 value; the sample variance, divided by n − 1, needs two.");
@@ -124,7 +124,7 @@ abstract class BatchNormalizationModule : LayerModule
 
     /// <summary>Takes the exact statistics of all data in place of the moving ones.</summary>
     public void Replace(BatchStatistics statistics) =>
-        Replace(Current().WithPopulation(statistics, Options.VarianceConvention, batches: 0));
+        Replace(Current().WithPopulation(statistics, Options.EffectiveVarianceConvention, batches: 0));
 
     /// <summary>Takes the moving statistics of a state.</summary>
     public virtual void Replace(BatchNormalizationState state)
@@ -168,7 +168,7 @@ abstract class BatchNormalizationModule : LayerModule
     {
         using var scope = torch.NewDisposeScope();
         (Tensor mean, Tensor variance) = MovingTensors(Device);
-        return new MovingNormalization(mean, variance, Options.Epsilon, ChannelShape);
+        return new MovingNormalization(mean, variance, Options.EffectiveEpsilon, ChannelShape);
     }
 
     ParameterSlot? Affine(string name, ReadOnlySpan<float> values) => values.IsEmpty
@@ -179,7 +179,7 @@ abstract class BatchNormalizationModule : LayerModule
     {
         if (slot is not { IsTrained: true } || regularizer is null)
             return null;
-        (double l1, double l2) = regularizer.Factors;
+        (double l1, double l2) = (regularizer.L1Factor, regularizer.L2Factor);
         Tensor values = slot.Tensor.to(ScalarType.Float64);
         return values.abs().sum().mul(l1).add(values.mul(values).sum(), l2);
     }

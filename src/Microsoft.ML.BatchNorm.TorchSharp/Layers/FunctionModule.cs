@@ -8,7 +8,7 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
     public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.Function switch
     {
         Activation.ReLU => x => x.relu(),
-        Activation.LeakyReLU => x => F.leaky_relu(x, layer.NegativeSlope),
+        Activation.LeakyReLU => x => F.leaky_relu(x, layer.EffectiveSlope),
         Activation.Gelu => x => F.gelu(x),
         Activation.Sigmoid => x => x.sigmoid(),
         Activation.Tanh => x => x.tanh(),

@@ -17,7 +17,7 @@ sealed class FusedBatchNormalizationModule(
     /// <summary>Whether a layer can be one: libtorch knows neither masks, groups of rows nor renormalization.</summary>
     public static bool Fits(BatchNormalizationOptions options) =>
         options is { Renorm: null, VirtualBatchSize: null, NonFinite: NonFinite.Throw, Epsilon: > 0 }
-        && (options.MovingStatistics == MovingStatistics.Exponential || !options.MovesStatistics(training: true));
+        && (options.EffectiveMovingStatistics == MovingStatistics.Exponential || !options.MovesStatistics(training: true));
 
     public override void Commit(int rows)
     {
@@ -43,7 +43,7 @@ sealed class FusedBatchNormalizationModule(
         (double[] mean, double[] variance) = averages.Read(place);
         double initialWeight = State.InitialWeight;
         for (long i = 0; i < steps; i++)
-            initialWeight *= Options.Momentum;
+            initialWeight *= Options.EffectiveMomentum;
         return new BatchNormalizationState(
             mean, variance, State.GammaArray, State.BetaArray, State.BatchesSeen + steps, initialWeight, State.Renorm,
             population: null);
@@ -63,7 +63,7 @@ sealed class FusedBatchNormalizationModule(
         if (x.NumberOfElements == State.Channels)
             return Back(OfOne(View(x)), x);
         Tensor y = F.batch_norm(
-            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.Epsilon);
+            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.EffectiveEpsilon);
         return Back(y, x);
     }
 

@@ -53,10 +53,10 @@ sealed class GeneralBatchNormalizationModule(
             rest = torch.where(finite, rest, torch.zeros_like(rest));
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
         statistics = DeviceStatistics.Read(count, mean, m2);
-        if (Options.VarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
+        if (Options.EffectiveVarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             statistics.CheckVariances(VarianceConvention.Sample);
 
-        Tensor variance = m2.div(count.clamp_min(1)).add(Options.Epsilon);
+        Tensor variance = m2.div(count.clamp_min(1)).add(Options.EffectiveEpsilon);
         Tensor isPositive = variance.gt(0);
         Tensor inverse = torch.where(
             isPositive, torch.where(isPositive, variance, torch.ones_like(variance)).rsqrt(),

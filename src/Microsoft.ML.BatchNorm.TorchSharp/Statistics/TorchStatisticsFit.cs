@@ -21,7 +21,7 @@ sealed class TorchStatisticsFit : IStatisticsFit
     {
         (this.device, this.threads, this.options) = (device, threads, options);
         isPopulation =
-            options.MovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
+            options.EffectiveMovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
         population = state.GetPopulation() ?? new BatchStatistics(state.Channels);
         current = state;
     }
@@ -35,7 +35,7 @@ sealed class TorchStatisticsFit : IStatisticsFit
     public BatchNormalizationState Complete()
     {
         if (isPopulation && batches > 0)
-            return current.WithPopulation(population, options.VarianceConvention, batches);
+            return current.WithPopulation(population, options.EffectiveVarianceConvention, batches);
         return current;
     }
 

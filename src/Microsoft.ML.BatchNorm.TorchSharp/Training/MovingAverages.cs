@@ -72,10 +72,10 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         if (place.Positions == positions)
             return;
         place.Positions = positions;
-        double share = 1 - options.Momentum;
-        double population = options.VarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
-        hostDecay.AsSpan(place.Offset, place.Channels).Fill(options.Momentum);
-        hostDecay.AsSpan(channels + place.Offset, place.Channels).Fill(options.Momentum);
+        double share = 1 - options.EffectiveMomentum;
+        double population = options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
+        hostDecay.AsSpan(place.Offset, place.Channels).Fill(options.EffectiveMomentum);
+        hostDecay.AsSpan(channels + place.Offset, place.Channels).Fill(options.EffectiveMomentum);
         hostGain.AsSpan(place.Offset, place.Channels).Fill(share);
         hostGain.AsSpan(channels + place.Offset, place.Channels).Fill(share * population);
         hasChanged = true;

@@ -2,7 +2,6 @@ using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
-using Defaults = Microsoft.ML.Transforms.BatchNormalizationEstimator.Defaults;
 
 namespace Microsoft.ML;
 
@@ -11,7 +10,7 @@ public static class BatchNormalizationCatalog
 {
     /// <summary>
     /// Normalizes each channel of a column to mean β (0) and deviation γ (1), with the exact statistics of the data it
-    /// is fitted to.
+    /// is fitted to. A channel whose deviation is below a millionth of its mean counts as constant, and is β.
     /// </summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
@@ -20,43 +19,40 @@ public static class BatchNormalizationCatalog
     /// takes <paramref name="outputColumnName"/>.
     /// </param>
     /// <param name="momentum">
-    /// The share of the old moving statistic that stays at each batch, from 0 to 1. It has no effect on the exact
-    /// statistics, which this overload fits. It is for the exponential average of batches: take the overload of
-    /// <see cref="BatchNormalizationEstimator.Options"/> with a layer whose
-    /// <see cref="BatchNormalizationOptions.MovingStatistics"/> is <see cref="MovingStatistics.Exponential"/>, such as
-    /// <c>Layer = BatchNormalizationOptions.Keras with { Momentum = 0.9 }</c>.
+    /// Null, the default, takes the exact statistics of all rows. A value takes the average of batches instead that
+    /// Keras and PyTorch keep in training: the share of the old moving statistic that stays at each batch, from 0 to 1,
+    /// as in Keras; 1 − PyTorch's.
     /// </param>
-    /// <param name="epsilon">ε, added to the variance; at least 0.</param>
+    /// <param name="epsilon">
+    /// ε, added to the variance, in the square of the column's unit; at least 0. Null takes 0 with exact statistics,
+    /// and Keras's 1e-3 with an average.
+    /// </param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, string? inputColumnName = null,
-        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        double? momentum = null, double? epsilon = null, bool trainable = true) =>
         catalog.BatchNormalization(
             [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable);
 
-    /// <summary>Normalizes each channel of several columns, with the exact statistics of the data.</summary>
+    /// <summary>
+    /// Normalizes each channel of several columns, with the exact statistics of the data it is fitted to.
+    /// </summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="columns">The pairs of output and input columns; at least one.</param>
     /// <param name="momentum">
-    /// The share of the old moving statistic that stays at each batch, from 0 to 1. It has no effect on the exact
-    /// statistics, which this overload fits; the overload of one column says what takes it.
+    /// Null for exact statistics; a value for the average of batches, as in the overload of one column.
     /// </param>
-    /// <param name="epsilon">ε, added to the variance; at least 0.</param>
+    /// <param name="epsilon">ε, as in the overload of one column.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, InputOutputColumnPair[] columns,
-        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        double? momentum = null, double? epsilon = null, bool trainable = true) =>
         catalog.BatchNormalization(new BatchNormalizationEstimator.Options
         {
             Columns = columns,
-            Layer = BatchNormalizationEstimator.DefaultLayer with
-            {
-                Momentum = momentum,
-                Epsilon = epsilon,
-                Trainable = trainable,
-            },
+            Layer = new BatchNormalizationOptions { Momentum = momentum, Epsilon = epsilon, Trainable = trainable },
         });
 
     /// <summary>Normalizes columns as the options say.</summary>
@@ -105,16 +101,38 @@ public static class BatchNormalizationCatalog
         return new BatchNormalizationEstimator(env, pretrained, options);
     }
 
-    /// <summary>Goes on from a known state, such as one read from safetensors.</summary>
+    /// <summary>Goes on from a stored layer, such as one read from safetensors, with its own options.</summary>
+    /// <param name="catalog">The transforms' catalog.</param>
+    /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
+    /// <param name="pretrained">
+    /// The layer, of <see cref="BatchNormalizationState.LoadSafetensors"/> or
+    /// <see cref="BatchNormalizationState.Load"/>; its number of channels is that of the column.
+    /// </param>
+    /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
+    /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
+    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
+    public static BatchNormalizationEstimator BatchNormalization(
+        this TransformsCatalog catalog, string outputColumnName, SavedBatchNormalization pretrained, bool trainable,
+        string? inputColumnName = null)
+    {
+        CatalogUtils.GetEnvironment(catalog).CheckValue(pretrained, nameof(pretrained));
+        return catalog.BatchNormalization(
+            outputColumnName, pretrained.State, trainable, inputColumnName, pretrained.Options);
+    }
+
+    /// <summary>Goes on from a known state.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
     /// <param name="pretrained">The state; its number of channels is that of the column.</param>
     /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
     /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
     /// <param name="layer">
-    /// The layer's options. Null for Keras's with exponential averages, with or without γ and β as the state has them.
+    /// The layer's options: those of the network that the state is from, such as
+    /// <see cref="BatchNormalizationOptions.PyTorch"/>. They must say ε, which a state does not hold, unless the state
+    /// has exact statistics (<see cref="BatchNormalizationState.GetPopulation"/>). Null says nothing, but has γ and β
+    /// as the state has them.
     /// </param>
-    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
+    /// <exception cref="ArgumentException">The state does not fit the options, or nobody says ε.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, BatchNormalizationState pretrained, bool trainable,
         string? inputColumnName = null, BatchNormalizationOptions? layer = null)
@@ -124,13 +142,17 @@ public static class BatchNormalizationCatalog
         inputColumnName ??= outputColumnName;
         env.CheckNonEmpty(inputColumnName, nameof(inputColumnName));
         env.CheckValue(pretrained, nameof(pretrained));
-        layer ??= BatchNormalizationOptions.Keras with
-        {
-            Scale = !pretrained.Gamma.IsEmpty,
-            Center = !pretrained.Beta.IsEmpty,
-        };
-        layer = layer with { Trainable = trainable };
+        layer ??= new() { Scale = !pretrained.Gamma.IsEmpty, Center = !pretrained.Beta.IsEmpty };
         BatchNormalizationEstimator.CheckState(env, layer, pretrained, nameof(pretrained));
+        bool isExact = pretrained.GetPopulation() is not null;
+        env.CheckUserArg(
+            isExact || layer.Epsilon is not null, nameof(layer),
+            "layer must say Epsilon, which the state does not hold: give the options of the network that it is from, " +
+            "such as BatchNormalizationOptions.PyTorch (1e-5) or BatchNormalizationOptions.Keras (1e-3)");
+        layer = isExact
+            ? BatchNormalizationEstimator.Filled(layer)
+            : layer.Or(BatchNormalizationOptions.Keras);
+        layer = layer with { Trainable = trainable };
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
             new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, pretrained));

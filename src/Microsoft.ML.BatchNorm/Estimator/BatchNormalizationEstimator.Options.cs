@@ -11,10 +11,17 @@ public sealed partial class BatchNormalizationEstimator
         public InputOutputColumnPair[] Columns { get; set; } = [];
 
         /// <summary>
-        /// The layer of each column. Default: Keras's, with <see cref="MovingStatistics.Population"/>, whose result
-        /// does not depend on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>.
+        /// The layer of each column. Default: options that say nothing.
         /// </summary>
-        public BatchNormalizationOptions Layer { get; set; } = DefaultLayer;
+        /// <remarks>
+        /// What they leave unsaid is filled in: <see cref="MovingStatistics.Population"/>, whose result does not depend
+        /// on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>, with an ε of 0. Where a
+        /// momentum or renormalization is said, or <see cref="MovingStatistics.Exponential"/>, it is the average of
+        /// batches with Keras's ε of 1e-3. Going on from a transformer, it is as it was there. With exact statistics and an ε of 0, a channel whose
+        /// deviation is below a millionth of its mean's absolute value counts as constant, and is β; any ε above 0
+        /// normalizes it as it is.
+        /// </remarks>
+        public BatchNormalizationOptions Layer { get; set; } = new();
 
         /// <summary>
         /// The channel axis among the dimensions of a row, negative from the end: 0 is C of a column of dimensions
@@ -93,14 +100,26 @@ public sealed partial class BatchNormalizationEstimator
         public CancellationToken CancellationToken { get; set; }
     }
 
-    internal static BatchNormalizationOptions DefaultLayer { get; } =
-        BatchNormalizationOptions.Keras with { MovingStatistics = MovingStatistics.Population };
+    static readonly BatchNormalizationOptions exact =
+        BatchNormalizationOptions.Keras with { MovingStatistics = MovingStatistics.Population, Epsilon = 0 };
+
+    /// <summary>
+    /// The options with what they leave unsaid as it was before, or else as the estimator has it. A momentum or
+    /// renormalization asks for the average that it belongs to.
+    /// </summary>
+    internal static BatchNormalizationOptions Filled(
+        BatchNormalizationOptions layer, BatchNormalizationOptions? previous = null)
+    {
+        if (layer is { MovingStatistics: null } and not { Momentum: null, Renorm: null })
+            layer = layer with { MovingStatistics = MovingStatistics.Exponential };
+        return layer.Or(
+            previous ?? (layer.MovingStatistics is null or MovingStatistics.Population
+                ? exact
+                : BatchNormalizationOptions.Keras));
+    }
 
     internal static class Defaults
     {
-        public const double Momentum = 0.99;
-        public const double Epsilon = 1e-3;
-        public const bool Trainable = true;
         public const int BatchSize = 256;
         public const int Epochs = 1;
     }

@@ -87,14 +87,15 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
     /// be had.
     /// </exception>
-    public BatchNormalizationTransformer Fit(IDataView input) => Fit(input, layers);
+    public BatchNormalizationTransformer Fit(IDataView input) =>
+        Fit(input, Array.ConvertAll(layers, layer => layer with { Options = Filled(layer.Options) }));
 
     /// <summary>
-    /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. A column
-    /// that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
+    /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. What they
+    /// leave unsaid is as it was there. A column that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
     /// </summary>
     /// <remarks>
-    /// A <see cref="MovingStatistics.Population"/>, which is the default, goes on from another one alone: in place of
+    /// A <see cref="MovingStatistics.Population"/> goes on from another one alone: in place of
     /// an average, or of statistics from elsewhere, come those of this data, with a warning. γ and β stay.
     /// </remarks>
     /// <exception cref="ArgumentException">
@@ -145,14 +146,22 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 $"Column '{layer.Output}': exact statistics (MovingStatistics.Population) do not go on from an " +
                 "average, or from statistics without their counts. Those of the new data replace the pretrained ones.");
         }
+        foreach (Layer layer in from.Where(
+            layer => layer.Pretrained is null && !layer.Options.MovesStatistics(training: true)))
+        {
+            channel.Warning(
+                $"Column '{layer.Output}' is not trainable and has no pretrained state: it is normalized with mean 0 " +
+                "and variance 1, which changes nothing but for ε, γ and β.");
+        }
         new StatisticsFitter(host, channel, settings).Run(input, columns, mask);
+        Array.ForEach(columns, column => column.SettleConstants(channel));
         return new BatchNormalizationTransformer(
             host, settings with { CancellationToken = default }, Array.ConvertAll(columns, fit => fit.ToColumn()));
     }
 
     /// <summary>Whether a population begins anew, where there are statistics to go on from.</summary>
     static bool ReplacesPretrained(Layer layer) =>
-        layer.Options.MovingStatistics == MovingStatistics.Population
+        layer.Options.EffectiveMovingStatistics == MovingStatistics.Population
         && layer.Options.MovesStatistics(training: true)
         && layer.Pretrained is { InitialWeight: < 1 } state
         && state.GetPopulation() is null;
@@ -187,14 +196,15 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         Array.ConvertAll(layers, layer =>
         {
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
-            CheckState(host, layer.Options, column.State, parameter);
+            BatchNormalizationOptions options = Filled(layer.Options, column.Options);
+            CheckState(host, options, column.State, parameter);
             return layer with
             {
                 Pretrained = column.State,
-                Options = layer.Options with
+                Options = options with
                 {
-                    Trainable = layer.Options.Trainable && column.Options.Trainable,
-                    UpdateStatistics = layer.Options.UpdateStatistics && column.Options.UpdateStatistics,
+                    Trainable = options.Trainable && column.Options.Trainable,
+                    UpdateStatistics = options.UpdateStatistics && column.Options.UpdateStatistics,
                 },
             };
         });

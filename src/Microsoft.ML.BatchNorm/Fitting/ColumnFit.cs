@@ -10,6 +10,13 @@ namespace Microsoft.ML.Transforms;
 /// </summary>
 abstract class ColumnFit
 {
+    /// <summary>
+    /// With exact statistics and no ε, a deviation below this share of the mean is what rounding leaves of a constant.
+    /// </summary>
+    const double LeastDeviation = 1e-6;
+
+    const int Named = 5;
+
     readonly BatchNormalizationEstimator.Layer layer;
     readonly DataViewSchema.Column column;
     BatchNormalizationState state;
@@ -29,7 +36,7 @@ abstract class ColumnFit
 
     public bool Moves => layer.Options.MovesStatistics(training: true);
 
-    public bool IsPopulation => layer.Options.MovingStatistics == MovingStatistics.Population;
+    public bool IsPopulation => layer.Options.EffectiveMovingStatistics == MovingStatistics.Population;
 
     public double InitialWeight => state.InitialWeight;
 
@@ -57,6 +64,29 @@ abstract class ColumnFit
     public void Complete() => state = fit!.Complete();
 
     public void Stop() => fit?.Dispose();
+
+    /// <summary>
+    /// Gives channels that count as constant a variance of 0, which maps them to β, and says which they are. The exact
+    /// statistics stay as they are.
+    /// </summary>
+    public void SettleConstants(IChannel channel)
+    {
+        if (!Moves || !IsPopulation || layer.Options.EffectiveEpsilon > 0)
+            return;
+        double[] variance = state.MovingVariance.ToArray();
+        int[] constant = [.. Enumerable.Range(0, variance.Length).Where(c =>
+            variance[c] > 0 && Math.Sqrt(variance[c]) < LeastDeviation * Math.Abs(state.MovingMean[c]))];
+        if (constant.Length == 0)
+            return;
+        Array.ForEach(constant, c => variance[c] = 0);
+        state = state.WithMovingVariance(variance);
+        string[]? names = ChannelNames.Of(column, Layout);
+        channel.Warning(
+            $"Column '{column.Name}': {constant.Length} of {variance.Length} channels count as constant and become β, " +
+            $"as their deviation is below a millionth of their mean: " +
+            $"{string.Join(", ", constant.Take(Named).Select(c => names?[c] ?? $"{c}"))}" +
+            $"{(constant.Length > Named ? ", …" : "")}. An Epsilon above 0 normalizes them.");
+    }
 
     public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
 

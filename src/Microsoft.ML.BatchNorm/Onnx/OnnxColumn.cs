@@ -98,8 +98,8 @@ sealed class OnnxColumn
             ],
             output);
         node.AddAttribute("epsilon", numbers.Epsilon);
-        if (column.Options.MovingStatistics == MovingStatistics.Exponential)
-            node.AddAttribute("momentum", column.Options.Momentum);
+        if (column.Options.EffectiveMovingStatistics == MovingStatistics.Exponential)
+            node.AddAttribute("momentum", column.Options.EffectiveMomentum);
     }
 
     /// <summary>[N, H, W, C] to [N, C, H, W].</summary>

@@ -114,7 +114,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
                 return Gelu(node, x);
             case BatchNorm.Activation.LeakyReLU:
                 string y = nodes.Variable(node.Path);
-                nodes.Add("LeakyRelu", [x], y).AddAttribute("alpha", layer.NegativeSlope);
+                nodes.Add("LeakyRelu", [x], y).AddAttribute("alpha", layer.EffectiveSlope);
                 return y;
             case BatchNorm.Activation.ReLU:
                 return Step("Relu", node.Path, x);

@@ -24,7 +24,7 @@ sealed class OnnxNumbers
     {
         this.inDouble = inDouble;
         AffineMap map = column.Map;
-        Epsilon = float.IsNormal((float)column.Options.Epsilon) ? (float)column.Options.Epsilon : 0;
+        Epsilon = float.IsNormal((float)column.Options.EffectiveEpsilon) ? (float)column.Options.EffectiveEpsilon : 0;
         Mean = new double[map.Channels];
         Variance = new double[map.Channels];
         Scale = new double[map.Channels];
@@ -32,7 +32,7 @@ sealed class OnnxNumbers
         for (int c = 0; c < map.Channels; c++)
         {
             double variance = column.State.MovingVariance[c];
-            IsFarFromZero |= Math.Abs(map.Mean[c]) > FarFromZero * Math.Sqrt(variance + column.Options.Epsilon);
+            IsFarFromZero |= Math.Abs(map.Mean[c]) > FarFromZero * Math.Sqrt(variance + column.Options.EffectiveEpsilon);
             Mean[c] = Round(map.Mean[c]);
             Shift[c] = Round(map.Shift[c] - (map.Mean[c] - Mean[c]) * map.Scale[c]);
             Variance[c] = IsNormal(Round(Round(variance) + Epsilon)) ? Round(variance) : 1;

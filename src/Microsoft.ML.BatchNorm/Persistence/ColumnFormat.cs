@@ -5,27 +5,21 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
 /// The columns of a transformer in a model entry, since version 1: their number (int32), and for each: the output's and
-/// the input's name (int32 each, in ML.NET's table of strings), the length of the options in bytes (int32), the
-/// <see cref="OptionsFormat">options</see>, the <see cref="BatchNormalizationState.Save">state</see>, and the CRC-32C
-/// of both names and the options (uint32). The state has a checksum of its own.
+/// the input's name (int32 each, in ML.NET's table of strings), the CRC-32C of both names (uint32), and
+/// <see cref="BatchNormalizationState.Save">options and state</see>, which have a checksum of their own.
 /// </summary>
 static class ColumnFormat
 {
-    const int LongestOptions = 1024;
-
     public static void Write(ModelSaveContext ctx, BatchNormalizationColumn[] columns)
     {
         ctx.Writer.Write(columns.Length);
         foreach (BatchNormalizationColumn column in columns)
         {
-            byte[] options = OptionsFormat.ToBytes(column.Options);
             ctx.SaveNonEmptyString(column.OutputColumnName);
             ctx.SaveNonEmptyString(column.InputColumnName);
-            ctx.Writer.Write(options.Length);
-            ctx.Writer.Write(options);
+            ctx.Writer.Write(EntryChecksum.Of([], column.OutputColumnName, column.InputColumnName));
             ctx.Writer.Flush();
-            column.State.Save(ctx.Writer.BaseStream);
-            ctx.Writer.Write(EntryChecksum.Of(options, column.OutputColumnName, column.InputColumnName));
+            column.State.Save(ctx.Writer.BaseStream, column.Options);
         }
     }
 
@@ -53,14 +47,10 @@ static class ColumnFormat
     static BatchNormalizationColumn ReadColumn(IHostEnvironment env, ModelLoadContext ctx)
     {
         string output = ctx.LoadNonEmptyString(), input = ctx.LoadNonEmptyString();
-        int length = ctx.Reader.ReadInt32();
         env.CheckDecode(
-            length is > 0 and <= LongestOptions, "The options of a batch normalization have a wrong length.");
-        byte[] options = ctx.Reader.ReadBytes(length);
-        BatchNormalizationState state = BatchNormalizationState.Load(ctx.Reader.BaseStream);
-        env.CheckDecode(
-            ctx.Reader.ReadUInt32() == EntryChecksum.Of(options, output, input),
-            "The checksum of a batch normalization's names and options does not match.");
-        return new BatchNormalizationColumn(output, input, OptionsFormat.FromBytes(options), state);
+            ctx.Reader.ReadUInt32() == EntryChecksum.Of([], output, input),
+            "The checksum of a batch normalization's names does not match.");
+        SavedBatchNormalization saved = BatchNormalizationState.Load(ctx.Reader.BaseStream);
+        return new BatchNormalizationColumn(output, input, saved.Options, saved.State);
     }
 }

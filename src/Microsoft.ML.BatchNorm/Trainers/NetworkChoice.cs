@@ -62,8 +62,9 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         {
             throw host.ExceptUserArg(nameof(options.Pretrained), error.Message);
         }
-        if (Given() is not { } network)
+        if (Given() is not { } given)
             return WithOutputs(pretrained, seed);
+        Network network = given.FilledFrom(pretrained.Network);
         NetworkState state = network.Initialize(pretrained.State, seed, out IReadOnlyList<string> takenOver);
         host.CheckUserArg(
             takenOver.Count > 0, nameof(options.Pretrained),

@@ -45,10 +45,6 @@ public sealed partial class BatchNormalizationTransformer
     /// <summary>A layer that is read as one whose exact statistics are fitted, frozen or not.</summary>
     static BatchNormalizationEstimator.Layer Compared(BatchNormalizationColumn column) => new(
         column.OutputColumnName, column.InputColumnName,
-        BatchNormalizationEstimator.DefaultLayer with
-        {
-            Axis = column.Options.Axis,
-            NonFinite = column.Options.NonFinite,
-        },
+        BatchNormalizationEstimator.Filled(new() { Axis = column.Options.Axis, NonFinite = column.Options.NonFinite }),
         column.State);
 }

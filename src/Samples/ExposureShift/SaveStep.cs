@@ -10,17 +10,17 @@ static class SaveStep
     {
         Show.Heading(
             5, "Save and load",
-            "The state goes to a file and comes back. Its own format keeps every bit; safetensors, which PyTorch and " +
+            "The state goes to a file with its options, and both come back. Their own format keeps every bit; safetensors, which PyTorch and " +
             "Keras can read, has no place for InitialWeight.");
         float[] expected = Layer.Infer(options, fitted, test);
         Show.Table(
             ["written with", "bytes", "outputs", "all the same", "state the same"],
-            Row("Save", fitted.Save, BatchNormalizationState.Load),
+            Row("Save", stream => fitted.Save(stream, options), BatchNormalizationState.Load),
             Row(
-                "SaveSafetensors", stream => fitted.SaveSafetensors(stream, "bn1."),
+                "SaveSafetensors", stream => fitted.SaveSafetensors(stream, options, "bn1."),
                 stream => BatchNormalizationState.LoadSafetensors(stream, "bn1.")));
 
-        string[] Row(string name, Action<Stream> save, Func<Stream, BatchNormalizationState> load)
+        string[] Row(string name, Action<Stream> save, Func<Stream, SavedBatchNormalization> load)
         {
             string path = Path.GetTempFileName();
             try
@@ -28,13 +28,13 @@ static class SaveStep
                 using (FileStream file = File.Create(path))
                     save(file);
                 using FileStream saved = File.OpenRead(path);
-                BatchNormalizationState loaded = load(saved);
-                float[] outputs = Layer.Infer(options, loaded, test);
+                SavedBatchNormalization loaded = load(saved);
+                float[] outputs = Layer.Infer(loaded.Options, loaded.State, test);
                 bool same = MemoryMarshal.AsBytes<float>(outputs).SequenceEqual(MemoryMarshal.AsBytes<float>(expected));
                 return
                 [
                     name, $"{saved.Length:N0}", $"{outputs.Length:N0}", Show.YesNo(same),
-                    Show.YesNo(loaded.Equals(fitted)),
+                    Show.YesNo(loaded.State.Equals(fitted)),
                 ];
             }
             finally

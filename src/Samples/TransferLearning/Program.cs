@@ -30,8 +30,9 @@ Show.Heading(
     "The file is loaded as a base under a new head for 5 to 9. First the head trains alone over a frozen base, then " +
     "all layers at a lower rate: gamma and beta learn, the base's statistics stay those of the pretraining.");
 using FileStream saved = File.OpenRead(path);
-Network network = pretrained.WithHead(5);
-NetworkState start = network.Initialize(pretrained.LoadSafetensors(saved), seed: 1);
+SavedNetwork loaded = pretrained.LoadSafetensors(saved);
+Network network = loaded.Network.WithHead(5);
+NetworkState start = network.Initialize(loaded.State, seed: 1);
 FineTuningPlan plan = FineTune.HeadThenAll(HeadEpochs, AllEpochs, headLearningRate: 1e-2, learningRate: 1e-3);
 TrainingOptions tuning = options with { BatchSize = 20, RecomputeStatistics = false, EvaluateTrainingData = true };
 TrainingResult result = Show.Progress("fine-tuning", (long)(HeadEpochs + AllEpochs) * few.Rows, progress =>

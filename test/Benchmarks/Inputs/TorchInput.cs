@@ -19,7 +19,7 @@ sealed class TorchInput : IDisposable
         gamma = torch.ones(input.Channels, requires_grad: true);
         beta = torch.zeros(input.Channels, requires_grad: true);
         positions = [.. Enumerable.Range(0, input.Shape.Length).Where(axis => axis != 1).Select(axis => (long)axis)];
-        (momentum, epsilon) = (1 - input.Options.Momentum, input.Options.Epsilon);
+        (momentum, epsilon) = (1 - input.Options.EffectiveMomentum, input.Options.EffectiveEpsilon);
     }
 
     public void Infer()

@@ -24,9 +24,9 @@ static class TorchNetwork
                 padding: (layer.Padding.Height, layer.Padding.Width), bias: layer.UseBias),
             state[node.Path])],
         BatchNormalizationLayer layer when node.Input.Rank == 3 => [torch.nn.BatchNorm2d(
-            node.Input[0], layer.Options.Epsilon, 1 - layer.Options.Momentum)],
+            node.Input[0], layer.Options.EffectiveEpsilon, 1 - layer.Options.EffectiveMomentum)],
         BatchNormalizationLayer layer => [torch.nn.BatchNorm1d(
-            node.Input[0], layer.Options.Epsilon, 1 - layer.Options.Momentum)],
+            node.Input[0], layer.Options.EffectiveEpsilon, 1 - layer.Options.EffectiveMomentum)],
         ActivationLayer { Function: Activation.ReLU } => [torch.nn.ReLU(inplace: true)],
         Pool2DLayer { Function: Pooling.Max } layer =>
             [torch.nn.MaxPool2d((layer.PoolSize.Height, layer.PoolSize.Width))],

@@ -56,14 +56,16 @@ public class DefinitionStateTests
     [TestMethod]
     public void The_presets_begin_as_their_frameworks_do()
     {
-        Network keras = Network.Input(9).Dense(1000).BatchNormalization().LeakyReLU();
+        Network unsaid = Network.Input(9).Dense(1000).BatchNormalization().LeakyReLU();
+        Network keras = Network.Input(9).WithPreset(NetworkPreset.Keras).Dense(1000).BatchNormalization().LeakyReLU();
         Network torch = Network.Input(9).WithPreset(NetworkPreset.PyTorch).Dense(1000).BatchNormalization().LeakyReLU();
         Assert.IsTrue(keras.Initialize()["dense"].Bias.ToArray().All(value => value == 0));
         Assert.AreEqual(1 / 3.0, torch.Initialize()["dense"].Bias.ToArray().Max(), 0.01);
         Assert.AreEqual(1 / 3.0, torch.Initialize()["dense"].Kernel.ToArray().Max(), 0.01);
+        Assert.AreEqual(new BatchNormalizationOptions { Axis = 1 }, Options(unsaid));
         Assert.AreEqual(BatchNormalizationOptions.Keras with { Axis = 1 }, Options(keras));
         Assert.AreEqual(BatchNormalizationOptions.PyTorch, Options(torch));
-        Assert.AreEqual((0.3, 0.01), (Slope(keras), Slope(torch)));
+        Assert.AreEqual((null, 0.3, 0.01), (Slope(unsaid), Slope(keras), Slope(torch)));
         Assert.AreEqual(KernelInitializer.GlorotUniform, ((DenseLayer)keras.Layers[0]).KernelInitializer);
         BatchNormalizationState state = keras.Initialize()["batch_normalization"].BatchNormalization!;
         Assert.AreEqual((1f, 0f), (state.Gamma[7], state.Beta[7]));
@@ -72,7 +74,7 @@ public class DefinitionStateTests
         static BatchNormalizationOptions Options(Network network) =>
             ((BatchNormalizationLayer)network.Layers[1]).Options;
 
-        static double Slope(Network network) => ((ActivationLayer)network.Layers[2]).NegativeSlope;
+        static double? Slope(Network network) => ((ActivationLayer)network.Layers[2]).NegativeSlope;
     }
 
     [TestMethod]

@@ -123,7 +123,8 @@ public class DefinitionSwitchTests
         Network changed = images.WithBatchNormalization(options => BatchNormalizationOptions.Keras, "bn", "re_lu")
             .WithBatchNormalization(options => options with { Momentum = 0.5 }, "b*n");
         Assert.AreEqual(
-            Network.Input(3, 4, 4).BatchNormalization(new() { Momentum = 0.5 }, axis: 2, name: "bn").ReLU()
+            Network.Input(3, 4, 4)
+                .BatchNormalization(BatchNormalizationOptions.Keras with { Momentum = 0.5 }, axis: 2, name: "bn").ReLU()
                 .BatchNormalization(new() { Momentum = 0.5 }),
             changed);
         Assert.ThrowsExactly<ArgumentException>(() => images.WithBatchNormalization(options => null!, "*"));

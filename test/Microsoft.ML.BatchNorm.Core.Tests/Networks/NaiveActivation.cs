@@ -6,7 +6,7 @@ static class NaiveActivation
     public static double Value(ActivationLayer layer, double x) => layer.Function switch
     {
         Activation.ReLU => x > 0 ? x : 0,
-        Activation.LeakyReLU => x > 0 ? x : layer.NegativeSlope * x,
+        Activation.LeakyReLU => x > 0 ? x : (layer.NegativeSlope ?? 0.3) * x,
         Activation.Gelu => x * Normal(x),
         Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         _ => Math.Tanh(x),
@@ -15,7 +15,7 @@ static class NaiveActivation
     public static double Slope(ActivationLayer layer, double x) => layer.Function switch
     {
         Activation.ReLU => x > 0 ? 1 : 0,
-        Activation.LeakyReLU => x > 0 ? 1 : layer.NegativeSlope,
+        Activation.LeakyReLU => x > 0 ? 1 : layer.NegativeSlope ?? 0.3,
         Activation.Gelu => Normal(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(Math.Tau),
         Activation.Sigmoid => Value(layer, x) * (1 - Value(layer, x)),
         _ => 1 - Math.Tanh(x) * Math.Tanh(x),

@@ -8,12 +8,13 @@ public sealed class OptionsTests
     {
         BatchNormalizationOptions keras = BatchNormalizationOptions.Keras, torch = BatchNormalizationOptions.PyTorch;
         Assert.AreEqual(
-            (-1, 0.99, 1e-3, VarianceConvention.Population),
-            (keras.Axis, keras.Momentum, keras.Epsilon, keras.VarianceConvention));
+            (-1, 0.99, 1e-3, MovingStatistics.Exponential, VarianceConvention.Population),
+            (keras.Axis, keras.Momentum, keras.Epsilon, keras.MovingStatistics, keras.VarianceConvention));
         Assert.AreEqual(
-            (1, 0.9, 1e-5, VarianceConvention.Sample),
-            (torch.Axis, torch.Momentum, torch.Epsilon, torch.VarianceConvention));
-        Assert.AreEqual(new BatchNormalizationOptions(), keras);
+            (1, 0.9, 1e-5, MovingStatistics.Exponential, VarianceConvention.Sample),
+            (torch.Axis, torch.Momentum, torch.Epsilon, torch.MovingStatistics, torch.VarianceConvention));
+        Assert.AreEqual(new BatchNormalizationOptions().Or(keras), keras);
+        Assert.AreEqual(torch, torch.Or(keras));
         Assert.IsTrue(
             keras is { Center: true, Scale: true, Trainable: true, UpdateStatistics: true, TrainAffine: true });
         BatchNormalizationState state = BatchNormalization.Initialize(keras, 2);

@@ -34,7 +34,7 @@ sealed class LostDigits(LayerCase layer, ParityFile file, BatchNormalizationOpti
 
         (_, double[] mean, double[] variance, double[] square) = naive.Statistics(x);
         for (int c = 0; c < mean.Length && file.Oracle.Contains("float32", StringComparison.Ordinal); c++)
-            Share = Math.Max(Share, Roundings * Math.Pow(2, -24) * square[c] / (variance[c] + options.Epsilon));
+            Share = Math.Max(Share, Roundings * Math.Pow(2, -24) * square[c] / (variance[c] + options.Epsilon!.Value));
         movingMean = Moved(movingMean, mean);
         movingVariance = Moved(movingVariance, variance);
         return naive.Normalize(x, mean, variance, gamma, beta);
@@ -45,5 +45,7 @@ sealed class LostDigits(LayerCase layer, ParityFile file, BatchNormalizationOpti
     public double[] MovingVariance => movingVariance;
 
     double[] Moved(double[] moving, double[] batch) =>
-        [.. moving.Zip(batch, (old, value) => options.Momentum * old + (1 - options.Momentum) * value)];
+        [.. moving.Zip(batch, (old, value) => Decay * old + (1 - Decay) * value)];
+
+    double Decay => options.Momentum!.Value;
 }

@@ -24,7 +24,7 @@ public class BinaryRoundTripTests
     {
         BatchNormalizationState state = States.Random(ByteOrder.Piece + 3, StateParts.Gamma);
         byte[] bytes = States.Save(state);
-        Assert.IsTrue(state.Equals(BatchNormalizationState.Load(new TrickleStream(bytes, 4099))));
+        Assert.IsTrue(state.Equals(BatchNormalizationState.Load(new TrickleStream(bytes, 4099)).State));
     }
 
     [TestMethod]
@@ -58,7 +58,7 @@ public class BinaryRoundTripTests
         {
             var stream = new TrickleStream(bytes, atMost);
             foreach (BatchNormalizationState state in states)
-                Assert.IsTrue(state.Equals(BatchNormalizationState.Load(stream)));
+                Assert.IsTrue(state.Equals(BatchNormalizationState.Load(stream).State));
             Assert.AreEqual(bytes.Length - 3, stream.Given);
         }
     }
@@ -67,8 +67,9 @@ public class BinaryRoundTripTests
     public void Saving_leaves_the_stream_open_and_does_not_flush_it()
     {
         var stream = new FailingStream(int.MaxValue);
-        States.Random(3, StateParts.All).Save(stream);
-        States.Random(3, StateParts.Gamma).SaveSafetensors(stream);
+        BatchNormalizationState all = States.Random(3, StateParts.All), gamma = States.Random(3, StateParts.Gamma);
+        all.Save(stream, States.OptionsOf(all));
+        gamma.SaveSafetensors(stream, States.OptionsOf(gamma));
         Assert.IsFalse(stream.Flushed);
         Assert.IsFalse(stream.Closed);
     }
@@ -77,11 +78,14 @@ public class BinaryRoundTripTests
     public void A_null_stream_is_an_ArgumentNullException()
     {
         BatchNormalizationState state = States.Random(3, StateParts.Gamma);
-        Assert.ThrowsExactly<ArgumentNullException>(() => state.Save(null!));
+        BatchNormalizationOptions options = States.OptionsOf(state);
+        Assert.ThrowsExactly<ArgumentNullException>(() => state.Save(null!, options));
+        Assert.ThrowsExactly<ArgumentNullException>(() => state.Save(Stream.Null, null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => BatchNormalizationState.Load(null!));
-        Assert.ThrowsExactly<ArgumentNullException>(() => state.SaveSafetensors(null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => state.SaveSafetensors(null!, options));
         Assert.ThrowsExactly<ArgumentNullException>(() => BatchNormalizationState.LoadSafetensors(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => state.SaveSafetensors(Stream.Null, null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => state.SaveSafetensors(Stream.Null, options, null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => BatchNormalizationState.LoadSafetensors(Stream.Null, null!));
     }
 
@@ -89,8 +93,9 @@ public class BinaryRoundTripTests
     public void The_stream_s_own_errors_pass_through()
     {
         BatchNormalizationState state = States.Random(3, StateParts.Gamma);
-        Assert.AreEqual("the disk is full", Message(() => state.Save(new FailingStream(40))));
-        Assert.AreEqual("the disk is full", Message(() => state.SaveSafetensors(new FailingStream(40))));
+        BatchNormalizationOptions options = States.OptionsOf(state);
+        Assert.AreEqual("the disk is full", Message(() => state.Save(new FailingStream(40), options)));
+        Assert.AreEqual("the disk is full", Message(() => state.SaveSafetensors(new FailingStream(40), options)));
         Assert.AreEqual("the cable is out", Message(() => BatchNormalizationState.Load(new FailingStream(0))));
         Assert.AreEqual(
             "the cable is out", Message(() => BatchNormalizationState.LoadSafetensors(new FailingStream(0))));
@@ -102,10 +107,12 @@ public class BinaryRoundTripTests
     public void A_diverged_state_is_refused_before_anything_is_written()
     {
         var state = new BatchNormalizationState([1, 2], [1, 2], [1, float.NaN], [], 0, 0, null, null);
+        BatchNormalizationOptions options = States.OptionsOf(state);
         var stream = new MemoryStream();
         StringAssert.Contains(
-            Assert.ThrowsExactly<InvalidOperationException>(() => state.Save(stream)).Message, "gamma of channel 1");
-        Assert.ThrowsExactly<InvalidOperationException>(() => state.SaveSafetensors(stream));
+            Assert.ThrowsExactly<InvalidOperationException>(() => state.Save(stream, options)).Message,
+            "gamma of channel 1");
+        Assert.ThrowsExactly<InvalidOperationException>(() => state.SaveSafetensors(stream, options));
         Assert.AreEqual(0, stream.Length);
     }
 

@@ -75,5 +75,5 @@ static class SavedNetworks
     public static NetworkState LoadSafetensors(
         Network network, byte[] bytes, TensorNaming naming = TensorNaming.PyTorch,
         Func<string, string?>? prefix = null, NetworkState? onto = null) =>
-        network.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), naming, prefix, onto);
+        network.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), naming, prefix, onto).State;
 }

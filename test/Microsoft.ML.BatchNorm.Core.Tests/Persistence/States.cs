@@ -29,10 +29,18 @@ static class States
     public static IEnumerable<object[]> AllParts =>
         Enumerable.Range(0, 16).Select(parts => new object[] { parts });
 
+    /// <summary>Options that a state fits.</summary>
+    public static BatchNormalizationOptions OptionsOf(BatchNormalizationState state) => new()
+    {
+        Scale = !state.Gamma.IsEmpty,
+        Center = !state.Beta.IsEmpty,
+        Renorm = state.Renorm is null ? null : new(),
+    };
+
     public static byte[] Save(BatchNormalizationState state)
     {
         var stream = new MemoryStream();
-        state.Save(stream);
+        state.Save(stream, OptionsOf(state));
         return stream.ToArray();
     }
 
@@ -40,15 +48,15 @@ static class States
         BatchNormalizationState state, string prefix = "", TensorNaming naming = TensorNaming.PyTorch)
     {
         var stream = new MemoryStream();
-        state.SaveSafetensors(stream, prefix, naming);
+        state.SaveSafetensors(stream, OptionsOf(state), prefix, naming);
         return stream.ToArray();
     }
 
     public static BatchNormalizationState Load(byte[] bytes) =>
-        BatchNormalizationState.Load(new TrickleStream(bytes, int.MaxValue));
+        BatchNormalizationState.Load(new TrickleStream(bytes, int.MaxValue)).State;
 
     public static BatchNormalizationState LoadSafetensors(byte[] bytes, string prefix = "") =>
-        BatchNormalizationState.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), prefix);
+        BatchNormalizationState.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), prefix).State;
 
     /// <summary>Asserts an InvalidDataException whose message has every fragment.</summary>
     public static void IsInvalid(Action load, params string[] fragments)

@@ -7,7 +7,7 @@ public class StoredFileTests
     [TestMethod]
     public void A_binary_file_of_version_1_has_every_value()
     {
-        BatchNormalizationState state = BatchNormalizationState.Load(Open("state-1.bin"));
+        BatchNormalizationState state = BatchNormalizationState.Load(Open("state-1.bin")).State;
         AssertCommon(state);
         AssertRenorm(state);
         Assert.AreEqual(1234567890123, state.BatchesSeen);
@@ -19,7 +19,7 @@ public class StoredFileTests
     [TestMethod]
     public void A_safetensors_file_of_version_1_under_PyTorch_s_names_has_every_value()
     {
-        BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("pytorch-1.safetensors"), "bn1.");
+        BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("pytorch-1.safetensors"), "bn1.").State;
         AssertCommon(state);
         Assert.AreEqual(1234567890123, state.BatchesSeen);
         Assert.AreEqual(0.0, state.InitialWeight);
@@ -29,7 +29,7 @@ public class StoredFileTests
     [TestMethod]
     public void A_safetensors_file_of_version_1_under_Keras_s_names_has_every_value()
     {
-        BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("keras-1.safetensors"));
+        BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("keras-1.safetensors")).State;
         AssertCommon(state);
         AssertRenorm(state);
         Assert.AreEqual(0, state.BatchesSeen);
@@ -38,7 +38,7 @@ public class StoredFileTests
     [TestMethod]
     public void Saving_what_the_files_hold_gives_the_same_bytes()
     {
-        BatchNormalizationState state = BatchNormalizationState.Load(Open("state-1.bin"));
+        BatchNormalizationState state = BatchNormalizationState.Load(Open("state-1.bin")).State;
         var plain = new BatchNormalizationState(
             state.MovingMean, state.MovingVariance, state.Gamma, state.Beta, state.BatchesSeen);
         CollectionAssert.AreEqual(Bytes("state-1.bin"), States.Save(state));

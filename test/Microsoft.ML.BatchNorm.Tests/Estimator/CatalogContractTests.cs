@@ -79,7 +79,8 @@ public class CatalogContractTests
     public void A_pretrained_state(bool trainable)
     {
         BatchNormalizationState state = Sample.State(BatchNormalizationOptions.Keras, 4);
-        Check(Catalog.BatchNormalization("Y", state, trainable, "X"));
+        Check(Catalog.BatchNormalization(
+            "Y", new SavedBatchNormalization(BatchNormalizationOptions.Keras, state), trainable, "X"));
         Check(Catalog.BatchNormalization("X", state, trainable, layer: BatchNormalizationOptions.PyTorch));
     }
 

@@ -26,7 +26,7 @@ public class OptionErrorTests
         IDataView view = View.Vectors(View.Dense(View.Floats(20, 3)), 3);
         foreach (int size in (int[])[int.MaxValue, 1_000_000_000])
         {
-            AssertNamed("BatchSize", () => Fits.Fit(view, new(), size));
+            AssertNamed("BatchSize", () => Fits.Fit(view, BatchNormalizationOptions.Keras, size));
             IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)Fits.Estimator(options =>
                 (options.BatchSize, options.TrainDownstreamOn) = (size, DownstreamStatistics.Batch)).Fit(view))
                 .TransformForTrainingPipeline(view);
@@ -46,7 +46,7 @@ public class OptionErrorTests
     {
         AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
         AssertNamed("Axis", () => View.ML.Transforms.BatchNormalization(
-            "Y", Sample.State(new(), 2), trainable: true, layer: new() { Axis = 0 }));
+            "Y", Sample.State(new(), 2), trainable: true, layer: BatchNormalizationOptions.Keras with { Axis = 0 }));
     }
 
     [TestMethod]
@@ -106,7 +106,9 @@ public class OptionErrorTests
     [TestMethod]
     public void A_state_s_own_gamma_and_beta_choose_the_layer_s()
     {
-        BatchNormalizationState state = Sample.State(new() { Scale = false }, 2);
+        var statistics = new BatchStatistics(2);
+        statistics.Add(ChannelLayout.Features(3, 2), Sample.Floats(6, 1));
+        BatchNormalizationState state = Sample.State(new() { Scale = false }, 2).WithPopulation(statistics);
         BatchNormalizationTransformer transformer =
             View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X")
             .Fit(new UnreadableView(View.Vectors(View.Dense(View.Floats(1, 2)), 2)));

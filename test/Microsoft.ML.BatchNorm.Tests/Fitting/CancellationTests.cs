@@ -11,7 +11,7 @@ public class CancellationTests
 {
     const int BatchSize = 100;
 
-    static readonly BatchNormalizationOptions Exponential = new();
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras;
 
     [TestMethod]
     [DataRow(1, "Y")]

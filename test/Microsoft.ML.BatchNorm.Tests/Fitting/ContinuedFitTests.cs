@@ -8,9 +8,10 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 [TestClass]
 public class ContinuedFitTests
 {
-    static readonly BatchNormalizationOptions Population = new() { MovingStatistics = MovingStatistics.Population };
+    static readonly BatchNormalizationOptions Population =
+        BatchNormalizationOptions.Keras with { MovingStatistics = MovingStatistics.Population };
 
-    static readonly BatchNormalizationOptions Exponential = new() { Momentum = 0.9 };
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras with { Momentum = 0.9 };
 
     static readonly float[][] First = View.Floats(700, 4, seed: 1), Second = View.Floats(500, 4, seed: 2);
 
@@ -35,13 +36,14 @@ public class ContinuedFitTests
     {
         var context = new MLContext(1);
         List<string> warnings = Warnings.Of(context);
-        BatchNormalizationEstimator exact = Fits.Estimator(_ => { }, context);
+        BatchNormalizationEstimator exact = Fits.Estimator(options => options.Layer = Population, context);
         BatchNormalizationState second = Fits.Fit(Fits.Vectors(Second), Population);
         BatchNormalizationState elsewhere = new([1, 2, 3, 4], [4, 3, 2, 1], [1, 1, 1, 1], [0, 0, 0, 0]);
         foreach (BatchNormalizationTransformer before in (BatchNormalizationTransformer[])
             [
                 Fits.Estimator(Exponential).Fit(Fits.Vectors(First)),
-                View.ML.Transforms.BatchNormalization("Y", elsewhere, trainable: true, "X").Fit(Fits.Vectors(First)),
+                View.ML.Transforms.BatchNormalization("Y", elsewhere, trainable: true, "X", Exponential)
+                    .Fit(Fits.Vectors(First)),
             ])
         {
             Assert.AreEqual(
@@ -244,7 +246,7 @@ public class ContinuedFitTests
     {
         foreach (MovingStatistics kind in Enum.GetValues<MovingStatistics>())
         {
-            var layer = new BatchNormalizationOptions
+            var layer = BatchNormalizationOptions.Keras with
             {
                 MovingStatistics = kind,
                 VarianceConvention = VarianceConvention.Sample,

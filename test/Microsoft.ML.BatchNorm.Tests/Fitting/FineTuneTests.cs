@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 [TestClass]
 public class FineTuneTests
 {
-    static readonly BatchNormalizationOptions Exponential = new() { Momentum = 0.9 };
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras with { Momentum = 0.9 };
 
     static readonly float[][] First = View.Floats(700, 4, seed: 1), Second = View.Floats(500, 4, seed: 2);
 

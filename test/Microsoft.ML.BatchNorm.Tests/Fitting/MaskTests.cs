@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 [TestClass]
 public class MaskTests
 {
-    static readonly BatchNormalizationOptions Exponential = new() { Momentum = 0.5 };
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras with { Momentum = 0.5 };
 
     [TestMethod]
     [DataRow(MovingStatistics.Population)]
@@ -40,9 +40,9 @@ public class MaskTests
     {
         float[][] rows = View.Floats(20, 4);
         rows[5][2] = float.NaN;
-        Fit(MaskedRow.View(rows, i => i != 5), new(), batchSize: 8);
+        Fit(MaskedRow.View(rows, i => i != 5), BatchNormalizationOptions.Keras, batchSize: 8);
         Assert.ThrowsExactly<InvalidOperationException>(
-            () => Fit(MaskedRow.View(rows, i => i != 6), new(), batchSize: 8));
+            () => Fit(MaskedRow.View(rows, i => i != 6), BatchNormalizationOptions.Keras, batchSize: 8));
     }
 
     [TestMethod]

@@ -76,7 +76,7 @@ public class MixedColumnTests
         Fits.Estimator(options =>
         {
             options.Columns = pairs;
-            options.Layer = new() { MovingStatistics = kind };
+            options.Layer = BatchNormalizationOptions.Keras with { MovingStatistics = kind };
             options.BatchSize = 100;
             options.Epochs = 2;
         });

@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 [TestClass]
 public class NonFiniteFitTests
 {
-    static readonly BatchNormalizationOptions Exponential = new();
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras;
 
     [TestMethod]
     [DataRow(1)]
@@ -62,7 +62,7 @@ public class NonFiniteFitTests
     [DataRow(MovingStatistics.Exponential)]
     public void Ignored_values_do_not_count(MovingStatistics kind)
     {
-        var layer = new BatchNormalizationOptions { NonFinite = NonFinite.Ignore, MovingStatistics = kind };
+        var layer = BatchNormalizationOptions.Keras with { NonFinite = NonFinite.Ignore, MovingStatistics = kind };
         float[][] rows = View.Floats(40, 3);
         rows[7][1] = float.NaN;
         rows[31][2] = float.PositiveInfinity;

@@ -12,7 +12,7 @@ public class ShuffleTests
 {
     const int Pool = 4096;
 
-    static readonly BatchNormalizationOptions Exponential = new() { Momentum = 0.9 };
+    static readonly BatchNormalizationOptions Exponential = BatchNormalizationOptions.Keras with { Momentum = 0.9 };
 
     [TestMethod]
     [DataRow(0)]

@@ -55,7 +55,7 @@ public class SparseRowTests
         foreach (MovingStatistics kind in Enum.GetValues<MovingStatistics>())
         {
             BatchNormalizationEstimator estimator =
-                Fits.Estimator(new BatchNormalizationOptions { MovingStatistics = kind }, batchSize: 20);
+                Fits.Estimator(BatchNormalizationOptions.Keras with { MovingStatistics = kind }, batchSize: 20);
             BatchNormalizationTransformer expected = estimator.Fit(dense), actual = estimator.Fit(mixed);
             Assert.AreEqual(expected.GetState("Y"), actual.GetState("Y"));
             CollectionAssert.AreEqual(Values(expected.Transform(dense)), Values(actual.Transform(mixed)));

@@ -27,7 +27,7 @@ public class StreamingTests
                 liveAtMost = Math.Max(liveAtMost, GC.GetTotalMemory(forceFullCollection: true));
         });
         long before = GC.GetTotalAllocatedBytes(precise: true);
-        BatchNormalizationState state = Fits.Fit(view, new BatchNormalizationOptions { MovingStatistics = kind });
+        BatchNormalizationState state = Fits.Fit(view, BatchNormalizationOptions.Keras with { MovingStatistics = kind });
         long allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
 
         Assert.IsTrue(allocated < MostAllocated, $"{allocated:N0} bytes were allocated.");

@@ -14,7 +14,7 @@ public class ThreadTests
         IDataView view = Fits.Vectors(View.Floats(30_000, 17));
         BatchNormalizationState[] states = [.. new int?[] { 1, 2, 8, null }.Select(threads => Fits.Fit(view, options =>
         {
-            options.Layer = new() { MovingStatistics = kind };
+            options.Layer = BatchNormalizationOptions.Keras with { MovingStatistics = kind };
             options.BatchSize = 100;
             options.NumberOfThreads = threads;
         }))];

@@ -25,7 +25,7 @@ public class WrongLengthTests
         {
             AssertError(view, length, options =>
             {
-                options.Layer = new() { MovingStatistics = kind };
+                options.Layer = BatchNormalizationOptions.Keras with { MovingStatistics = kind };
                 options.BatchSize = 16;
                 options.NumberOfThreads = threads;
             });
@@ -55,7 +55,7 @@ public class WrongLengthTests
     {
         foreach (IDataView view in Views(20))
         {
-            AssertError(view, 20, options => options.Layer = new()
+            AssertError(view, 20, options => options.Layer = BatchNormalizationOptions.Keras with
             {
                 MovingStatistics = MovingStatistics.Population,
                 NonFinite = NonFinite.Ignore,

@@ -23,7 +23,7 @@ public class DownstreamTests
         float[][] rows = View.Floats(count, 3);
         foreach (MovingStatistics kind in Enum.GetValues<MovingStatistics>())
         {
-            var layer = new BatchNormalizationOptions { MovingStatistics = kind };
+            var layer = BatchNormalizationOptions.Keras with { MovingStatistics = kind };
             (BatchNormalizationTransformer fitted, IDataView seen) = Chain(Fits.Vectors(rows), layer);
             AssertRows(Training(layer, fitted.GetState("Y"), rows, batches), seen.Rows<float>("Y"));
             AssertRows(rows, seen.Rows<float>("X"));
@@ -35,7 +35,7 @@ public class DownstreamTests
     {
         IDataView view = Fits.Vectors(Rows);
         EstimatorChain<ITransformer> estimators = new EstimatorChain<ITransformer>()
-            .Append(Batched(new BatchNormalizationOptions { Momentum = 0.5 }))
+            .Append(Batched(BatchNormalizationOptions.Keras with { Momentum = 0.5 }))
             .Append<ITransformer>(View.ML.Transforms.BatchNormalization("Z", "Y"));
         TransformerChain<ITransformer> chain = estimators.Fit(view);
         var first = (BatchNormalizationTransformer)chain.First();
@@ -52,7 +52,7 @@ public class DownstreamTests
         IDataView view = Fits.Vectors(Rows);
         Witness inside = new(), behind = new();
         EstimatorChain<ITransformer> inner = new EstimatorChain<ITransformer>()
-            .Append<ITransformer>(Batched(new BatchNormalizationOptions { Momentum = 0.5 })).Append(inside);
+            .Append<ITransformer>(Batched(BatchNormalizationOptions.Keras with { Momentum = 0.5 })).Append(inside);
         TransformerChain<ITransformer> chain =
             new EstimatorChain<ITransformer>().Append<ITransformer>(inner).Append(behind).Fit(view);
         AssertRows(chain.Transform(view).Rows<float>("Y"), behind.Seen!.Rows<float>("Y"));
@@ -64,7 +64,7 @@ public class DownstreamTests
     {
         IDataView view = Fits.Vectors(Rows);
         BatchNormalizationTransformer fitted =
-            Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view);
+            Fits.Estimator(BatchNormalizationOptions.Keras with { Momentum = 0.5 }).Fit(view);
         AssertRows(fitted.Transform(view).Rows<float>("Y"), ForTraining(fitted, view).Rows<float>("Y"));
     }
 
@@ -72,7 +72,7 @@ public class DownstreamTests
     public void A_frozen_layer_gives_its_moving_statistics_on_batches_too()
     {
         IDataView view = Fits.Vectors(Rows);
-        (BatchNormalizationTransformer fitted, _) = Chain(view, new());
+        (BatchNormalizationTransformer fitted, _) = Chain(view, BatchNormalizationOptions.Keras);
         AssertRows(fitted.Transform(view).Rows<float>("Y"), ForTraining(fitted.Freeze(), view).Rows<float>("Y"));
     }
 
@@ -80,7 +80,7 @@ public class DownstreamTests
     public void The_schema_is_that_of_Transform()
     {
         IDataView view = Fits.Vectors(Rows);
-        (BatchNormalizationTransformer fitted, IDataView seen) = Chain(view, new());
+        (BatchNormalizationTransformer fitted, IDataView seen) = Chain(view, BatchNormalizationOptions.Keras);
         CollectionAssert.AreEqual(Table.Schema(fitted.Transform(view).Schema), Table.Schema(seen.Schema));
         Assert.AreEqual(view.GetRowCount(), seen.GetRowCount());
     }
@@ -89,23 +89,24 @@ public class DownstreamTests
     public void Images_and_doubles_and_scalars_are_normalized_by_batch_as_well()
     {
         float[][] rows = View.Floats(22, 12);
-        var layer = new BatchNormalizationOptions { Axis = 1 };
+        var layer = BatchNormalizationOptions.Keras with { Axis = 1 };
         (BatchNormalizationTransformer fitted, IDataView seen) = Chain(View.Vectors(View.Dense(rows), 2, 3, 2), layer);
         AssertRows(
             Training(layer, fitted.GetState("Y"), rows, [8, 8, 6], size => new([size, 2, 3, 2], 1)),
             seen.Rows<float>("Y"));
 
         double[] scalars = Sample.Doubles(6, 1), expected = new double[6];
-        (fitted, seen) = Chain(View.Scalars(scalars), new());
+        (fitted, seen) = Chain(View.Scalars(scalars), BatchNormalizationOptions.Keras);
         BatchNormalization.Forward(
-            new(), fitted.GetState("Y"), ChannelLayout.Features(6, 1), scalars, expected, training: true);
+            BatchNormalizationOptions.Keras, fitted.GetState("Y"), ChannelLayout.Features(6, 1), scalars, expected,
+            training: true);
         Agreement.SameBits<double>(expected, [.. seen.GetColumn<double>("Y")]);
     }
 
     [TestMethod]
     public void An_input_that_is_replaced_is_normalized_once()
     {
-        var layer = new BatchNormalizationOptions();
+        var layer = BatchNormalizationOptions.Keras;
         BatchNormalizationTransformer fitted = Fits.Estimator(options =>
         {
             options.Columns = [new InputOutputColumnPair("X")];
@@ -121,7 +122,7 @@ public class DownstreamTests
     [TestMethod]
     public void Several_cursors_and_cursor_sets_give_every_row_once_and_in_order()
     {
-        (_, IDataView seen) = Chain(Fits.Vectors(Rows), new());
+        (_, IDataView seen) = Chain(Fits.Vectors(Rows), BatchNormalizationOptions.Keras);
         float[][] expected = seen.Rows<float>("Y");
         DataViewSchema.Column y = seen.Schema["Y"];
         using DataViewRowCursor first = seen.GetRowCursor([y]), second = seen.GetRowCursor([y]);
@@ -190,7 +191,7 @@ public class DownstreamTests
     }
 
     /// <summary>A batch estimator's transformer of three channels.</summary>
-    static BatchNormalizationTransformer Unread() => Batched(new()).Fit(Fits.Vectors(Rows));
+    static BatchNormalizationTransformer Unread() => Batched(BatchNormalizationOptions.Keras).Fit(Fits.Vectors(Rows));
 
     static BatchNormalizationEstimator Batched(BatchNormalizationOptions layer) => Fits.Estimator(options =>
         (options.Layer, options.BatchSize, options.TrainDownstreamOn) = (layer, 8, DownstreamStatistics.Batch));

@@ -10,6 +10,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Pipelines;
 [TestClass]
 public class MaskedDownstreamTests
 {
+    static readonly BatchNormalizationOptions Keras = BatchNormalizationOptions.Keras;
+
     static IEnumerable<object[]> Batches => [[22, new[] { 8, 8, 6 }], [17, new[] { 8, 9 }], [5, new[] { 5 }]];
 
     [TestMethod]
@@ -18,18 +20,18 @@ public class MaskedDownstreamTests
     {
         bool[] mask = Sample.Mask(count, 3);
         foreach (MovingStatistics kind in Enum.GetValues<MovingStatistics>())
-            AssertMasked(View.Floats(count, 3), mask, batches, new() { MovingStatistics = kind });
+            AssertMasked(View.Floats(count, 3), mask, batches, Keras with { MovingStatistics = kind });
     }
 
     [TestMethod]
     public void A_row_s_mask_is_that_of_all_its_positions() =>
-        AssertMasked(View.Floats(22, 12), Sample.Mask(22, 3), [8, 8, 6], new() { Axis = 1 }, 2, 3, 2);
+        AssertMasked(View.Floats(22, 12), Sample.Mask(22, 3), [8, 8, 6], Keras with { Axis = 1 }, 2, 3, 2);
 
     [TestMethod]
     public void Virtual_batches_and_renorm_know_the_mask()
     {
-        AssertMasked(View.Floats(22, 3), Sample.Mask(22, 5), [8, 8, 6], new() { VirtualBatchSize = 4 });
-        AssertMasked(View.Floats(22, 3), Sample.Mask(22, 5), [8, 8, 6], new() { Renorm = new() });
+        AssertMasked(View.Floats(22, 3), Sample.Mask(22, 5), [8, 8, 6], Keras with { VirtualBatchSize = 4 });
+        AssertMasked(View.Floats(22, 3), Sample.Mask(22, 5), [8, 8, 6], Keras with { Renorm = new() });
     }
 
     [TestMethod]
@@ -37,7 +39,7 @@ public class MaskedDownstreamTests
     {
         float[][] rows = View.Floats(22, 3);
         bool[] mask = [.. Enumerable.Range(0, 22).Select(i => i / 8 != 1)];
-        var layer = new BatchNormalizationOptions { Momentum = 0.5 };
+        var layer = Keras with { Momentum = 0.5 };
         AssertMasked(rows, mask, [8, 8, 6], layer);
         (BatchNormalizationTransformer fitted, IDataView seen) = Chain(MaskedRow.View(rows, i => mask[i]), layer);
         float[][] moving = fitted.Transform(Fits.Vectors(rows)).Rows<float>("Y");
@@ -50,7 +52,7 @@ public class MaskedDownstreamTests
     {
         float[][] rows = View.Floats(22, 3);
         rows[10][1] = float.NaN;
-        (_, IDataView seen) = Chain(MaskedRow.View(rows, i => i != 10), new() { Momentum = 0.5 });
+        (_, IDataView seen) = Chain(MaskedRow.View(rows, i => i != 10), Keras with { Momentum = 0.5 });
         Assert.IsTrue(float.IsNaN(seen.Rows<float>("Y")[10][1]));
         Assert.IsTrue(seen.Rows<float>("Y").Where((_, i) => i != 10).All(row => row.All(float.IsFinite)));
     }
@@ -60,7 +62,7 @@ public class MaskedDownstreamTests
     {
         float[][] rows = View.Floats(22, 3), broken = View.Floats(22, 3);
         broken[3][0] = broken[13][2] = float.NaN;
-        (BatchNormalizationTransformer fitted, _) = Chain(MaskedRow.View(rows, i => i != 3), new() { Momentum = 0.5 });
+        (BatchNormalizationTransformer fitted, _) = Chain(MaskedRow.View(rows, i => i != 3), Keras with { Momentum = 0.5 });
         foreach (BatchNormalizationTransformer transformer in
             (BatchNormalizationTransformer[])[fitted, fitted.Freeze()])
         {
@@ -78,7 +80,7 @@ public class MaskedDownstreamTests
     {
         float[][] rows = View.Floats(22, 3);
         (BatchNormalizationTransformer fitted, _) =
-            Chain(MaskedRow.View(rows, i => i % 2 == 0), new() { Momentum = 0.5 });
+            Chain(MaskedRow.View(rows, i => i % 2 == 0), Keras with { Momentum = 0.5 });
         var next = new Witness();
         new EstimatorChain<ITransformer>()
             .Append(View.ML.Transforms.BatchNormalization(fitted, trainable: false)).Append(next)

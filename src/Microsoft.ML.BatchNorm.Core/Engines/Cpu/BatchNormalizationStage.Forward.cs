@@ -29,7 +29,7 @@ sealed unsafe partial class BatchNormalizationStage
         CheckFinite(all);
         for (int c = 0; c < channels; c++)
         {
-            if (options.VarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
+            if (options.EffectiveVarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
                 throw new InvalidDataException(
                     $"Channel {c} of layer '{Path}' has 1 value; the sample variance, divided by n − 1, needs two.");
         }
@@ -112,7 +112,7 @@ sealed unsafe partial class BatchNormalizationStage
     {
         Moments merged = Moments.In(moments[group].Start, room);
         Span<double> inverses = inverse.Span.Slice(group * room, room);
-        ChannelMath.InverseDeviation(new(merged.M2, room), new(merged.Count, room), options.Epsilon, inverses);
+        ChannelMath.InverseDeviation(new(merged.M2, room), new(merged.Count, room), options.EffectiveEpsilon, inverses);
         if (options.NonFinite == NonFinite.Ignore)
             TakeMovingForEmpty(merged, inverses);
         FoldAffine(new(merged.Mean, room), group);
@@ -122,7 +122,7 @@ sealed unsafe partial class BatchNormalizationStage
 
     void FoldMoving()
     {
-        ChannelMath.InverseDeviation(running.Variance, options.Epsilon, inverse.Span[..room]);
+        ChannelMath.InverseDeviation(running.Variance, options.EffectiveEpsilon, inverse.Span[..room]);
         FoldAffine(running.Mean, group: 0);
     }
 
@@ -141,7 +141,7 @@ sealed unsafe partial class BatchNormalizationStage
         {
             if (merged.Count[c] != 0)
                 continue;
-            double variance = running.Variance[c] + options.Epsilon;
+            double variance = running.Variance[c] + options.EffectiveEpsilon;
             merged.Mean[c] = running.Mean[c];
             inverses[c] = variance > 0 ? 1 / Math.Sqrt(variance) : 0;
         }

@@ -103,7 +103,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         groups = usesBatch ? GroupsOf(rows) : 1;
         if (!usesBatch)
             FoldMoving();
-        else if (options.VarianceConvention == VarianceConvention.Sample)
+        else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows);
     }
 
@@ -112,7 +112,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         groups = 1;
         if (!InfersFromBatch)
             FoldMoving();
-        else if (options.VarianceConvention == VarianceConvention.Sample)
+        else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows);
     }
 

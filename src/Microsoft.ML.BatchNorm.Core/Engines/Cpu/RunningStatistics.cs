@@ -59,7 +59,7 @@ sealed unsafe class RunningStatistics
     /// <param name="groups">The moments of each group of rows that shares statistics.</param>
     public void Move(ReadOnlySpan<AlignedMemory<double>> groups)
     {
-        if (options.MovingStatistics == MovingStatistics.Population)
+        if (options.EffectiveMovingStatistics == MovingStatistics.Population)
         {
             if (!HasPopulation)
                 population.Span.Clear();
@@ -70,9 +70,9 @@ sealed unsafe class RunningStatistics
             (batchesSeen, initialWeight) = (batchesSeen + 1, 0);
             return;
         }
-        double decay = options.MovingStatistics == MovingStatistics.Cumulative
+        double decay = options.EffectiveMovingStatistics == MovingStatistics.Cumulative
             ? 1 - 1.0 / (batchesSeen + 1)
-            : options.Momentum;
+            : options.EffectiveMomentum;
         if (groups.Length == 1)
             MoveTo(Moments.In(groups[0].Start, room), decay);
         else
@@ -104,7 +104,7 @@ sealed unsafe class RunningStatistics
                 population.Span[..channels].ToArray(), population.Span.Slice(2 * room, channels).ToArray())
             : null);
 
-    int LessCount => options.VarianceConvention == VarianceConvention.Sample ? 1 : 0;
+    int LessCount => options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : 0;
 
     void TakePopulation()
     {
@@ -163,11 +163,11 @@ sealed unsafe class RunningStatistics
         {
             if (batch.Count[c] == 0)
                 continue;
-            double deviation = Math.Sqrt(batch.M2[c] / (batch.Count[c] - LessCount) + options.Epsilon);
+            double deviation = Math.Sqrt(batch.M2[c] / (batch.Count[c] - LessCount) + options.EffectiveEpsilon);
             renormMean[c] = Average.Exponential(renormMean[c], batch.Mean[c], momentum);
             renormDeviation[c] = Average.Exponential(renormDeviation[c], deviation, momentum);
-            renormMoving[c] = Average.Exponential(renormMoving[c], deviation, options.Momentum);
-            Variance[c] = Math.Max(renormMoving[c] * renormMoving[c] - options.Epsilon, 0);
+            renormMoving[c] = Average.Exponential(renormMoving[c], deviation, options.EffectiveMomentum);
+            Variance[c] = Math.Max(renormMoving[c] * renormMoving[c] - options.EffectiveEpsilon, 0);
         }
     }
 }

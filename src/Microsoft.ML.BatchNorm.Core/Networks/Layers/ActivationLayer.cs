@@ -30,14 +30,25 @@ public sealed record ActivationLayer(Activation Function) : Layer
     public Activation Function { get; init => field = Check.Defined(value, nameof(Function)); } =
         Check.Defined(Function, nameof(Function));
 
-    /// <summary>The slope of <see cref="Activation.LeakyReLU"/> below 0. Default: 0.3, as in Keras.</summary>
+    /// <summary>
+    /// The slope of <see cref="Activation.LeakyReLU"/> below 0. Default: null, unsaid: a network's preset or a file's
+    /// names fill it in, 0.3 as in Keras or 0.01 as in PyTorch; what computes with null takes 0.3.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
-    public double NegativeSlope { get; init => field = Check.Finite(value, nameof(NegativeSlope)); } = 0.3;
+    public double? NegativeSlope
+    {
+        get;
+        init => field = value is { } slope ? Check.Finite(slope, nameof(NegativeSlope)) : value;
+    }
 
     /// <inheritdoc/>
     public override string Kind => Function.ToString();
 
-    internal float Slope => (float)NegativeSlope;
+    internal double EffectiveSlope => NegativeSlope ?? SlopeOf(NetworkPreset.Keras);
+
+    internal float Slope => (float)EffectiveSlope;
+
+    internal static double SlopeOf(NetworkPreset preset) => preset == NetworkPreset.PyTorch ? 0.01 : 0.3;
 
     /// <summary>A LeakyReLU without slope is a ReLU, also where its input is infinite.</summary>
     internal Activation EffectiveFunction =>

@@ -10,9 +10,9 @@ namespace Microsoft.ML.BatchNorm;
 /// </param>
 public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) : Layer
 {
-    /// <summary>A layer with Keras's defaults over the first axis of a row.</summary>
+    /// <summary>A layer over the first axis of a row, whose options leave the rest to the network's preset.</summary>
     public BatchNormalizationLayer()
-        : this(BatchNormalizationOptions.Keras with { Axis = 1 })
+        : this(new BatchNormalizationOptions { Axis = 1 })
     {
     }
 

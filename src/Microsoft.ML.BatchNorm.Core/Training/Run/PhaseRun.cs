@@ -187,7 +187,7 @@ sealed class PhaseRun : IDisposable
     IEnumerable<StatisticsDistance> Distances(NetworkState trained, NetworkState exact) => moving.Select(node =>
         StatisticsDistance.Between(
             phase.Name, epoch + 1, node.Path, trained[node.Path].BatchNormalization!,
-            exact[node.Path].BatchNormalization!, ((BatchNormalizationLayer)node.Layer).Options.Epsilon));
+            exact[node.Path].BatchNormalization!, ((BatchNormalizationLayer)node.Layer).Options.EffectiveEpsilon));
 
     double RateOf(long index) => phase.LearningRate
         * options.LearningRateSchedule.Factor(epoch * batches.Count + index, batches.Count, phase.Epochs);

@@ -17,7 +17,7 @@ static class NaiveNetwork
     public static double Activation(ActivationLayer layer, double x) => layer.Function switch
     {
         BatchNorm.Activation.ReLU => x > 0 ? x : 0,
-        BatchNorm.Activation.LeakyReLU => x > 0 ? x : layer.NegativeSlope * x,
+        BatchNorm.Activation.LeakyReLU => x > 0 ? x : (layer.NegativeSlope ?? 0.3) * x,
         BatchNorm.Activation.Gelu => x * Erfc(-x / Math.Sqrt(2)) / 2,
         BatchNorm.Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         _ => Math.Tanh(x),

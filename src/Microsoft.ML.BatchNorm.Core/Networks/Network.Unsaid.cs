@@ -1,0 +1,39 @@
+namespace Microsoft.ML.BatchNorm;
+
+public sealed partial class Network
+{
+    internal static BatchNormalizationOptions OptionsOf(NetworkPreset preset) =>
+        preset == NetworkPreset.PyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
+
+    /// <summary>The network with what it leaves unsaid filled in.</summary>
+    /// <param name="optionsOf">
+    /// What a batch normalization's options are filled in from, by the layer's path; null leaves them.
+    /// </param>
+    /// <param name="preset">Whose LeakyReLU it is, and whose defaults layers get that are added later.</param>
+    internal Network Filled(Func<string, BatchNormalizationOptions?> optionsOf, NetworkPreset preset) =>
+        With((path, layer) => Filled(layer, optionsOf(path), preset), "").WithPreset(Preset ?? preset);
+
+    /// <summary>The network with what its batch normalizations leave unsaid as it is in another's, by their paths.</summary>
+    internal Network FilledFrom(Network other)
+    {
+        Dictionary<string, Layer> known = other.Nodes.ToDictionary(node => node.Path, node => node.Layer);
+        return With(
+            (path, layer) => known.GetValueOrDefault(path) switch
+            {
+                BatchNormalizationLayer normalization => Filled(layer, normalization.Options, null),
+                ActivationLayer { NegativeSlope: { } slope } when layer is ActivationLayer { NegativeSlope: null } own =>
+                    own with { NegativeSlope = slope },
+                _ => layer,
+            },
+            "");
+    }
+
+    static Layer Filled(Layer layer, BatchNormalizationOptions? options, NetworkPreset? preset) => layer switch
+    {
+        BatchNormalizationLayer normalization when options is not null =>
+            normalization with { Options = normalization.Options.Or(options) },
+        ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } leaky when preset is { } said =>
+            leaky with { NegativeSlope = ActivationLayer.SlopeOf(said) },
+        _ => layer,
+    };
+}
