@@ -14,8 +14,8 @@ string device = request.Device ?? Libtorch.Device;
 Table[] tables =
 [
     TrainingTable.Make(), ServingTable.Make(), NormalizationTable.Make(), FitTable.Make(), TransformTable.Make(),
-    PredictionTable.Make(), DriftTable.Make(), ThreadTable.Make(), ProductTable.Make(), PackingTable.Make(),
-    TorchTrainingTable.Make(device), TorchNormalizationTable.Make(device),
+    PredictionTable.Make(), DriftTable.Make(), ThreadTable.Make(), RecomputationTable.Make(), ProductTable.Make(),
+    PackingTable.Make(), TorchTrainingTable.Make(device), TorchNormalizationTable.Make(device),
 ];
 Table[] chosen = request.Choose(tables);
 if (chosen.Length == 0)
