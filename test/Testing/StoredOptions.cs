@@ -28,6 +28,7 @@ static class StoredOptions
     /// <summary>What Renorm cannot go with.</summary>
     public static BatchNormalizationOptions Bare { get; } = new()
     {
+        Axis = -1,
         Center = false,
         Scale = false,
         MovingStatistics = MovingStatistics.Population,

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A layer's options as bytes, little-endian. Version 1: axis (int32), momentum and ε (float64), the switches center,
+/// A layer's options as bytes, little-endian. Version 1: axis (int32, 0 for none), momentum and ε (float64), the switches center,
 /// scale, trainable, update statistics, train affine and track moving statistics, the kinds of moving statistics,
 /// variance and non-finite policy (one byte each), virtual batch size (int32, 0 for none), renorm, the initializers of
 /// γ, β, moving mean and moving variance, the regularizers of γ and β, the constraints of γ and β. What can be absent
@@ -9,11 +9,14 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// </summary>
 static class OptionsFormat
 {
+    /// <summary>What stands for none: the batch's axis, which no layer has.</summary>
+    const int NoAxis = 0;
+
     public static byte[] ToBytes(BatchNormalizationOptions options)
     {
         var stream = new MemoryStream();
         using var writer = new BinaryWriter(stream);
-        writer.Write(options.Axis);
+        writer.Write(options.Axis ?? NoAxis);
         writer.Write(options.Momentum);
         writer.Write(options.Epsilon);
         writer.Write(options.Center);
@@ -49,7 +52,7 @@ static class OptionsFormat
         // Initializers run in the order in which they are written, which is the order of the bytes.
         var options = new BatchNormalizationOptions
         {
-            Axis = reader.ReadInt32(),
+            Axis = reader.ReadInt32() is var axis and not NoAxis ? axis : null,
             Momentum = reader.ReadDouble(),
             Epsilon = reader.ReadDouble(),
             Center = reader.ReadBoolean(),

@@ -28,12 +28,17 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="epsilon">ε, added to the variance; at least 0.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
+    /// one that the dimensions tell (<see cref="BatchNormalizationEstimator"/>).
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, string? inputColumnName = null,
-        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable,
+        int? axis = null) =>
         catalog.BatchNormalization(
-            [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable);
+            [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable, axis);
 
     /// <summary>Normalizes each channel of several columns, with the exact statistics of the data.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
@@ -44,13 +49,19 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="epsilon">ε, added to the variance; at least 0.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
+    /// one that the dimensions tell (<see cref="BatchNormalizationEstimator"/>).
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, InputOutputColumnPair[] columns,
-        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable) =>
+        double momentum = Defaults.Momentum, double epsilon = Defaults.Epsilon, bool trainable = Defaults.Trainable,
+        int? axis = null) =>
         catalog.BatchNormalization(new BatchNormalizationEstimator.Options
         {
             Columns = columns,
+            Axis = axis,
             Layer = BatchNormalizationEstimator.DefaultLayer with
             {
                 Momentum = momentum,
@@ -114,10 +125,14 @@ public static class BatchNormalizationCatalog
     /// <param name="layer">
     /// The layer's options. Null for Keras's with exponential averages, with or without γ and β as the state has them.
     /// </param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
+    /// that of <paramref name="layer"/>, or the one that the dimensions tell.
+    /// </param>
     /// <exception cref="ArgumentException">The state does not fit the options.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, BatchNormalizationState pretrained, bool trainable,
-        string? inputColumnName = null, BatchNormalizationOptions? layer = null)
+        string? inputColumnName = null, BatchNormalizationOptions? layer = null, int? axis = null)
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
@@ -129,7 +144,7 @@ public static class BatchNormalizationCatalog
             Scale = !pretrained.Gamma.IsEmpty,
             Center = !pretrained.Beta.IsEmpty,
         };
-        layer = layer with { Trainable = trainable };
+        layer = layer with { Trainable = trainable, Axis = axis ?? layer.Axis };
         BatchNormalizationEstimator.CheckState(env, layer, pretrained, nameof(pretrained));
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,

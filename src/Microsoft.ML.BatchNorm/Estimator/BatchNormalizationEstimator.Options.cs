@@ -17,9 +17,10 @@ public sealed partial class BatchNormalizationEstimator
         public BatchNormalizationOptions Layer { get; set; } = DefaultLayer;
 
         /// <summary>
-        /// The channel axis among the dimensions of a row, negative from the end: 0 is C of a column of dimensions
-        /// <c>[C, H, W]</c>, −1 is C of <c>[H, W, C]</c>. Null takes the layer's own axis, which counts the batch as
-        /// the first dimension. Default: null, which with the default layer is the last.
+        /// The channel axis, with the batch as dimension 0, negative from the end: 1 is C of a column of dimensions
+        /// <c>[C, H, W]</c>, 3 or −1 is C of <c>[H, W, C]</c>, 2 is C of <c>[1, C, H, W]</c>. Null takes
+        /// <see cref="BatchNormalizationOptions.Axis"/> of the layer, which counts in the same way; where that is null
+        /// too, the column's dimensions tell (<see cref="BatchNormalizationEstimator"/>). Default: null.
         /// </summary>
         public int? Axis { get; set; }
 

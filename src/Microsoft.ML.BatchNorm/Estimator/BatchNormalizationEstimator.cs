@@ -15,6 +15,13 @@ namespace Microsoft.ML.Transforms;
 /// output column has the input's type and dimensions, its slot names, and is marked as normalized.
 /// </para>
 /// <para>
+/// Where no axis is given, it is the one that ML.NET's own components write: the first of <c>[C, H, W]</c>, as
+/// <c>ExtractPixels</c> gives it, and C of <c>[1, C, H, W]</c>, as <c>DnnFeaturizeImage</c> does. Of <c>[1, n]</c> each
+/// slot is a channel, and of two other dimensions the first has the channels. Of three dimensions, where the last is 1,
+/// 3 or 4 and the first is not, the axis must be given. A line in the context's log says how many channels a column
+/// with dimensions has.
+/// </para>
+/// <para>
 /// By default the statistics are those of all rows, exactly, in one pass and memory that does not grow with the rows.
 /// </para>
 /// </remarks>
@@ -34,7 +41,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     internal BatchNormalizationEstimator(
         IHostEnvironment env, BatchNormalizationTransformer pretrained, CancellationToken cancellationToken)
         : this(env, pretrained.Settings with { CancellationToken = cancellationToken }, [.. pretrained.Columns.Select(
-            column => new Layer(column.OutputColumnName, column.InputColumnName, column.Options, column.State))])
+            column => new Layer(
+                column.OutputColumnName, column.InputColumnName, column.Options, column.State, column.Input))])
     {
     }
 
@@ -59,7 +67,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
-                layer.Options.Axis != 0, nameof(Options.Axis), "Must be an axis of a row, not that of the batch");
+                layer.Options.Axis != 0, nameof(Options.Axis),
+                "Must be a dimension of a row, from 1 on, as 0 is the batch: channels first is 1");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
                 "Must keep moving statistics, which the transformer normalizes with");
@@ -68,9 +77,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         this.layers = layers;
     }
 
-    /// <summary>One column: where it comes from, its options, and the state to go on from, if any.</summary>
+    /// <summary>
+    /// One column: where it comes from, its options, and the state to go on from, if any, with what it was fitted to.
+    /// </summary>
     internal sealed record Layer(
-        string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null);
+        string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null,
+        FittedInput? FittedTo = null);
 
     /// <summary>Reads the data in training mode, once for exact statistics or once an epoch for an average.</summary>
     /// <remarks>
@@ -139,6 +151,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         ColumnFit[] columns = [.. from.Select(layer => ColumnFit.Of(host, input.Schema, layer))];
         DataViewSchema.Column? mask = settings.FindMask(host, input.Schema, from.Select(layer => layer.Options));
         using IChannel channel = host.Start("Fit");
+        foreach (string message in columns.Select(column => column.DescribeChannels()).OfType<string>())
+            channel.Info(message);
         foreach (Layer layer in from.Where(ReplacesPretrained))
         {
             channel.Warning(
@@ -167,7 +181,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             "Must not have an input without a name");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
-            ? options.Layer with { Axis = axis < 0 ? axis : Math.Min(axis, int.MaxValue - 1) + 1 }
+            ? options.Layer with { Axis = axis }
             : options.Layer;
         try
         {
@@ -191,13 +205,19 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             return layer with
             {
                 Pretrained = column.State,
+                FittedTo = IsAxis(layer.Options.Axis, column) ? column.Input : null,
                 Options = layer.Options with
                 {
+                    Axis = layer.Options.Axis ?? column.Axis,
                     Trainable = layer.Options.Trainable && column.Options.Trainable,
                     UpdateStatistics = layer.Options.UpdateStatistics && column.Options.UpdateStatistics,
                 },
             };
         });
+
+    /// <summary>Whether an axis that may have been said is that of a fitted column.</summary>
+    static bool IsAxis(int? said, BatchNormalizationColumn column) =>
+        said is null || said == column.Axis || said + column.Input?.Shape.Rank + 1 == column.Axis;
 
     /// <summary>Throws ML.NET's argument error where a state does not fit the options.</summary>
     internal static void CheckState(

@@ -42,7 +42,9 @@ abstract class ColumnFit
     {
         DataViewSchema.Column column =
             schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
-        ChannelLayout layout = RowLayout.Of(host, column, layer.Options.Axis);
+        int axis = RowLayout.Axis(host, column, layer.Options.Axis);
+        layer = layer with { Options = layer.Options with { Axis = axis } };
+        ChannelLayout layout = RowLayout.Of(host, column, axis, layer.FittedTo);
         BatchNormalizationState state =
             layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
         if (state.Channels != layout.Channels)
@@ -58,7 +60,14 @@ abstract class ColumnFit
 
     public void Stop() => fit?.Dispose();
 
-    public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
+    public BatchNormalizationColumn ToColumn() =>
+        new(layer.Output, layer.Input, layer.Options, state, layer.FittedTo ?? FittedInput.Of(column));
+
+    /// <summary>The channels of a column with dimensions; null for a scalar or a plain vector.</summary>
+    public string? DescribeChannels() => column.Type is VectorDataViewType { Dimensions.Length: > 1 } type
+        ? $"Column '{column.Name}' [{string.Join(", ", type.Dimensions)}]: {Layout.Channels} " +
+            $"{(Layout.Channels == 1 ? "channel" : "channels")} along axis {layer.Options.Axis}."
+        : null;
 
     /// <summary>
     /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that

@@ -18,7 +18,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         IHost host, BatchNormalizationColumn column, DataViewSchema schema, DataViewRow row, int batchSize)
     {
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
-        ChannelLayout layout = RowLayout.Of(host, input, column.Options.Axis);
+        ChannelLayout layout = RowLayout.Of(host, input, column.Axis, column.Input);
         return input.Type.GetItemType() == NumberDataViewType.Single
             ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask))

@@ -47,8 +47,8 @@ public sealed partial class BatchNormalizationTransformer
         column.OutputColumnName, column.InputColumnName,
         BatchNormalizationEstimator.DefaultLayer with
         {
-            Axis = column.Options.Axis,
+            Axis = column.Axis,
             NonFinite = column.Options.NonFinite,
         },
-        column.State);
+        column.State, column.Input);
 }

@@ -14,10 +14,10 @@ public sealed partial class BatchNormalizationTransformer
 
     ChannelLayout Layout(BatchNormalizationColumn column, DataViewSchema.Column input)
     {
-        ChannelLayout layout = RowLayout.Of(Host, input, column.Options.Axis);
+        ChannelLayout layout = RowLayout.Of(Host, input, column.Axis, column.Input);
         return layout.Channels == column.State.Channels
             ? layout
-            : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
+            : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels along axis {column.Axis}");
     }
 
     /// <summary>The getter of a normalized column, which samples the rows that it gives where asked to.</summary>

@@ -62,7 +62,7 @@ public class DefinitionStateTests
         Assert.AreEqual(1 / 3.0, torch.Initialize()["dense"].Bias.ToArray().Max(), 0.01);
         Assert.AreEqual(1 / 3.0, torch.Initialize()["dense"].Kernel.ToArray().Max(), 0.01);
         Assert.AreEqual(BatchNormalizationOptions.Keras with { Axis = 1 }, Options(keras));
-        Assert.AreEqual(BatchNormalizationOptions.PyTorch, Options(torch));
+        Assert.AreEqual(BatchNormalizationOptions.PyTorch with { Axis = 1 }, Options(torch));
         Assert.AreEqual((0.3, 0.01), (Slope(keras), Slope(torch)));
         Assert.AreEqual(KernelInitializer.GlorotUniform, ((DenseLayer)keras.Layers[0]).KernelInitializer);
         BatchNormalizationState state = keras.Initialize()["batch_normalization"].BatchNormalization!;

@@ -8,10 +8,10 @@ public sealed class OptionsTests
     {
         BatchNormalizationOptions keras = BatchNormalizationOptions.Keras, torch = BatchNormalizationOptions.PyTorch;
         Assert.AreEqual(
-            (-1, 0.99, 1e-3, VarianceConvention.Population),
+            ((int?)null, 0.99, 1e-3, VarianceConvention.Population),
             (keras.Axis, keras.Momentum, keras.Epsilon, keras.VarianceConvention));
         Assert.AreEqual(
-            (1, 0.9, 1e-5, VarianceConvention.Sample),
+            ((int?)null, 0.9, 1e-5, VarianceConvention.Sample),
             (torch.Axis, torch.Momentum, torch.Epsilon, torch.VarianceConvention));
         Assert.AreEqual(new BatchNormalizationOptions(), keras);
         Assert.IsTrue(

@@ -97,7 +97,7 @@ public class MaskedDownstreamTests
         int length = rows[0].Length, at = 0;
         foreach (int size in batches)
         {
-            var layout = new ChannelLayout([size, .. dimensions is [] ? [length] : dimensions], layer.Axis);
+            var layout = new ChannelLayout([size, .. dimensions is [] ? [length] : dimensions], layer.Axis ?? 1);
             float[] x = [.. rows[at..(at + size)].SelectMany(row => row)], y = new float[x.Length];
             bool[] positions =
                 [.. mask[at..(at + size)].SelectMany(shown => Enumerable.Repeat(shown, layout.Positions / size))];
