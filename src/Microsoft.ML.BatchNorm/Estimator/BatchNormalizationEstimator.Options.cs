@@ -47,8 +47,9 @@ public sealed partial class BatchNormalizationEstimator
         public int? Seed { get; set; }
 
         /// <summary>
-        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Null counts all. The
-        /// column need not be there where no layer moves. Default: null.
+        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Such a row may hold
+        /// values that are not finite: they come out as they went in, and the others are normalized. Null counts all.
+        /// Only a fit needs the column; where data to be transformed lacks it, all rows count. Default: null.
         /// </summary>
         public string? MaskColumnName { get; set; }
 

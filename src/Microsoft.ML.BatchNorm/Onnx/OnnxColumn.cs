@@ -11,7 +11,7 @@ namespace Microsoft.ML.Transforms;
 /// <remarks>
 /// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
 /// are for a float column whose numbers no float holds. A double column stays double. A layer that ignores values that
-/// are not finite lets them through by <c>Where</c>.
+/// are not finite, or has a mask column, lets them through by <c>Where</c>.
 /// </remarks>
 sealed class OnnxColumn
 {
@@ -22,11 +22,17 @@ sealed class OnnxColumn
     readonly BatchNormalizationColumn column;
     readonly OnnxNumbers numbers;
     readonly PrimitiveDataViewType item, inner;
+    readonly bool passesNonFinite;
     readonly int[] declared, dimensions;
     readonly int axis;
 
-    public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type)
+    /// <param name="context">The graph.</param>
+    /// <param name="column">The layer.</param>
+    /// <param name="type">The type of its input.</param>
+    /// <param name="passesNonFinite">Whether values that are not finite come out as they went in.</param>
+    public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type, bool passesNonFinite)
     {
+        this.passesNonFinite = passesNonFinite;
         this.context = context;
         this.column = column;
         item = (PrimitiveDataViewType)type.GetItemType();
@@ -72,7 +78,7 @@ sealed class OnnxColumn
             steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", item.RawType));
         if (isPlain)
             steps.Add((x, y) => Reshape(x, y, declared, "OutputShape"));
-        if (column.Options.NonFinite == NonFinite.Ignore)
+        if (passesNonFinite)
             steps.Add((x, y) => Node("Where", [IsNonFinite(input), input, x], y));
 
         string current = input;

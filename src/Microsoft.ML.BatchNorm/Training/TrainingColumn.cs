@@ -1,3 +1,4 @@
+using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -42,7 +43,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
     delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask);
 
-    sealed class Values<T> : TrainingColumn where T : unmanaged
+    sealed class Values<T> : TrainingColumn where T : unmanaged, IFloatingPointIeee754<T>
     {
         readonly IHost host;
         readonly DataViewSchema.Column input;
@@ -79,6 +80,21 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             catch (InvalidDataException error)
             {
                 throw host.Except(error, Message(error, rows, shown, position));
+            }
+            for (int row = 0; row < shown.Length; row++)
+            {
+                if (!shown[row])
+                    PassNonFinite(row);
+            }
+        }
+
+        /// <summary>What is not finite in a hidden row comes out as it went in.</summary>
+        void PassNonFinite(int row)
+        {
+            for (int i = row * layout.Count; i < (row + 1) * layout.Count; i++)
+            {
+                if (!T.IsFinite(x[i]))
+                    y[i] = x[i];
             }
         }
 

@@ -66,10 +66,9 @@ public class MaskedDownstreamTests
         {
             IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)transformer)
                 .TransformForTrainingPipeline(MaskedRow.View(broken, i => i != 3));
-            string row = transformer == fitted ? "row 13, slot 2" : "row 3, slot 0";
             StringAssert.Contains(
                 Assert.ThrowsExactly<InvalidOperationException>(() => seen.Rows<float>("Y")).Message,
-                $"Column 'X' is not finite: {row} has NaN.");
+                "Column 'X' is not finite: row 13, slot 2 has NaN.");
         }
     }
 
