@@ -26,7 +26,9 @@ public sealed partial class BatchNormalizationEstimator
 
         /// <summary>
         /// The number of rows in a batch of an average; at least 1. A last batch of one row is added to the one before
-        /// it. Default: 256.
+        /// it. A batch of 1 is an error where a row has one value per channel, whose variance is 0; and a fit warns
+        /// where the variances of batches of fewer than 20 values per channel are averaged, which is more than 5 % less
+        /// than the variance (<see cref="VarianceConvention.Sample"/> is not). Default: 256.
         /// </summary>
         public int BatchSize { get; set; } = Defaults.BatchSize;
 

@@ -90,14 +90,15 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// bit.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A column is missing, or of a type that cannot be normalized.
+    /// A column is missing, or of a type that cannot be normalized; its dimensions leave the channel axis open; or the
+    /// batches of an average have a single value per channel.
     /// </exception>
     /// <exception cref="OperationCanceledException">
     /// The context or the options' token was canceled; nothing is left behind.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
-    /// be had.
+    /// A value is not finite and the options do not ignore it, the data has no rows, or only one for an average, or a
+    /// GPU was asked for that cannot be had.
     /// </exception>
     public BatchNormalizationTransformer Fit(IDataView input) => Fit(input, layers);
 
@@ -195,10 +196,14 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             options.Columns, pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
     }
 
-    /// <summary>The layers with the states of a transformer; what is frozen in either is frozen.</summary>
+    /// <summary>
+    /// The layers with the states of a transformer; what is frozen in either is frozen, with a warning where it is so in
+    /// the transformer alone.
+    /// </summary>
     static Layer[] Continued(
-        IExceptionContext host, Layer[] layers, BatchNormalizationTransformer previous, string parameter) =>
-        Array.ConvertAll(layers, layer =>
+        IHostEnvironment host, Layer[] layers, BatchNormalizationTransformer previous, string parameter)
+    {
+        Layer[] continued = Array.ConvertAll(layers, layer =>
         {
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
             CheckState(host, layer.Options, column.State, parameter);
@@ -214,6 +219,11 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 },
             };
         });
+        FrozenColumns.Warn(host, layers.Where(layer => layer.Options.MovesStatistics(training: true))
+            .Select(layer => previous.GetColumn(layer.Output))
+            .Where(column => !column.Options.MovesStatistics(training: true)));
+        return continued;
+    }
 
     /// <summary>Whether an axis that may have been said is that of a fitted column.</summary>
     static bool IsAxis(int? said, BatchNormalizationColumn column) =>

@@ -38,10 +38,19 @@ abstract class ColumnFit
     /// <summary>Where the channels lie in one row.</summary>
     public ChannelLayout Layout { get; }
 
+    public BatchNormalizationOptions Options => layer.Options;
+
     public static ColumnFit Of(IHost host, DataViewSchema schema, BatchNormalizationEstimator.Layer layer)
     {
         DataViewSchema.Column column =
             schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
+        if (layer.FittedTo is { IsNormalized: false } && column.IsNormalized())
+        {
+            throw RowLayout.Mismatch(
+                host, column,
+                "a column that is not normalized, as the layer was fitted to: the data that goes into the transformer, " +
+                "not what comes out of it", $"{column.Type} that is marked as normalized");
+        }
         int axis = RowLayout.Axis(host, column, layer.Options.Axis);
         layer = layer with { Options = layer.Options with { Axis = axis } };
         ChannelLayout layout = RowLayout.Of(host, column, axis, layer.FittedTo);

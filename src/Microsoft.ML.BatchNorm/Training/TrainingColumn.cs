@@ -21,9 +21,9 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
         ChannelLayout layout = RowLayout.Of(host, input, column.Axis, column.Input);
         return input.Type.GetItemType() == NumberDataViewType.Single
-            ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+            ? new Values<float>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask))
-            : new Values<double>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+            : new Values<double>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask));
     }
 
@@ -48,6 +48,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         readonly IHost host;
         readonly DataViewSchema.Column input;
         readonly ChannelLayout layout;
+        readonly BatchNormalizationOptions options;
         readonly Forward<T> forward;
         readonly T[] x, y;
         readonly RowReader<T> reader;
@@ -55,10 +56,10 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
-            ChannelLayout layout, int batchSize, Forward<T> forward)
+            ChannelLayout layout, BatchNormalizationOptions options, int batchSize, Forward<T> forward)
             : base(output)
         {
-            (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);
+            (this.host, this.input, this.layout, this.options, this.forward) = (host, input, layout, options, forward);
             x = BatchRows.Allocate<T>(host, batchSize, 2, layout.Count);
             y = new T[x.Length];
             reader = RowReader.Of<T>(host, row, input, layout.Count);
@@ -73,6 +74,12 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         public override void Normalize(int rows, ReadOnlySpan<bool> shown, long position)
         {
             int length = rows * layout.Count;
+            // Renormalization has the moving statistics in its output.
+            if (options.UsesBatchStatistics(training: true) && options.Renorm is null
+                && BatchValues.PerChannel(options, layout, rows) == 1)
+                throw host.Except(
+                    $"Column '{input.Name}': a batch has a single value per channel, and DownstreamStatistics.Batch " +
+                    "would give β for any value. Take a greater BatchSize or VirtualBatchSize, or give more rows.");
             try
             {
                 forward(layout.WithRows(rows), x.AsSpan(0, length), y.AsSpan(0, length), Positions(shown));

@@ -83,7 +83,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
 
     /// <summary>
     /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit,
-    /// and where all are, the data is not read.
+    /// with a warning, and where all are, the data is not read.
     /// </summary>
     /// <remarks>
     /// The batch size, epochs, shuffle, seed, mask column and drift check are those that the estimator was told, and
@@ -93,13 +93,24 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.
     /// </remarks>
     /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>
-    /// <param name="input">The rows.</param>
+    /// <param name="input">
+    /// The rows that go into this transformer. What comes out of it, in a column that takes the input's place, is an
+    /// error.
+    /// </param>
     /// <param name="cancellationToken">Cancels within a batch.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A column is missing, is of another type or size, or is marked as normalized where the one that the layer was
+    /// fitted to was not.
+    /// </exception>
     /// <exception cref="OperationCanceledException">
     /// The context or the token was canceled; nothing is left behind.
     /// </exception>
-    public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default) =>
-        new BatchNormalizationEstimator(Host, this, cancellationToken).Fit(input);
+    public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default)
+    {
+        var estimator = new BatchNormalizationEstimator(Host, this, cancellationToken);
+        FrozenColumns.Warn(Host, columns.Where(column => !column.Options.MovesStatistics(training: true)));
+        return estimator.Fit(input);
+    }
 
     internal BatchNormalizationColumn GetColumn(string outputColumnName) =>
         columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)

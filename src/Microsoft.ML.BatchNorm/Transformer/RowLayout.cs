@@ -67,8 +67,9 @@ static class RowLayout
         return 1;
     }
 
-    public static Exception Mismatch(IExceptionContext host, DataViewSchema.Column input, string expected) =>
-        host.ExceptSchemaMismatch("inputSchema", "input", input.Name, expected, input.Type.ToString());
+    public static Exception Mismatch(
+        IExceptionContext host, DataViewSchema.Column input, string expected, string? found = null) =>
+        host.ExceptSchemaMismatch("inputSchema", "input", input.Name, expected, found ?? input.Type.ToString());
 
     /// <summary>Whether a dimension may be that of gray, of red, green and blue, or of these and alpha.</summary>
     static bool IsColors(int size) => size is 1 or 3 or 4;
