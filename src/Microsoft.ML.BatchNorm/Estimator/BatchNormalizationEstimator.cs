@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -114,6 +115,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// The transformer lacks one of the output columns, or its state does not fit the options.
     /// </exception>
     /// <inheritdoc cref="Fit(IDataView)"/>
+    [Pure]
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));

@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -70,6 +71,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     /// <param name="outputColumnNames">The output columns to freeze; none for all.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    [Pure]
     public BatchNormalizationTransformer Freeze(params string[] outputColumnNames) =>
         WithTrainable(false, outputColumnNames);
 
@@ -78,6 +80,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     /// <param name="outputColumnNames">The output columns to unfreeze; none for all.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    [Pure]
     public BatchNormalizationTransformer Unfreeze(params string[] outputColumnNames) =>
         WithTrainable(true, outputColumnNames);
 
@@ -105,6 +108,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// <exception cref="OperationCanceledException">
     /// The context or the token was canceled; nothing is left behind.
     /// </exception>
+    [Pure]
     public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default)
     {
         var estimator = new BatchNormalizationEstimator(Host, this, cancellationToken);
