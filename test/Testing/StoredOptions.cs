@@ -29,6 +29,7 @@ static class StoredOptions
     /// <summary>What Renorm cannot go with.</summary>
     public static BatchNormalizationOptions Bare { get; } = BatchNormalizationOptions.Keras with
     {
+        Axis = -1,
         Center = false,
         Scale = false,
         MovingStatistics = MovingStatistics.Population,

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
@@ -33,6 +35,7 @@ public sealed partial class Network
     /// <exception cref="ArgumentException">
     /// There is no layer with a kernel, the name is there already, or the layers behind the head cannot take its shape.
     /// </exception>
+    [Pure]
     public Network WithHead(int outputs, string? name = null)
     {
         Check.Positive(outputs, nameof(outputs));

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
@@ -16,6 +18,7 @@ public sealed partial class Network
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">There is no such layer; the message lists those that there are.</exception>
+    [Pure]
     public Network Until(string path) => Cut(path, isKept: true) ?? throw NoLayer(path);
 
     /// <summary>
@@ -27,6 +30,7 @@ public sealed partial class Network
     /// The path of a layer or of an inner network; one such as <c>base/dense</c> cuts the inner network.
     /// </param>
     /// <exception cref="ArgumentException">There is no such layer; the message lists those that there are.</exception>
+    [Pure]
     public Network Before(string path) => Cut(path, isKept: false) ?? throw NoLayer(path);
 
     /// <summary>The layers until the path, with its own or without; null where there is none.</summary>

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
@@ -18,6 +20,7 @@ public sealed partial class Network
     /// </summary>
     /// <param name="from">The state to take over from.</param>
     /// <param name="seed">Seeds the layers that begin afresh.</param>
+    [Pure]
     public NetworkState Initialize(NetworkState from, int seed = 0) => Initialize(from, seed, out _);
 
     /// <inheritdoc cref="Initialize(NetworkState, int)"/>

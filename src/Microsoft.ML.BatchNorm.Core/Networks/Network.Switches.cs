@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using System.IO.Enumeration;
 
 namespace Microsoft.ML.BatchNorm;
@@ -12,10 +13,12 @@ public sealed partial class Network
     /// Paths of layers, or of inner networks for all in them; <c>*</c> stands for any characters, <c>?</c> for one.
     /// </param>
     /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
+    [Pure]
     public Network Freeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, false));
 
     /// <summary>The network with layers no longer frozen.</summary>
     /// <inheritdoc cref="Freeze"/>
+    [Pure]
     public Network Unfreeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, true));
 
     /// <summary>
@@ -33,6 +36,7 @@ public sealed partial class Network
     /// <exception cref="ArgumentException">
     /// There is no pattern, one matches no layer, or the new options contradict each other.
     /// </exception>
+    [Pure]
     public Network WithBatchNormalization(
         Func<BatchNormalizationOptions, BatchNormalizationOptions> change, params string[] patterns)
     {

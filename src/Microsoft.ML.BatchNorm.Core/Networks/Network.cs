@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.Contracts;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -80,12 +81,14 @@ public sealed partial class Network : IEquatable<Network>
     /// unsaid.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
+    [Pure]
     public Network WithPreset(NetworkPreset preset) =>
         new(InputShape, Check.Defined(preset, nameof(preset)), layers);
 
     /// <summary>The network with one layer more at its end.</summary>
     /// <param name="layer">The layer; without a name it gets Keras's.</param>
     /// <exception cref="ArgumentException">The name is there already, or the shape does not fit.</exception>
+    [Pure]
     public Network Add(Layer layer)
     {
         ArgumentNullException.ThrowIfNull(layer);

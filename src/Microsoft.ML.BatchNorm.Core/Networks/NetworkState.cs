@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.Contracts;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -52,6 +53,7 @@ public sealed class NetworkState : IEquatable<NetworkState>
     /// <exception cref="ArgumentException">
     /// A layer of the network is missing here or has other shapes; the message names every such layer.
     /// </exception>
+    [Pure]
     public NetworkState For(Network network)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -65,6 +67,7 @@ public sealed class NetworkState : IEquatable<NetworkState>
     /// <param name="path">The layer's path.</param>
     /// <param name="state">Its new state.</param>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    [Pure]
     public NetworkState With(string path, LayerState state)
     {
         ArgumentNullException.ThrowIfNull(path);

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -49,6 +51,7 @@ public static partial class BatchNormalization
     /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample
     /// variance moves.
     /// </exception>
+    [Pure]
     public static BatchNormalizationState UpdateMovingStatistics(
         BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<float> x,
         ReadOnlySpan<bool> mask = default, int threads = 1) =>
@@ -56,6 +59,7 @@ public static partial class BatchNormalization
 
     /// <inheritdoc cref="UpdateMovingStatistics(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout,
     /// ReadOnlySpan{float}, ReadOnlySpan{bool}, int)"/>
+    [Pure]
     public static BatchNormalizationState UpdateMovingStatistics(
         BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<double> x,
         ReadOnlySpan<bool> mask = default, int threads = 1) =>
@@ -72,6 +76,7 @@ public static partial class BatchNormalization
     /// <exception cref="ArgumentException">
     /// Options contradict each other, or a length or a value is out of range.
     /// </exception>
+    [Pure]
     public static BatchNormalizationState UpdateAffine(
         BatchNormalizationOptions options, BatchNormalizationState state, ReadOnlySpan<float> gamma,
         ReadOnlySpan<float> beta)

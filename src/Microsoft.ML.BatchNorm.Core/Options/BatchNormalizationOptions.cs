@@ -26,7 +26,7 @@ namespace Microsoft.ML.BatchNorm;
 public sealed record BatchNormalizationOptions
 {
     /// <summary>
-    /// Keras's defaults: axis −1, momentum 0.99, ε 1e-3, the population variance moves.
+    /// Keras's defaults: momentum 0.99, ε 1e-3, the population variance moves.
     /// </summary>
     public static BatchNormalizationOptions Keras { get; } = new()
     {
@@ -37,20 +37,23 @@ public sealed record BatchNormalizationOptions
     };
 
     /// <summary>
-    /// PyTorch's defaults: axis 1, <c>momentum=0.1</c> (a <see cref="Momentum"/> of 0.9 here), ε 1e-5, the sample
+    /// PyTorch's defaults: <c>momentum=0.1</c> (a <see cref="Momentum"/> of 0.9 here), ε 1e-5, the sample
     /// variance moves.
     /// </summary>
     public static BatchNormalizationOptions PyTorch { get; } = new()
     {
-        Axis = 1,
         Momentum = 0.9,
         Epsilon = 1e-5,
         MovingStatistics = BatchNorm.MovingStatistics.Exponential,
         VarianceConvention = BatchNorm.VarianceConvention.Sample,
     };
 
-    /// <summary>The channel axis of the input's shape, negative from the end. Default: −1.</summary>
-    public int Axis { get; init; } = -1;
+    /// <summary>
+    /// The channel axis of the input's shape, negative from the end, with the batch as dimension 0: channels first is
+    /// 1. Null until it is said: a layer of a network takes 1, and ML.NET's estimator what the column's dimensions
+    /// tell. Default: null.
+    /// </summary>
+    public int? Axis { get; init; }
 
     /// <summary>
     /// The share of the old moving statistic that stays at each batch, from 0 to 1: Keras's <c>momentum</c>,

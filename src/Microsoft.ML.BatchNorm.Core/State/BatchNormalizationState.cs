@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
@@ -108,6 +109,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <exception cref="InvalidDataException">
     /// A channel has one value and the sample variance is asked for, or a statistic overflowed.
     /// </exception>
+    [Pure]
     public BatchNormalizationState WithPopulation(
         BatchStatistics statistics, VarianceConvention convention = VarianceConvention.Population, long batches = 1)
     {
@@ -140,6 +142,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
     /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
     /// <exception cref="ArgumentException">A length or a value is out of range.</exception>
+    [Pure]
     public BatchNormalizationState WithAffine(ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta)
     {
         var next = new BatchNormalizationState(

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The factor of the learning rate at each step of a run. An immutable value.</summary>
@@ -31,6 +33,7 @@ public abstract record LearningRateSchedule
     /// factor (i + 1)/n, and the schedule begins where they end.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The epochs are not positive.</exception>
+    [Pure]
     public LearningRateSchedule WithWarmUp(int epochs) =>
         new WarmUpSchedule(this, Check.Positive(epochs, nameof(epochs)));
 

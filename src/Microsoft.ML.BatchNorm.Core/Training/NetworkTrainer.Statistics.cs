@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 public static partial class NetworkTrainer
@@ -20,6 +22,7 @@ public static partial class NetworkTrainer
     /// variance.
     /// </exception>
     /// <exception cref="NotSupportedException">The engine cannot run one of the layers; it is named.</exception>
+    [Pure]
     public static NetworkState RecomputeStatistics(
         Network network, NetworkState state, ReadOnlyMemory<float> features, ITrainingEngine? engine = null)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
@@ -58,6 +59,7 @@ public sealed partial class TrainingCheckpoint
     /// <exception cref="ArgumentOutOfRangeException">
     /// As many are over already, and more; or the value is not positive.
     /// </exception>
+    [Pure]
     public TrainingCheckpoint WithEpochs(int epochs)
     {
         int over = position.Phase == Setup.Phases.Length - 1 ? position.Epoch : 1;
@@ -70,6 +72,7 @@ public sealed partial class TrainingCheckpoint
     /// The same checkpoint in a run that saves itself at another path, or at none. A loaded checkpoint has none: a
     /// path is not stored.
     /// </summary>
+    [Pure]
     public TrainingCheckpoint WithCheckpointPath(string? path) =>
         new(Setup with { Options = Options with { CheckpointPath = path } }, position);
 }

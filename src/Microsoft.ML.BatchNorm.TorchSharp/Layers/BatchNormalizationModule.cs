@@ -21,7 +21,7 @@ abstract class BatchNormalizationModule : LayerModule
         this.node = node;
         Options = layer.EffectiveOptions;
         State = state;
-        axis = Options.Axis < 0 ? Options.Axis + node.Input.Rank + 1 : Options.Axis;
+        axis = layer.AxisIn(node.Input);
         gamma = Affine("gamma", state.Gamma);
         beta = Affine("beta", state.Beta);
     }

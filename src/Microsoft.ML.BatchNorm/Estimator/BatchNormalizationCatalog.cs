@@ -28,12 +28,16 @@ public static class BatchNormalizationCatalog
     /// and Keras's 1e-3 with an average.
     /// </param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
+    /// one that the dimensions tell (<see cref="BatchNormalizationEstimator"/>).
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, string? inputColumnName = null,
-        double? momentum = null, double? epsilon = null, bool trainable = true) =>
+        double? momentum = null, double? epsilon = null, bool trainable = true, int? axis = null) =>
         catalog.BatchNormalization(
-            [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable);
+            [new InputOutputColumnPair(outputColumnName, inputColumnName)], momentum, epsilon, trainable, axis);
 
     /// <summary>
     /// Normalizes each channel of several columns, with the exact statistics of the data it is fitted to.
@@ -45,13 +49,18 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="epsilon">ε, as in the overload of one column.</param>
     /// <param name="trainable">Whether fitting moves the statistics. False leaves mean 0 and variance 1.</param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
+    /// one that the dimensions tell (<see cref="BatchNormalizationEstimator"/>).
+    /// </param>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, InputOutputColumnPair[] columns,
-        double? momentum = null, double? epsilon = null, bool trainable = true) =>
+        double? momentum = null, double? epsilon = null, bool trainable = true, int? axis = null) =>
         catalog.BatchNormalization(new BatchNormalizationEstimator.Options
         {
             Columns = columns,
+            Axis = axis,
             Layer = new BatchNormalizationOptions { Momentum = momentum, Epsilon = epsilon, Trainable = trainable },
         });
 
@@ -110,14 +119,18 @@ public static class BatchNormalizationCatalog
     /// </param>
     /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
     /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
+    /// that of the layer, or the one that the dimensions tell.
+    /// </param>
     /// <exception cref="ArgumentException">The state does not fit the options.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, SavedBatchNormalization pretrained, bool trainable,
-        string? inputColumnName = null)
+        string? inputColumnName = null, int? axis = null)
     {
         CatalogUtils.GetEnvironment(catalog).CheckValue(pretrained, nameof(pretrained));
         return catalog.BatchNormalization(
-            outputColumnName, pretrained.State, trainable, inputColumnName, pretrained.Options);
+            outputColumnName, pretrained.State, trainable, inputColumnName, pretrained.Options, axis);
     }
 
     /// <summary>Goes on from a known state.</summary>
@@ -132,10 +145,14 @@ public static class BatchNormalizationCatalog
     /// has exact statistics (<see cref="BatchNormalizationState.GetPopulation"/>). Null says nothing, but has γ and β
     /// as the state has them.
     /// </param>
+    /// <param name="axis">
+    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
+    /// that of <paramref name="layer"/>, or the one that the dimensions tell.
+    /// </param>
     /// <exception cref="ArgumentException">The state does not fit the options, or nobody says ε.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, BatchNormalizationState pretrained, bool trainable,
-        string? inputColumnName = null, BatchNormalizationOptions? layer = null)
+        string? inputColumnName = null, BatchNormalizationOptions? layer = null, int? axis = null)
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
@@ -152,7 +169,7 @@ public static class BatchNormalizationCatalog
         layer = isExact
             ? BatchNormalizationEstimator.Filled(layer)
             : layer.Or(BatchNormalizationOptions.Keras);
-        layer = layer with { Trainable = trainable };
+        layer = layer with { Trainable = trainable, Axis = axis ?? layer.Axis };
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
             new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, pretrained));

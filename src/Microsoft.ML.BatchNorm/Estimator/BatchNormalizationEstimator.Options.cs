@@ -24,15 +24,18 @@ public sealed partial class BatchNormalizationEstimator
         public BatchNormalizationOptions Layer { get; set; } = new();
 
         /// <summary>
-        /// The channel axis among the dimensions of a row, negative from the end: 0 is C of a column of dimensions
-        /// <c>[C, H, W]</c>, −1 is C of <c>[H, W, C]</c>. Null takes the layer's own axis, which counts the batch as
-        /// the first dimension. Default: null, which with the default layer is the last.
+        /// The channel axis, with the batch as dimension 0, negative from the end: 1 is C of a column of dimensions
+        /// <c>[C, H, W]</c>, 3 or −1 is C of <c>[H, W, C]</c>, 2 is C of <c>[1, C, H, W]</c>. Null takes
+        /// <see cref="BatchNormalizationOptions.Axis"/> of the layer, which counts in the same way; where that is null
+        /// too, the column's dimensions tell (<see cref="BatchNormalizationEstimator"/>). Default: null.
         /// </summary>
         public int? Axis { get; set; }
 
         /// <summary>
         /// The number of rows in a batch of an average; at least 1. A last batch of one row is added to the one before
-        /// it. Default: 256.
+        /// it. A batch of 1 is an error where a row has one value per channel, whose variance is 0; and a fit warns
+        /// where the variances of batches of fewer than 20 values per channel are averaged, which is more than 5 % less
+        /// than the variance (<see cref="VarianceConvention.Sample"/> is not). Default: 256.
         /// </summary>
         public int BatchSize { get; set; } = Defaults.BatchSize;
 
@@ -53,8 +56,9 @@ public sealed partial class BatchNormalizationEstimator
         public int? Seed { get; set; }
 
         /// <summary>
-        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Null counts all. The
-        /// column need not be there where no layer moves. Default: null.
+        /// A <see cref="bool"/> column: rows where it is false do not count in the statistics. Such a row may hold
+        /// values that are not finite: they come out as they went in, and the others are normalized. Null counts all.
+        /// Only a fit needs the column; where data to be transformed lacks it, all rows count. Default: null.
         /// </summary>
         public string? MaskColumnName { get; set; }
 

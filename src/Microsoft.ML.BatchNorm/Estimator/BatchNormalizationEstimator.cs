@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -13,6 +14,13 @@ namespace Microsoft.ML.Transforms;
 /// A column is <see cref="float"/> or <see cref="double"/>, a scalar (one channel) or a vector of known size, sparse or
 /// dense. Each slot of a plain vector is a channel; a vector with dimensions is normalized over its channel axis. The
 /// output column has the input's type and dimensions, its slot names, and is marked as normalized.
+/// </para>
+/// <para>
+/// Where no axis is given, it is the one that ML.NET's own components write: the first of <c>[C, H, W]</c>, as
+/// <c>ExtractPixels</c> gives it, and C of <c>[1, C, H, W]</c>, as <c>DnnFeaturizeImage</c> does. Of <c>[1, n]</c> each
+/// slot is a channel, and of two other dimensions the first has the channels. Of three dimensions, where the last is 1,
+/// 3 or 4 and the first is not, the axis must be given. A line in the context's log says how many channels a column
+/// with dimensions has.
 /// </para>
 /// <para>
 /// By default the statistics are those of all rows, exactly, in one pass and memory that does not grow with the rows.
@@ -34,7 +42,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     internal BatchNormalizationEstimator(
         IHostEnvironment env, BatchNormalizationTransformer pretrained, CancellationToken cancellationToken)
         : this(env, pretrained.Settings with { CancellationToken = cancellationToken }, [.. pretrained.Columns.Select(
-            column => new Layer(column.OutputColumnName, column.InputColumnName, column.Options, column.State))])
+            column => new Layer(
+                column.OutputColumnName, column.InputColumnName, column.Options, column.State, column.Input))])
     {
     }
 
@@ -59,7 +68,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
-                layer.Options.Axis != 0, nameof(Options.Axis), "Must be an axis of a row, not that of the batch");
+                layer.Options.Axis != 0, nameof(Options.Axis),
+                "Must be a dimension of a row, from 1 on, as 0 is the batch: channels first is 1");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
                 "Must keep moving statistics, which the transformer normalizes with");
@@ -68,9 +78,12 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         this.layers = layers;
     }
 
-    /// <summary>One column: where it comes from, its options, and the state to go on from, if any.</summary>
+    /// <summary>
+    /// One column: where it comes from, its options, and the state to go on from, if any, with what it was fitted to.
+    /// </summary>
     internal sealed record Layer(
-        string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null);
+        string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null,
+        FittedInput? FittedTo = null);
 
     /// <summary>Reads the data in training mode, once for exact statistics or once an epoch for an average.</summary>
     /// <remarks>
@@ -78,21 +91,23 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// bit.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A column is missing, or of a type that cannot be normalized.
+    /// A column is missing, or of a type that cannot be normalized; its dimensions leave the channel axis open; or the
+    /// batches of an average have a single value per channel.
     /// </exception>
     /// <exception cref="OperationCanceledException">
     /// The context or the options' token was canceled; nothing is left behind.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite and the options do not ignore it, the data has no rows, or a GPU was asked for that cannot
-    /// be had.
+    /// A value is not finite and the options do not ignore it, the data has no rows, or only one for an average, or a
+    /// GPU was asked for that cannot be had.
     /// </exception>
     public BatchNormalizationTransformer Fit(IDataView input) =>
         Fit(input, Array.ConvertAll(layers, layer => layer with { Options = Filled(layer.Options) }));
 
     /// <summary>
     /// Goes on from a fitted transformer: its states, by the name of the output column, with these options. What they
-    /// leave unsaid is as it was there. A column that is frozen there stays frozen, until <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
+    /// leave unsaid is as it was there. A column that is frozen there stays frozen, until
+    /// <see cref="BatchNormalizationTransformer.Unfreeze"/> names it.
     /// </summary>
     /// <remarks>
     /// A <see cref="MovingStatistics.Population"/> goes on from another one alone: in place of
@@ -102,6 +117,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// The transformer lacks one of the output columns, or its state does not fit the options.
     /// </exception>
     /// <inheritdoc cref="Fit(IDataView)"/>
+    [Pure]
     public BatchNormalizationTransformer Fit(IDataView input, BatchNormalizationTransformer previous)
     {
         host.CheckValue(previous, nameof(previous));
@@ -140,6 +156,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         ColumnFit[] columns = [.. from.Select(layer => ColumnFit.Of(host, input.Schema, layer))];
         DataViewSchema.Column? mask = settings.FindMask(host, input.Schema, from.Select(layer => layer.Options));
         using IChannel channel = host.Start("Fit");
+        foreach (string message in columns.Select(column => column.DescribeChannels()).OfType<string>())
+            channel.Info(message);
         foreach (Layer layer in from.Where(ReplacesPretrained))
         {
             channel.Warning(
@@ -176,7 +194,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             "Must not have an input without a name");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
-            ? options.Layer with { Axis = axis < 0 ? axis : Math.Min(axis, int.MaxValue - 1) + 1 }
+            ? options.Layer with { Axis = axis }
             : options.Layer;
         try
         {
@@ -190,10 +208,14 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             options.Columns, pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
     }
 
-    /// <summary>The layers with the states of a transformer; what is frozen in either is frozen.</summary>
+    /// <summary>
+    /// The layers with the states of a transformer; what is frozen in either is frozen, with a warning where it is so in
+    /// the transformer alone.
+    /// </summary>
     static Layer[] Continued(
-        IExceptionContext host, Layer[] layers, BatchNormalizationTransformer previous, string parameter) =>
-        Array.ConvertAll(layers, layer =>
+        IHostEnvironment host, Layer[] layers, BatchNormalizationTransformer previous, string parameter)
+    {
+        Layer[] continued = Array.ConvertAll(layers, layer =>
         {
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
             BatchNormalizationOptions options = Filled(layer.Options, column.Options);
@@ -201,13 +223,24 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             return layer with
             {
                 Pretrained = column.State,
+                FittedTo = IsAxis(layer.Options.Axis, column) ? column.Input : null,
                 Options = options with
                 {
+                    Axis = options.Axis ?? column.Axis,
                     Trainable = options.Trainable && column.Options.Trainable,
                     UpdateStatistics = options.UpdateStatistics && column.Options.UpdateStatistics,
                 },
             };
         });
+        FrozenColumns.Warn(host, layers.Where(layer => layer.Options.MovesStatistics(training: true))
+            .Select(layer => previous.GetColumn(layer.Output))
+            .Where(column => !column.Options.MovesStatistics(training: true)));
+        return continued;
+    }
+
+    /// <summary>Whether an axis that may have been said is that of a fitted column.</summary>
+    static bool IsAxis(int? said, BatchNormalizationColumn column) =>
+        said is null || said == column.Axis || said + column.Input?.Shape.Rank + 1 == column.Axis;
 
     /// <summary>Throws ML.NET's argument error where a state does not fit the options.</summary>
     internal static void CheckState(

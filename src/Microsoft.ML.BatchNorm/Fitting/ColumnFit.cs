@@ -45,11 +45,22 @@ abstract class ColumnFit
     /// <summary>Where the channels lie in one row.</summary>
     public ChannelLayout Layout { get; }
 
+    public BatchNormalizationOptions Options => layer.Options;
+
     public static ColumnFit Of(IHost host, DataViewSchema schema, BatchNormalizationEstimator.Layer layer)
     {
         DataViewSchema.Column column =
             schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
-        ChannelLayout layout = RowLayout.Of(host, column, layer.Options.Axis);
+        if (layer.FittedTo is { IsNormalized: false } && column.IsNormalized())
+        {
+            throw RowLayout.Mismatch(
+                host, column,
+                "a column that is not normalized, as the layer was fitted to: the data that goes into the transformer, " +
+                "not what comes out of it", $"{column.Type} that is marked as normalized");
+        }
+        int axis = RowLayout.Axis(host, column, layer.Options.Axis);
+        layer = layer with { Options = layer.Options with { Axis = axis } };
+        ChannelLayout layout = RowLayout.Of(host, column, axis, layer.FittedTo);
         BatchNormalizationState state =
             layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
         if (state.Channels != layout.Channels)
@@ -88,7 +99,14 @@ abstract class ColumnFit
             $"{(constant.Length > Named ? ", …" : "")}. An Epsilon above 0 normalizes them.");
     }
 
-    public BatchNormalizationColumn ToColumn() => new(layer.Output, layer.Input, layer.Options, state);
+    public BatchNormalizationColumn ToColumn() =>
+        new(layer.Output, layer.Input, layer.Options, state, layer.FittedTo ?? FittedInput.Of(column));
+
+    /// <summary>The channels of a column with dimensions; null for a scalar or a plain vector.</summary>
+    public string? DescribeChannels() => column.Type is VectorDataViewType { Dimensions.Length: > 1 } type
+        ? $"Column '{column.Name}' [{string.Join(", ", type.Dimensions)}]: {Layout.Channels} " +
+            $"{(Layout.Channels == 1 ? "channel" : "channels")} along axis {layer.Options.Axis}."
+        : null;
 
     /// <summary>
     /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that

@@ -43,8 +43,31 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             Run(input, populations, mask, engine, progress, rows, epochs: 1);
         }
         if (averages.Length > 0)
-            Run(input, averages, mask, engine, progress, options.BatchSize, options.Epochs);
+            RunAverages(input, averages, mask, engine, progress);
+    }
 
+    void RunAverages(
+        IDataView input, ColumnFit[] averages, DataViewSchema.Column? mask, IStatisticsEngine engine,
+        IProgressChannel progress)
+    {
+        foreach (ColumnFit column in averages)
+        {
+            host.CheckUserArg(
+                BatchValues.PerChannel(column.Options, column.Layout, options.BatchSize) > 1, nameof(options.BatchSize),
+                $"Must give column '{column.Output}' more than a single value per channel and batch, whose variance is " +
+                "0: take a greater BatchSize or VirtualBatchSize, or exact statistics (MovingStatistics.Population)");
+        }
+        long rows = Run(input, averages, mask, engine, progress, options.BatchSize, options.Epochs);
+        foreach (ColumnFit column in averages)
+        {
+            long values = BatchValues.PerChannel(column.Options, column.Layout, options.BatchSize);
+            if (BatchValues.AreFew(column.Options, values) && rows * column.Layout.Positions > values)
+            {
+                channel.Warning(
+                    $"Column '{column.Output}': {BatchValues.DescribeFew(values)} Take a greater BatchSize or " +
+                    "VirtualBatchSize, VarianceConvention.Sample, or exact statistics (MovingStatistics.Population).");
+            }
+        }
         foreach (ColumnFit column in averages.Where(column => column.InitialWeight > LargeInitialWeight))
         {
             channel.Warning(
@@ -54,10 +77,12 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
-    void Run(
+    /// <summary>Reads the data once an epoch, and gives the number of rows that counted in the last.</summary>
+    long Run(
         IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, IStatisticsEngine engine,
         IProgressChannel progress, int batchRows, int epochs)
     {
+        long rows = 0;
         try
         {
             foreach (ColumnFit column in columns)
@@ -81,11 +106,18 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                         entry.SetProgress(1, counted.Value);
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
-                long rows = Cancellation.Run(
+                rows = Cancellation.Run(
                     host, run => Read(run, input, columns, mask, batchRows, shuffleSeed, counted),
                     options.CancellationToken);
                 if (rows == 0)
                     throw host.Except("The data has no rows for the statistics of batch normalization.");
+                if (rows == 1 && Array.Find(columns, HasSingleValues) is { } single)
+                {
+                    throw host.Except(
+                        $"Column '{single.Output}': the data has a single row to be counted, and no average of " +
+                        "variances follows from a single value per channel. Give more rows, or take exact statistics " +
+                        "(MovingStatistics.Population).");
+                }
             }
             foreach (ColumnFit column in columns)
                 Complete(column);
@@ -95,7 +127,11 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             foreach (ColumnFit column in columns)
                 column.Stop();
         }
+        return rows;
     }
+
+    /// <summary>Whether a batch of one row has no variance to average.</summary>
+    static bool HasSingleValues(ColumnFit column) => !column.IsPopulation && column.Layout.Positions == 1;
 
     static bool SumRows(ColumnFit[] columns) => Array.TrueForAll(columns, column => column.SumsRows);
 

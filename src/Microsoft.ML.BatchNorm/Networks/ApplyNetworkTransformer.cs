@@ -33,7 +33,7 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
     public string InputColumnName => ColumnPairs[0].inputColumnName;
 
     /// <summary>What the input must be, for the message when it is not.</summary>
-    internal string Expected => $"Vector<Single, {Network.InputShape.Size}>";
+    internal string Expected => ColumnShape.Describe(NumberDataViewType.Single, Network.InputShape);
 
     /// <inheritdoc/>
     protected override IRowMapper MakeRowMapper(DataViewSchema schema) => new Mapper(this, schema);
@@ -41,12 +41,14 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
     /// <inheritdoc/>
     protected override void CheckInputColumn(DataViewSchema inputSchema, int col, int srcCol)
     {
-        if (inputSchema[srcCol].Type is not VectorDataViewType type || type.ItemType != NumberDataViewType.Single
-            || type.Size != Network.InputShape.Size)
-        {
+        DataViewType given = inputSchema[srcCol].Type;
+        if (given is not VectorDataViewType { Size: > 0 } type || type.ItemType != NumberDataViewType.Single)
             throw Host.ExceptSchemaMismatch(
-                nameof(inputSchema), "input", InputColumnName, Expected, inputSchema[srcCol].Type.ToString());
-        }
+                nameof(inputSchema), "input", InputColumnName, Expected, given.ToString());
+        if (!ColumnShape.FitsNetwork(ColumnShape.Of(type), Network.InputShape))
+            throw Host.ExceptSchemaMismatch(
+                nameof(inputSchema), "input", InputColumnName, ColumnShape.Expected(type, Network.InputShape),
+                given.ToString());
     }
 
     sealed class Mapper(ApplyNetworkTransformer parent, DataViewSchema schema)

@@ -6,12 +6,12 @@ namespace Microsoft.ML.Transforms;
 
 /// <summary>
 /// One column's part of an ONNX graph: <c>[Reshape] → [Cast] → [Transpose] → [Sub] → BatchNormalization →
-/// [Transpose] → [Cast] → [Where]</c>, where those in brackets are there only when they are needed.
+/// [Transpose] → [Cast] → [Reshape] → [Where]</c>, where those in brackets are there only when they are needed.
 /// </summary>
 /// <remarks>
 /// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
 /// are for a float column whose numbers no float holds. A double column stays double. A layer that ignores values that
-/// are not finite lets them through by <c>Where</c>.
+/// are not finite, or has a mask column, lets them through by <c>Where</c>.
 /// </remarks>
 sealed class OnnxColumn
 {
@@ -22,11 +22,17 @@ sealed class OnnxColumn
     readonly BatchNormalizationColumn column;
     readonly OnnxNumbers numbers;
     readonly PrimitiveDataViewType item, inner;
-    readonly int[] dimensions;
+    readonly bool passesNonFinite;
+    readonly int[] declared, dimensions;
     readonly int axis;
 
-    public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type)
+    /// <param name="context">The graph.</param>
+    /// <param name="column">The layer.</param>
+    /// <param name="type">The type of its input.</param>
+    /// <param name="passesNonFinite">Whether values that are not finite come out as they went in.</param>
+    public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type, bool passesNonFinite)
     {
+        this.passesNonFinite = passesNonFinite;
         this.context = context;
         this.column = column;
         item = (PrimitiveDataViewType)type.GetItemType();
@@ -34,8 +40,11 @@ sealed class OnnxColumn
         numbers = single ?? OnnxNumbers.InDouble(column);
         inner = single is null ? NumberDataViewType.Double : item;
         // A vector of one slot is declared without its dimensions, like a scalar.
-        dimensions = type is VectorDataViewType { Size: > 1 } vector ? [.. vector.Dimensions] : [1];
-        axis = dimensions.Length == 1 ? 0 : column.Axis < 0 ? column.Axis + dimensions.Length : column.Axis;
+        declared = type is VectorDataViewType { Size: > 1 } vector ? [.. vector.Dimensions] : [1];
+        dimensions = column.Input is { Shape: { Size: > 1 } fitted } && fitted.Size == ColumnShape.Of(type).Size
+            ? fitted.Dimensions.ToArray()
+            : declared;
+        axis = dimensions.Length == 1 ? 0 : column.Axis < 0 ? column.Axis + dimensions.Length : column.Axis - 1;
     }
 
     /// <summary>
@@ -45,8 +54,7 @@ sealed class OnnxColumn
     public string InDeclaredShape(string input)
     {
         string shaped = Variable("Input");
-        long[] shape = [-1, .. dimensions.Select(size => (long)size)];
-        Node("Reshape", [input, context.AddInitializer(shape, [shape.Length], Name("InputShape"))], shaped);
+        Reshape(input, shaped, declared, "InputShape");
         return shaped;
     }
 
@@ -54,6 +62,9 @@ sealed class OnnxColumn
     public void Save(string input, string output)
     {
         var steps = new List<Action<string, string>>();
+        bool isPlain = !dimensions.SequenceEqual(declared);
+        if (isPlain)
+            steps.Add((x, y) => Reshape(x, y, dimensions, "FittedShape"));
         if (inner != item)
             steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", inner.RawType));
         if (axis > 0)
@@ -65,7 +76,9 @@ sealed class OnnxColumn
             steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsBack()));
         if (inner != item)
             steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", item.RawType));
-        if (column.Options.NonFinite == NonFinite.Ignore)
+        if (isPlain)
+            steps.Add((x, y) => Reshape(x, y, declared, "OutputShape"));
+        if (passesNonFinite)
             steps.Add((x, y) => Node("Where", [IsNonFinite(input), input, x], y));
 
         string current = input;
@@ -122,6 +135,12 @@ sealed class OnnxColumn
 
     /// <summary>[C, 1, 1], which broadcasts over [N, C, H, W].</summary>
     long[] ChannelShape() => [numbers.Mean.Length, .. Enumerable.Repeat(1L, dimensions.Length - 1)];
+
+    void Reshape(string input, string output, int[] row, string role)
+    {
+        long[] shape = [-1, .. row.Select(size => (long)size)];
+        Node("Reshape", [input, context.AddInitializer(shape, [shape.Length], Name(role))], output);
+    }
 
     OnnxNode Node(string type, string[] inputs, string output) =>
         // The standard operators' domain is the empty one; ML.NET's default is that of the machine learning operators.

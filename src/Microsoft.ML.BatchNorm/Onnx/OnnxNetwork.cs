@@ -102,7 +102,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         var column = new BatchNormalizationColumn(
             nodes.Name(node.Path), x, layer.Options, state[node.Path].BatchNormalization!);
         var type = new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray());
-        new OnnxColumn(nodes.Context, column, type).Save(x, y);
+        new OnnxColumn(nodes.Context, column, type, layer.Options.NonFinite == NonFinite.Ignore).Save(x, y);
         return y;
     }
 

@@ -12,7 +12,9 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <remarks>
 /// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
-/// of dimensions <c>[C, H, W]</c> gives images, channels first. Rows without a label, with a weight that is not
+/// of dimensions <c>[C, H, W]</c> or <c>[1, C, H, W]</c> gives images, channels first. A network whose input has
+/// dimensions takes a column of the same, or a plain vector of their size; a column of other dimensions is an error.
+/// Rows without a label, with a weight that is not
 /// positive and finite, or with a feature that is not finite are skipped, with a warning of how many;
 /// <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> makes such a feature an error. A prediction from features
 /// that are not finite is NaN.
@@ -79,7 +81,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         RoleMappedData data = trainContext.TrainingSet;
         data.CheckFeatureFloatVector();
         int outputs = CheckLabel(data);
-        var input = new TensorShape([.. ((VectorDataViewType)data.Schema.Feature!.Value.Type).Dimensions]);
+        TensorShape input = ColumnShape.OfRow(data.Schema.Feature!.Value.Type);
         RoleMappedData? validation = Validation(trainContext, input);
 
         using IChannel channel = Host.Start("Training");
@@ -127,9 +129,10 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             GetOutputSchema(SchemaShape.Create(view.Schema));
             validation = MakeRoles(view);
         }
-        if (validation?.Schema.Feature is { } feature && feature.Type.GetVectorSize() != input.Size)
+        if (validation?.Schema.Feature is { } feature && !ColumnShape.FitsNetwork(ColumnShape.Of(feature.Type), input))
             throw Host.ExceptSchemaMismatch(
-                "validationData", "feature", feature.Name, $"Vector<Single, {input.Size}>", feature.Type.ToString());
+                "validationData", "feature", feature.Name, ColumnShape.Expected(feature.Type, input),
+                feature.Type.ToString());
         return validation;
     }
 }

@@ -1,5 +1,7 @@
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.Trainers;
 
@@ -128,10 +130,13 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
 
     void Check(Network network)
     {
-        if (network.InputShape.Size != input.Size)
+        if (!ColumnShape.FitsNetwork(input, network.InputShape))
+        {
+            var given = new VectorDataViewType(NumberDataViewType.Single, input.Dimensions.ToArray());
             throw host.ExceptSchemaMismatch(
-                "trainData", "feature", options.FeatureColumnName, $"Vector<Single, {network.InputShape.Size}>",
-                $"Vector<Single, {input.Size}>");
+                "trainData", "feature", options.FeatureColumnName, ColumnShape.Expected(given, network.InputShape),
+                given.ToString());
+        }
         host.CheckUserArg(
             network.OutputShape.Size == outputs, nameof(options.Network),
             $"Must have {outputs} outputs, as the label asks for; it has {network.OutputShape.Size}");

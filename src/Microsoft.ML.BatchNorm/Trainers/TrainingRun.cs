@@ -31,6 +31,8 @@ sealed class TrainingRun(
             if (result.StoppedEarly)
                 channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
             WarnOfBias(result);
+            if (!options.RecomputeStatistics)
+                WarnOfSmallBatches(result, data.Rows);
             return result;
         }
         catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
@@ -60,6 +62,23 @@ sealed class TrainingRun(
                     (node.MovesStatistics
                         ? "value. Train more epochs, take a smaller momentum, or set RecomputeStatistics."
                         : "value, since its switches keep them from moving. Unfreeze it, or begin with statistics."));
+            }
+        }
+    }
+
+    void WarnOfSmallBatches(TrainingResult result, int rows)
+    {
+        foreach (NetworkNode node in result.Network.Nodes.Where(node => node.MovesStatistics))
+        {
+            var layer = (BatchNormalizationLayer)node.Layer;
+            ChannelLayout row = layer.Layout(node.Input, 1);
+            long values = BatchValues.PerChannel(layer.Options, row, training.BatchSize);
+            if (layer.Options.MovingStatistics != MovingStatistics.Population
+                && BatchValues.AreFew(layer.Options, values) && (long)rows * row.Positions > values)
+            {
+                channel.Warning(
+                    $"Layer '{node.Path}': {BatchValues.DescribeFew(values)} Set RecomputeStatistics, or take a " +
+                    "greater BatchSize or VarianceConvention.Sample.");
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -18,11 +19,11 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         IHost host, BatchNormalizationColumn column, DataViewSchema schema, DataViewRow row, int batchSize)
     {
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
-        ChannelLayout layout = RowLayout.Of(host, input, column.Options.Axis);
+        ChannelLayout layout = RowLayout.Of(host, input, column.Axis, column.Input);
         return input.Type.GetItemType() == NumberDataViewType.Single
-            ? new Values<float>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+            ? new Values<float>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask))
-            : new Values<double>(host, output, input, row, layout, batchSize, (rows, x, y, mask) =>
+            : new Values<double>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask));
     }
 
@@ -42,11 +43,12 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
     delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask);
 
-    sealed class Values<T> : TrainingColumn where T : unmanaged
+    sealed class Values<T> : TrainingColumn where T : unmanaged, IFloatingPointIeee754<T>
     {
         readonly IHost host;
         readonly DataViewSchema.Column input;
         readonly ChannelLayout layout;
+        readonly BatchNormalizationOptions options;
         readonly Forward<T> forward;
         readonly T[] x, y;
         readonly RowReader<T> reader;
@@ -54,10 +56,10 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
-            ChannelLayout layout, int batchSize, Forward<T> forward)
+            ChannelLayout layout, BatchNormalizationOptions options, int batchSize, Forward<T> forward)
             : base(output)
         {
-            (this.host, this.input, this.layout, this.forward) = (host, input, layout, forward);
+            (this.host, this.input, this.layout, this.options, this.forward) = (host, input, layout, options, forward);
             x = BatchRows.Allocate<T>(host, batchSize, 2, layout.Count);
             y = new T[x.Length];
             reader = RowReader.Of<T>(host, row, input, layout.Count);
@@ -72,6 +74,12 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         public override void Normalize(int rows, ReadOnlySpan<bool> shown, long position)
         {
             int length = rows * layout.Count;
+            // Renormalization has the moving statistics in its output.
+            if (options.UsesBatchStatistics(training: true) && options.Renorm is null
+                && BatchValues.PerChannel(options, layout, rows) == 1)
+                throw host.Except(
+                    $"Column '{input.Name}': a batch has a single value per channel, and DownstreamStatistics.Batch " +
+                    "would give β for any value. Take a greater BatchSize or VirtualBatchSize, or give more rows.");
             try
             {
                 forward(layout.WithRows(rows), x.AsSpan(0, length), y.AsSpan(0, length), Positions(shown));
@@ -79,6 +87,21 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             catch (InvalidDataException error)
             {
                 throw host.Except(error, Message(error, rows, shown, position));
+            }
+            for (int row = 0; row < shown.Length; row++)
+            {
+                if (!shown[row])
+                    PassNonFinite(row);
+            }
+        }
+
+        /// <summary>What is not finite in a hidden row comes out as it went in.</summary>
+        void PassNonFinite(int row)
+        {
+            for (int i = row * layout.Count; i < (row + 1) * layout.Count; i++)
+            {
+                if (!T.IsFinite(x[i]))
+                    y[i] = x[i];
             }
         }
 

@@ -16,9 +16,15 @@ public sealed partial class BatchNormalizationTransformer
     /// statistics, the number of training values is not known, and the statistics are taken as exact
     /// (<see cref="DriftReport.HasTrainingCounts"/>).
     /// </remarks>
-    /// <param name="data">Data with every input column, not normalized.</param>
+    /// <param name="data">
+    /// The rows that go into this transformer. What comes out of it, in a column that takes the input's place, is an
+    /// error.
+    /// </param>
     /// <returns>A report a column, by the name of the output column.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">A column is missing, or is of another type or size.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A column is missing, is of another type or size, or is marked as normalized where the one that the layer was
+    /// fitted to was not.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The context was cancelled.</exception>
     /// <exception cref="InvalidOperationException">
     /// A value is not finite and the options do not ignore it, or the data has no rows.
@@ -45,6 +51,6 @@ public sealed partial class BatchNormalizationTransformer
     /// <summary>A layer that is read as one whose exact statistics are fitted, frozen or not.</summary>
     static BatchNormalizationEstimator.Layer Compared(BatchNormalizationColumn column) => new(
         column.OutputColumnName, column.InputColumnName,
-        BatchNormalizationEstimator.Filled(new() { Axis = column.Options.Axis, NonFinite = column.Options.NonFinite }),
-        column.State);
+        BatchNormalizationEstimator.Filled(new() { Axis = column.Axis, NonFinite = column.Options.NonFinite }),
+        column.State, column.Input);
 }

@@ -14,10 +14,10 @@ public sealed partial class BatchNormalizationTransformer
 
     ChannelLayout Layout(BatchNormalizationColumn column, DataViewSchema.Column input)
     {
-        ChannelLayout layout = RowLayout.Of(Host, input, column.Options.Axis);
+        ChannelLayout layout = RowLayout.Of(Host, input, column.Axis, column.Input);
         return layout.Channels == column.State.Channels
             ? layout
-            : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels on axis {column.Axis}");
+            : throw RowLayout.Mismatch(Host, input, $"{column.State.Channels} channels along axis {column.Axis}");
     }
 
     /// <summary>The getter of a normalized column, which samples the rows that it gives where asked to.</summary>
@@ -27,10 +27,15 @@ public sealed partial class BatchNormalizationTransformer
         DataViewSchema.Column source = input.Schema[column.InputColumnName];
         ChannelLayout layout = Layout(column, source);
         RowSample? sample = samples?.Add(input, source, column, layout);
+        ValueGetter<bool>? mask = MaskOf(column, input.Schema) is { } counts ? input.GetGetter<bool>(counts) : null;
         return source.Type.GetItemType() == NumberDataViewType.Single
-            ? new RowGetter<float>(Host, input, source, column.Map, layout).Create(sample as RowSample<float>)
-            : new RowGetter<double>(Host, input, source, column.Map, layout).Create(sample as RowSample<double>);
+            ? new RowGetter<float>(Host, input, source, column, layout, mask).Create(sample as RowSample<float>)
+            : new RowGetter<double>(Host, input, source, column, layout, mask).Create(sample as RowSample<double>);
     }
+
+    /// <summary>The mask that is looked at where a value of the column is not finite; null where none is.</summary>
+    DataViewSchema.Column? MaskOf(BatchNormalizationColumn column, DataViewSchema schema) =>
+        column.Options.NonFinite == NonFinite.Throw ? MaskIn(schema) : null;
 
     sealed class Mapper(BatchNormalizationTransformer parent, DataViewSchema schema)
         : OneToOneMapperBase(parent.Host.Register(nameof(Mapper)), parent, schema)
@@ -44,6 +49,14 @@ public sealed partial class BatchNormalizationTransformer
         {
             disposer = null;
             return parent.Getter(input, iinfo);
+        }
+
+        protected override Func<int, bool> GetDependenciesCore(Func<int, bool> activeOutput)
+        {
+            Func<int, bool> inputs = base.GetDependenciesCore(activeOutput);
+            int? mask = parent.columns.Where((_, i) => activeOutput(i))
+                .Select(column => parent.MaskOf(column, InputSchema)?.Index).FirstOrDefault(index => index is not null);
+            return index => index == mask || inputs(index);
         }
 
         DataViewSchema.Column Input(int column) => InputSchema[ColMapNewToOld[column]];

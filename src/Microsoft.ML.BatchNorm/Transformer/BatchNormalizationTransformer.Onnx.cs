@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
@@ -31,7 +32,9 @@ public sealed partial class BatchNormalizationTransformer
             }
             DataViewType type = input.Schema[column.InputColumnName].Type;
             string output = ctx.AddIntermediateVariable(type, column.OutputColumnName);
-            var nodes = new OnnxColumn(ctx, column, type);
+            // A graph does not see the mask; what a hidden row may hold passes in every row.
+            bool passesNonFinite = column.Options.NonFinite == NonFinite.Ignore || Settings.MaskColumnName is not null;
+            var nodes = new OnnxColumn(ctx, column, type, passesNonFinite);
             // Only an input of the graph is a column of the first data and has that column's name.
             bool isGraphInput =
                 variable == column.InputColumnName && root.Schema.GetColumnOrNull(variable) is not null;

@@ -16,7 +16,7 @@ namespace Microsoft.ML.Transforms;
 
 public sealed partial class BatchNormalizationTransformer
 {
-    const uint WithSettings = 0x00010002;
+    const uint WithSettings = 0x00010002, WithInputs = 0x00010003;
 
     internal const string LoaderSignature = "BatchNormTransform";
 
@@ -24,8 +24,8 @@ public sealed partial class BatchNormalizationTransformer
     // that the file is too new for it.
     static VersionInfo Version { get; } = new(
         modelSignature: "BATCHNRM",
-        verWrittenCur: WithSettings,
-        verReadableCur: WithSettings,
+        verWrittenCur: WithInputs,
+        verReadableCur: WithInputs,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(BatchNormalizationTransformer).Assembly.GetName().Name,
         loaderSignature: LoaderSignature);
@@ -38,6 +38,7 @@ public sealed partial class BatchNormalizationTransformer
         ctx.SetVersionInfo(Version);
         ColumnFormat.Write(ctx, columns);
         SettingsFormat.Write(ctx, Settings);
+        InputFormat.Write(ctx, columns);
     }
 
     internal static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -50,6 +51,8 @@ public sealed partial class BatchNormalizationTransformer
             BatchNormalizationColumn[] columns = ColumnFormat.Read(env, ctx);
             FitSettings settings =
                 ctx.Header.ModelVerWritten >= WithSettings ? SettingsFormat.Read(env, ctx) : FitSettings.Default;
+            if (ctx.Header.ModelVerWritten >= WithInputs)
+                columns = InputFormat.Read(env, ctx, columns);
             return new BatchNormalizationTransformer(env, settings, columns);
         }
         catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)

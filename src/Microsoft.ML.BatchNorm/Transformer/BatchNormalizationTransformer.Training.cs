@@ -13,6 +13,7 @@ public sealed partial class BatchNormalizationTransformer : ITransformerWithDiff
             ? transformed
             : new TrainingView(
                 Host, input, transformed, columns, Settings.BatchSize,
-                Settings.FindMask(Host, input.Schema, columns.Select(column => column.Options)));
+                Settings.FindMask(Host, input.Schema, columns.Select(column => column.Options))
+                    ?? MaskIn(input.Schema));
     }
 }

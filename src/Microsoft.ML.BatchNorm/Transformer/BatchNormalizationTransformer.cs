@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -70,6 +71,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     /// <param name="outputColumnNames">The output columns to freeze; none for all.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    [Pure]
     public BatchNormalizationTransformer Freeze(params string[] outputColumnNames) =>
         WithTrainable(false, outputColumnNames);
 
@@ -78,12 +80,13 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// </summary>
     /// <param name="outputColumnNames">The output columns to unfreeze; none for all.</param>
     /// <exception cref="ArgumentOutOfRangeException">This transformer makes no such column.</exception>
+    [Pure]
     public BatchNormalizationTransformer Unfreeze(params string[] outputColumnNames) =>
         WithTrainable(true, outputColumnNames);
 
     /// <summary>
     /// Fits on from this transformer: its statistics, moved on by the data. A layer that is frozen stays bit for bit,
-    /// and where all are, the data is not read.
+    /// with a warning, and where all are, the data is not read.
     /// </summary>
     /// <remarks>
     /// The batch size, epochs, shuffle, seed, mask column and drift check are those that the estimator was told, and
@@ -93,13 +96,25 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// <c>mlContext.Transforms.BatchNormalization(pretrained, options)</c>.
     /// </remarks>
     /// <inheritdoc cref="BatchNormalizationEstimator.Fit(IDataView)"/>
-    /// <param name="input">The rows.</param>
+    /// <param name="input">
+    /// The rows that go into this transformer. What comes out of it, in a column that takes the input's place, is an
+    /// error.
+    /// </param>
     /// <param name="cancellationToken">Cancels within a batch.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A column is missing, is of another type or size, or is marked as normalized where the one that the layer was
+    /// fitted to was not.
+    /// </exception>
     /// <exception cref="OperationCanceledException">
     /// The context or the token was canceled; nothing is left behind.
     /// </exception>
-    public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default) =>
-        new BatchNormalizationEstimator(Host, this, cancellationToken).Fit(input);
+    [Pure]
+    public BatchNormalizationTransformer FineTune(IDataView input, CancellationToken cancellationToken = default)
+    {
+        var estimator = new BatchNormalizationEstimator(Host, this, cancellationToken);
+        FrozenColumns.Warn(Host, columns.Where(column => !column.Options.MovesStatistics(training: true)));
+        return estimator.Fit(input);
+    }
 
     internal BatchNormalizationColumn GetColumn(string outputColumnName) =>
         columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)

@@ -14,16 +14,39 @@ namespace Microsoft.ML.Transforms;
 /// at a time. A row is read into the caller's buffer, which is the caller's own by ML.NET's rules, and mapped in place;
 /// a member of the user's own object is mapped from where it lies.
 /// </summary>
+/// <param name="host">Whose errors they are.</param>
+/// <param name="row">The row that is read.</param>
+/// <param name="input">Its column.</param>
+/// <param name="column">The layer.</param>
+/// <param name="layout">Where its channels lie in the row.</param>
+/// <param name="mask">Whether the row counts, or null where all do. One that does not may hold any value.</param>
 sealed class RowGetter<T>(
-    IExceptionContext host, DataViewRow row, DataViewSchema.Column input, AffineMap map, ChannelLayout layout)
+    IExceptionContext host, DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column,
+    ChannelLayout layout, ValueGetter<bool>? mask)
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    readonly RowMap<T> rowMap = map.ForRows<T>(layout);
+    readonly RowMap<T> rowMap = column.Map.ForRows<T>(layout);
+    RowMap<T>? hiddenMap;
 
     /// <param name="sample">What rows are sampled for as they are read, or null.</param>
     public Delegate Create(RowSample<T>? sample = null) => input.Type is VectorDataViewType
         ? new Vector(this, row.GetGetter<VBuffer<T>>(input), sample).Get
         : new Scalar(this, row.GetGetter<T>(input), sample).Get;
+
+    /// <summary>
+    /// Maps a row that the mask hides, whose values that are not finite come out as they went in; false where the row
+    /// counts.
+    /// </summary>
+    bool MapHidden(ReadOnlySpan<T> x, Span<T> y)
+    {
+        bool counts = true;
+        mask?.Invoke(ref counts);
+        if (counts)
+            return false;
+        hiddenMap ??= new AffineMap(
+            column.Options with { NonFinite = BatchNorm.NonFinite.Ignore }, column.State).ForRows<T>(layout);
+        return hiddenMap.Apply(x, y) || hiddenMap.IgnoresNonFinite;
+    }
 
     Exception NonFinite(ReadOnlySpan<T> x)
     {
@@ -51,7 +74,8 @@ sealed class RowGetter<T>(
             if (--untilSample == 0)
                 untilSample = sample!.Take(value);
             T x = value;
-            if (!map.Apply(new ReadOnlySpan<T>(in x), new Span<T>(ref value)) && !map.IgnoresNonFinite)
+            if (!map.Apply(new ReadOnlySpan<T>(in x), new Span<T>(ref value)) && !map.IgnoresNonFinite
+                && !parent.MapHidden(new ReadOnlySpan<T>(in x), new Span<T>(ref value)))
                 throw parent.NonFinite([x]);
         }
     }
@@ -105,7 +129,9 @@ sealed class RowGetter<T>(
             if (x.Length != map.Length || values.Length != x.Length || !y.IsDense)
                 return false;
             Span<T> own = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
-            return map.Apply(x, own) || map.IgnoresNonFinite ? true : throw parent.NonFinite(x);
+            return map.Apply(x, own) || map.IgnoresNonFinite || parent.MapHidden(x, own)
+                ? true
+                : throw parent.NonFinite(x);
         }
 
         // Apart from Next: within it, in one process of two, rows took twice as long for as long as it ran.
@@ -125,7 +151,7 @@ sealed class RowGetter<T>(
             if (y.Length != map.Length)
                 throw parent.OtherLength(y.Length);
             if ((y.IsDense || !Sparse(ref y)) && !map.IgnoresNonFinite)
-                throw NonFinite();
+                Hidden(ref y);
         }
 
         /// <summary>A zero that is not stored becomes a number of its own: what comes out is dense.</summary>
@@ -141,11 +167,15 @@ sealed class RowGetter<T>(
         }
 
         /// <summary>The row's own values have been written over by now; they are read again.</summary>
-        Exception NonFinite()
+        void Hidden(ref VBuffer<T> y)
         {
-            VBuffer<T> x = default;
-            source(ref x);
-            return parent.NonFinite([.. x.DenseValues()]);
+            VBuffer<T> row = default;
+            source(ref row);
+            T[] x = [.. row.DenseValues()];
+            VBufferEditor<T> editor = VBufferEditor.Create(ref y, x.Length);
+            if (!parent.MapHidden(x, editor.Values))
+                throw parent.NonFinite(x);
+            y = editor.Commit();
         }
     }
 }

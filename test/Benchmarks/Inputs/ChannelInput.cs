@@ -14,8 +14,8 @@ sealed class ChannelInput
     public ChannelInput(int[] shape)
     {
         this.shape = shape;
-        options = BatchNormalizationOptions.Keras with { Axis = shape.Length == 2 ? -1 : 1 };
-        layout = new ChannelLayout(shape, options.Axis);
+        options = BatchNormalizationOptions.Keras;
+        layout = new ChannelLayout(shape, axis: 1);
         x = new float[layout.Count];
         y = new float[layout.Count];
         var random = new Random(1);
@@ -54,7 +54,7 @@ sealed class ChannelInput
         for (int row = 0; row < shape[0]; row += batchRows)
         {
             int rows = Math.Min(batchRows, shape[0] - row);
-            var batch = new ChannelLayout([rows, .. shape.AsSpan(1)], options.Axis);
+            var batch = new ChannelLayout([rows, .. shape.AsSpan(1)], axis: 1);
             int start = row * rowLength, length = rows * rowLength;
             current = BatchNormalization.Forward(
                 options, current, batch, x.AsSpan(start, length),

@@ -64,7 +64,7 @@ public class DefinitionStateTests
         Assert.AreEqual(1 / 3.0, torch.Initialize()["dense"].Kernel.ToArray().Max(), 0.01);
         Assert.AreEqual(new BatchNormalizationOptions { Axis = 1 }, Options(unsaid));
         Assert.AreEqual(BatchNormalizationOptions.Keras with { Axis = 1 }, Options(keras));
-        Assert.AreEqual(BatchNormalizationOptions.PyTorch, Options(torch));
+        Assert.AreEqual(BatchNormalizationOptions.PyTorch with { Axis = 1 }, Options(torch));
         Assert.AreEqual((null, 0.3, 0.01), (Slope(unsaid), Slope(keras), Slope(torch)));
         Assert.AreEqual(KernelInitializer.GlorotUniform, ((DenseLayer)keras.Layers[0]).KernelInitializer);
         BatchNormalizationState state = keras.Initialize()["batch_normalization"].BatchNormalization!;

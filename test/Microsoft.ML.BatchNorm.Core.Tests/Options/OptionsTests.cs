@@ -8,10 +8,10 @@ public sealed class OptionsTests
     {
         BatchNormalizationOptions keras = BatchNormalizationOptions.Keras, torch = BatchNormalizationOptions.PyTorch;
         Assert.AreEqual(
-            (-1, 0.99, 1e-3, MovingStatistics.Exponential, VarianceConvention.Population),
+            (null, 0.99, 1e-3, MovingStatistics.Exponential, VarianceConvention.Population),
             (keras.Axis, keras.Momentum, keras.Epsilon, keras.MovingStatistics, keras.VarianceConvention));
         Assert.AreEqual(
-            (1, 0.9, 1e-5, MovingStatistics.Exponential, VarianceConvention.Sample),
+            (null, 0.9, 1e-5, MovingStatistics.Exponential, VarianceConvention.Sample),
             (torch.Axis, torch.Momentum, torch.Epsilon, torch.MovingStatistics, torch.VarianceConvention));
         Assert.AreEqual(new BatchNormalizationOptions().Or(keras), keras);
         Assert.AreEqual(torch, torch.Or(keras));

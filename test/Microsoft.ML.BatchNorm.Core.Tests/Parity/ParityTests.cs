@@ -47,7 +47,7 @@ public sealed class ParityTests
         Assert.AreEqual("layer", file.Kind, "kind");
         LayerCase layer = file.Layer(index);
         BatchNormalizationOptions options = layer.Options.ToOptions();
-        var layout = new ChannelLayout(layer.Shape, options.Axis);
+        var layout = new ChannelLayout(layer.Shape, layer.Options.Axis);
         BatchNormalizationState state = layer.Initial.ToState(layout.Channels);
         var lost = new LostDigits(layer, file, options, layout);
         Assert.IsTrue(layer.Steps.Length > 0, "steps");
@@ -55,7 +55,7 @@ public sealed class ParityTests
         for (int s = 0; s < layer.Steps.Length; s++)
         {
             CaseStep step = layer.Steps[s];
-            bool[] mask = Mask(step, layer.Shape, options.Axis);
+            bool[] mask = Mask(step, layer.Shape, layer.Options.Axis);
             float[] y = new float[step.X.Length];
             ForwardPass pass = BatchNormalization.Forward(options, state, layout, step.X, y, step.Training, mask);
             double[] exact = lost.Step(step, mask, state);

@@ -8,6 +8,11 @@ public class PublicApiTests
         ApiFile.Check(typeof(BatchNormalization).Assembly, "test/Microsoft.ML.BatchNorm.Core.Tests/PublicApi");
 
     [TestMethod]
+    public void What_gives_another_value_is_marked_as_pure() => PureMethods.Check(
+        typeof(BatchNormalization).Assembly, "Network.Freeze", "Network.Unfreeze", "NetworkState.With",
+        "BatchNormalizationState.WithAffine", "NetworkTrainer.RecomputeStatistics");
+
+    [TestMethod]
     public void A_difference_names_the_type_of_each_line_that_is_gone_or_new() => Assert.AreEqual(
         """
         - class A: int Count { get; }

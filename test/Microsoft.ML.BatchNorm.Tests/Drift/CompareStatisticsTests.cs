@@ -65,7 +65,7 @@ public class CompareStatisticsTests
     {
         float[][] rows = View.Floats(30, 2 * 3 * 4);
         BatchNormalizationTransformer layer =
-            Fits.Estimator(options => options.Axis = 0).Fit(View.Vectors(View.Dense(rows), 2, 3, 4));
+            Fits.Estimator(options => options.Axis = 1).Fit(View.Vectors(View.Dense(rows), 2, 3, 4));
         DriftReport same = layer.CompareStatistics(View.Vectors(View.Dense(rows), 2, 3, 4))["Y"];
         Assert.AreEqual((2, 30 * 12.0, 1), (same.Channels.Count, same.Channels[0].Count, same.PValue));
         // 12 equal values a row would have a twelfth of the error, if each counted for itself.

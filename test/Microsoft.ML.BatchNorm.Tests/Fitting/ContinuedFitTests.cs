@@ -152,7 +152,8 @@ public class ContinuedFitTests
         IDataView view = Fits.Vectors(First);
         BatchNormalizationTransformer fitted = Fits.Estimator(Population).Fit(view);
         var mixed = new BatchNormalizationTransformer(
-            View.ML, fitted.Freeze().Columns[0], new("Z", "X", Exponential, BatchNormalization.Initialize(Exponential, 4)));
+            View.ML, fitted.Freeze().Columns[0],
+            Layers.Column(Exponential, BatchNormalization.Initialize(Exponential, 4), "Z"));
         BatchNormalizationTransformer next = mixed.FineTune(view);
         Assert.AreSame(fitted.GetState("Y"), next.GetState("Y"));
         Assert.AreEqual(Fits.Loop(Exponential, First, [256, 256, 188]), next.GetState("Z"));

@@ -44,7 +44,7 @@ public class NonFiniteFitTests
         float[][] rows = View.Floats(10, 24);
         rows[3][17] = float.NaN;
         var error = Assert.ThrowsExactly<InvalidOperationException>(
-            () => Fits.Fit(View.Vectors(View.Dense(rows), 2, 3, 4), options => options.Axis = 0));
+            () => Fits.Fit(View.Vectors(View.Dense(rows), 2, 3, 4), options => options.Axis = 1));
         StringAssert.Contains(error.Message, "Column 'X' is not finite: row 3, slot 17 has NaN.");
     }
 

@@ -41,7 +41,7 @@ public class GraphTests
         BatchNormalizationOptions options = new() { Scale = false, Center = false };
         var state = new BatchNormalizationState([0.5, 0], [1, 4]);
         OnnxModel model = OnnxModel.Of(
-            Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state)),
+            Layers.Transformer(Layers.Column(options, state)),
             View.Vectors(View.Dense(View.Floats(2, 2)), 2));
         NodeProto node = model.Normalization;
         Agreement.Within(2e-7, [1, 1], Floats(model, node.Input[1]));
@@ -123,7 +123,7 @@ public class GraphTests
         BatchNormalizationOptions options = BatchNormalizationOptions.PyTorch;
         var state = new BatchNormalizationState([1e4, 0], [0.01, 1], [1, 1], [0, 0]);
         OnnxModel model = OnnxModel.Of(
-            Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state)),
+            Layers.Transformer(Layers.Column(options, state)),
             View.Vectors(View.Dense(View.Floats(2, 2)), 2));
         CollectionAssert.AreEqual(new[] { "Sub", "BatchNormalization" }, model.Operators);
     }
@@ -173,7 +173,7 @@ public class GraphTests
         double[] mean = [.. Sample.Doubles(channels, 1).Select(value => Math.Clamp(value, -2, 2))];
         var state = new BatchNormalizationState(
             mean, variance, Sample.Floats(channels, 3, 1, 0.3), Sample.Floats(channels, 4));
-        return Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
+        return Layers.Transformer(Layers.Column(options, state));
     }
 
     static AttributeProto Attribute(NodeProto node, string name) =>

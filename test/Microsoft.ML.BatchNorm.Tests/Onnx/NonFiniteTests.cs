@@ -41,7 +41,7 @@ public class NonFiniteTests
     {
         BatchNormalizationOptions options = new() { Scale = false, Center = false, NonFinite = NonFinite.Ignore };
         BatchNormalizationTransformer transformer = Layers.Transformer(
-            new BatchNormalizationColumn("Y", "X", options, new BatchNormalizationState([0.25], [4])));
+            Layers.Column(options, new BatchNormalizationState([0.25], [4])));
         Exported.AssertSameValues(transformer, View.Scalars(Special));
         Exported.AssertSameValues(transformer, View.Scalars(Array.ConvertAll(Special, value => (double)value)));
     }
@@ -102,7 +102,7 @@ public class NonFiniteTests
         options = options with { NonFinite = NonFinite.Ignore };
         double[] Each(double value) => Array.ConvertAll(gamma, _ => value);
         var state = new BatchNormalizationState(Each(mean), Each(variance), gamma, Sample.Floats(gamma.Length, 4));
-        return Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
+        return Layers.Transformer(Layers.Column(options, state));
     }
 
     static double[][] Widen(float[][] rows) =>

@@ -155,6 +155,6 @@ public class ValueTests
         BatchNormalizationOptions options = new() { Axis = axis, Epsilon = epsilon };
         var state = new BatchNormalizationState(
             mean, variance, Sample.Floats(mean.Length, 3, 1, 0.3), Sample.Floats(mean.Length, 4));
-        return Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
+        return Layers.Transformer(Layers.Column(options, state));
     }
 }

@@ -24,5 +24,6 @@ static class Model
             pair.First.OutputColumnName == pair.Second.OutputColumnName
             && pair.First.InputColumnName == pair.Second.InputColumnName
             && pair.First.Options == pair.Second.Options
+            && pair.First.Input == pair.Second.Input
             && pair.First.State.Equals(pair.Second.State));
 }

@@ -51,7 +51,7 @@ public class SaveLoadTests
         statistics.Add(ChannelLayout.Features(3, 2), (float[])[1, 2, 3, 4, 5, 7]);
         BatchNormalizationOptions options = new() { MovingStatistics = MovingStatistics.Population };
         BatchNormalizationState state = BatchNormalization.Initialize(options, 2).WithPopulation(statistics);
-        var transformer = Layers.Transformer(new BatchNormalizationColumn("Y", "X", options, state));
+        var transformer = Layers.Transformer(Layers.Column(options, state));
         IDataView input = View.Vectors(View.Dense(View.Floats(1, 2)), 2);
         var loaded = (BatchNormalizationTransformer)Model.Reload(transformer, input.Schema);
         Assert.AreEqual(state, loaded.GetState("Y"));
@@ -94,7 +94,7 @@ public class SaveLoadTests
             string model = Path.Combine(folder.FullName, "model.zip"), data = Path.Combine(folder.FullName, "in.idv");
             IDataView input = View.Vectors(View.Dense(View.Floats(25, 12)), 3, 4);
             var chain = new TransformerChain<ITransformer>(
-                Layers.Transformer(3, BatchNormalizationOptions.PyTorch),
+                Layers.Transformer(3, BatchNormalizationOptions.PyTorch with { Axis = 1 }),
                 Layers.Transformer(Layers.Column(4, output: "Z", input: "Y")));
             View.ML.Model.Save(chain, input.Schema, model);
             using (FileStream file = File.Create(data))

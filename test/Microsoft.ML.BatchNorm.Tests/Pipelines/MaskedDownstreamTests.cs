@@ -68,10 +68,9 @@ public class MaskedDownstreamTests
         {
             IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)transformer)
                 .TransformForTrainingPipeline(MaskedRow.View(broken, i => i != 3));
-            string row = transformer == fitted ? "row 13, slot 2" : "row 3, slot 0";
             StringAssert.Contains(
                 Assert.ThrowsExactly<InvalidOperationException>(() => seen.Rows<float>("Y")).Message,
-                $"Column 'X' is not finite: {row} has NaN.");
+                "Column 'X' is not finite: row 13, slot 2 has NaN.");
         }
     }
 
@@ -99,7 +98,7 @@ public class MaskedDownstreamTests
         int length = rows[0].Length, at = 0;
         foreach (int size in batches)
         {
-            var layout = new ChannelLayout([size, .. dimensions is [] ? [length] : dimensions], layer.Axis);
+            var layout = new ChannelLayout([size, .. dimensions is [] ? [length] : dimensions], layer.Axis ?? 1);
             float[] x = [.. rows[at..(at + size)].SelectMany(row => row)], y = new float[x.Length];
             bool[] positions =
                 [.. mask[at..(at + size)].SelectMany(shown => Enumerable.Repeat(shown, layout.Positions / size))];

@@ -9,8 +9,13 @@ static class Layers
         int channels, BatchNormalizationOptions? options = null, string output = "Y", string input = "X", int seed = 5)
     {
         options ??= BatchNormalizationOptions.Keras;
-        return new BatchNormalizationColumn(output, input, options, Sample.State(options, channels, seed));
+        return Column(options, Sample.State(options, channels, seed), output, input);
     }
+
+    /// <summary>A column over its last axis where the options say none.</summary>
+    public static BatchNormalizationColumn Column(
+        BatchNormalizationOptions options, BatchNormalizationState state, string output = "Y", string input = "X") =>
+        new(output, input, options with { Axis = options.Axis ?? -1 }, state);
 
     public static BatchNormalizationTransformer Transformer(int channels, BatchNormalizationOptions? options = null) =>
         new(View.ML, Column(channels, options));

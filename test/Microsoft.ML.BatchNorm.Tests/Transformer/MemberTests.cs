@@ -53,16 +53,16 @@ public class MemberTests
     public void InitialWeight_is_that_of_the_column_where_it_is_greatest()
     {
         BatchNormalizationOptions options = BatchNormalizationOptions.Keras;
-        var fresh = new BatchNormalizationColumn("A", "X", options, BatchNormalization.Initialize(options, 2));
+        var fresh = Layers.Column(options, BatchNormalization.Initialize(options, 2), "A");
         Assert.AreEqual(1, Layers.Transformer(Layers.Column(2), fresh).InitialWeight);
         Assert.AreEqual(0, Layers.Transformer(2).InitialWeight);
     }
 
     [TestMethod]
-    public void The_column_s_axis_counts_within_the_row()
+    public void The_column_s_axis_counts_the_batch_as_its_options_do()
     {
-        Assert.AreEqual(-1, Layers.Column(2).Axis);
-        Assert.AreEqual(0, Layers.Column(2, BatchNormalizationOptions.PyTorch).Axis);
+        Assert.AreEqual(-1, Layers.Column(2, new() { Axis = -1 }).Axis);
+        Assert.AreEqual(1, Layers.Column(2, new() { Axis = 1 }).Axis);
         Assert.ThrowsExactly<ArgumentException>(() => Layers.Column(2, new() { Axis = 0 }));
     }
 

@@ -37,7 +37,7 @@ public class RowPathTests
         BatchNormalizationOptions options = BatchNormalizationOptions.Keras with { Epsilon = 1e-300 };
         var state = new BatchNormalizationState([1, 2], [1e-90, 1], [1, 1], [0, 0]);
         float[][] rows = View.Floats(3, 2);
-        AssertWhole(rows, [2], new BatchNormalizationColumn("Y", "X", options, state));
+        AssertWhole(rows, [2], Layers.Column(options, state));
     }
 
     [TestMethod]
@@ -114,7 +114,7 @@ public class RowPathTests
 
     static void AssertWhole<T>(T[][] rows, int[] shape, BatchNormalizationColumn column) where T : unmanaged
     {
-        var layout = new ChannelLayout([rows.Length, .. shape], column.Options.Axis);
+        var layout = new ChannelLayout([rows.Length, .. shape], column.Axis);
         T[] x = [.. rows.SelectMany(row => row)], expected = new T[x.Length];
         if (x is float[] singles)
             column.Map.Apply(layout, singles, (float[])(object)expected);

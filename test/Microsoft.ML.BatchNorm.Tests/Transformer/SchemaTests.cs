@@ -81,15 +81,15 @@ public class SchemaTests
     [TestMethod]
     public void Another_number_of_channels_is_a_schema_mismatch()
     {
-        AssertMismatch(Layers.Transformer(3), View.Scalars(1f), "expected 3 channels on axis -1, got Single");
+        AssertMismatch(Layers.Transformer(3), View.Scalars(1f), "expected 3 channels along axis -1, got Single");
         AssertMismatch(
-            Layers.Transformer(3, BatchNormalizationOptions.PyTorch),
+            Layers.Transformer(3, new() { Axis = 1 }),
             View.Vectors(View.Dense(View.Floats(1, 12)), 4, 3),
-            "expected 3 channels on axis 0, got Vector<Single, 4, 3>");
+            "expected 3 channels along axis 1, got Vector<Single, 4, 3>");
     }
 
     [TestMethod]
-    [DataRow(3, "a dimension 2, the channel axis")]
+    [DataRow(3, "a dimension 3, the channel axis")]
     [DataRow(-3, "a dimension -3, the channel axis")]
     public void An_axis_that_a_row_does_not_have_is_a_schema_mismatch(int axis, string expected) =>
         AssertMismatch(

@@ -60,7 +60,7 @@ public class TransformTests
     [TestMethod]
     public void Only_the_channel_axis_must_have_the_size_that_the_layer_knows()
     {
-        BatchNormalizationTransformer transformer = Layers.Transformer(3, BatchNormalizationOptions.PyTorch);
+        BatchNormalizationTransformer transformer = Layers.Transformer(3, new() { Axis = 1 });
         float[][] rows = View.Floats(2, 3 * 8 * 9);
         IDataView output = transformer.Transform(View.Vectors(View.Dense(rows), 3, 8, 9));
         AssertMapped(rows, output, transformer, [1, 3, 8, 9]);
@@ -154,7 +154,7 @@ public class TransformTests
         BatchNormalizationColumn layer = transformer.Columns[column];
         float[][] actual = output.Rows<float>(layer.OutputColumnName);
         Assert.AreEqual(rows.Length, actual.Length);
-        var layout = new ChannelLayout(shape, layer.Options.Axis);
+        var layout = new ChannelLayout(shape, layer.Axis);
         for (int i = 0; i < rows.Length; i++)
         {
             float[] expected = new float[rows[i].Length];

@@ -199,7 +199,7 @@ public class StatisticsTests
     static void Compare(
         BatchNormalizationOptions options, int[] shape, int batches, int? axis = null, TorchEngine? on = null)
     {
-        var layout = new ChannelLayout(shape, axis ?? options.Axis);
+        var layout = new ChannelLayout(shape, axis ?? options.Axis ?? -1);
         BatchNormalizationState state = Sample.State(options, layout.Channels);
         float[][] data =
             [.. Enumerable.Range(0, batches).Select(i => Sample.Floats(layout.Count, i, mean: i, deviation: 2))];

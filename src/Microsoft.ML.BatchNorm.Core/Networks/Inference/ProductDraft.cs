@@ -19,8 +19,7 @@ sealed class ProductDraft(NetworkNode node, LayerState state)
     /// </summary>
     public bool TryFold(BatchNormalizationLayer layer, AffineMap map)
     {
-        int axis = layer.Options.Axis < 0 ? layer.Options.Axis + node.Output.Rank + 1 : layer.Options.Axis;
-        if (Activation is not null || axis != 1 || map.IgnoresNonFinite)
+        if (Activation is not null || layer.AxisIn(node.Output) != 1 || map.IgnoresNonFinite)
             return false;
         int inputs = kernel.Length / bias.Length;
         for (int unit = 0; unit < bias.Length; unit++)

@@ -87,7 +87,7 @@ sealed class ServingPlan
         if (isChannelsLast)
         {
             TensorShape image = node.Input;
-            int axis = layer.Options.Axis < 0 ? layer.Options.Axis + 4 : layer.Options.Axis;
+            int axis = layer.AxisIn(image);
             row = new ChannelLayout([1, image[1], image[2], image[0]], axis == 1 ? 3 : axis - 1);
         }
         steps.Add(new AffineStep(map.ForRows<float>(row)));

@@ -7,12 +7,15 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="Options">
 /// The layer's options. <see cref="BatchNormalizationOptions.Axis"/> counts the batch as axis 0; networks here have
 /// their channels first, so that 1 is the channel axis of both <c>[features]</c> and <c>[channels, height, width]</c>.
+/// It is taken where the options say none.
 /// </param>
 public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) : Layer
 {
+    const int ChannelsFirst = 1;
+
     /// <summary>A layer over the first axis of a row, whose options leave the rest to the network's preset.</summary>
     public BatchNormalizationLayer()
-        : this(new BatchNormalizationOptions { Axis = 1 })
+        : this(new BatchNormalizationOptions())
     {
     }
 
@@ -39,27 +42,31 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     public ChannelLayout Layout(TensorShape input, int rows)
     {
         ArgumentNullException.ThrowIfNull(input);
-        return new ChannelLayout(input.WithRows(rows), Options.Axis);
+        return new ChannelLayout(input.WithRows(rows), Axis);
     }
 
     /// <summary>The number of channels in a row of <paramref name="input"/>.</summary>
-    internal int Channels(TensorShape input) =>
-        input[(Options.Axis < 0 ? Options.Axis + input.Rank + 1 : Options.Axis) - 1];
+    internal int Channels(TensorShape input) => input[AxisIn(input) - 1];
+
+    /// <summary>The channel axis, counted from the front, in a batch of rows of <paramref name="input"/>.</summary>
+    internal int AxisIn(TensorShape input) => Axis < 0 ? Axis + input.Rank + 1 : Axis;
+
+    int Axis => Options.Axis!.Value;
 
     /// <inheritdoc/>
     public override TensorShape OutputShape(TensorShape input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        int axis = Options.Axis < 0 ? Options.Axis + input.Rank + 1 : Options.Axis;
+        int axis = AxisIn(input);
         return axis >= 1 && axis <= input.Rank
             ? input
-            : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
+            : throw Misfit(input, $"a shape with axis {Axis} in a row");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        return options;
+        return options.Axis is null ? options with { Axis = ChannelsFirst } : options;
     }
 }

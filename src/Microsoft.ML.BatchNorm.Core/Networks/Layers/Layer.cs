@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using System.Text;
 
 namespace Microsoft.ML.BatchNorm;
@@ -41,6 +42,7 @@ public abstract record Layer
     /// <exception cref="ArgumentException">
     /// The layer cannot take that shape; the message names the layer, the shape, and the one that it needs.
     /// </exception>
+    [Pure]
     public abstract TensorShape OutputShape(TensorShape input);
 
     /// <summary>The shapes of its parameters for such an input, without a batch normalization's.</summary>
