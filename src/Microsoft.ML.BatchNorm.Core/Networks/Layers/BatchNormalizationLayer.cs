@@ -53,7 +53,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         int axis = Options.Axis < 0 ? Options.Axis + input.Rank + 1 : Options.Axis;
         return axis >= 1 && axis <= input.Rank
             ? input
-            : throw Misfit(input, $"a shape with axis {Options.Axis} in a row");
+            : throw Misfit(
+                input, $"a shape that has axis {Options.Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
