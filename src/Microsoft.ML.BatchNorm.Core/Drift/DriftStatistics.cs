@@ -56,7 +56,7 @@ public sealed class DriftStatistics
     {
         ArgumentNullException.ThrowIfNull(other);
         if (!state.MovingMean.SequenceEqual(other.state.MovingMean))
-            throw new ArgumentException("other is for a state of other moving means.", nameof(other));
+            throw new ArgumentException("The argument other is for a state of other moving means.", nameof(other));
         values.Merge(other.values);
         squares?.Merge(other.squares!);
         valuesPerRow = Math.Max(valuesPerRow, other.valuesPerRow);

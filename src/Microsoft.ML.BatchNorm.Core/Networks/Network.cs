@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
+using System.Globalization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -15,11 +16,19 @@ namespace Microsoft.ML.BatchNorm;
 /// </example>
 /// <remarks>
 /// Two networks are equal when their input shapes, presets and layers are, with names and switches. Networks nest up to
-/// 8 deep, and have at most 20,000 layers in all, with paths of at most 500 characters.
+/// 8 deep, and have at most 20,000 layers in all, with paths of at most 500 characters. A row has at most 2²⁷ values
+/// (512 MiB) where it goes in, between two layers, and where it comes out.
 /// </remarks>
 public sealed partial class Network : IEquatable<Network>
 {
     internal const int MaxDepth = 8, MaxNodes = 20_000, MaxPath = 500;
+
+    /// <summary>
+    /// The most values of a row between two layers. A few bytes of a file can claim any number of them: a convolution
+    /// with a wide padding has few weights. This many are 512 MiB, 1448² pixels of 64 channels; whoever predicts holds
+    /// the input and the output of a layer.
+    /// </summary>
+    internal const int MaxRowSize = 1 << 27;
 
     readonly ImmutableArray<Layer> layers;
     readonly int depth;
@@ -105,10 +114,12 @@ public sealed partial class Network : IEquatable<Network>
     {
         var all = layers.ToBuilder();
         var names = layers.Select(layer => layer.Name).ToHashSet(StringComparer.Ordinal);
+        // Where the search for a free number goes on: those before it are taken, and none becomes free.
+        var numbers = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (Layer layer in more)
         {
             ArgumentNullException.ThrowIfNull(layer);
-            Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names) } : layer;
+            Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names, numbers) } : layer;
             if (!names.Add(named.Name))
                 throw new ArgumentException($"The network has a layer '{named.Name}' already.");
             all.Add(Settled(Preset is { } preset ? Filled(named, OptionsOf(preset), preset) : named));
@@ -116,11 +127,17 @@ public sealed partial class Network : IEquatable<Network>
         return new Network(InputShape, Preset, all.ToImmutable());
     }
 
-    static string FreeName(string name, HashSet<string> taken)
+    static string FreeName(string name, HashSet<string> taken, Dictionary<string, int> numbers)
     {
-        string free = name;
-        for (int i = 1; taken.Contains(free); i++)
-            free = $"{name}_{i}";
+        int number = numbers.GetValueOrDefault(name);
+        string free;
+        do
+        {
+            free = number == 0 ? name : $"{name}_{number}";
+            number++;
+        }
+        while (taken.Contains(free));
+        numbers[name] = number;
         return free;
     }
 
@@ -138,10 +155,16 @@ public sealed partial class Network : IEquatable<Network>
 
     static (IReadOnlyList<NetworkNode> Nodes, TensorShape Output) Place(TensorShape shape, ImmutableArray<Layer> layers)
     {
+        if (shape.Size > MaxRowSize)
+            throw new ArgumentException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"The network's input of {shape} takes {shape.Size * (long)sizeof(float):N0} bytes per row, more than "
+                + $"the {MaxRowSize * (long)sizeof(float):N0} that are allowed."));
         var nodes = ImmutableArray.CreateBuilder<NetworkNode>();
         foreach (Layer layer in layers)
         {
             TensorShape output = layer.OutputShape(shape);
+            layer.CheckRow(shape, "output", [.. output.Dimensions]);
             if (layer is NetworkLayer inner)
                 nodes.AddRange(inner.Inner.Nodes.Select(
                     node => node with { Path = CheckedPath($"{layer.Name}/{node.Path}") }));

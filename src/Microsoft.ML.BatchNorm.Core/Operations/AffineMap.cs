@@ -123,7 +123,7 @@ public sealed class AffineMap
         layout.CheckMade(nameof(layout));
         if (layout.Channels != Channels)
             throw new ArgumentException(
-                $"layout has {layout.Channels} channels, but the map has {Channels}.", nameof(layout));
+                $"The layout has {layout.Channels} channels, but the map has {Channels}.", nameof(layout));
         layout.CheckLength(x.Length, nameof(x));
         Buffers.CheckOutput(x, y, nameof(y));
         Check.Positive(threads, nameof(threads));

@@ -133,6 +133,6 @@ public static partial class BatchNormalization
     {
         if (length != 0 && length != pass.State.Channels)
             throw new ArgumentException(
-                $"{name} has {length} values for {pass.State.Channels} channels.", name);
+                $"The argument {name} has {length} values for {pass.State.Channels} channels.", name);
     }
 }

@@ -60,7 +60,7 @@ public sealed record BatchNormalizationOptions
     /// 1 − PyTorch's. Used by <see cref="MovingStatistics.Exponential"/> alone. Default: null, unsaid.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
-    public double? Momentum { get; init => field = Check.Share(value, nameof(Momentum)); }
+    public double? Momentum { get; init => field = Check.Momentum(value, nameof(Momentum)); }
 
     /// <summary>
     /// ε, added to the variance, in the square of the input's unit; at least 0. With 0, a channel without variance

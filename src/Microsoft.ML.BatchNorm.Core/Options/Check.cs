@@ -8,7 +8,16 @@ static class Check
     public static double Share(double value, string name) =>
         value is >= 0 and <= 1 ? value : throw OutOfRange(value, name, "between 0 and 1");
 
-    public static double? Share(double? value, string name) => value is { } number ? Share(number, name) : value;
+    /// <summary>A share of the old in an average.</summary>
+    public static double Momentum(double value, string name) =>
+        value is >= 0 and <= 1
+            ? value
+            : throw new ArgumentOutOfRangeException(name, string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Subject(name)} must be between 0 and 1, not {value}. It is Keras's: PyTorch's is 1 minus this."));
+
+    public static double? Momentum(double? value, string name) =>
+        value is { } number ? Momentum(number, name) : value;
 
     public static double NotNegative(double value, string name) =>
         value >= 0 && double.IsFinite(value) ? value : throw OutOfRange(value, name, "finite and not negative");
@@ -40,5 +49,22 @@ static class Check
     }
 
     public static ArgumentOutOfRangeException OutOfRange(object? value, string name, string must) =>
-        new(name, value, string.Create(CultureInfo.InvariantCulture, $"{name} must be {must}, not {value}."));
+        new(name, string.Create(CultureInfo.InvariantCulture, $"{Subject(name)} must be {must}, not {value}."));
+
+    /// <summary>
+    /// What an argument's error says, for another error: without the name of the parameter, which .NET puts behind it.
+    /// </summary>
+    public static string Text(ArgumentException error)
+    {
+        int end = error is ArgumentNullException || error.ParamName is not { Length: > 0 } name
+            ? -1
+            : error.Message.IndexOf($" (Parameter '{name}')", StringComparison.Ordinal);
+        return end < 0 ? error.Message : error.Message[..end];
+    }
+
+    /// <summary>How a message that begins with the name of an option or a parameter begins.</summary>
+    public static string Subject(string name) =>
+        char.IsUpper(name[0]) ? name
+        : name.StartsWith("the ", StringComparison.Ordinal) ? $"The {name.AsSpan(4)}"
+        : $"The argument {name}";
 }

@@ -51,7 +51,7 @@ public sealed record Regularizer
     {
         if (weights.Length != gradient.Length)
             throw new ArgumentException(
-                $"gradient has {gradient.Length} values, weights has {weights.Length}.", nameof(gradient));
+                $"The gradient has {gradient.Length} values, and there are {weights.Length} weights.", nameof(gradient));
         for (int i = 0; i < weights.Length; i++)
         {
             float weight = weights[i];

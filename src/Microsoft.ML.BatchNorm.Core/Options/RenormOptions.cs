@@ -28,5 +28,5 @@ public sealed record RenormOptions
     /// (Keras's <c>renorm_momentum</c>).
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
-    public double Momentum { get; init => field = Check.Share(value, nameof(Momentum)); } = 0.99;
+    public double Momentum { get; init => field = Check.Momentum(value, nameof(Momentum)); } = 0.99;
 }

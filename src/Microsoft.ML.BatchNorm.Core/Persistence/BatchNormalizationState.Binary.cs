@@ -57,7 +57,7 @@ public sealed partial class BatchNormalizationState
     public static SavedBatchNormalization Load(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        var source = new ByteSource(stream, "the state");
+        var source = new ByteSource(stream, "The state");
         BinaryHeader header = BinaryHeader.Read(source);
         source.Enter("its payload", header.PayloadLength);
         BatchNormalizationState state = ReadPayload(source, header);

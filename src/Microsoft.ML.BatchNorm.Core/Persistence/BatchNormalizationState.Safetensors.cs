@@ -49,9 +49,9 @@ public sealed partial class BatchNormalizationState
         ArgumentNullException.ThrowIfNull(prefix);
         Check.Defined(naming, nameof(naming));
         if (prefix.Length > MaxPrefix)
-            throw new ArgumentException($"prefix has {prefix.Length} characters, over {MaxPrefix}.", nameof(prefix));
+            throw new ArgumentException($"The prefix has {prefix.Length} characters, over {MaxPrefix}.", nameof(prefix));
         if (Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(prefix)) != prefix)
-            throw new ArgumentException("prefix has half a surrogate pair.", nameof(prefix));
+            throw new ArgumentException("The prefix has half a surrogate pair.", nameof(prefix));
         if (Renorm is not null && naming == TensorNaming.PyTorch)
             throw new ArgumentException(
                 "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));

@@ -56,24 +56,23 @@ readonly record struct BinaryHeader(StateParts Parts, int Channels)
         Span<byte> magic = stackalloc byte[Magic.Length];
         source.Fill(magic);
         if (!magic.SequenceEqual(Magic))
-            throw new InvalidDataException(
-                $"this is not a state: it begins with {Convert.ToHexString(magic)}, not {Convert.ToHexString(Magic)}.");
+            throw OtherFile.Error("state", magic, Magic);
         ushort version = source.Read<ushort>();
         if (version != Version)
-            throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
+            throw new InvalidDataException($"Version {version} is not known; this library reads version {Version}.");
         var parts = (StateParts)source.Read<ushort>();
         if ((parts & ~StateParts.All) != 0)
-            throw new InvalidDataException($"the flags are {(ushort)parts}; version {Version} knows those up to 15.");
+            throw new InvalidDataException($"The flags are {(ushort)parts}; version {Version} knows those up to 15.");
         uint channels = source.Read<uint>();
         if (channels is 0 || channels > Array.MaxLength)
             throw new InvalidDataException(
-                $"the state claims {channels} channels; from 1 to {Array.MaxLength} can be.");
+                $"The state claims {channels} channels; from 1 to {Array.MaxLength} can be.");
         var header = new BinaryHeader(parts, (int)channels);
         ulong length = source.Read<ulong>();
         return length == (ulong)header.PayloadLength
             ? header
             : throw new InvalidDataException(
-                $"the payload length is {length}; {channels} channels with flags {(ushort)parts} have "
+                $"The payload length is {length}; {channels} channels with flags {(ushort)parts} have "
                 + $"{header.PayloadLength} bytes.");
     }
 }

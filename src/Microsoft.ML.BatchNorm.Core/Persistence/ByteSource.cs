@@ -7,13 +7,17 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// Reads a stream forward, exactly as far as asked, with a checksum of what was read. Claimed lengths are not
 /// believed: memory grows with the bytes that have arrived.
 /// </summary>
-sealed class ByteSource(Stream stream, string what)
+/// <param name="stream">Read from where it stands.</param>
+/// <param name="what">What it is, for messages.</param>
+/// <param name="isFile">Whether it is a file to its end, so that one without a byte is empty.</param>
+sealed class ByteSource(Stream stream, string what, bool isFile = false)
 {
     const int FirstPiece = 16 * 1024;
 
     string section = "";
     string? tensor;
     long length, done;
+    bool hasBytes;
     byte[]? skipped;
 
     public Crc32C Checksum = new();
@@ -32,6 +36,7 @@ sealed class ByteSource(Stream stream, string what)
                 throw Truncated();
             Checksum.Append(destination[..read]);
             done += read;
+            hasBytes = true;
             destination = destination[read..];
         }
     }
@@ -46,10 +51,13 @@ sealed class ByteSource(Stream stream, string what)
         return value;
     }
 
-    public T[] ReadArray<T>(int count) where T : unmanaged
+    /// <param name="count">How many values there are.</param>
+    /// <param name="begun">The first of them, where these have been read.</param>
+    public T[] ReadArray<T>(int count, ReadOnlySpan<T> begun = default) where T : unmanaged
     {
         var values = new T[Math.Min(count, FirstPiece / Unsafe.SizeOf<T>())];
-        for (int filled = 0; filled < count;)
+        begun.CopyTo(values);
+        for (int filled = begun.Length; filled < count;)
         {
             if (filled == values.Length)
                 Array.Resize(ref values, (int)Math.Min(count, 2L * filled));
@@ -80,7 +88,7 @@ sealed class ByteSource(Stream stream, string what)
         uint stored = Read<uint>();
         if (stored != computed)
             throw new InvalidDataException(
-                $"the checksum does not match: {stored:x8} is stored, {computed:x8} follows from the data.");
+                $"The checksum does not match: {stored:x8} is stored, {computed:x8} follows from the data.");
     }
 
     /// <summary>Whether the stream ends here; reads one byte more to find out.</summary>
@@ -92,6 +100,8 @@ sealed class ByteSource(Stream stream, string what)
 
     InvalidDataException Truncated()
     {
+        if (isFile && !hasBytes)
+            return new InvalidDataException($"{what} is empty, or truncated before its first byte.");
         string missing = tensor is null ? section : $"tensor {SafetensorsEntry.Quote(tensor)}";
         return new InvalidDataException($"{what} is truncated: {done} of {length} bytes of {missing} are there.");
     }

@@ -12,8 +12,8 @@ sealed record ExpectedTensor(string Name, SafetensorsShape Shape, bool IsCount =
         string name = SafetensorsEntry.Quote(Name);
         if (IsCount)
         {
-            if (!entry.IsInteger)
-                return $"{name} has dtype {SafetensorsEntry.Quote(entry.Dtype)} instead of I64 or I32";
+            if (!entry.IsNumber)
+                return $"{name} has dtype {SafetensorsEntry.Quote(entry.Dtype)}, which is no number";
             return entry.Shape == Shape || entry.Shape == SafetensorsShape.Of(1)
                 ? null
                 : $"{name} has shape {entry.Shape} instead of {Shape}";

@@ -131,7 +131,7 @@ static class LayerFormat
         int length = reader.ReadInt32();
         return length is > 0 and <= OptionsFormat.MaxLength
             ? OptionsFormat.FromBytes(ReadBytes(reader, length))
-            : throw new InvalidDataException($"the options of a batch normalization claim {length} bytes.");
+            : throw new InvalidDataException($"The options of a batch normalization claim {length} bytes.");
     }
 
     static double? ReadSlope(BinaryReader reader)
@@ -144,7 +144,7 @@ static class LayerFormat
     static byte[] ReadBytes(BinaryReader reader, int count)
     {
         byte[] bytes = reader.ReadBytes(count);
-        return bytes.Length == count ? bytes : throw new EndOfStreamException("bytes are missing at its end.");
+        return bytes.Length == count ? bytes : throw new EndOfStreamException("Bytes are missing at its end.");
     }
 
     static void Write(BinaryWriter writer, Size2D size)

@@ -63,7 +63,7 @@ public sealed partial class Network
     public static SavedNetwork Load(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        var source = new ByteSource(stream, "the network");
+        var source = new ByteSource(stream, "The network");
         int length = NetworkHeader.Read(source, out PartFlags flags);
         source.Enter("its definition", length);
         byte[] definition = source.ReadArray<byte>(length);

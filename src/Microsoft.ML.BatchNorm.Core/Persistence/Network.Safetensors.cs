@@ -113,7 +113,7 @@ public sealed partial class Network
                 $"The layers {string.Join(", ", tensors.WithoutName)} have no name in the file, and there is no state "
                 + "to keep them from.", nameof(onto));
 
-        var source = new ByteSource(stream, "the file");
+        var source = new ByteSource(stream, "The file", isFile: true);
         SafetensorsHeader header = SafetensorsHeader.Read(source);
         List<LayerTensors> there = tensors.Match(header, allowMissing: onto is not null);
         SafetensorsValues values = SafetensorsValues.Read(source, header, tensors.Needs);

@@ -35,9 +35,13 @@ static class NetworkFormat
         }
         catch (Exception error) when (error is ArgumentException or EndOfStreamException)
         {
-            throw new InvalidDataException($"the definition of the network is wrong: {error.Message}", error);
+            throw new InvalidDataException($"The definition of the network is wrong: {Fault(error)}", error);
         }
     }
+
+    /// <summary>What is wrong with bytes that a value could not be made of.</summary>
+    public static string Fault(Exception error) =>
+        error is ArgumentException argument ? Check.Text(argument) : error.Message;
 
     public static void Write(BinaryWriter writer, Network network)
     {
@@ -56,7 +60,7 @@ static class NetworkFormat
     public static Network Read(BinaryReader reader, int depth, ref int left)
     {
         if (depth == 0)
-            throw new InvalidDataException($"networks nest more than {Network.MaxDepth} deep.");
+            throw new InvalidDataException($"Networks nest more than {Network.MaxDepth} deep.");
         NetworkPreset? preset = reader.ReadByte() is var said and not 0
             ? Check.Defined((NetworkPreset)(said - 1), "preset")
             : null;
@@ -68,7 +72,7 @@ static class NetworkFormat
         int count = reader.ReadInt32();
         // Networks without layers count too: a file of nothing else must end.
         if (count < 0 || (left -= Math.Max(1, count)) < 0)
-            throw new InvalidDataException($"there are {count} layers; a network has at most {Network.MaxNodes}.");
+            throw new InvalidDataException($"There are {count} layers; a network has at most {Network.MaxNodes}.");
         var layers = ImmutableArray.CreateBuilder<Layer>();
         var names = new HashSet<string>(StringComparer.Ordinal);
         for (int i = 0; i < count; i++)
@@ -76,7 +80,7 @@ static class NetworkFormat
             Layer layer = LayerFormat.Read(reader, depth - 1, ref left);
             if (layer.Name.Length == 0 || !names.Add(layer.Name))
                 throw new InvalidDataException(
-                    layer.Name.Length == 0 ? $"layer {i} has no name." : $"two layers have the name '{layer.Name}'.");
+                    layer.Name.Length == 0 ? $"Layer {i} has no name." : $"Two layers have the name '{layer.Name}'.");
             layers.Add(Network.Settled(layer));
         }
         return new Network(shape, preset, layers.ToImmutable());

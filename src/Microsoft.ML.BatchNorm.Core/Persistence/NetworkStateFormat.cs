@@ -62,12 +62,13 @@ static class NetworkStateFormat
         {
             if (state.TryGet(node.Path) is not { } layer)
                 continue;
-            string? fault = Network.Misfit(node, layer)
-                ?? (layer.BatchNormalization is { } normalization
-                    ? StateFault.Of(normalization, StateNames.Own)
-                    : LayerState.Fault(layer.Kernel, "kernel") ?? LayerState.Fault(layer.Bias, "bias"));
+            if (Network.Misfit(node, layer) is { } misfit)
+                return $"Layer '{node.Path}' {misfit}.";
+            string? fault = layer.BatchNormalization is { } normalization
+                ? StateFault.Of(normalization, StateNames.Own)
+                : LayerState.Fault(layer.Kernel, "kernel") ?? LayerState.Fault(layer.Bias, "bias");
             if (fault is not null)
-                return $"layer '{node.Path}': {fault}";
+                return $"Layer '{node.Path}': {fault}";
         }
         return null;
     }
@@ -83,7 +84,7 @@ static class NetworkStateFormat
         source.Enter($"the length of the module of layer '{path}'", sizeof(int));
         int length = source.Read<int>();
         if (length < 0)
-            throw new InvalidDataException($"the module of layer '{path}' claims {length} bytes.");
+            throw new InvalidDataException($"The module of layer '{path}' claims {length} bytes.");
         if (length == 0)
             return null;
         source.Enter($"the module of layer '{path}'", length);
@@ -112,7 +113,7 @@ static class NetworkStateFormat
         var parts = (StateParts)source.Read<ushort>();
         if ((parts & ~StateParts.All) != 0)
             throw new InvalidDataException(
-                $"the flags of layer '{path}' are {(ushort)parts}; those up to 15 are known.");
+                $"The flags of layer '{path}' are {(ushort)parts}; those up to 15 are known.");
         var header = new BinaryHeader(parts, channels);
         source.Enter($"the state of layer '{path}'", header.PayloadLength);
         return BatchNormalizationState.ReadPayload(source, header);

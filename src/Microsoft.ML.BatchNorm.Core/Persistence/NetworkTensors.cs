@@ -6,14 +6,16 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 sealed class NetworkTensors
 {
     // What a file has too much may be as long as its header; a message is not.
-    const int Listed = 100;
+    const int Listed = 100, LongestPrefix = 80;
 
+    readonly TensorNaming naming;
     readonly List<LayerTensors> layers = [];
     readonly List<string> withoutName = [];
     readonly Dictionary<string, ExpectedTensor> expected = new(StringComparer.Ordinal);
 
     public NetworkTensors(Network network, TensorNaming naming, Func<string, string?> prefixOf)
     {
+        this.naming = naming;
         char separator = naming == TensorNaming.Keras ? '/' : '.';
         // Keras counts the features of a flattened image channels last, until a dense layer makes others of them.
         TensorShape? image = null;
@@ -63,13 +65,50 @@ sealed class NetworkTensors
         string[] unexpected = [.. header.Tensors.Where(tensor => !Needs(tensor.Name))
             .Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
         if (missing.Count + misshapen.Count + unexpected.Length > 0)
-            throw new InvalidDataException(Message(missing, misshapen, unexpected));
+            throw new InvalidDataException(
+                Message(missing, misshapen, unexpected) + Advice(header));
         return there;
+    }
+
+    /// <summary>What most likely leads to names that differ, as a sentence behind others; or nothing.</summary>
+    string Advice(SafetensorsHeader header)
+    {
+        var names = header.Tensors.Select(tensor => tensor.Name).ToHashSet(StringComparer.Ordinal);
+        if (expected.Keys.Any(names.Contains))
+            return "";
+        TensorNaming other = naming == TensorNaming.Keras ? TensorNaming.PyTorch : TensorNaming.Keras;
+        string[] endings = other == TensorNaming.Keras
+            ? ["/kernel", "/gamma", "/moving_mean"]
+            : [".weight", ".running_mean"];
+        if (names.Any(name => Array.Exists(endings, end => name.EndsWith(end, StringComparison.Ordinal))))
+            return $" The names are {StateNames.Of(other).Family}'s: give naming: TensorNaming.{other}.";
+        if (naming == TensorNaming.PyTorch && names.Any(IsOfSequential) && !expected.Keys.Any(IsOfSequential))
+            return " The names are those of torch.nn.Sequential: give prefix: network.SequentialName.";
+        if (CommonPrefix(names) is not { } prefix)
+            return "";
+        string path = naming == TensorNaming.PyTorch && layers.Exists(layer => layer.Node.Path.Contains('/'))
+            ? "path.Replace('/', '.')"
+            : "path";
+        return $" The names begin with {SafetensorsEntry.Quote(prefix)}: give prefix: path => \"{prefix}\" + {path}.";
+    }
+
+    /// <summary>Whether a name begins with a place in a Sequential: <c>0.weight</c>, <c>2.1.bias</c>.</summary>
+    static bool IsOfSequential(string name) =>
+        name.IndexOf('.') is > 0 and var end && name.AsSpan(0, end).IndexOfAnyExceptInRange('0', '9') < 0;
+
+    /// <summary>What the file has before each name that is expected; null where there is no such thing.</summary>
+    string? CommonPrefix(HashSet<string> names)
+    {
+        string[] needed = [.. expected.Values.Where(tensor => !tensor.IsCount).Select(tensor => tensor.Name)];
+        return names.Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
+            .Select(name => name[..^needed[0].Length])
+            .FirstOrDefault(prefix => prefix.Length <= LongestPrefix
+                && Array.TrueForAll(needed, name => names.Contains(prefix + name)));
     }
 
     static string Message(List<string> missing, List<string> misshapen, string[] unexpected)
     {
-        var text = new StringBuilder("the file does not fit the network:");
+        var text = new StringBuilder("The file does not fit the network:");
         if (missing.Count > 0)
             text.Append(" missing: ").AppendJoin(", ", missing).Append(';');
         if (misshapen.Count > 0)

@@ -30,19 +30,17 @@ sealed record PartHeader(string Name, string Letters, string Part, int MaxLength
         Span<byte> first = stackalloc byte[magic.Length];
         source.Fill(first);
         if (!first.SequenceEqual(magic))
-            throw new InvalidDataException(
-                $"this is not a {Name}: "
-                + $"it begins with {Convert.ToHexString(first)}, not {Convert.ToHexString(magic)}.");
+            throw OtherFile.Error(Name, first, magic);
         ushort version = source.Read<ushort>();
         if (version != Version)
-            throw new InvalidDataException($"version {version} is not known; this library reads version {Version}.");
+            throw new InvalidDataException($"Version {version} is not known; this library reads version {Version}.");
         flags = (PartFlags)source.Read<ushort>();
         if ((flags & ~PartFlags.TorchScriptStates) != 0)
-            throw new InvalidDataException($"the flags are {(ushort)flags}; version {Version} knows 0 and 1.");
+            throw new InvalidDataException($"The flags are {(ushort)flags}; version {Version} knows 0 and 1.");
         uint length = source.Read<uint>();
         return length <= MaxLength
             ? (int)length
             : throw new InvalidDataException(
-                $"the {Name} claims a {Part} of {length} bytes; it has at most {MaxLength}.");
+                $"The {Name} claims a {Part} of {length} bytes; it has at most {MaxLength}.");
     }
 }

@@ -66,7 +66,7 @@ static class RunFormat
         }
         catch (Exception error) when (error is ArgumentException or EndOfStreamException)
         {
-            throw new InvalidDataException($"the run is wrong: {error.Message}", error);
+            throw new InvalidDataException($"The run is wrong: {NetworkFormat.Fault(error)}", error);
         }
     }
 
@@ -194,10 +194,10 @@ static class RunFormat
     static byte[] ReadBytes(BinaryReader reader, int count) =>
         count <= reader.BaseStream.Length - reader.BaseStream.Position
             ? reader.ReadBytes(count)
-            : throw new EndOfStreamException("bytes are missing at its end.");
+            : throw new EndOfStreamException("Bytes are missing at its end.");
 
     static T InRange<T>(T value, T least, T most, string what) where T : IComparable<T> =>
         value.CompareTo(least) >= 0 && value.CompareTo(most) <= 0
             ? value
-            : throw new InvalidDataException($"the {what} is {value}; from {least} to {most} can be.");
+            : throw new InvalidDataException($"The {what} is {value}; from {least} to {most} can be.");
 }

@@ -17,7 +17,8 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
 
     public bool IsFloat => Dtype is "F64" or "F32" or "F16" or "BF16";
 
-    public bool IsInteger => Dtype is "I64" or "I32";
+    /// <summary>Whether its values can be counts, if they are whole.</summary>
+    public bool IsNumber => IsFloat || Dtype is "I64" or "I32" or "I16" or "I8" or "U64" or "U32" or "U16" or "U8";
 
     /// <summary>The name of a known dtype at the reader's place, as one shared instance, or null.</summary>
     public static string? KnownDtype(in Utf8JsonReader json)
@@ -41,10 +42,10 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
         if (size == 0)
             return;
         if (elements is not { } count || count > long.MaxValue / size)
-            throw new InvalidDataException($"tensor {Quote(Name)}: shape overflows.");
+            throw new InvalidDataException($"Tensor {Quote(Name)}: shape overflows.");
         if (count * size != Bytes)
             throw new InvalidDataException(
-                $"tensor {Quote(Name)}: {count} elements of {Dtype} take {count * size} bytes; data_offsets are "
+                $"Tensor {Quote(Name)}: {count} elements of {Dtype} take {count * size} bytes; data_offsets are "
                 + $"{Begin} and {End}.");
     }
 

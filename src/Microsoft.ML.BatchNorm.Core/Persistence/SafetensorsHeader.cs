@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
@@ -45,13 +46,16 @@ sealed class SafetensorsHeader
         source.Fill(prefix);
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > MaxLength)
-            throw new InvalidDataException(
-                $"the header claims {length} bytes; a safetensors header has at most {MaxLength}.");
+            throw Other(prefix, $"The header claims {length} bytes; a safetensors header has at most {MaxLength}.");
         source.Enter("its header", (long)length);
-        byte[] json = source.ReadArray<byte>((int)length);
+        byte[] first = source.ReadArray<byte>((int)Math.Min(length, 1));
+        if (first is not [(byte)'{'])
+            throw Other(prefix, "The header does not begin with {, as a safetensors header does.");
+        byte[] json = source.ReadArray<byte>((int)length, first);
         var parsed = SafetensorsJson.Parse(json);
         CheckNames(parsed.Tensors);
         CheckOffsets(parsed.Tensors);
+        TakeOffNumbers(parsed.Tensors);
 
         if (parsed.ChecksumDigits is { } digits)
             json.AsSpan(digits, NoChecksum.Length).Fill((byte)'0');
@@ -73,6 +77,25 @@ sealed class SafetensorsHeader
         }
     }
 
+    static InvalidDataException Other(ReadOnlySpan<byte> first, string fault) => new(
+        OtherFile.Describe(first) is { } other ? $"This is not a safetensors file. {other}" : fault);
+
+    /// <summary>
+    /// Keras 2 calls a layer's variables <c>gamma:0</c>: the number goes, where no other tensor has the name then.
+    /// </summary>
+    static void TakeOffNumbers(List<SafetensorsEntry> tensors)
+    {
+        const string number = ":0";
+        if (!tensors.Exists(tensor => tensor.Name.EndsWith(number, StringComparison.Ordinal)))
+            return;
+        HashSet<string> names = [.. tensors.Select(tensor => tensor.Name)];
+        foreach (ref SafetensorsEntry tensor in CollectionsMarshal.AsSpan(tensors))
+        {
+            if (tensor.Name.EndsWith(number, StringComparison.Ordinal) && names.Add(tensor.Name[..^number.Length]))
+                tensor = tensor with { Name = tensor.Name[..^number.Length] };
+        }
+    }
+
     static void CheckNames(List<SafetensorsEntry> tensors)
     {
         tensors.Sort((left, right) => string.CompareOrdinal(left.Name, right.Name));
@@ -80,7 +103,7 @@ sealed class SafetensorsHeader
         {
             if (tensors[i].Name == tensors[i - 1].Name)
                 throw new InvalidDataException(
-                    $"the header has tensor {SafetensorsEntry.Quote(tensors[i].Name)} twice.");
+                    $"The header has tensor {SafetensorsEntry.Quote(tensors[i].Name)} twice.");
         }
     }
 
@@ -92,7 +115,7 @@ sealed class SafetensorsHeader
         {
             if (tensor.Begin != end)
                 throw new InvalidDataException(
-                    $"the data of tensor {SafetensorsEntry.Quote(tensor.Name)} begins at {tensor.Begin}, which "
+                    $"The data of tensor {SafetensorsEntry.Quote(tensor.Name)} begins at {tensor.Begin}, which "
                     + (tensor.Begin < end ? "overlaps another tensor's, up to " : "leaves a gap after ") + $"{end}.");
             end = tensor.End;
         }

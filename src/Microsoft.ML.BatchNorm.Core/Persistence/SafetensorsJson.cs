@@ -33,7 +33,7 @@ ref struct SafetensorsJson
         }
         catch (JsonException e)
         {
-            throw new InvalidDataException($"the header is not JSON: {e.Message}", e);
+            throw new InvalidDataException($"The header is not JSON: {e.Message}", e);
         }
         catch (InvalidOperationException)
         {
@@ -47,14 +47,14 @@ ref struct SafetensorsJson
     {
         json.Read();
         if (json.TokenType != JsonTokenType.StartObject || json.TokenStartIndex != 0)
-            throw new InvalidDataException("the header does not begin with {, as a safetensors header does.");
+            throw new InvalidDataException("The header does not begin with {, as a safetensors header does.");
         bool metadata = false;
         while (NextKey())
         {
             if (!json.ValueTextEquals(SafetensorsHeader.Metadata))
                 Tensors.Add(ParseTensor(json.GetString()!));
             else if (metadata)
-                throw new InvalidDataException($"the header has {SafetensorsHeader.Metadata} twice.");
+                throw new InvalidDataException($"The header has {SafetensorsHeader.Metadata} twice.");
             else
             {
                 metadata = true;
@@ -93,22 +93,22 @@ ref struct SafetensorsJson
         for (int i = 1; i < keys.Count; i++)
         {
             if (keys[i] == keys[i - 1])
-                throw new InvalidDataException($"the metadata has {SafetensorsEntry.Quote(keys[i])} twice.");
+                throw new InvalidDataException($"The metadata has {SafetensorsEntry.Quote(keys[i])} twice.");
         }
         if (writer is null != Checksum is null)
             throw new InvalidDataException(
-                $"the metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, "
+                $"The metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, "
                 + "but not both.");
         if (writer is not (null or SafetensorsHeader.Writer))
             throw new InvalidDataException(
-                $"the writer {SafetensorsEntry.Quote(writer)} is not known; this library reads files of "
+                $"The writer {SafetensorsEntry.Quote(writer)} is not known; this library reads files of "
                 + $"\"{SafetensorsHeader.Writer}\" and those without {SafetensorsHeader.WriterKey}.");
     }
 
     void ParseChecksum()
     {
         if (json.ValueIsEscaped || json.ValueSpan.Length != SafetensorsHeader.NoChecksum.Length)
-            throw new InvalidDataException($"the checksum in {SafetensorsHeader.ChecksumKey} is not eight digits.");
+            throw new InvalidDataException($"The checksum in {SafetensorsHeader.ChecksumKey} is not eight digits.");
         Checksum = json.GetString()!;
         ChecksumDigits = (int)json.TokenStartIndex + 1;
     }
@@ -189,5 +189,5 @@ ref struct SafetensorsJson
     }
 
     InvalidDataException Error(string what, string fault) => new(
-        tensor is null ? $"{what} is {fault}." : $"tensor {SafetensorsEntry.Quote(tensor)}: {what} is {fault}.");
+        tensor is null ? $"The header is wrong: {what} is {fault}." : $"Tensor {SafetensorsEntry.Quote(tensor)}: {what} is {fault}.");
 }

@@ -13,7 +13,7 @@ sealed class SafetensorsLayer
         int renorm = names.Renorm.Count(tensors.ContainsKey);
         if (renorm is not (0 or 3))
             throw new InvalidDataException(
-                "the file has renormalization in part: "
+                "The file has renormalization in part: "
                 + $"{List(names.Renorm.Where(name => !tensors.ContainsKey(name)))} missing.");
         HasRenorm = renorm == 3;
         Channels = CheckShapes();
@@ -38,19 +38,45 @@ sealed class SafetensorsLayer
         string[] torchMissing = Missing(torch, torchTensors), kerasMissing = Missing(keras, kerasTensors);
         if (torchMissing.Length == 0 && kerasMissing.Length == 0)
             throw new InvalidDataException(
-                $"the file has both PyTorch's and Keras's statistics under {SafetensorsEntry.Quote(prefix)}; "
+                $"The file has both PyTorch's and Keras's statistics under {SafetensorsEntry.Quote(prefix)}; "
                 + "which are meant cannot be told.");
         if (torchMissing.Length == 0)
             return new SafetensorsLayer(torch, torchTensors);
         if (kerasMissing.Length == 0)
             return new SafetensorsLayer(keras, kerasTensors);
-        int more = header.Tensors.Count - Listed;
         throw new InvalidDataException(
-            $"the file has no batch normalization under {SafetensorsEntry.Quote(prefix)}: of PyTorch's names "
-            + $"{List(torchMissing)} missing, of Keras's {List(kerasMissing)} missing. Its tensors: "
-            + string.Join(", ", header.Tensors.Take(Listed).Select(tensor => SafetensorsEntry.Quote(tensor.Name)))
-            + (more > 0 ? $" and {more} more." : "."));
+            $"The file has no batch normalization under {SafetensorsEntry.Quote(prefix)}: of PyTorch's names "
+            + $"{List(torchMissing)} missing, of Keras's {List(kerasMissing)} missing. {Others(header, prefix)}");
     }
+
+    /// <summary>Where the file has batch normalizations, as a sentence.</summary>
+    static string Others(SafetensorsHeader header, string prefix)
+    {
+        HashSet<string> names = [.. header.Tensors.Select(tensor => tensor.Name)];
+        string[] prefixes = [.. NearestName.Order(
+            prefix, names.SelectMany(name => Prefixes(name, names)).Distinct(StringComparer.Ordinal))];
+        return prefixes.Length switch
+        {
+            0 => $"It has none under any prefix. Its tensors: {First([.. header.Tensors.Select(tensor => tensor.Name)])}.",
+            1 => $"It has one under {SafetensorsEntry.Quote(prefixes[0])}.",
+            _ => $"It has {prefixes.Length}, under these prefixes, the nearest first: {First(prefixes)}.",
+        };
+    }
+
+    /// <summary>The prefix of the layer whose mean has this name, if it is one and the variance is there.</summary>
+    static IEnumerable<string> Prefixes(string name, HashSet<string> names)
+    {
+        foreach (StateNames family in (StateNames[])[StateNames.PyTorch, StateNames.Keras])
+        {
+            if (name.EndsWith(family.Mean, StringComparison.Ordinal)
+                && name[..^family.Mean.Length] is var prefix && names.Contains(prefix + family.Variance))
+                yield return prefix;
+        }
+    }
+
+    static string First(string[] names) =>
+        string.Join(", ", names.Take(Listed).Select(SafetensorsEntry.Quote))
+        + (names.Length > Listed ? $" and {names.Length - Listed} more" : "");
 
     static Dictionary<string, SafetensorsEntry> Pick(SafetensorsHeader header, StateNames names)
     {
@@ -75,23 +101,24 @@ sealed class SafetensorsLayer
             string quoted = SafetensorsEntry.Quote(tensor.Name);
             if (tensor.Name == Names.Batches)
             {
-                if (!tensor.IsInteger)
+                if (!tensor.IsNumber)
                     throw new InvalidDataException(
-                        $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; I64 and I32 can be read.");
+                        $"Tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; F64 to BF16, I64 to I8 "
+                        + "and U64 to U8 can be read.");
                 if (tensor.Shape.Rank > 1 || tensor.Shape.Rank == 1 && tensor.Shape.First != 1)
-                    throw new InvalidDataException($"tensor {quoted}: shape is {tensor.Shape}, not [].");
+                    throw new InvalidDataException($"Tensor {quoted}: shape is {tensor.Shape}, not [].");
                 continue;
             }
             if (!tensor.IsFloat)
                 throw new InvalidDataException(
-                    $"tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; F64, F32, F16 and BF16 can be "
+                    $"Tensor {quoted}: dtype is {SafetensorsEntry.Quote(tensor.Dtype)}; F64, F32, F16 and BF16 can be "
                     + "read.");
             if (tensor.Shape.Rank != 1 || tensor.Shape.First is 0 || tensor.Shape.First > Array.MaxLength)
                 throw new InvalidDataException(
-                    $"tensor {quoted}: shape is {tensor.Shape}; one dimension, of the channels, is expected.");
+                    $"Tensor {quoted}: shape is {tensor.Shape}; one dimension, of the channels, is expected.");
             if (tensor.Shape.First != mean.Shape.First)
                 throw new InvalidDataException(
-                    $"tensor {quoted}: shape is {tensor.Shape}, that of {SafetensorsEntry.Quote(mean.Name)} is "
+                    $"Tensor {quoted}: shape is {tensor.Shape}, that of {SafetensorsEntry.Quote(mean.Name)} is "
                     + $"{mean.Shape}.");
         }
         return (int)mean.Shape.First;

@@ -5,7 +5,7 @@ static class SafetensorsReader
 {
     public static SavedBatchNormalization Read(Stream stream, string prefix)
     {
-        var source = new ByteSource(stream, "the file");
+        var source = new ByteSource(stream, "The file", isFile: true);
         SafetensorsHeader header = SafetensorsHeader.Read(source);
         SafetensorsLayer layer = SafetensorsLayer.Find(header, prefix);
         StateNames names = layer.Names;

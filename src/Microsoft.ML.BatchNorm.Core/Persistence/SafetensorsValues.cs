@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
@@ -27,12 +29,12 @@ sealed class SafetensorsValues
                 source.Skip(tensor.Bytes);
         }
         if (!source.AtEnd())
-            throw new InvalidDataException("the file goes on behind the data of its last tensor.");
+            throw new InvalidDataException("The file goes on behind the data of its last tensor.");
         string computed = SafetensorsWriter.Digits(source.Checksum.Value);
         return header.Checksum is null || header.Checksum == computed
             ? values
             : throw new InvalidDataException(
-                $"the checksum does not match: {header.Checksum} is stored, {computed} follows from the data.");
+                $"The checksum does not match: {header.Checksum} is stored, {computed} follows from the data.");
     }
 
     public bool Has(string name) => tensors.ContainsKey(name);
@@ -49,7 +51,20 @@ sealed class SafetensorsValues
         var values => Array.ConvertAll((float[])values, value => (double)value),
     };
 
-    public long Whole(string name) => ((long[])tensors[name])[0];
+    /// <summary>A count, whatever type it is stored in.</summary>
+    public long Whole(string name) => tensors[name] switch
+    {
+        long[] values => values[0],
+        float[] values => Whole(name, values[0]),
+        var values => Whole(name, ((double[])values)[0]),
+    };
+
+    static long Whole(string name, double value) =>
+        double.IsInteger(value) && value is >= 0 and < long.MaxValue ? (long)value : throw NotWhole(name, value);
+
+    static InvalidDataException NotWhole(string name, object value) => new(string.Create(
+        CultureInfo.InvariantCulture,
+        $"Tensor {SafetensorsEntry.Quote(name)} is {value}; it must be a whole number from 0 to 2⁶³ − 1."));
 
     static Array Read(ByteSource source, in SafetensorsEntry tensor)
     {
@@ -61,9 +76,20 @@ sealed class SafetensorsValues
             "F16" => Array.ConvertAll(source.ReadArray<Half>(count), value => (float)value),
             "BF16" => Array.ConvertAll(source.ReadArray<ushort>(count), FromBFloat16),
             "I64" => source.ReadArray<long>(count),
-            _ => Array.ConvertAll(source.ReadArray<int>(count), value => (long)value),
+            "I32" => Array.ConvertAll(source.ReadArray<int>(count), value => (long)value),
+            "I16" => Array.ConvertAll(source.ReadArray<short>(count), value => (long)value),
+            "I8" => Array.ConvertAll(source.ReadArray<sbyte>(count), value => (long)value),
+            // As a double where a long cannot hold it, and so no count.
+            "U64" => source.ReadArray<ulong>(count) is var values && Array.TrueForAll(values, IsLong)
+                ? Array.ConvertAll(values, value => (long)value)
+                : Array.ConvertAll(values, value => (double)value),
+            "U32" => Array.ConvertAll(source.ReadArray<uint>(count), value => (long)value),
+            "U16" => Array.ConvertAll(source.ReadArray<ushort>(count), value => (long)value),
+            _ => Array.ConvertAll(source.ReadArray<byte>(count), value => (long)value),
         };
     }
+
+    static bool IsLong(ulong value) => value <= long.MaxValue;
 
     static float FromBFloat16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 }

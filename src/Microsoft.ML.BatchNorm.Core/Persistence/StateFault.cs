@@ -21,10 +21,10 @@ static class StateFault
             fault = CountFault(population.Count)
                 ?? StateCheck.NotNegativeFault(population.M2, channels, "population.m2");
         if (fault is null && state.BatchesSeen < 0)
-            fault = $"{names.Batches} is {state.BatchesSeen}; it must not be negative.";
+            fault = $"The number {names.Batches} is {state.BatchesSeen}; it must not be negative.";
         if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
             fault = string.Create(
-                CultureInfo.InvariantCulture, $"initialWeight is {state.InitialWeight}; it must be from 0 to 1.");
+                CultureInfo.InvariantCulture, $"The share initialWeight is {state.InitialWeight}; it must be from 0 to 1.");
         return fault;
     }
 
@@ -37,7 +37,7 @@ static class StateFault
             if (!(count[c] >= 0) || !double.IsInteger(count[c]))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"population.count of channel {c} is {count[c]}; it must be a whole number and not negative.");
+                    $"The population.count of channel {c} is {count[c]}; it must be a whole number and not negative.");
         }
         return null;
     }

@@ -43,5 +43,5 @@ static class StatisticsFormat
 
     static double ReadDistance(BinaryReader reader) => reader.ReadDouble() is >= 0 and var distance
         ? distance
-        : throw new InvalidDataException("a distance of moving statistics is not a number from 0.");
+        : throw new InvalidDataException("A distance of moving statistics is not a number from 0.");
 }

@@ -23,7 +23,7 @@ static class TorchScriptFormat
         int length = reader.ReadInt32();
         long left = reader.BaseStream.Length - reader.BaseStream.Position;
         if (length <= 0 || length > left)
-            throw new InvalidDataException($"a TorchScript module claims {length} bytes; {left} are left.");
+            throw new InvalidDataException($"A TorchScript module claims {length} bytes; {left} are left.");
         return new(ImmutableCollectionsMarshal.AsImmutableArray(reader.ReadBytes(length)), input, output);
     }
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Reports;
 
@@ -44,6 +45,6 @@ static class ReportPage
     public static void Save(IReport report, string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        File.WriteAllText(path, Page(report), utf8);
+        WholeFile.Write(path, stream => Save(report, stream));
     }
 }

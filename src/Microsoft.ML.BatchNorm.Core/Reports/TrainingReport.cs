@@ -55,7 +55,7 @@ public sealed class TrainingReport : IReport
     public string ToHtml() => ReportPage.Page(this);
 
     /// <summary>Writes the page, in UTF-8.</summary>
-    /// <param name="path">The file, which is replaced where there is one.</param>
+    /// <param name="path">The file. One that is there is replaced all at once.</param>
     /// <exception cref="ArgumentException">The path is empty.</exception>
     /// <exception cref="IOException">The file cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">The file must not be written.</exception>

@@ -117,7 +117,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         ArgumentOutOfRangeException.ThrowIfNegative(batches);
         if (statistics.Channels != Channels)
             throw new ArgumentException(
-                $"statistics has {statistics.Channels} channels, the state has {Channels}.", nameof(statistics));
+                $"The statistics have {statistics.Channels} channels, the state has {Channels}.", nameof(statistics));
         if (statistics.IsEmpty)
             return this;
 
@@ -197,7 +197,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         ArgumentOutOfRangeException.ThrowIfNegative(BatchesSeen, "batchesSeen");
         if (Renorm is not null && Renorm.Mean.Length != Channels)
             throw new ArgumentException(
-                $"renorm has {Renorm.Mean.Length} channels, movingMean has {Channels}.", "renorm");
+                $"The argument renorm has {Renorm.Mean.Length} channels, movingMean has {Channels}.", "renorm");
     }
 
     static bool Same(ReadOnlySpan<double> left, ReadOnlySpan<double> right) => SameBits(left, right);

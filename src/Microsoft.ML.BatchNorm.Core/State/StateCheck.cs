@@ -32,12 +32,12 @@ static class StateCheck
         where T : struct, IFloatingPointIeee754<T>
     {
         if (values.Length != channels)
-            return $"{name} has {values.Length} values for {channels} channels.";
+            return $"The array {name} has {values.Length} values for {channels} channels.";
         for (int c = 0; c < values.Length; c++)
         {
             if (!T.IsFinite(values[c]) || values[c] <= above)
                 return string.Create(
-                    CultureInfo.InvariantCulture, $"{name} of channel {c} is {values[c]}; it must be {must}.");
+                    CultureInfo.InvariantCulture, $"The {name} of channel {c} is {values[c]}; it must be {must}.");
         }
         return null;
     }

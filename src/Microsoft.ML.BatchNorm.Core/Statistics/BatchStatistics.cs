@@ -66,12 +66,12 @@ public sealed class BatchStatistics
             variance = M2[channel] / Math.Max(count, 1);
         else if (count < 2)
             throw new InvalidDataException(
-                $"channel {channel} has {count:0} value; the sample variance, divided by n − 1, needs two.");
+                $"Channel {channel} has {count:0} value; the sample variance, divided by n − 1, needs two.");
         else
             variance = M2[channel] / (count - 1);
         return double.IsFinite(variance)
             ? variance
-            : throw new InvalidDataException($"the variance of channel {channel} overflows a double.");
+            : throw new InvalidDataException($"The variance of channel {channel} overflows a double.");
     }
 
     /// <summary>Adds a block of values.</summary>
@@ -101,7 +101,8 @@ public sealed class BatchStatistics
     {
         ArgumentNullException.ThrowIfNull(other);
         if (other.Channels != Channels)
-            throw new ArgumentException($"other has {other.Channels} channels, not {Channels}.", nameof(other));
+            throw new ArgumentException(
+                $"The argument other has {other.Channels} channels, not {Channels}.", nameof(other));
         fixed (double* from = other.moments)
             Merge(Moments.In(from, Channels));
     }

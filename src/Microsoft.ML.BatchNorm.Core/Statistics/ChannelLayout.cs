@@ -22,22 +22,24 @@ public readonly record struct ChannelLayout
     {
         if (shape.Length < 2)
             throw new ArgumentException(
-                $"shape {Describe(shape)} must have at least two dimensions, the batch first.", nameof(shape));
+                $"Shape {Describe(shape)} must have at least two dimensions, the batch first.", nameof(shape));
         int channelAxis = axis < 0 ? axis + shape.Length : axis;
         if (channelAxis < 0 || channelAxis >= shape.Length)
             throw new ArgumentOutOfRangeException(
-                nameof(axis), axis, $"axis {axis} does not exist in shape {Describe(shape)}.");
+                nameof(axis),
+                $"Axis {axis} does not exist in shape {Describe(shape)}; it must be from {-shape.Length} to "
+                + $"{shape.Length - 1}.");
 
         long outer = 1, inner = 1, count = 1;
         for (int d = 0; d < shape.Length; d++)
         {
             if (shape[d] < 1)
                 throw new ArgumentOutOfRangeException(
-                    nameof(shape), shape[d], $"shape {Describe(shape)} is empty: dimension {d} is {shape[d]}.");
+                    nameof(shape), $"Shape {Describe(shape)} is empty: dimension {d} is {shape[d]}.");
             count *= shape[d];
             if (count > int.MaxValue)
                 throw new ArgumentException(
-                    $"shape {Describe(shape)} has over {int.MaxValue} elements.", nameof(shape));
+                    $"Shape {Describe(shape)} has over {int.MaxValue} elements.", nameof(shape));
             if (d < channelAxis)
                 outer *= shape[d];
             else if (d > channelAxis)
@@ -88,27 +90,30 @@ public readonly record struct ChannelLayout
     internal void CheckMade(string name)
     {
         if (Rows == 0)
-            throw new ArgumentException($"{name} is empty: it was not made from a shape.", name);
+            throw new ArgumentException($"The argument {name} is empty: it was not made from a shape.", name);
     }
 
     internal void CheckLength(int length, string name)
     {
         if (length != Count)
             throw new ArgumentException(
-                $"{name} has {length} values, but {Outer} × {Channels} × {Inner} = {Count} are laid out.", name);
+                $"The argument {name} has {length} values, but {Outer} × {Channels} × {Inner} = {Count} are laid out.",
+                name);
     }
 
     internal void CheckMask(int length, string name)
     {
         if (length != 0 && length != Positions)
             throw new ArgumentException(
-                $"{name} has {length} entries, but the input has {Outer} × {Inner} = {Positions} positions.", name);
+                $"The argument {name} has {length} entries, but the input has {Outer} × {Inner} = {Positions} positions.",
+                name);
     }
 
     internal void CheckChannels(int channels, string name)
     {
         if (channels != Channels)
-            throw new ArgumentException($"{name} has {channels} channels, but the input has {Channels}.", name);
+            throw new ArgumentException(
+                $"The argument {name} has {channels} channels, but the input has {Channels}.", name);
     }
 
     static string Describe(ReadOnlySpan<int> shape) => $"[{string.Join(", ", shape.ToArray())}]";

@@ -16,7 +16,7 @@ static class NonFiniteInput
             return;
         throw new InvalidDataException(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has "
+            $"The argument {name} is not finite: channel {layout.ChannelOf(index)}, row {layout.RowOf(index)} has "
             + $"{values[index]}."));
     }
 

@@ -64,7 +64,7 @@ public sealed partial class TrainingCheckpoint
     public static TrainingCheckpoint Load(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        var source = new ByteSource(stream, "the checkpoint");
+        var source = new ByteSource(stream, "The checkpoint");
         int length = CheckpointHeader.Read(source, out PartFlags flags);
         source.Enter("its run", length);
         byte[] bytes = source.ReadArray<byte>(length);
@@ -93,7 +93,7 @@ public sealed partial class TrainingCheckpoint
             source.Enter($"the moment '{name}'", (long)length * sizeof(float));
             float[] values = source.ReadArray<float>(length);
             if (!moments.TryAdd(name, ImmutableCollectionsMarshal.AsImmutableArray(values)))
-                throw new InvalidDataException($"the moment '{name}' is there twice.");
+                throw new InvalidDataException($"The moment '{name}' is there twice.");
         }
         return moments.ToImmutable();
     }

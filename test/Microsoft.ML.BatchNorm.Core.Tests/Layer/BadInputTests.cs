@@ -26,8 +26,8 @@ public sealed class BadInputTests
     [TestMethod]
     public void A_layout_needs_a_batch_an_axis_and_no_empty_dimension()
     {
-        Fails("axis", "axis 2 does not exist in shape [4, 3]", () => new ChannelLayout([4, 3], 2));
-        Fails("axis", "axis -3 does not exist", () => new ChannelLayout([4, 3], -3));
+        Fails("axis", "Axis 2 does not exist in shape [4, 3]", () => new ChannelLayout([4, 3], 2));
+        Fails("axis", "Axis -3 does not exist", () => new ChannelLayout([4, 3], -3));
         Fails("shape", "[0, 3] is empty", () => new ChannelLayout([0, 3]));
         Fails("shape", "[4, -1, 3] is empty", () => new ChannelLayout([4, -1, 3]));
         Fails("shape", "at least two", () => new ChannelLayout([4]));

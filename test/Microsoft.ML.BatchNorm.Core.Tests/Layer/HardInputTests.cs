@@ -28,7 +28,7 @@ public sealed class HardInputTests
             InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(
                 () => BatchNormalization.Forward(
                     each, state, ChannelLayout.Features(1, 2), new float[2], new float[2], training: true));
-            StringAssert.Contains(error.Message, "channel 0");
+            StringAssert.Contains(error.Message, "Channel 0");
         }
         BatchNormalization.Forward(
             options, state, ChannelLayout.Features(1, 2), new float[2], new float[2], training: false);

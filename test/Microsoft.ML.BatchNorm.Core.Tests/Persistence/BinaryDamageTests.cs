@@ -62,22 +62,22 @@ public class BinaryDamageTests
     [TestMethod]
     public void A_truncated_state_is_told_with_how_much_is_there()
     {
-        States.IsInvalid(() => States.Load([]), "the state is truncated: 0 of 24 bytes of its header are there");
-        States.IsInvalid(() => States.Load(small[..40]), "the state is truncated: 16 of 144 bytes of its payload");
-        States.IsInvalid(() => States.Load(small[..^1]), "the state is truncated: 3 of 4 bytes of its checksum");
+        States.IsInvalid(() => States.Load([]), "The state is truncated: 0 of 24 bytes of its header are there");
+        States.IsInvalid(() => States.Load(small[..40]), "The state is truncated: 16 of 144 bytes of its payload");
+        States.IsInvalid(() => States.Load(small[..^1]), "The state is truncated: 3 of 4 bytes of its checksum");
     }
 
     [TestMethod]
     public void What_is_wrong_in_the_header_is_named()
     {
-        States.IsInvalid(() => With(0, (byte)'P'), "this is not a state", "50424E5354");
-        States.IsInvalid(() => With(8, (ushort)7), "version 7 is not known; this library reads version 1");
-        States.IsInvalid(() => With(10, (ushort)16), "the flags are 16");
+        States.IsInvalid(() => With(0, (byte)'P'), "This is not a state", "50424E5354");
+        States.IsInvalid(() => With(8, (ushort)7), "Version 7 is not known; this library reads version 1");
+        States.IsInvalid(() => With(10, (ushort)16), "The flags are 16");
         States.IsInvalid(() => With(12, 0u), "0 channels");
         States.IsInvalid(() => With(12, uint.MaxValue), "4294967295 channels");
-        States.IsInvalid(() => With(12, 3u), "the payload length is 144; 3 channels with flags 15 have 208 bytes");
-        States.IsInvalid(() => With(16, ulong.MaxValue), "the payload length is 18446744073709551615");
-        States.IsInvalid(() => States.Load([.. small[..^1], (byte)~small[^1]]), "the checksum does not match");
+        States.IsInvalid(() => With(12, 3u), "The payload length is 144; 3 channels with flags 15 have 208 bytes");
+        States.IsInvalid(() => With(16, ulong.MaxValue), "The payload length is 18446744073709551615");
+        States.IsInvalid(() => States.Load([.. small[..^1], (byte)~small[^1]]), "The checksum does not match");
     }
 
     [TestMethod]

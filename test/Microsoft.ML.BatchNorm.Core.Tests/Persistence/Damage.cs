@@ -24,8 +24,9 @@ static class Damage
             {
                 load(flipped);
             }
-            catch (InvalidDataException)
+            catch (InvalidDataException error)
             {
+                States.IsSentence(error.Message);
                 continue;
             }
             Assert.Fail($"bit {bit % 8} of byte {bit / 8} may flip unnoticed");
@@ -40,17 +41,21 @@ static class Damage
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
         T? state = null;
+        string? refusal = null;
         try
         {
             state = load(bytes);
         }
-        catch (InvalidDataException)
+        catch (InvalidDataException error)
         {
+            refusal = error.Message;
         }
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         long bound = 64 * 1024 + (long)ofEach * bytes.Length;
         if (allocated > bound)
             Assert.Fail($"{bytes.Length} bytes made loading allocate {allocated}, over {bound}");
+        if (refusal is not null)
+            States.IsSentence(refusal);
         return state;
     }
 

@@ -83,14 +83,14 @@ public class NetworkDamageTests
     public void What_is_wrong_in_the_header_is_named()
     {
         States.IsInvalid(
-            () => SavedNetworks.Load([]), "the network is truncated: 0 of 16 bytes of its header are there");
+            () => SavedNetworks.Load([]), "The network is truncated: 0 of 16 bytes of its header are there");
         States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "3 of 4 bytes of its checksum");
-        With(0, (byte)'P', "this is not a network", "50424E4E57");
-        With(8, 2, "version 2 is not known; this library reads version 1");
-        With(10, 2, "the flags are 2");
-        With(15, 0xFF, "the network claims a definition of");
-        With(20, 9, "the checksum does not match");
-        States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "the checksum does not match");
+        With(0, (byte)'P', "This is not a network", "50424E4E57");
+        With(8, 2, "Version 2 is not known; this library reads version 1");
+        With(10, 2, "The flags are 2");
+        With(15, 0xFF, "The network claims a definition of");
+        With(20, 9, "The checksum does not match");
+        States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "The checksum does not match");
 
         static void With(int at, byte value, params string[] fragments)
         {
@@ -105,16 +105,16 @@ public class NetworkDamageTests
     {
         Wrong("2 bytes follow the definition", 0, 7, 7);
         Wrong("99 is no kind of layer", 1, 99, 1, 0, (byte)'a', 1);
-        Wrong("layer 0 has no name", 1, 9, 0, 0, 1);
-        Wrong("two layers have the name 'a'", 2, 9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
+        Wrong("Layer 0 has no name", 1, 9, 0, 0, 1);
+        Wrong("Two layers have the name 'a'", 2, 9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
         Wrong("'a/' must not hold '/'", 1, 9, 2, 0, (byte)'a', (byte)'/', 1);
-        Wrong("the definition of the network is wrong", 1, 9, 1, 0, 0xFF, 1);
-        Wrong("bytes are missing", 1, 9, 9, 0, (byte)'a');
+        Wrong("The definition of the network is wrong", 1, 9, 1, 0, 0xFF, 1);
+        Wrong("Bytes are missing", 1, 9, 9, 0, (byte)'a');
         Wrong("Units must be positive", 1, 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
         Wrong("Function must be one of", 1, [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
         Wrong("6 is no kind of kernel initializer", 1, 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
         Wrong("it needs [channels, height, width]", 1, 8, 1, 0, (byte)'a', 1);
-        Wrong("the options of a batch normalization claim -1 bytes", 1, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255);
+        Wrong("The options of a batch normalization claim -1 bytes", 1, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255);
 
         static void Wrong(string fragment, int layers, params byte[] rest) =>
             States.IsInvalid(
@@ -132,11 +132,11 @@ public class NetworkDamageTests
         byte[] definition = NetworkFormat.ToBytes(small);
         byte[] saved = SavedNetworks.Save(small, small.Initialize());
         byte[] state = saved[(NetworkHeader.Length + definition.Length + 4)..^4];
-        With(4, float.NaN, "layer 'a': kernel[1] is NaN");
-        With(20, float.PositiveInfinity, "layer 'a': bias[1] is Infinity");
-        With(24, (ushort)16, "the flags of layer 'b' are 16; those up to 15 are known");
-        With(26, -1L, "layer 'b': batchesSeen is -1");
-        With(42, double.NaN, "layer 'b': movingMean of channel 0 is NaN");
+        With(4, float.NaN, "Layer 'a': The value kernel[1] is NaN");
+        With(20, float.PositiveInfinity, "Layer 'a': The value bias[1] is Infinity");
+        With(24, (ushort)16, "The flags of layer 'b' are 16; those up to 15 are known");
+        With(26, -1L, "Layer 'b': The number batchesSeen is -1");
+        With(42, double.NaN, "Layer 'b': The movingMean of channel 0 is NaN");
 
         unsafe void With<T>(int at, T value, string fragment) where T : unmanaged
         {

@@ -175,7 +175,7 @@ public class NetworkRoundTripTests
         NetworkState diverged = state.With("dense", new LayerState([1, 2, float.NaN, 4], [0, 0], null));
         StringAssert.Contains(
             Assert.ThrowsExactly<InvalidOperationException>(() => network.Save(stream, diverged)).Message,
-            "layer 'dense': kernel[2] is NaN");
+            "Layer 'dense': The value kernel[2] is NaN");
         Assert.AreEqual(0, stream.Length);
     }
 

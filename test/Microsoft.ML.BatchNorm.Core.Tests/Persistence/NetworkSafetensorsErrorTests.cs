@@ -24,18 +24,82 @@ public class NetworkSafetensorsErrorTests
             ("bn.weight", "I32", [2], SafetensorsFile.Bytes(1, 2)),
             ("bn.running_mean", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
             ("bn.bias", "F32", [2, 1], SafetensorsFile.Bytes(1f, 2f)),
-            ("bn.num_batches_tracked", "F32", [], SafetensorsFile.Bytes(1f)),
+            ("bn.num_batches_tracked", "BOOL", [], SafetensorsFile.Bytes<byte>(1)),
             ("head.weight", "F32", [1], SafetensorsFile.Bytes(1f)),
             ("head.bias", "F32", [1], SafetensorsFile.Bytes(1f)));
         Assert.AreEqual(
-            "the file does not fit the network: "
+            "The file does not fit the network: "
             + "missing: \"fc.bias\" of shape [2], \"bn.running_var\" of shape [2]; "
             + "misshapen: \"fc.weight\" has shape [3, 2] instead of [2, 3], "
             + "\"bn.weight\" has dtype \"I32\" instead of F64, F32, F16 or BF16, "
             + "\"bn.bias\" has shape [2, 1] instead of [2], "
-            + "\"bn.num_batches_tracked\" has dtype \"F32\" instead of I64 or I32; "
+            + "\"bn.num_batches_tracked\" has dtype \"BOOL\", which is no number; "
             + "unexpected: \"head.bias\", \"head.weight\".",
             Assert.ThrowsExactly<InvalidDataException>(() => SavedNetworks.LoadSafetensors(network, bytes)).Message);
+    }
+
+    [TestMethod]
+    public void Names_of_a_Sequential_are_told_with_what_reads_them()
+    {
+        byte[] file = SavedNetworks.SaveSafetensors(network, network.Initialize(), prefix: network.SequentialName);
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, file),
+            "missing: \"fc.weight\" of shape [2, 3]", "unexpected: \"0.bias\"",
+            "The names are those of torch.nn.Sequential: give prefix: network.SequentialName.");
+        Network nested = Network.Input(3).Append(network, "base").Dense(4, name: "head");
+        byte[] deep = SavedNetworks.SaveSafetensors(nested, nested.Initialize(), prefix: nested.SequentialName);
+        States.IsInvalid(() => SavedNetworks.LoadSafetensors(nested, deep), "prefix: network.SequentialName.");
+
+        // Another network's Sequential: its names look so, and what is read so does not fit.
+        byte[] other = SafetensorsFile.Of(("0.weight", "F32", [9, 9], SafetensorsFile.Bytes(new float[81])));
+        States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, other), "prefix: network.SequentialName");
+        var error = Assert.ThrowsExactly<InvalidDataException>(
+            () => SavedNetworks.LoadSafetensors(network, other, prefix: network.SequentialName));
+        Assert.IsFalse(error.Message.Contains("SequentialName"), error.Message);
+    }
+
+    [TestMethod]
+    public void Names_behind_a_common_prefix_are_told_with_what_reads_them()
+    {
+        byte[] file = SavedNetworks.SaveSafetensors(
+            network, network.Initialize(), prefix: path => "module.model." + path);
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, file),
+            "The names begin with \"module.model.\": give prefix: path => \"module.model.\" + path.");
+        Network nested = Network.Input(3).Append(network, "base");
+        byte[] deep = SavedNetworks.SaveSafetensors(
+            nested, nested.Initialize(), prefix: path => "module." + path.Replace('/', '.'));
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(nested, deep),
+            "give prefix: path => \"module.\" + path.Replace('/', '.').");
+    }
+
+    [TestMethod]
+    public void Names_of_the_other_framework_are_told_with_what_reads_them()
+    {
+        byte[] keras = SavedNetworks.SaveSafetensors(network, network.Initialize(), TensorNaming.Keras);
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, keras),
+            "The names are Keras's: give naming: TensorNaming.Keras.");
+        byte[] torch = SavedNetworks.SaveSafetensors(network, network.Initialize());
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(network, torch, TensorNaming.Keras),
+            "The names are PyTorch's: give naming: TensorNaming.PyTorch.");
+    }
+
+    [TestMethod]
+    public void Keras_2_s_names_are_read()
+    {
+        NetworkState state = SavedNetworks.State(network);
+        byte[] file = SavedNetworks.SaveSafetensors(network, state, TensorNaming.Keras);
+        string header = System.Text.Encoding.UTF8.GetString(file, 8, BitConverter.ToInt32(file));
+        header = System.Text.RegularExpressions.Regex.Replace(header, "(fc|bn)/(\\w+)\"", "$1/$2:0\"");
+        header = System.Text.RegularExpressions.Regex.Replace(header, "\"__metadata__\":{[^}]*},", "");
+        byte[] numbered = SafetensorsFile.Of(header, file[(8 + BitConverter.ToInt32(file))..]);
+        Assert.IsTrue(header.Contains("bn/gamma:0") && header.Contains("fc/kernel:0"));
+        Assert.AreEqual(
+            SavedNetworks.LoadSafetensors(network, file, TensorNaming.Keras),
+            SavedNetworks.LoadSafetensors(network, numbered, TensorNaming.Keras));
     }
 
     [TestMethod]

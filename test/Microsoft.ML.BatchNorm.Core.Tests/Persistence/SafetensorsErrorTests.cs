@@ -11,11 +11,11 @@ public class SafetensorsErrorTests
     [TestMethod]
     public void What_is_wrong_with_the_header_is_named()
     {
-        Invalid("", "the header is not JSON");
+        Invalid("", "does not begin with {");
         Invalid("[]", "does not begin with {");
         Invalid(" {}", "does not begin with {");
-        Invalid("{", "the header is not JSON");
-        Invalid("{} x", "the header is not JSON");
+        Invalid("{", "The header is not JSON");
+        Invalid("{} x", "The header is not JSON");
         Invalid("{" + mean + "," + mean + "}", "\"running_mean\" twice");
         Invalid("{" + mean + "," + SafetensorsFile.Entry("running\\u005fmean", "F32", "2", 8, 16) + "}", "twice");
         Invalid("{\"__metadata__\":{},\"__metadata__\":{}}", "__metadata__ twice");
@@ -23,26 +23,26 @@ public class SafetensorsErrorTests
         Invalid("{\"__metadata__\":{\"a\":1}}", "\"a\" is not a string");
         Invalid("{\"__metadata__\":7}", "__metadata__ is not an object");
         Invalid("{\"\\ud800\":{}}", "not valid Unicode");
-        Invalid("{\"x\":{\"dtype\":\"F\\udc00\"}}", "tensor \"x\": a string of the header is not valid Unicode");
+        Invalid("{\"x\":{\"dtype\":\"F\\udc00\"}}", "Tensor \"x\": a string of the header is not valid Unicode");
         Invalid("{\"x\":{\"\\udc00\":0}}", "not valid Unicode");
         Invalid("{\"__metadata__\":{\"a\\udc00\":0}}", "not valid Unicode");
         Invalid("{\"x\":" + new string('[', 1000) + new string(']', 1000) + "}", "\"x\"");
-        Invalid(new string('{', 1000), "the header is not JSON");
+        Invalid(new string('{', 1000), "The header is not JSON");
         Invalid(string.Concat(Enumerable.Repeat("{\"shape\":", 100)), "\"shape\"");
     }
 
     [TestMethod]
     public void What_is_wrong_with_a_tensor_s_entry_is_named()
     {
-        Invalid("{\"x\":7}", "tensor \"x\": the entry is not an object");
-        Invalid("{\"x\":{}}", "tensor \"x\": dtype is missing");
-        Invalid("{\"x\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", "tensor \"x\": shape is missing");
-        Invalid("{\"x\":{\"dtype\":\"F32\",\"shape\":[]}}", "tensor \"x\": data_offsets is missing");
+        Invalid("{\"x\":7}", "Tensor \"x\": the entry is not an object");
+        Invalid("{\"x\":{}}", "Tensor \"x\": dtype is missing");
+        Invalid("{\"x\":{\"dtype\":\"F32\",\"data_offsets\":[0,0]}}", "Tensor \"x\": shape is missing");
+        Invalid("{\"x\":{\"dtype\":\"F32\",\"shape\":[]}}", "Tensor \"x\": data_offsets is missing");
         Invalid("{\"x\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}", "key \"dtype\" is unknown or there twice");
         Invalid("{\"x\":{\"strides\":[]}}", "key \"strides\" is unknown");
         Invalid("{\"x\":{\"dtype\":32}}", "dtype is not a string");
         Invalid("{\"x\":{\"shape\":\"2\"}}", "shape is not an array");
-        Invalid("{\"x\":{\"shape\":[-1]}}", "tensor \"x\": shape is not made of whole numbers");
+        Invalid("{\"x\":{\"shape\":[-1]}}", "Tensor \"x\": shape is not made of whole numbers");
         Invalid("{\"x\":{\"shape\":[1.5]}}", "shape is not made of whole numbers");
         Invalid("{\"x\":{\"shape\":[18446744073709551616]}}", "shape is not made of whole numbers");
         Invalid("{\"x\":{\"shape\":[[1]]}}", "shape is not made of whole numbers");
@@ -66,7 +66,7 @@ public class SafetensorsErrorTests
             "\"running_var\"", "gap");
         Invalid("{" + SafetensorsFile.Entry("x", "F32", "1", 4, 8) + "}", "\"x\"", "gap");
         Invalid("{" + mean + "," + variance + "," + SafetensorsFile.Entry("x", "U8", "9", 16, 25) + "}",
-            "the file is truncated: 0 of 9 bytes of tensor \"x\" are there");
+            "The file is truncated: 0 of 9 bytes of tensor \"x\" are there");
         States.IsInvalid(
             () => States.LoadSafetensors([.. SafetensorsFile.Of("{" + mean + "," + variance + "}", new byte[16]), 0]),
             "goes on behind");
@@ -79,12 +79,37 @@ public class SafetensorsErrorTests
         States.IsInvalid(
             () => States.LoadSafetensors(network, "bn2."),
             "under \"bn2.\"", "\"bn2.running_mean\" and \"bn2.running_var\" are missing", "\"bn2.moving_mean\"",
-            "\"bn1.weight\"", "\"conv1.weight\"");
+            "It has one under \"bn1.\".");
         States.IsInvalid(
             () => States.LoadSafetensors(network, "bn10."), "PyTorch's names \"bn10.running_var\" is missing");
+        byte[] none = SafetensorsFile.Of(("conv1.weight", "F32", [1], SafetensorsFile.Bytes(1f)));
+        States.IsInvalid(
+            () => States.LoadSafetensors(none, "bn1."), "It has none under any prefix", "tensors: \"conv1.weight\".");
         string many = string.Join(
             ",", Enumerable.Range(10, 30).Select(i => SafetensorsFile.Entry($"t{i}", "U8", "0", 0, 0)));
         Invalid("{" + many + "}", " and 20 more.");
+    }
+
+    [TestMethod]
+    public void Prefixes_that_hold_a_layer_are_listed_with_the_nearest_first()
+    {
+        string[] prefixes =
+            ["layer1.0.bn1.", "layer1.0.bn2.", "layer2.0.bn1.", "stem/bn/", "", .. Enumerable.Range(0, 9).Select(i => $"far{i}.")];
+        (string, string, int[], byte[])[] tensors =
+        [
+            .. prefixes.SelectMany(prefix => ((string[])(prefix.Contains('/')
+                ? ["moving_mean:0", "moving_variance:0"]
+                : ["running_mean", "running_var"])).Select(
+                    name => (prefix + name, "F32", (int[])[1], SafetensorsFile.Bytes(1f)))),
+            ("only.running_mean", "F32", [1], SafetensorsFile.Bytes(1f)),
+        ];
+        byte[] file = SafetensorsFile.Of(tensors);
+        States.IsInvalid(
+            () => States.LoadSafetensors(file, "layer1.0.bn3."),
+            "It has 14, under these prefixes, the nearest first: \"layer1.0.bn1.\", \"layer1.0.bn2.\", \"layer2.0.bn1.\", ",
+            " and 4 more.");
+        States.IsInvalid(() => States.LoadSafetensors(file, "stem/bm/"), "the nearest first: \"stem/bn/\", ");
+        States.IsInvalid(() => States.LoadSafetensors(file, "x"), "the nearest first: \"\", ");
     }
 
     [TestMethod]
@@ -116,8 +141,8 @@ public class SafetensorsErrorTests
             "{" + mean + "," + variance + "," + SafetensorsFile.Entry("weight", "F32", "3", 16, 28) + "}",
             "\"weight\": shape is [3]");
         Invalid(
-            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "F32", "", 16, 20) + "}",
-            "dtype is \"F32\"; I64");
+            "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "BOOL", "", 16, 17) + "}",
+            "dtype is \"BOOL\"; F64");
         Invalid(
             "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "2", 16, 32) + "}",
             "shape is [2], not []");
@@ -175,14 +200,14 @@ public class SafetensorsErrorTests
         byte[] file = States.SaveSafetensors(States.Random(2, StateParts.None));
         byte[] value = [.. file];
         value[^30] ^= 1;
-        States.IsInvalid(() => States.LoadSafetensors(value), "the checksum does not match");
+        States.IsInvalid(() => States.LoadSafetensors(value), "The checksum does not match");
 
         int digits = file.AsSpan().IndexOf("crc32c\":\""u8) + 9;
         byte[] upper = [.. file];
         for (int i = digits; i < digits + 8; i++)
             upper[i] = (byte)char.ToUpperInvariant((char)upper[i]);
         CollectionAssert.AreNotEqual(file, upper);
-        States.IsInvalid(() => States.LoadSafetensors(upper), "the checksum does not match");
+        States.IsInvalid(() => States.LoadSafetensors(upper), "The checksum does not match");
     }
 
     static void Invalid(string header, params string[] fragments) =>

@@ -61,6 +61,57 @@ public class SafetensorsForeignTests
     }
 
     [TestMethod]
+    public void A_layer_under_Keras_2_s_names_is_found()
+    {
+        string[] names = ["bn/gamma:0", "bn/beta:0", "bn/moving_mean:0", "bn/moving_variance:0"];
+        byte[] bytes = SafetensorsFile.Of(
+            [.. names.Select((name, i) => (name, "F32", (int[])[2], SafetensorsFile.Bytes(i + 1f, i + 1.5f)))]);
+        var expected = new BatchNormalizationState([3, 3.5], [4, 4.5], [1, 1.5f], [2, 2.5f]);
+        Assert.IsTrue(expected.Equals(States.LoadSafetensors(bytes, "bn/")));
+    }
+
+    [TestMethod]
+    public void Keras_2_s_name_gives_way_where_the_name_without_a_number_is_there_too()
+    {
+        byte[] bytes = SafetensorsFile.Of(
+            ("moving_mean", "F32", [1], SafetensorsFile.Bytes(1f)),
+            ("moving_mean:0", "F32", [1], SafetensorsFile.Bytes(7f)),
+            ("moving_variance", "F32", [1], SafetensorsFile.Bytes(2f)));
+        Assert.AreEqual(1.0, States.LoadSafetensors(bytes).MovingMean[0]);
+    }
+
+    [TestMethod]
+    [DataRow("F64"), DataRow("F32"), DataRow("F16"), DataRow("BF16"), DataRow("I64"), DataRow("I32"), DataRow("I16")]
+    [DataRow("I8"), DataRow("U64"), DataRow("U32"), DataRow("U16"), DataRow("U8")]
+    public void The_number_of_batches_is_read_from_any_type_of_number(string dtype) =>
+        Assert.AreEqual(100, States.LoadSafetensors(Counted(dtype, 100)).BatchesSeen);
+
+    [TestMethod]
+    [DataRow("F64", 2.5), DataRow("F32", 0.5), DataRow("F16", 1.5), DataRow("F32", double.NaN)]
+    [DataRow("F64", double.PositiveInfinity), DataRow("F64", 1e19), DataRow("U64", 1e19)]
+    public void A_number_of_batches_that_is_no_whole_number_is_refused(string dtype, double value) => States.IsInvalid(
+        () => States.LoadSafetensors(Counted(dtype, value)), "num_batches_tracked", "must be a whole number from 0");
+
+    static byte[] Counted(string dtype, double value) => SafetensorsFile.Of(
+        ("running_mean", "F32", [1], SafetensorsFile.Bytes(1f)),
+        ("running_var", "F32", [1], SafetensorsFile.Bytes(1f)),
+        ("num_batches_tracked", dtype, [], dtype switch
+        {
+            "F64" => SafetensorsFile.Bytes(value),
+            "F32" => SafetensorsFile.Bytes((float)value),
+            "F16" => SafetensorsFile.Bytes((Half)value),
+            "BF16" => SafetensorsFile.Bytes((ushort)(BitConverter.SingleToUInt32Bits((float)value) >> 16)),
+            "I64" => SafetensorsFile.Bytes((long)value),
+            "I32" => SafetensorsFile.Bytes((int)value),
+            "I16" => SafetensorsFile.Bytes((short)value),
+            "I8" => SafetensorsFile.Bytes((sbyte)value),
+            "U64" => SafetensorsFile.Bytes((ulong)value),
+            "U32" => SafetensorsFile.Bytes((uint)value),
+            "U16" => SafetensorsFile.Bytes((ushort)value),
+            _ => SafetensorsFile.Bytes((byte)value),
+        }));
+
+    [TestMethod]
     public void A_dtype_that_is_not_known_only_matters_in_a_tensor_that_is_needed()
     {
         byte[] With(string other, string needed) => SafetensorsFile.Of(

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
@@ -58,11 +59,16 @@ static class States
     public static BatchNormalizationState LoadSafetensors(byte[] bytes, string prefix = "") =>
         BatchNormalizationState.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), prefix).State;
 
-    /// <summary>Asserts an InvalidDataException whose message has every fragment.</summary>
+    /// <summary>Asserts an InvalidDataException whose message is a sentence that has every fragment.</summary>
     public static void IsInvalid(Action load, params string[] fragments)
     {
         var error = Assert.ThrowsExactly<InvalidDataException>(load);
+        IsSentence(error.Message);
         foreach (string fragment in fragments)
             StringAssert.Contains(error.Message, fragment);
     }
+
+    /// <summary>Asserts that a message begins with a capital (or what it quotes) and ends with a full stop.</summary>
+    public static void IsSentence(string message) =>
+        StringAssert.Matches(message, new(@"\A[\p{Lu}\d'""].*\.\z", RegexOptions.Singleline));
 }

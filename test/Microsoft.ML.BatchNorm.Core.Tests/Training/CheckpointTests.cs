@@ -154,7 +154,7 @@ public class CheckpointTests
         byte[] bytes = Save(small);
         States.IsInvalid(() => Load([]), "truncated", "its header");
         States.IsInvalid(() => Load([.. new byte[20]]), "not a checkpoint");
-        States.IsInvalid(() => Load([.. bytes[..8], 2, .. bytes[9..]]), "version 2");
+        States.IsInvalid(() => Load([.. bytes[..8], 2, .. bytes[9..]]), "Version 2");
         States.IsInvalid(() => Load(SavedNetworks.Save(Runs.Network, Runs.State)), "not a checkpoint");
     }
 

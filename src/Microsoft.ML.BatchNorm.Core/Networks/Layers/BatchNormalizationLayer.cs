@@ -60,7 +60,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         int axis = AxisIn(input);
         return axis >= 1 && axis <= input.Rank
             ? input
-            : throw Misfit(input, $"a shape with axis {Axis} in a row");
+            : throw Misfit(
+                input, $"a shape that has axis {Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)

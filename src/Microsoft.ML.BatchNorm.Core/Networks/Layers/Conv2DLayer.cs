@@ -56,8 +56,10 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
         ArgumentNullException.ThrowIfNull(input);
         if (input.Rank != 3 || Window.Places(input) is not { } places)
             throw Misfit(input, Window.Needs);
-        Sized(input, "kernel", Filters, input[0], KernelSize.Height, KernelSize.Width);
-        return Sized(input, "output", Filters, places.Height, places.Width);
+        CheckKernel(input, Filters, input[0], KernelSize.Height, KernelSize.Width);
+        CheckRow(input, "padded input", Window.Padded(input));
+        CheckRow(input, "output", Filters, places.Height, places.Width);
+        return new TensorShape(Filters, places.Height, places.Width);
     }
 
     internal override IEnumerable<LayerParameter> Parameters(TensorShape input)

@@ -39,7 +39,7 @@ public sealed record DenseLayer(int Units) : Layer
         ArgumentNullException.ThrowIfNull(input);
         if (input.Rank != 1)
             throw Misfit(input, "[inputs]; put a Flatten before it");
-        Sized(input, "kernel", Units, input[0]);
+        CheckKernel(input, Units, input[0]);
         return new TensorShape(Units);
     }
 

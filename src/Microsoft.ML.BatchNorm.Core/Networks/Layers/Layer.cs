@@ -1,4 +1,5 @@
 using System.Diagnostics.Contracts;
+using System.Globalization;
 using System.Text;
 
 namespace Microsoft.ML.BatchNorm;
@@ -51,17 +52,24 @@ public abstract record Layer
     private protected ArgumentException Misfit(TensorShape input, string needed) =>
         new($"{Described(input)} it needs {needed}.");
 
-    /// <summary>The shape, or the layer's error where it has more elements than an array can.</summary>
-    private protected TensorShape Sized(TensorShape input, string what, params ReadOnlySpan<int> dimensions)
+    /// <summary>The layer's error where its kernel has more values than an array can.</summary>
+    private protected void CheckKernel(TensorShape input, params ReadOnlySpan<long> dimensions) =>
+        CheckSize(input, "kernel", Array.MaxLength, dimensions);
+
+    /// <summary>The layer's error where a row of this shape has more values than a network allows.</summary>
+    internal void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
+        CheckSize(input, what, Network.MaxRowSize, dimensions);
+
+    void CheckSize(TensorShape input, string what, int most, ReadOnlySpan<long> dimensions)
     {
         double size = 1;
-        foreach (int dimension in dimensions)
+        foreach (long dimension in dimensions)
             size *= dimension;
-        return size <= Array.MaxLength
-            ? new TensorShape(dimensions)
-            : throw new ArgumentException(
-                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] is larger than an array "
-                + "can be.");
+        if (size > most)
+            throw new ArgumentException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] takes "
+                + $"{size * sizeof(float):N0} bytes, more than the {most * (long)sizeof(float):N0} that are allowed."));
     }
 
     string Described(TensorShape input) =>

@@ -48,8 +48,10 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
         ArgumentNullException.ThrowIfNull(input);
         if (2L * Padding.Height > PoolSize.Height || 2L * Padding.Width > PoolSize.Width)
             throw Misfit(input, $"a padding of at most half the window, not {Padding} for {PoolSize}");
-        return input.Rank == 3 && Window.Places(input) is { } places
-            ? Sized(input, "output", input[0], places.Height, places.Width)
-            : throw Misfit(input, Window.Needs);
+        if (input.Rank != 3 || Window.Places(input) is not { } places)
+            throw Misfit(input, Window.Needs);
+        CheckRow(input, "padded input", Window.Padded(input));
+        CheckRow(input, "output", input[0], places.Height, places.Width);
+        return new TensorShape(input[0], places.Height, places.Width);
     }
 }

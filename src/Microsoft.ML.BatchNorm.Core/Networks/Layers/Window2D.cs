@@ -16,6 +16,10 @@ readonly record struct Window2D(Size2D Size, Size2D Stride, Size2D Padding)
         return room is >= 0 and < int.MaxValue ? (int)(room / stride) + 1 : null;
     }
 
+    /// <summary>Channels, height and width of an image with the padding around it.</summary>
+    public long[] Padded(TensorShape image) =>
+        [image[0], image[1] + 2L * Padding.Height, image[2] + 2L * Padding.Width];
+
     public string Needs =>
         $"[channels, height, width] with room for a window of {Size} and a padding of {Padding}";
 }

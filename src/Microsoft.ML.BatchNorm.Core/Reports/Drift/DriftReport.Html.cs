@@ -28,7 +28,7 @@ public sealed partial class DriftReport : IReport
         ReportPage.Page(Page(significance, title));
 
     /// <summary>Writes the page of <see cref="ToHtml"/>, in UTF-8.</summary>
-    /// <param name="path">The file, which is replaced where there is one.</param>
+    /// <param name="path">The file. One that is there is replaced all at once.</param>
     /// <param name="significance">The probability of a false alarm, between 0 and 1. Default: 0.01.</param>
     /// <param name="title">What the page is called, such as the name of the column.</param>
     /// <exception cref="ArgumentException">The path is empty.</exception>

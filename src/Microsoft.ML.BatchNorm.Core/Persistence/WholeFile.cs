@@ -1,0 +1,83 @@
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// Replaces a file all at once: it is written beside its place and then moved there, so that whoever reads it, and a
+/// process that is killed, leave the old file or the new one, and never half of it.
+/// </summary>
+static class WholeFile
+{
+    const int NameLength = 32;
+    const string Extension = ".tmp";
+
+    /// <summary>Nobody holds a file between its last byte and the move; a run that is alive is faster than this.</summary>
+    static readonly TimeSpan longestMove = TimeSpan.FromMinutes(1);
+
+    public static void Write(string path, Action<Stream> write)
+    {
+        // What a link points to is replaced, and the link stays.
+        var file = new FileInfo(path);
+        path = file.LinkTarget is null ? file.FullName : file.ResolveLinkTarget(returnFinalTarget: true)!.FullName;
+        if (path.StartsWith("/dev/", StringComparison.Ordinal))
+        {
+            // A device stays what it is.
+            using var device = new FileStream(path, FileMode.Open, FileAccess.Write);
+            write(device);
+            return;
+        }
+        string folder = Path.GetDirectoryName(path)!;
+        string partial = Path.Combine(folder, $"{Path.GetFileName(path)}.{Guid.NewGuid():N}{Extension}");
+        try
+        {
+            using (var stream = new FileStream(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None))
+            {
+                write(stream);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(partial, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(partial);
+            throw;
+        }
+        Sweep(folder, Path.GetFileName(path));
+    }
+
+    /// <summary>Deletes what runs that were killed have left beside a file: partial files that nobody writes.</summary>
+    static void Sweep(string folder, string name)
+    {
+        try
+        {
+            foreach (string left in Directory.EnumerateFiles(folder, $"*{Extension}"))
+            {
+                if (IsPartial(Path.GetFileName(left), name)
+                    && DateTime.UtcNow - File.GetLastWriteTimeUtc(left) > longestMove)
+                    DeleteUnheld(left);
+            }
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // The file that was asked for is written.
+        }
+    }
+
+    static bool IsPartial(string left, string name) =>
+        left.Length == name.Length + 1 + NameLength + Extension.Length
+        && left.StartsWith($"{name}.", StringComparison.Ordinal)
+        && Guid.TryParseExact(left.AsSpan(name.Length + 1, NameLength), "N", out _);
+
+    static void DeleteUnheld(string left)
+    {
+        try
+        {
+            using (new FileStream(left, FileMode.Open, FileAccess.Write, FileShare.None))
+            {
+            }
+            File.Delete(left);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // It is being written, or another process was faster.
+        }
+    }
+}
