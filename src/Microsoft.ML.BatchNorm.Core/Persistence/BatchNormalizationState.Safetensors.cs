@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class BatchNormalizationState
 {
-    // A prefix this long stays, nine times and with every character escaped, below the limit of the header.
+    // A prefix this long stays, ten times and with every character escaped, below the limit of the header.
     const int MaxPrefix = 1_000_000;
 
     /// <summary>Writes the state as a safetensors file, which Python's frameworks read.</summary>
@@ -15,12 +15,12 @@ public sealed partial class BatchNormalizationState
     /// <remarks>
     /// <para>
     /// γ and β are F32 and statistics F64, both of shape [channels]; <c>num_batches_tracked</c> is I64 of shape [].
-    /// PyTorch's <c>load_state_dict</c> converts to the type of the module. What the names have no tensor for is not
-    /// written: <see cref="InitialWeight"/> and the count and M2 of the population, and with Keras's names
-    /// <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
+    /// PyTorch's <c>load_state_dict</c> converts to the type of the module. The population is metadata, which no other
+    /// program minds. What else the names have no tensor for is not written: <see cref="InitialWeight"/>, and with
+    /// Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
     /// </para>
     /// <para>
-    /// The metadata has <c>batchnorm.writer</c>, and in <c>batchnorm.crc32c</c> the CRC-32C of the whole file with
+    /// The metadata also has <c>batchnorm.writer</c>, and in <c>batchnorm.crc32c</c> the CRC-32C of the whole file with
     /// these eight hexadecimal digits as zeros: loading notices any damage. A program that changes the file has to
     /// remove both.
     /// </para>
@@ -49,7 +49,10 @@ public sealed partial class BatchNormalizationState
             throw new ArgumentException(
                 "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
         CheckSavable();
-        SafetensorsWriter.Write(stream, StateTensors.Of(this, StateNames.Of(naming).Under(prefix)));
+        StateNames names = StateNames.Of(naming).Under(prefix);
+        SafetensorsWriter.Write(
+            stream, StateTensors.Of(this, names),
+            population is null ? [] : [KeyValuePair.Create(names.Population, population)]);
     }
 
     /// <summary>Reads a batch normalization layer out of a safetensors file of that layer or a network.</summary>
@@ -58,9 +61,10 @@ public sealed partial class BatchNormalizationState
     /// <remarks>
     /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. Mean and variance must be;
     /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
-    /// float; I64 and I32 for the number of batches. <see cref="InitialWeight"/> is 0 and there is no population. Other
-    /// tensors are checked to lie in order, and not kept. Memory grows with the bytes that are there, not with lengths
-    /// claimed. A file that this library wrote has a checksum; another's has none, and changed values go unnoticed.
+    /// float; I64 and I32 for the number of batches. <see cref="InitialWeight"/> is 0. Other tensors are checked to
+    /// lie in order, and not kept. Memory grows with the bytes that are there, not with lengths claimed. A file that
+    /// this library wrote has a checksum, and the population where there was one; another's has neither, and changed
+    /// values go unnoticed.
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="InvalidDataException">

@@ -21,8 +21,8 @@ public sealed partial class Network
     /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
     /// </para>
     /// <para>
-    /// Kernels, biases, γ and β are F32, statistics F64. What the names have no tensor for is not written:
-    /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
+    /// Kernels, biases, γ and β are F32, statistics F64; populations are metadata. What else the names have no tensor
+    /// for is not written: <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of
     /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
@@ -48,7 +48,9 @@ public sealed partial class Network
             throw new ArgumentException(
                 $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.",
                 nameof(naming));
-        SafetensorsWriter.Write(stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])));
+        SafetensorsWriter.Write(
+            stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
+            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])));
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };

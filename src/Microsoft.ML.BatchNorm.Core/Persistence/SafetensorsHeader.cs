@@ -11,13 +11,19 @@ sealed class SafetensorsHeader
     public const string Writer = "Microsoft.ML.BatchNorm 1";
     public const string NoChecksum = "00000000";
 
-    SafetensorsHeader(List<SafetensorsEntry> tensors, string? checksum) =>
-        (Tensors, Checksum) = (tensors, checksum);
+    SafetensorsHeader(
+        List<SafetensorsEntry> tensors, string? checksum, IReadOnlyDictionary<string, string> populations) =>
+        (Tensors, Checksum, Populations) = (tensors, checksum, populations);
 
     public List<SafetensorsEntry> Tensors { get; }
 
     /// <summary>The checksum in hexadecimal that the file claims, null in a file by another writer.</summary>
     public string? Checksum { get; }
+
+    /// <summary>
+    /// The populations by their names; none in a file without a checksum, whose tensors may have changed since.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Populations { get; }
 
     /// <summary>
     /// Reads length and header. The source's checksum is afterwards that of both, with the digits of the claimed one
@@ -43,7 +49,9 @@ sealed class SafetensorsHeader
         source.Checksum = new Crc32C();
         source.Checksum.Append(prefix);
         source.Checksum.Append(json);
-        return new SafetensorsHeader(parsed.Tensors, parsed.Checksum);
+        if (parsed.Checksum is null)
+            parsed.Populations.Clear();
+        return new SafetensorsHeader(parsed.Tensors, parsed.Checksum, parsed.Populations);
     }
 
     static void CheckNames(List<SafetensorsEntry> tensors)

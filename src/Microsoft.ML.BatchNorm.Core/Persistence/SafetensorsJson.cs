@@ -17,6 +17,9 @@ ref struct SafetensorsJson
 
     public string? Checksum { get; private set; }
 
+    /// <summary>The metadata whose keys are names of populations.</summary>
+    public Dictionary<string, string> Populations { get; } = new(StringComparer.Ordinal);
+
     /// <summary>Where in the header the digits of the checksum begin.</summary>
     public int? ChecksumDigits { get; private set; }
 
@@ -78,6 +81,8 @@ ref struct SafetensorsJson
                 writer = json.GetString()!;
             else if (key == SafetensorsHeader.ChecksumKey)
                 ParseChecksum();
+            else if (key.EndsWith(StateNames.Own.Population, StringComparison.Ordinal))
+                Populations[key] = json.GetString()!;
         }
         keys.Sort(StringComparer.Ordinal);
         for (int i = 1; i < keys.Count; i++)

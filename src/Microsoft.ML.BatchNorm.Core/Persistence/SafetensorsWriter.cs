@@ -16,17 +16,27 @@ static class SafetensorsWriter
     /// <summary>
     /// Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.
     /// </summary>
-    /// <exception cref="ArgumentException">The names are longer than a header may be; nothing was written.</exception>
-    public static void Write(Stream stream, IEnumerable<SafetensorsTensor> tensors)
+    /// <param name="stream">Where to.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="populations">Populations by their names; they are metadata.</param>
+    /// <exception cref="ArgumentException">
+    /// Names and populations are longer than a header may be; nothing was written.
+    /// </exception>
+    public static void Write(
+        Stream stream, IEnumerable<SafetensorsTensor> tensors,
+        IEnumerable<KeyValuePair<string, PopulationMoments>> populations)
     {
+        KeyValuePair<string, string>[] metadata =
+            [.. populations.Select(known => KeyValuePair.Create(known.Key, PopulationText.Of(known.Value)))];
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
         // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
-        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200);
+        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200)
+            + metadata.Sum(known => 6L * known.Key.Length + known.Value.Length + 200);
         if (longest > SafetensorsHeader.MaxLength)
             throw new ArgumentException(
-                $"The names of {ordered.Length} tensors may take {longest} bytes; a header has at most "
-                + $"{SafetensorsHeader.MaxLength}.");
-        (byte[] header, int digits) = Header(ordered);
+                $"The names of {ordered.Length} tensors and {metadata.Length} populations may take {longest} bytes; a "
+                + $"header has at most {SafetensorsHeader.MaxLength}. Save has no such limit.");
+        (byte[] header, int digits) = Header(ordered, metadata);
         var first = new ByteSink(Stream.Null);
         Write(first, header, ordered);
         Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
@@ -42,7 +52,7 @@ static class SafetensorsWriter
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors)
+    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, KeyValuePair<string, string>[] metadata)
     {
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -52,6 +62,8 @@ static class SafetensorsWriter
         json.WriteString(SafetensorsHeader.WriterKey, SafetensorsHeader.Writer);
         json.WriteString(SafetensorsHeader.ChecksumKey, SafetensorsHeader.NoChecksum);
         int digits = (int)(json.BytesCommitted + json.BytesPending) - 1 - SafetensorsHeader.NoChecksum.Length;
+        foreach ((string key, string text) in metadata)
+            json.WriteString(key, text);
         json.WriteEndObject();
 
         long offset = 0;

@@ -52,7 +52,8 @@ sealed class GeneralBatchNormalizationModule(
         if (ignores)
             rest = torch.where(finite, rest, torch.zeros_like(rest));
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
-        statistics = DeviceStatistics.Read(count, mean, m2);
+        using (torch.no_grad())
+            statistics = DeviceStatistics.OfDeviations(count, mean, rest);
         if (Options.VarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             statistics.CheckVariances(VarianceConvention.Sample);
 
