@@ -55,7 +55,7 @@ sealed class GeneralBatchNormalizationModule(
         using (torch.no_grad())
             statistics = DeviceStatistics.OfDeviations(count, mean, rest);
         if (Options.VarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
-            statistics.CheckVariances(VarianceConvention.Sample);
+            SingleValue.ThrowIfAny(statistics, IsTraining && MovesStatistics);
 
         Tensor variance = m2.div(count.clamp_min(1)).add(Options.Epsilon);
         Tensor isPositive = variance.gt(0);
