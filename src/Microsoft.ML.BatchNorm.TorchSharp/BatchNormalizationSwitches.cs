@@ -55,7 +55,8 @@ public static class BatchNormalizationSwitches
 
     /// <summary>
     /// Replaces the moving statistics of every batch normalization in a module that is not frozen by the exact ones of
-    /// all batches, under the parameters as they are. The variance is the sample variance, as in PyTorch.
+    /// all batches, under the parameters as they are. The variance is the sample variance, as in PyTorch, and
+    /// <c>num_batches_tracked</c> becomes the number of batches.
     /// </summary>
     /// <param name="module">The module; its modes are as before afterwards, and all of it is after an error.</param>
     /// <param name="batches">

@@ -60,7 +60,7 @@ public static partial class BatchNormalization
         var groups = RowGroups.OfSize(layout, training ? options.VirtualBatchSize : null);
         BatchStatistics[] statistics = Statistics(options, layout, groups, x, mask, threads);
         if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
-            Array.ForEach(statistics, group => group.CheckVariances(VarianceConvention.Sample));
+            Array.ForEach(statistics, group => SingleValue.ThrowIfAny(group, options.MovesStatistics(training)));
         BatchNormalizationState next = options.MovesStatistics(training)
             ? MovingUpdate.Next(options, state, statistics)
             : state;

@@ -16,8 +16,9 @@ public sealed partial class BatchNormalizationState
     /// Version 1, little-endian. Header: eight bytes 89 42 4E 53 54 0D 0A 1A, version (uint16), flags (uint16: 1 γ,
     /// 2 β, 4 renorm, 8 population), channels (uint32), payload length in bytes (uint64). Payload: batches seen
     /// (int64), initial weight (float64), moving mean and variance (float64 a channel), γ and β (float32 a channel),
-    /// renorm's moving deviation, mean and deviation, the population's count and M2 (float64 a channel). The
-    /// options: length in bytes (int32), JSON in UTF-8. Last, the CRC-32C (RFC 3720) of all before it (uint32).
+    /// renorm's moving deviation, mean and deviation, the population's count and M2, and what the doubles of mean and
+    /// M2 do not hold (float64 per channel). The options: length in bytes (int32), JSON in UTF-8. Last, the CRC-32C
+    /// (RFC 3720) of all before it (uint32).
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>
     /// </remarks>
@@ -109,6 +110,8 @@ public sealed partial class BatchNormalizationState
         {
             sink.WriteArray(population.Count);
             sink.WriteArray(population.M2);
+            sink.WriteArray(population.MeanRest);
+            sink.WriteArray(population.M2Rest);
         }
     }
 
@@ -128,7 +131,9 @@ public sealed partial class BatchNormalizationState
                 source.ReadArray<double>(channels));
         PopulationMoments? population = null;
         if (header.Has(StateParts.Population))
-            population = new PopulationMoments(source.ReadArray<double>(channels), source.ReadArray<double>(channels));
+            population = new PopulationMoments(
+                source.ReadArray<double>(channels), source.ReadArray<double>(channels),
+                source.ReadArray<double>(channels), source.ReadArray<double>(channels));
         return new BatchNormalizationState(
             mean, variance, gamma, beta, batchesSeen, initialWeight, renorm, population);
     }

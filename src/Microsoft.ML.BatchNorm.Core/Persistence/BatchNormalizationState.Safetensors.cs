@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class BatchNormalizationState
 {
-    // A prefix this long stays, nine times and with every character escaped, below the limit of the header.
+    // A prefix this long stays, ten times and with every character escaped, below the limit of the header.
     const int MaxPrefix = 1_000_000;
 
     /// <summary>
@@ -20,9 +20,9 @@ public sealed partial class BatchNormalizationState
     /// <remarks>
     /// <para>
     /// γ and β are F32 and statistics F64, both of shape [channels]; <c>num_batches_tracked</c> is I64 of shape [].
-    /// PyTorch's <c>load_state_dict</c> converts to the type of the module. What the names have no tensor for is not
-    /// written: <see cref="InitialWeight"/> and the count and M2 of the population, and with Keras's names
-    /// <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
+    /// PyTorch's <c>load_state_dict</c> converts to the type of the module. The population is metadata, which no other
+    /// program minds. What else the names have no tensor for is not written: <see cref="InitialWeight"/>, and with
+    /// Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
     /// </para>
     /// <para>
     /// The metadata has in <c>batchnorm.options</c> the options as JSON, by the prefix; <c>batchnorm.writer</c>; and in
@@ -56,11 +56,10 @@ public sealed partial class BatchNormalizationState
             throw new ArgumentException(
                 "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
         CheckSavable(options);
+        StateNames names = StateNames.Of(naming).Under(prefix);
         SafetensorsWriter.Write(
-            stream, StateTensors.Of(this, StateNames.Of(naming).Under(prefix)), new()
-            {
-                [prefix] = options.Or(BatchNormalizationOptions.Keras),
-            });
+            stream, StateTensors.Of(this, names), new() { [prefix] = options },
+            population is null ? [] : [KeyValuePair.Create(names.Population, population)]);
     }
 
     /// <summary>
@@ -72,9 +71,10 @@ public sealed partial class BatchNormalizationState
     /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. A file that this library wrote
     /// states the options; with another, the names imply whose they are. Mean and variance must be;
     /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
-    /// float; I64 and I32 for the number of batches. <see cref="InitialWeight"/> is 0 and there is no population. Other
-    /// tensors are checked to lie in order, and not kept. Memory grows with the bytes that are there, not with lengths
-    /// claimed. A file that this library wrote has a checksum; another's has none, and changed values go unnoticed.
+    /// float; I64 and I32 for the number of batches. <see cref="InitialWeight"/> is 0. Other tensors are checked to
+    /// lie in order, and not kept. Memory grows with the bytes that are there, not with lengths claimed. A file that
+    /// this library wrote has a checksum, and the population where there was one; another's has neither, and changed
+    /// values go unnoticed.
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="InvalidDataException">

@@ -32,7 +32,7 @@ readonly record struct BinaryHeader(StateParts Parts, int Channels)
         + (Has(StateParts.Gamma) ? sizeof(float) : 0)
         + (Has(StateParts.Beta) ? sizeof(float) : 0)
         + (Has(StateParts.Renorm) ? 3 * sizeof(double) : 0)
-        + (Has(StateParts.Population) ? 2 * sizeof(double) : 0);
+        + (Has(StateParts.Population) ? PopulationMoments.Arrays * sizeof(double) : 0);
 
     public static BinaryHeader Of(BatchNormalizationState state) => new(
         (state.Gamma.IsEmpty ? 0 : StateParts.Gamma)

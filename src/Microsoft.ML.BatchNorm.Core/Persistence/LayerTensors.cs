@@ -17,6 +17,9 @@ abstract class LayerTensors
 
     public abstract IEnumerable<SafetensorsTensor> Write(LayerState state);
 
+    /// <summary>The population of a batch normalization that has one, by its name.</summary>
+    public virtual IEnumerable<KeyValuePair<string, PopulationMoments>> Population(LayerState state) => [];
+
     /// <param name="node">A layer with a state.</param>
     /// <param name="prefix">What the names of its tensors begin with.</param>
     /// <param name="naming">Whose names and layouts they have.</param>

@@ -22,9 +22,9 @@ public sealed partial class Network
     /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
     /// </para>
     /// <para>
-    /// Kernels, biases, γ and β are F32, statistics F64. The metadata states the options of each batch normalization,
-    /// and the preset. What the names have no tensor for is not written:
-    /// <see cref="BatchNormalizationState.InitialWeight"/> and the population, with Keras's names the number of
+    /// Kernels, biases, γ and β are F32, statistics F64. The metadata has the options and the population of each batch
+    /// normalization, and the preset. What else the names have no tensor for is not written:
+    /// <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of
     /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
@@ -52,9 +52,8 @@ public sealed partial class Network
                 nameof(naming));
         SafetensorsWriter.Write(
             stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
-            tensors.Layers.OfType<NormalizationTensors>().ToDictionary(
-                layer => layer.Prefix, layer => layer.Options.Or(BatchNormalizationOptions.Keras)),
-            Preset ?? NetworkPreset.Keras);
+            tensors.Layers.OfType<NormalizationTensors>().ToDictionary(layer => layer.Prefix, layer => layer.Options),
+            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), Preset ?? NetworkPreset.Keras);
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };

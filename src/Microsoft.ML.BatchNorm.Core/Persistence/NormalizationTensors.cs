@@ -44,7 +44,7 @@ sealed class NormalizationTensors(
         long batches = tracks && names.Batches is { } name && values.Has(name) ? values.Whole(name) : 0;
         var state = new BatchNormalizationState(
             mean, variance, options.Scale ? Floats(names.Gamma) : [], options.Center ? Floats(names.Beta) : [], batches,
-            tracks ? 0 : fresh.InitialWeight, renorm: null, population: null);
+            tracks ? 0 : fresh.InitialWeight, renorm: null, tracks ? Population() : null);
         if (HasRenorm)
             state = WithRenorm(state, RenormStatistics.Of(
                 Doubles(names.Renorm[0]), Doubles(names.Renorm[1]), Doubles(names.Renorm[2])));
@@ -57,6 +57,12 @@ sealed class NormalizationTensors(
         float[] Floats(string name) => Layout?.FromKeras<float>(values.Floats(name)) ?? values.Floats(name);
 
         double[] Doubles(string name) => Layout?.FromKeras<double>(values.Doubles(name)) ?? values.Doubles(name);
+
+        PopulationMoments? Population()
+        {
+            PopulationMoments? known = values.Population(names.Population, Channels);
+            return Layout is { } layout ? known?.Reorder(array => layout.FromKeras<double>(array)) : known;
+        }
     }
 
     public override IEnumerable<SafetensorsTensor> Write(LayerState state)
@@ -64,6 +70,12 @@ sealed class NormalizationTensors(
         HashSet<string> expected = [.. Expected.Select(tensor => tensor.Name)];
         return StateTensors.Of(InKerasOrder(state.BatchNormalization!), names)
             .Where(tensor => expected.Contains(tensor.Name));
+    }
+
+    public override IEnumerable<KeyValuePair<string, PopulationMoments>> Population(LayerState state)
+    {
+        if (options.TrackMovingStatistics && InKerasOrder(state.BatchNormalization!).Population is { } known)
+            yield return KeyValuePair.Create(names.Population, known);
     }
 
     BatchNormalizationState InKerasOrder(BatchNormalizationState state)
@@ -76,10 +88,10 @@ sealed class NormalizationTensors(
             state.Renorm is not { } renorm ? null : RenormStatistics.Of(
                 layout.ToKeras(renorm.MovingStandardDeviation), layout.ToKeras(renorm.Mean),
                 layout.ToKeras(renorm.StandardDeviation)),
-            population: null);
+            state.Population?.Reorder(array => layout.ToKeras<double>(array)));
     }
 
     static BatchNormalizationState WithRenorm(BatchNormalizationState state, RenormStatistics renorm) => new(
         state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray,
-        state.BatchesSeen, state.InitialWeight, renorm, population: null);
+        state.BatchesSeen, state.InitialWeight, renorm, state.Population);
 }

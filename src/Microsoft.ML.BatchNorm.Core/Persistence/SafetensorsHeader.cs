@@ -17,7 +17,7 @@ sealed class SafetensorsHeader
 
     SafetensorsHeader(SafetensorsJson json)
     {
-        (Tensors, Checksum, Preset) = (json.Tensors, json.Checksum, json.Preset);
+        (Tensors, Checksum, Populations, Preset) = (json.Tensors, json.Checksum, json.Populations, json.Preset);
         options = json.Options is { } text ? ReadOptions(text) : null;
     }
 
@@ -34,6 +34,11 @@ sealed class SafetensorsHeader
     /// none.
     /// </summary>
     public BatchNormalizationOptions? OptionsOf(string prefix) => options?.GetValueOrDefault(prefix);
+
+    /// <summary>
+    /// The populations by their names; none in a file without a checksum, whose tensors may have changed since.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Populations { get; }
 
     /// <summary>
     /// Reads length and header. The source's checksum is afterwards that of both, with the digits of the claimed one
@@ -62,6 +67,8 @@ sealed class SafetensorsHeader
         source.Checksum = new Crc32C();
         source.Checksum.Append(prefix);
         source.Checksum.Append(json);
+        if (parsed.Checksum is null)
+            parsed.Populations.Clear();
         return new SafetensorsHeader(parsed);
     }
 

@@ -21,6 +21,9 @@ ref struct SafetensorsJson
 
     public NetworkPreset? Preset { get; private set; }
 
+    /// <summary>The metadata whose keys are names of populations.</summary>
+    public Dictionary<string, string> Populations { get; } = new(StringComparer.Ordinal);
+
     /// <summary>Where in the header the digits of the checksum begin.</summary>
     public int? ChecksumDigits { get; private set; }
 
@@ -88,6 +91,8 @@ ref struct SafetensorsJson
                 Preset = Enum.TryParse(json.GetString()!, out NetworkPreset preset) && Enum.IsDefined(preset)
                     ? preset
                     : throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a known preset");
+            else if (key.EndsWith(StateNames.Own.Population, StringComparison.Ordinal))
+                Populations[key] = json.GetString()!;
         }
         keys.Sort(StringComparer.Ordinal);
         for (int i = 1; i < keys.Count; i++)

@@ -18,7 +18,7 @@ static class SafetensorsReader
                 ? RenormStatistics.Of(
                     values.Doubles(names.Renorm[0]), values.Doubles(names.Renorm[1]), values.Doubles(names.Renorm[2]))
                 : null,
-            population: null);
+            values.Population(names.Population, layer.Channels));
         return StateFault.Of(state, names) is { } fault
             ? throw new InvalidDataException(fault)
             : BatchNormalizationState.Saved(

@@ -8,10 +8,9 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 sealed class SafetensorsValues
 {
     readonly Dictionary<string, Array> tensors = new(StringComparer.Ordinal);
+    readonly IReadOnlyDictionary<string, string> populations;
 
-    SafetensorsValues()
-    {
-    }
+    SafetensorsValues(SafetensorsHeader header) => populations = header.Populations;
 
     /// <summary>Reads the data behind a header to the end of the file, and compares its checksum.</summary>
     /// <param name="source">The file, its header read.</param>
@@ -19,7 +18,7 @@ sealed class SafetensorsValues
     /// <param name="isWanted">By name; dtype and shape of these are checked, so that each fits an array.</param>
     public static SafetensorsValues Read(ByteSource source, SafetensorsHeader header, Func<string, bool> isWanted)
     {
-        var values = new SafetensorsValues();
+        var values = new SafetensorsValues(header);
         foreach (SafetensorsEntry tensor in header.Tensors)
         {
             source.Enter(tensor);
@@ -65,6 +64,10 @@ sealed class SafetensorsValues
     static InvalidDataException NotWhole(string name, object value) => new(string.Create(
         CultureInfo.InvariantCulture,
         $"Tensor {SafetensorsEntry.Quote(name)} is {value}; it must be a whole number from 0 to 2⁶³ − 1."));
+
+    /// <exception cref="InvalidDataException">What is there is no population of as many channels.</exception>
+    public PopulationMoments? Population(string name, int channels) =>
+        populations.TryGetValue(name, out string? text) ? PopulationText.Parse(text, channels, name) : null;
 
     static Array Read(ByteSource source, in SafetensorsEntry tensor)
     {

@@ -18,21 +18,36 @@ static class SafetensorsWriter
     /// </summary>
     /// <param name="stream">Written from where it stands.</param>
     /// <param name="tensors">The tensors, in any order.</param>
-    /// <param name="options">The options of the layers that have any, by what their tensors' names begin with.</param>
-    /// <param name="preset">Whose defaults the network has, if it is one.</param>
-    /// <exception cref="ArgumentException">The names are longer than a header may be; nothing was written.</exception>
+    /// <param name="options">
+    /// The options of batch normalizations, by what their tensors' names begin with; what they leave unsaid is written
+    /// as it is computed with. Like the rest, they are metadata.
+    /// </param>
+    /// <param name="populations">Populations by their names.</param>
+    /// <param name="preset">Whose defaults a network has.</param>
+    /// <exception cref="ArgumentException">
+    /// Names and metadata are longer than a header may be; nothing was written.
+    /// </exception>
     public static void Write(
         Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
-        NetworkPreset? preset = null)
+        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset preset = NetworkPreset.Keras)
     {
+        Dictionary<string, BatchNormalizationOptions> effective = options.ToDictionary(
+            layer => layer.Key, layer => layer.Value.Or(BatchNormalizationOptions.Keras));
+        KeyValuePair<string, string>[] metadata =
+        [
+            KeyValuePair.Create(SafetensorsHeader.OptionsKey, OptionsFormat.ToText(effective)),
+            KeyValuePair.Create(SafetensorsHeader.PresetKey, $"{preset}"),
+            .. populations.Select(known => KeyValuePair.Create(known.Key, PopulationText.Of(known.Value))),
+        ];
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
         // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
-        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200);
+        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200)
+            + metadata.Sum(known => 6L * known.Key.Length + 2L * known.Value.Length + 200);
         if (longest > SafetensorsHeader.MaxLength)
             throw new ArgumentException(
-                $"The names of {ordered.Length} tensors may take {longest} bytes; a header has at most "
-                + $"{SafetensorsHeader.MaxLength}.");
-        (byte[] header, int digits) = Header(ordered, OptionsFormat.ToText(options), preset);
+                $"The names of {ordered.Length} tensors and {metadata.Length} pieces of metadata may take {longest} "
+                + $"bytes; a header has at most {SafetensorsHeader.MaxLength}. Save has no such limit.");
+        (byte[] header, int digits) = Header(ordered, metadata);
         var first = new ByteSink(Stream.Null);
         Write(first, header, ordered);
         Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
@@ -48,7 +63,7 @@ static class SafetensorsWriter
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, string layerOptions, NetworkPreset? preset)
+    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, KeyValuePair<string, string>[] metadata)
     {
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -58,9 +73,8 @@ static class SafetensorsWriter
         json.WriteString(SafetensorsHeader.WriterKey, SafetensorsHeader.Writer);
         json.WriteString(SafetensorsHeader.ChecksumKey, SafetensorsHeader.NoChecksum);
         int digits = (int)(json.BytesCommitted + json.BytesPending) - 1 - SafetensorsHeader.NoChecksum.Length;
-        json.WriteString(SafetensorsHeader.OptionsKey, layerOptions);
-        if (preset is { } said)
-            json.WriteString(SafetensorsHeader.PresetKey, said.ToString());
+        foreach ((string key, string text) in metadata)
+            json.WriteString(key, text);
         json.WriteEndObject();
 
         long offset = 0;

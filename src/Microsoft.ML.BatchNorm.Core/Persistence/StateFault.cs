@@ -18,8 +18,10 @@ static class StateFault
                 ?? StateCheck.FiniteFault(renorm.Mean, channels, names.Renorm[1])
                 ?? StateCheck.NotNegativeFault(renorm.StandardDeviation, channels, names.Renorm[2]);
         if (fault is null && state.Population is { } population)
-            fault = CountFault(population.Count)
-                ?? StateCheck.NotNegativeFault(population.M2, channels, "population.m2");
+            fault = StateCheck.CountFault(population.Count, "population.count")
+                ?? StateCheck.NotNegativeFault(population.M2, channels, "population.m2")
+                ?? StateCheck.RestFault(population.MeanRest, state.MovingMean, "population.meanRest")
+                ?? StateCheck.RestFault(population.M2Rest, population.M2, "population.m2Rest");
         if (fault is null && state.BatchesSeen < 0)
             fault = $"The number {names.Batches} is {state.BatchesSeen}; it must not be negative.";
         if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
@@ -29,16 +31,4 @@ static class StateFault
     }
 
     public static InvalidDataException Unknown(byte kind, string what) => new($"{kind} is no kind of {what}.");
-
-    static string? CountFault(ReadOnlySpan<double> count)
-    {
-        for (int c = 0; c < count.Length; c++)
-        {
-            if (!(count[c] >= 0) || !double.IsInteger(count[c]))
-                return string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"The population.count of channel {c} is {count[c]}; it must be a whole number and not negative.");
-        }
-        return null;
-    }
 }

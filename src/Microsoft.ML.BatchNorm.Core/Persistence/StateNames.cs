@@ -2,10 +2,11 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
 /// What the parts of a state are called by one family. Batches is null where none are counted, Renorm (moving
-/// deviation, mean, deviation) empty where there is no renormalization.
+/// deviation, mean, deviation) empty where there is no renormalization. Population is this library's own.
 /// </summary>
 sealed record StateNames(
-    string Family, string Gamma, string Beta, string Mean, string Variance, string? Batches, string[] Renorm)
+    string Family, string Gamma, string Beta, string Mean, string Variance, string? Batches, string[] Renorm,
+    string Population = "population")
 {
     public static StateNames Own { get; } = new(
         "this library", "gamma", "beta", "movingMean", "movingVariance", "batchesSeen",
@@ -22,5 +23,6 @@ sealed record StateNames(
 
     public StateNames Under(string prefix) => new(
         Family, prefix + Gamma, prefix + Beta, prefix + Mean, prefix + Variance,
-        Batches is null ? null : prefix + Batches, Array.ConvertAll(Renorm, name => prefix + name));
+        Batches is null ? null : prefix + Batches, Array.ConvertAll(Renorm, name => prefix + name),
+        prefix + Population);
 }

@@ -169,7 +169,9 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         && (population is null) == (other.population is null)
         && (population is null
             || Same(population.Count, other.population!.Count)
-            && Same(population.M2, other.population.M2));
+            && Same(population.M2, other.population.M2)
+            && Same(population.MeanRest, other.population.MeanRest)
+            && Same(population.M2Rest, other.population.M2Rest));
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as BatchNormalizationState);

@@ -13,6 +13,11 @@ static class StateCheck
     public static void NotNegative(ReadOnlySpan<double> values, int channels, string name) =>
         Throw(NotNegativeFault(values, channels, name), name);
 
+    public static void Count(ReadOnlySpan<double> values, string name) => Throw(CountFault(values, name), name);
+
+    public static void Rest(ReadOnlySpan<double> rests, ReadOnlySpan<double> sums, string name) =>
+        Throw(RestFault(rests, sums, name), name);
+
     /// <summary>What is wrong with the values, in words, or null.</summary>
     public static string? FiniteFault<T>(ReadOnlySpan<T> values, int channels, string name)
         where T : struct, IFloatingPointIeee754<T> =>
@@ -21,6 +26,34 @@ static class StateCheck
     /// <inheritdoc cref="FiniteFault"/>
     public static string? NotNegativeFault(ReadOnlySpan<double> values, int channels, string name) =>
         Fault(values, channels, name, "finite and not negative", -double.Epsilon);
+
+    /// <inheritdoc cref="FiniteFault"/>
+    public static string? CountFault(ReadOnlySpan<double> values, string name)
+    {
+        for (int c = 0; c < values.Length; c++)
+        {
+            if (!(values[c] >= 0) || !double.IsInteger(values[c]))
+                return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{name} of channel {c} is {values[c]}; it must be a whole number and not negative.");
+        }
+        return null;
+    }
+
+    /// <summary>What is wrong with what sums have beyond their doubles, in words, or null.</summary>
+    public static string? RestFault(ReadOnlySpan<double> rests, ReadOnlySpan<double> sums, string name)
+    {
+        if (rests.Length != sums.Length)
+            return $"{name} has {rests.Length} values for {sums.Length} channels.";
+        for (int c = 0; c < rests.Length; c++)
+        {
+            if (sums[c] + rests[c] != sums[c])
+                return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{name} of channel {c} is {rests[c]}; it must be less than the last digit of {sums[c]}.");
+        }
+        return null;
+    }
 
     static void Throw(string? fault, string name)
     {

@@ -24,30 +24,72 @@ public sealed class BatchStatistics
         moments = new double[Moments.Arrays * channels];
     }
 
-    internal BatchStatistics(ReadOnlySpan<double> count, ReadOnlySpan<double> mean, ReadOnlySpan<double> m2)
+    /// <summary>Statistics from elsewhere, such as another process or framework.</summary>
+    /// <param name="count">The number of values per channel; at least one channel.</param>
+    /// <param name="mean">The mean per channel; without meaning where there are no values.</param>
+    /// <param name="m2">The sum of squared deviations from the mean per channel.</param>
+    /// <param name="meanRest">
+    /// <see cref="MeanRest"/> per channel, or empty where it is not known: merged statistics are then as exact as the
+    /// means are, which shows in M2 where the deviation is much smaller than the mean.
+    /// </param>
+    /// <param name="m2Rest"><see cref="M2Rest"/> per channel, or empty where it is not known.</param>
+    /// <exception cref="ArgumentException">
+    /// Lengths differ, or a value is out of range; the message names it.
+    /// </exception>
+    public BatchStatistics(
+        ReadOnlySpan<double> count, ReadOnlySpan<double> mean, ReadOnlySpan<double> m2,
+        ReadOnlySpan<double> meanRest = default, ReadOnlySpan<double> m2Rest = default)
         : this(count.Length)
     {
+        StateCheck.Count(count, nameof(count));
+        StateCheck.Finite(mean, Channels, nameof(mean));
+        StateCheck.NotNegative(m2, Channels, nameof(m2));
+        if (!meanRest.IsEmpty)
+            StateCheck.Rest(meanRest, mean, nameof(meanRest));
+        if (!m2Rest.IsEmpty)
+            StateCheck.Rest(m2Rest, m2, nameof(m2Rest));
         count.CopyTo(moments);
         mean.CopyTo(moments.AsSpan(Channels));
         m2.CopyTo(moments.AsSpan(2 * Channels));
+        meanRest.CopyTo(moments.AsSpan(3 * Channels));
+        m2Rest.CopyTo(moments.AsSpan(4 * Channels));
         for (int c = 0; c < Channels; c++)
         {
-            if (count[c] == 0)
-                moments[Channels + c] = 0;
+            if (count[c] != 0)
+                continue;
+            for (int array = 1; array < Moments.Arrays; array++)
+                moments[array * Channels + c] = 0;
         }
+    }
+
+    /// <summary>Statistics whose values are not checked.</summary>
+    /// <param name="moments">Counts, means, M2, and the rests of the latter two, behind each other.</param>
+    internal BatchStatistics(double[] moments)
+    {
+        this.moments = moments;
+        Channels = moments.Length / Moments.Arrays;
     }
 
     /// <summary>The number of channels.</summary>
     public int Channels { get; }
 
-    /// <summary>The number of values a channel: whole numbers.</summary>
+    /// <summary>The number of values per channel: whole numbers.</summary>
     public ReadOnlySpan<double> Count => moments.AsSpan(0, Channels);
 
-    /// <summary>The mean a channel, in the input's unit; 0 where there are no values.</summary>
+    /// <summary>The mean per channel, in the input's unit; 0 where there are no values.</summary>
     public ReadOnlySpan<double> Mean => moments.AsSpan(Channels, Channels);
 
-    /// <summary>The sum of squared deviations from the mean, a channel.</summary>
+    /// <summary>The sum of squared deviations from the mean, per channel.</summary>
     public ReadOnlySpan<double> M2 => moments.AsSpan(2 * Channels, Channels);
+
+    /// <summary>
+    /// What is known of each mean beyond the double in <see cref="Mean"/>: less than its last digit. Where statistics
+    /// are sent elsewhere, it goes with them, so that they can be merged exactly there.
+    /// </summary>
+    public ReadOnlySpan<double> MeanRest => moments.AsSpan(3 * Channels, Channels);
+
+    /// <summary>What is known of each M2 beyond the double in <see cref="M2"/>.</summary>
+    public ReadOnlySpan<double> M2Rest => moments.AsSpan(4 * Channels, Channels);
 
     /// <summary>Whether no channel has a value.</summary>
     public bool IsEmpty => !Count.ContainsAnyExcept(0);

@@ -61,8 +61,7 @@ abstract class BatchNormalizationModule : LayerModule
     {
         if (Options.UsesBatchStatistics(training: true) && Options.EffectiveVarianceConvention == VarianceConvention.Sample
             && Layout(rows).Positions == 1)
-            throw new InvalidDataException(
-                $"Layer '{Path}': a channel has 1 value; the sample variance, divided by n − 1, needs two.");
+            throw SingleValue.Error($"A channel of layer '{Path}'", MovesStatistics);
     }
 
     /// <summary>The input with its channels in dimension 1, in as few other dimensions as there are.</summary>

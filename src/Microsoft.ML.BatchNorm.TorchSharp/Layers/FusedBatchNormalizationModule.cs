@@ -61,7 +61,11 @@ sealed class FusedBatchNormalizationModule(
     protected override Tensor WithBatchStatistics(Tensor x)
     {
         if (x.NumberOfElements == State.Channels)
+        {
+            if (Options.VarianceConvention == VarianceConvention.Sample)
+                throw SingleValue.Error($"A channel of layer '{Path}'", IsTraining && MovesStatistics);
             return Back(OfOne(View(x)), x);
+        }
         Tensor y = F.batch_norm(
             View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.EffectiveEpsilon);
         return Back(y, x);

@@ -52,9 +52,10 @@ sealed class GeneralBatchNormalizationModule(
         if (ignores)
             rest = torch.where(finite, rest, torch.zeros_like(rest));
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
-        statistics = DeviceStatistics.Read(count, mean, m2);
+        using (torch.no_grad())
+            statistics = DeviceStatistics.OfDeviations(count, mean, rest);
         if (Options.EffectiveVarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
-            statistics.CheckVariances(VarianceConvention.Sample);
+            SingleValue.ThrowIfAny(statistics, IsTraining && MovesStatistics);
 
         Tensor variance = m2.div(count.clamp_min(1)).add(Options.EffectiveEpsilon);
         Tensor isPositive = variance.gt(0);

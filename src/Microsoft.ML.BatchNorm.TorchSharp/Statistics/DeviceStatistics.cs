@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.Kernels;
 using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
@@ -40,13 +41,36 @@ static class DeviceStatistics
     }
 
     /// <summary>Statistics from the device, which is waited for once.</summary>
-    public static BatchStatistics Read(Tensor count, Tensor mean, Tensor m2)
+    /// <param name="count">The number of values per channel.</param>
+    /// <param name="center">A value near the mean.</param>
+    /// <param name="shift">The mean of the deviations from it.</param>
+    /// <param name="m2">The sum of their squares around that.</param>
+    public static BatchStatistics Read(Tensor count, Tensor center, Tensor shift, Tensor m2)
     {
         using var scope = torch.NewDisposeScope();
-        double[] all = Tensors.Download<double>(torch.cat([count.reshape(-1), mean.reshape(-1), m2.reshape(-1)]));
-        int channels = all.Length / 3;
-        return new BatchStatistics(
-            all.AsSpan(0, channels), all.AsSpan(channels, channels), all.AsSpan(2 * channels, channels));
+        Tensor[] parts = [count, center, m2, shift, torch.zeros_like(m2)];
+        double[] moments = Tensors.Download<double>(torch.cat(Array.ConvertAll(parts, part => part.reshape(-1))));
+        int channels = moments.Length / Moments.Arrays;
+        for (int c = 0; c < channels; c++)
+        {
+            double rest = 0;
+            MomentsMerge.Add(ref moments[channels + c], ref rest, moments[3 * channels + c]);
+            moments[3 * channels + c] = rest;
+        }
+        return new BatchStatistics(moments);
+    }
+
+    /// <summary>
+    /// The statistics of values that deviate by so much from a center; 0 where a value does not count.
+    /// </summary>
+    /// <param name="count">The number of values per channel.</param>
+    /// <param name="center">A value near the mean.</param>
+    /// <param name="deviations">Outer × channels × inner.</param>
+    public static BatchStatistics OfDeviations(Tensor count, Tensor center, Tensor deviations)
+    {
+        Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(1));
+        Tensor squares = deviations.mul(deviations).sum([0, 2], true);
+        return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(0));
     }
 
     /// <summary>Whether all means and sums of squares are finite.</summary>
@@ -76,7 +100,7 @@ static class DeviceStatistics
         // Around the first value, whose difference to others close by is exact.
         Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
         (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
-        return Read(torch.full_like(mean, count), mean.add(first.reshape(-1)), variance.mul(count));
+        return Read(torch.full_like(mean, count), first, mean, variance.mul(count));
     }
 
     static BatchStatistics Kept(Tensor x, Tensor kept)
@@ -84,7 +108,6 @@ static class DeviceStatistics
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
         Tensor mean = torch.where(kept, x, zero).sum([0, 2], true).div(count.clamp_min(1));
         Tensor rest = torch.where(kept, x.sub(mean), zero);
-        Tensor m2 = rest.mul(rest).sum([0, 2], false);
-        return Read(count, mean, m2);
+        return OfDeviations(count, mean, rest);
     }
 }

@@ -52,6 +52,13 @@ sealed record AnyBatchNorm(string Name, BatchNormModule Module)
         return changes;
     }
 
+    /// <summary>Sets the number of batches that the statistics are of.</summary>
+    public void SetBatchesTracked(long batches)
+    {
+        using var scope = torch.NewDisposeScope();
+        BatchesTracked!.fill_(batches);
+    }
+
     /// <summary>All in a module, itself among them, in the order in which they are registered.</summary>
     public static IReadOnlyList<AnyBatchNorm> In(torch.nn.Module module)
     {

@@ -10,6 +10,9 @@ sealed class LayerInputs<TBatch>(
     readonly Dictionary<AnyBatchNorm, RowMeter<TBatch>> hidden = [];
     bool isStudied;
 
+    /// <summary>The number of batches in the last pass.</summary>
+    public long Batches { get; private set; }
+
     /// <summary>Those that hooks have seen, in the order in which they run.</summary>
     public IReadOnlyList<AnyBatchNorm> Seen => watch.Seen;
 
@@ -27,6 +30,7 @@ sealed class LayerInputs<TBatch>(
         AnyBatchNorm[] chosen = [];
         AnyBatchNorm[] unseen = [];
         SavedTensors? saved = null;
+        Batches = 0;
         try
         {
             foreach (TBatch batch in feed.Batches)
@@ -44,6 +48,7 @@ sealed class LayerInputs<TBatch>(
                 }
                 Array.ForEach(unseen, norm => hidden[norm].Begin(batch));
                 feed.Run(batch);
+                Batches++;
                 foreach (AnyBatchNorm norm in unseen)
                     watch.Statistics[norm] = hidden[norm].End(batch);
             }

@@ -33,7 +33,8 @@ static class Recomputation
                 Take(inputs.Pass(_ => norms, training: true));
             else
                 Settle(norms, inputs);
-            statistics.Stay = true;
+            Array.ForEach(norms, norm => norm.SetBatchesTracked(inputs.Batches));
+            statistics.Stay = counts.Stay = true;
             return norms.Length;
         }
         finally

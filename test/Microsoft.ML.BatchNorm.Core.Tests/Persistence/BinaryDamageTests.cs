@@ -63,7 +63,7 @@ public class BinaryDamageTests
     public void A_truncated_state_is_told_with_how_much_is_there()
     {
         States.IsInvalid(() => States.Load([]), "The state is truncated: 0 of 24 bytes of its header are there");
-        States.IsInvalid(() => States.Load(small[..40]), "The state is truncated: 16 of 144 bytes of its payload");
+        States.IsInvalid(() => States.Load(small[..40]), "The state is truncated: 16 of 176 bytes of its payload");
         States.IsInvalid(() => States.Load(small[..^1]), "The state is truncated: 3 of 4 bytes of its checksum");
     }
 
@@ -75,7 +75,7 @@ public class BinaryDamageTests
         States.IsInvalid(() => With(10, (ushort)16), "The flags are 16");
         States.IsInvalid(() => With(12, 0u), "0 channels");
         States.IsInvalid(() => With(12, uint.MaxValue), "4294967295 channels");
-        States.IsInvalid(() => With(12, 3u), "The payload length is 144; 3 channels with flags 15 have 208 bytes");
+        States.IsInvalid(() => With(12, 3u), "The payload length is 176; 3 channels with flags 15 have 256 bytes");
         States.IsInvalid(() => With(16, ulong.MaxValue), "The payload length is 18446744073709551615");
         States.IsInvalid(() => States.Load([.. small[..^1], (byte)~small[^1]]), "The checksum does not match");
     }
@@ -99,6 +99,11 @@ public class BinaryDamageTests
         States.IsInvalid(() => With(start + 112, -2.0), "population.count of channel 0 is -2");
         States.IsInvalid(() => With(start + 112, double.PositiveInfinity), "population.count of channel 0");
         States.IsInvalid(() => With(start + 136, -1e-9), "population.m2 of channel 1 is -1E-09");
+        States.IsInvalid(
+            () => With(start + 144, 1e-3), "population.meanRest of channel 0 is 0.001; it must be less than the last");
+        States.IsInvalid(() => With(start + 152, double.NaN), "population.meanRest of channel 1 is NaN");
+        States.IsInvalid(() => With(start + 160, -1.0), "population.m2Rest of channel 0 is -1");
+        States.IsInvalid(() => With(start + 168, double.NegativeInfinity), "population.m2Rest of channel 1");
     }
 
     /// <summary>Loads the small state with one field overwritten and the checksum made right.</summary>

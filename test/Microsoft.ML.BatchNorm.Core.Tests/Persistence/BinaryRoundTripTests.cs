@@ -37,6 +37,21 @@ public class BinaryRoundTripTests
         after.Add(ChannelLayout.Features(4, 5), more);
         CollectionAssert.AreEqual(before.Mean.ToArray(), after.Mean.ToArray());
         CollectionAssert.AreEqual(before.M2.ToArray(), after.M2.ToArray());
+        CollectionAssert.AreEqual(before.MeanRest.ToArray(), after.MeanRest.ToArray());
+        CollectionAssert.AreEqual(before.M2Rest.ToArray(), after.M2Rest.ToArray());
+    }
+
+    [TestMethod]
+    public void Two_states_are_equal_only_with_what_the_doubles_of_their_populations_do_not_hold()
+    {
+        var fresh = new BatchNormalizationState([0, 0], [1, 1]);
+        BatchNormalizationState one = With([0, 1e-17], [0, 0]);
+        Assert.IsTrue(one.Equals(With([0, 1e-17], [0, 0])));
+        Assert.IsFalse(one.Equals(With([0, 0], [0, 0])));
+        Assert.IsFalse(one.Equals(With([0, 1e-17], [1e-17, 0])));
+
+        BatchNormalizationState With(double[] meanRest, double[] m2Rest) =>
+            fresh.WithPopulation(new BatchStatistics([2, 3], [1, 2], [1, 4], meanRest, m2Rest));
     }
 
     [TestMethod]

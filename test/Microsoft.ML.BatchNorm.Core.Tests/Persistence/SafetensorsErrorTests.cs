@@ -210,6 +210,35 @@ public class SafetensorsErrorTests
         States.IsInvalid(() => States.LoadSafetensors(upper), "The checksum does not match");
     }
 
+    [TestMethod]
+    public void A_population_that_fits_no_layer_of_the_file_is_named()
+    {
+        byte[] file = States.SaveSafetensors(States.Random(2, StateParts.Population), "bn.");
+        Replaced(text => text.Insert(text.IndexOf("\"bn.population\":\"") + 17, "AAAA"), "4 numbers for each of 2");
+        Replaced(text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 4), "\"bn.population\" is not");
+        Replaced(
+            text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 1)
+                .Insert(text.IndexOf("\"bn.population\":\"") + 17, "?"), "is not the Base64 of 4 numbers");
+        // The first eight bytes are the first count: −2 in their place.
+        Replaced(
+            text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 11)
+                .Insert(text.IndexOf("\"bn.population\":\"") + 17, "AAAAAAAAAMA"),
+            "population.count of channel 0 is -2");
+
+        void Replaced(Func<string, string> change, string fragment)
+        {
+            int length = BitConverter.ToInt32(file);
+            byte[] data = file[(8 + length)..];
+            byte[] changed = SafetensorsFile.Of(change(System.Text.Encoding.UTF8.GetString(file, 8, length)), data);
+            int digits = changed.AsSpan().IndexOf("crc32c\":\""u8) + 9;
+            changed.AsSpan(digits, 8).Fill((byte)'0');
+            var checksum = new Crc32C();
+            checksum.Append(changed);
+            System.Text.Encoding.ASCII.GetBytes(SafetensorsWriter.Digits(checksum.Value), changed.AsSpan(digits));
+            States.IsInvalid(() => States.LoadSafetensors(changed, "bn."), fragment);
+        }
+    }
+
     static void Invalid(string header, params string[] fragments) =>
         States.IsInvalid(() => States.LoadSafetensors(SafetensorsFile.Of(header, new byte[16])), fragments);
 }

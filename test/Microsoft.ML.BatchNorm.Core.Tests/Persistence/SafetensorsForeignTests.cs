@@ -13,6 +13,17 @@ public class SafetensorsForeignTests
     }
 
     [TestMethod]
+    public void A_population_counts_only_in_a_file_whose_checksum_says_that_nothing_has_changed_since()
+    {
+        string header = "{\"__metadata__\":{\"population\":\"anything\"},"
+            + SafetensorsFile.Entry("running_mean", "F32", "1", 0, 4) + ","
+            + SafetensorsFile.Entry("running_var", "F32", "1", 4, 8) + "}";
+        BatchNormalizationState state =
+            States.LoadSafetensors(SafetensorsFile.Of(header, SafetensorsFile.Bytes(5f, 6f)));
+        Assert.IsTrue(new BatchNormalizationState([5], [6]).Equals(state));
+    }
+
+    [TestMethod]
     public void A_layer_under_Keras_s_names_is_found_with_its_renormalization()
     {
         string[] names =

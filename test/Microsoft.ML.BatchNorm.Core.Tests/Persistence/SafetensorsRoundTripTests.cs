@@ -97,5 +97,6 @@ public class SafetensorsRoundTripTests
     }
 
     static BatchNormalizationState Covered(BatchNormalizationState state, long batches) => new(
-        state.MovingMean, state.MovingVariance, state.Gamma, state.Beta, batches, state.Renorm);
+        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray, batches,
+        initialWeight: 0, state.Renorm, state.Population);
 }

@@ -22,8 +22,11 @@ static class States
             return state;
 
         var statistics = new BatchStatistics(channels);
-        float[] rows = [.. Enumerable.Range(0, 7 * channels).Select(_ => random.NextSingle())];
-        statistics.Add(ChannelLayout.Features(7, channels), rows);
+        for (int batch = 0; batch < 2; batch++)
+        {
+            float[] rows = [.. Enumerable.Range(0, 7 * channels).Select(_ => random.NextSingle())];
+            statistics.Add(ChannelLayout.Features(7, channels), rows);
+        }
         return state.WithPopulation(statistics, batches: 3);
     }
 

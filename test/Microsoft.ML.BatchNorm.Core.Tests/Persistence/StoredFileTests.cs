@@ -12,8 +12,7 @@ public class StoredFileTests
         AssertRenorm(state);
         Assert.AreEqual(1234567890123, state.BatchesSeen);
         Assert.AreEqual(0.0625, state.InitialWeight);
-        CollectionAssert.AreEqual((double[])[4, 0, 3], state.Population!.Count.ToArray());
-        CollectionAssert.AreEqual((double[])[0.5, 0, 1e-9], state.Population.M2.ToArray());
+        AssertPopulation(state);
     }
 
     [TestMethod]
@@ -32,6 +31,7 @@ public class StoredFileTests
         BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("keras-1.safetensors")).State;
         AssertCommon(state);
         AssertRenorm(state);
+        AssertPopulation(state);
         Assert.AreEqual(0, state.BatchesSeen);
     }
 
@@ -60,6 +60,14 @@ public class StoredFileTests
         CollectionAssert.AreEqual((double[])[0.03, 1.5, 2], state.Renorm!.MovingStandardDeviation.ToArray());
         CollectionAssert.AreEqual((double[])[-0.2, 0.7, 9], state.Renorm.Mean.ToArray());
         CollectionAssert.AreEqual((double[])[0, 1.25, 7.75], state.Renorm.StandardDeviation.ToArray());
+    }
+
+    static void AssertPopulation(BatchNormalizationState state)
+    {
+        CollectionAssert.AreEqual((double[])[4, 0, 3], state.Population!.Count.ToArray());
+        CollectionAssert.AreEqual((double[])[0.5, 0, 1e-9], state.Population.M2.ToArray());
+        CollectionAssert.AreEqual((double[])[-5e-18, 0, 1e283], state.Population.MeanRest.ToArray());
+        CollectionAssert.AreEqual((double[])[3e-17, 0, -1e-26], state.Population.M2Rest.ToArray());
     }
 
     static MemoryStream Open(string name) => new(Bytes(name));

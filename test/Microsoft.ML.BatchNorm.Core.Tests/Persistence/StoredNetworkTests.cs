@@ -47,7 +47,8 @@ public class StoredNetworkTests
         ["base/conv2d"] = new([1, -2, 3, 0.1f, -0f, float.Epsilon, 7, 8], [float.MaxValue]),
         ["dense"] = new([1.5f, -2.5f], [0.5f, 0.25f]),
         ["batch_normalization"] = new(new BatchNormalizationState(
-            [1e300, 2], [1e-300, 3], [1, -0.7f], [0, 0.3f], 3, 0, null, new PopulationMoments([4, 0], [0.5, 1e-9]))),
+            [1e300, 2], [1e-300, 3], [1, -0.7f], [0, 0.3f], 3, 0, null,
+            new PopulationMoments([4, 0], [0.5, 1e-9], [1e283, 0], [3e-17, 0]))),
         ["dense_1"] = new([9, 10], [11]),
     });
 

@@ -47,6 +47,37 @@ public sealed class BatchStatisticsTests
     }
 
     [TestMethod]
+    public void Statistics_from_elsewhere_keep_their_bits_and_a_channel_without_values_is_empty()
+    {
+        var statistics = new BatchStatistics([2, 0], [1.5, 7], [0.5, 0], [1e-17, 0], [-1e-18, 0]);
+        Agreement.SameBits<double>([2, 0], statistics.Count);
+        Agreement.SameBits<double>([1.5, 0], statistics.Mean);
+        Agreement.SameBits<double>([0.5, 0], statistics.M2);
+        Agreement.SameBits<double>([1e-17, 0], statistics.MeanRest);
+        Agreement.SameBits<double>([-1e-18, 0], statistics.M2Rest);
+        Agreement.SameBits<double>([0, 0], new BatchStatistics([2, 3], [1, 2], [1, 2]).MeanRest);
+    }
+
+    [TestMethod]
+    public void Statistics_from_elsewhere_that_cannot_be_are_refused_by_name_and_channel()
+    {
+        Fails("count of channel 1 is 1.5", [2, 1.5], [1, 1], [1, 1]);
+        Fails("count of channel 0 is -1", [-1, 2], [1, 1], [1, 1]);
+        Fails("mean of channel 1 is NaN", [2, 2], [1, double.NaN], [1, 1]);
+        Fails("m2 of channel 0 is -1", [2, 2], [1, 1], [-1, 1]);
+        Fails("m2 has 3 values for 2 channels", [2, 2], [1, 1], [1, 1, 1]);
+        Fails("meanRest of channel 1 is 0.001", [2, 2], [1, 1], [1, 1], [0, 1e-3]);
+        Fails("m2Rest has 1 values for 2 channels", [2, 2], [1, 1], [1, 1], [], [0]);
+
+        static void Fails(
+            string fragment, double[] count, double[] mean, double[] m2, double[]? meanRest = null,
+            double[]? m2Rest = null) =>
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentException>(
+                    () => new BatchStatistics(count, mean, m2, meanRest, m2Rest)).Message, fragment);
+    }
+
+    [TestMethod]
     public void A_variance_beyond_a_double_is_an_error_and_no_infinity()
     {
         var statistics = new BatchStatistics(1);

@@ -28,6 +28,28 @@ public class RecomputationTests
     }
 
     [TestMethod]
+    [DataRow(true, true)]
+    [DataRow(true, false)]
+    [DataRow(false, false)]
+    public void The_number_of_batches_is_tracked_and_a_plain_average_goes_on_from_it(bool calls, bool onePass)
+    {
+        using var scope = torch.NewDisposeScope();
+        (Block first, Block second, _, Sequential root) = FreezeTests.Modules(calls);
+        root.RecomputeStatistics(Batches, onePass);
+        Assert.AreEqual(3, first.Norm.num_batches_tracked!.item<long>());
+        Assert.AreEqual(3, second.Norm.num_batches_tracked!.item<long>());
+
+        BatchNorm1d norm = torch.nn.BatchNorm1d(4);
+        norm.momentum = null;
+        norm.RecomputeStatistics(Batches);
+        float[] mean = FreezeTests.Values(norm.running_mean!);
+        norm.train();
+        norm.call(torch.zeros(5, 4));
+        double[] expected = Array.ConvertAll(mean, value => value * 0.75);
+        Agreement.Within(1e-6, expected, FreezeTests.Values(norm.running_mean!));
+    }
+
+    [TestMethod]
     public void They_are_those_of_the_core_for_the_same_network()
     {
         using var scope = torch.NewDisposeScope();

@@ -30,8 +30,7 @@ sealed unsafe partial class BatchNormalizationStage
         for (int c = 0; c < channels; c++)
         {
             if (options.EffectiveVarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
-                throw new InvalidDataException(
-                    $"Channel {c} of layer '{Path}' has 1 value; the sample variance, divided by n − 1, needs two.");
+                throw SingleValue.Error($"Channel {c} of layer '{Path}'", moves: true);
         }
         running.Replace(total);
         changed = true;

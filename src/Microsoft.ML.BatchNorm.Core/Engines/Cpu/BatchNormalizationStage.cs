@@ -104,7 +104,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         if (!usesBatch)
             FoldMoving();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
-            CheckCounts(rows);
+            CheckCounts(rows, moves);
     }
 
     public override void BeginInference(int rows)
@@ -113,7 +113,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         if (!InfersFromBatch)
             FoldMoving();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
-            CheckCounts(rows);
+            CheckCounts(rows, moves: false);
     }
 
     public override double Penalize()
@@ -145,11 +145,10 @@ sealed unsafe partial class BatchNormalizationStage : Stage
 
     int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);
 
-    void CheckCounts(int rows)
+    void CheckCounts(int rows, bool moves)
     {
         if ((long)(rows / groups) * valuesPerRow < 2)
-            throw new InvalidDataException(
-                $"A channel of layer '{Path}' has 1 value; the sample variance, divided by n − 1, needs two.");
+            throw SingleValue.Error($"A channel of layer '{Path}'", moves);
     }
 
     /// <summary>The rows of a block that are in a group.</summary>

@@ -20,7 +20,7 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
         for (int channel = 0; channel < channels; channel++)
         {
             Vector512<float> center = Vector512.Create(x[channel * inner]);
-            Vector512<double> sum = default, square = default;
+            Vector512<double> middle = Vector512.Create((double)center[0]), sum = default, square = default;
             for (int r = 0; r < rows; r++)
             {
                 for (int o = 0; o < outer; o++)
@@ -28,8 +28,9 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                     float* run = x + r * stride + ((nint)o * channels + channel) * inner;
                     for (int i = 0; i < inner; i += Vectors.Floats)
                     {
-                        Vector512<float> d = Load(run + i, inner - i, center) - center;
-                        Vector512<double> lower = Vector512.WidenLower(d), upper = Vector512.WidenUpper(d);
+                        Vector512<float> v = Load(run + i, inner - i, center);
+                        Vector512<double> lower = Vector512.WidenLower(v) - middle;
+                        Vector512<double> upper = Vector512.WidenUpper(v) - middle;
                         sum += lower + upper;
                         square = Wide.MultiplyAdd(lower, lower, Wide.MultiplyAdd(upper, upper, square));
                     }

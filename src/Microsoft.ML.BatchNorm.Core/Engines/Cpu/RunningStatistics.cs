@@ -32,6 +32,8 @@ sealed unsafe class RunningStatistics
             moments.Count.CopyTo(population.Span);
             state.MovingMean.CopyTo(population.Span[room..]);
             moments.M2.CopyTo(population.Span[(2 * room)..]);
+            moments.MeanRest.CopyTo(population.Span[(3 * room)..]);
+            moments.M2Rest.CopyTo(population.Span[(4 * room)..]);
         }
         if (state.Renorm is not { } renorm)
             return;
@@ -99,10 +101,9 @@ sealed unsafe class RunningStatistics
         renormMean.Length == 0
             ? null
             : RenormStatistics.Of([.. renormMoving], [.. renormMean], [.. renormDeviation]),
-        HasPopulation
-            ? new PopulationMoments(
-                population.Span[..channels].ToArray(), population.Span.Slice(2 * room, channels).ToArray())
-            : null);
+        HasPopulation ? new PopulationMoments(Kept(0), Kept(2), Kept(3), Kept(4)) : null);
+
+    double[] Kept(int array) => population.Span.Slice(array * room, channels).ToArray();
 
     int LessCount => options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : 0;
 

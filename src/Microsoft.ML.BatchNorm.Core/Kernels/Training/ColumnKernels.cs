@@ -39,19 +39,20 @@ static unsafe class ColumnKernels
         {
             float* value = x + c;
             Vector512<float> center = Vector512.Load(value);
+            Vector512<double> center0 = Vector512.WidenLower(center), center1 = Vector512.WidenUpper(center);
             Vector512<double> sum0 = default, sum1 = default, square0 = default, square1 = default;
             value += stride;
             for (int row = 1; row < rows; row++, value += stride)
             {
-                Vector512<float> d = Vector512.Load(value) - center;
-                Vector512<double> lower = Vector512.WidenLower(d), upper = Vector512.WidenUpper(d);
+                Vector512<float> v = Vector512.Load(value);
+                Vector512<double> lower = Vector512.WidenLower(v) - center0, upper = Vector512.WidenUpper(v) - center1;
                 sum0 += lower;
                 sum1 += upper;
                 square0 = Wide.MultiplyAdd(lower, lower, square0);
                 square1 = Wide.MultiplyAdd(upper, upper, square1);
             }
-            StoreMoments(Vector512.WidenLower(center), sum0, square0, count, result.At(c));
-            StoreMoments(Vector512.WidenUpper(center), sum1, square1, count, result.At(c + 8));
+            StoreMoments(center0, sum0, square0, count, result.At(c));
+            StoreMoments(center1, sum1, square1, count, result.At(c + 8));
         }
     }
 
