@@ -98,7 +98,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         DataWarnings.Tell(
             channel, start.Network, rows.Data, givesLogits: PredictionKind != PredictionKind.Regression);
         TargetScale? scale = Cancellation.Run(
-            Host, run => Scale(run, channel, start.Network, kept), options.CancellationToken);
+            Host, run => Scale(run, channel, start.Network, rows.Data, kept), options.CancellationToken);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
         TrainingResult result = new TrainingRun(Host, channel, options, training with { Seed = seed }, scale)
@@ -117,8 +117,9 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
 
     private protected abstract TModel CreateModel(Network network, NetworkState state);
 
-    /// <summary>What is taken out of the targets of the rows that are trained on; null for nothing.</summary>
-    private protected virtual TargetScale? Scale(IHost host, IChannel channel, Network network, RowSet rows) => null;
+    /// <summary>What is taken out of the targets of the rows that are kept for training; null for nothing.</summary>
+    private protected virtual TargetScale? Scale(
+        IHost host, IChannel channel, Network network, TrainingData rows, IReadOnlyCollection<int> kept) => null;
 
     INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
         ? null

@@ -76,15 +76,17 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 readonly record struct TargetScale(double Mean, double Deviation)
 {
     /// <summary>The exact scale of some rows' targets, by their weights.</summary>
-    /// <param name="rows">The rows that count, with one target each.</param>
+    /// <param name="data">One target per row.</param>
+    /// <param name="rows">The rows that count.</param>
     /// <param name="isCentered">Whether the mean is taken out.</param>
     /// <param name="check">Is called before each part of the rows, and may throw.</param>
-    public static TargetScale Of(RowSet rows, bool isCentered, Action check)
+    public static TargetScale Of(
+        TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, Action? check = null)
     {
         double weight = 0, mean = 0, squares = 0;
-        foreach (RowPart part in RowPart.Of(rows.Data, rows))
+        foreach (RowPart part in RowPart.Of(data, rows))
         {
-            check();
+            check?.Invoke();
             for (int row = 0; row < part.Rows.Length; row++)
             {
                 double added = part.Weights.IsEmpty ? 1 : part.Weights[row];

@@ -132,10 +132,9 @@ sealed class TrainingRows : IDisposable
     /// <summary>Makes room for more rows in memory, or goes on in a file.</summary>
     void Grow()
     {
-        long wanted = rows == 0
-            ? Math.Clamp(claimedRows, CheckedRows, Math.Max(CheckedRows, FirstBytes / BytesPerRow))
-            : Math.Max(2L * rows, Math.Min(claimedRows, BelievedTimes * rows));
-        int capacity = (int)Math.Min(wanted, mostRows);
+        int capacity = rows == 0
+            ? FirstCapacity()
+            : (int)Math.Min(Math.Max(2L * rows, Math.Min(claimedRows, BelievedTimes * rows)), mostRows);
         try
         {
             if (rows < capacity)
@@ -156,6 +155,18 @@ sealed class TrainingRows : IDisposable
         });
         (features, targets, weights) = ([], [], []);
         Resize(1);
+    }
+
+    int FirstCapacity()
+    {
+        long least = Math.Min(mostRows, claimedRows > 0 ? Math.Max(1, FirstBytes / BytesPerRow) : CheckedRows);
+        if (claimedRows > 0 && claimedRows <= least)
+            return (int)claimedRows;
+        // From half to half of the most rows, so that the last array is never copied from one almost as large.
+        int capacity = mostRows;
+        while (capacity / 2 >= least && least > 0)
+            capacity = (capacity + 1) / 2;
+        return capacity;
     }
 
     void Resize(int capacity)
