@@ -11,9 +11,10 @@ namespace Microsoft.ML.BatchNorm.Testing;
 /// <param name="onRow">Called as a cursor moves to a row, or null.</param>
 /// <param name="counts">Whether a row counts; null where all do.</param>
 /// <param name="knowsRowCount">Whether the view tells the number of rows.</param>
+/// <param name="claimedRows">The number of rows that it tells, if that is not the right one.</param>
 sealed class GeneratedView(
     int length, long? rows, Action<long, Span<float>> fill, Action<long>? onRow = null, Func<long, bool>? counts = null,
-    bool knowsRowCount = true)
+    bool knowsRowCount = true, long? claimedRows = null)
     : IDataView
 {
     const long LongestReading = 50_000_000;
@@ -31,7 +32,7 @@ sealed class GeneratedView(
     /// <summary>How many rows all cursors together have moved to.</summary>
     public long Read => Interlocked.Read(ref read);
 
-    public long? GetRowCount() => knowsRowCount ? rows : null;
+    public long? GetRowCount() => knowsRowCount ? claimedRows ?? rows : null;
 
     public DataViewRowCursor GetRowCursor(IEnumerable<DataViewSchema.Column> columnsNeeded, Random? rand = null)
     {

@@ -1,7 +1,7 @@
 // What is tested in a process of its own:
 //   transform, fine-tune   loads a model without naming the library's types, and transforms a binary data file or
 //                          fine-tunes the model with it; what comes out is saved
-//   fit                    fits generated rows in whatever heap the environment allows
+//   fit, train             fits generated rows, or trains on them, in whatever heap the environment allows
 
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm.Testing;
@@ -16,6 +16,9 @@ switch (args)
         break;
     case ["fit", .. var options]:
         GeneratedFit.Run(options);
+        break;
+    case ["train", .. var options]:
+        GeneratedTraining.Run(options);
         break;
     default:
         throw new ArgumentException($"There is nothing to do for '{string.Join(' ', args)}'.");

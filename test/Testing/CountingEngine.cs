@@ -41,7 +41,7 @@ sealed class CountingEngine(Action<int>? onStep = null, Action<int>? onPart = nu
 
         public int ReadLosses(Span<double> losses) => session.ReadLosses(losses);
 
-        public void RecomputeStatistics(ReadOnlySpan<int> rows)
+        public void RecomputeStatistics(IReadOnlyCollection<int> rows)
         {
             engine.onPart?.Invoke(++engine.Parts);
             session.RecomputeStatistics(rows);

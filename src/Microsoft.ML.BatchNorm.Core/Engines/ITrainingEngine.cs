@@ -13,7 +13,10 @@ public interface ITrainingEngine
     /// Loss, optimizer, clipping, class weights and seed are the session's part; epochs, order and validation are
     /// the caller's.
     /// </param>
-    /// <param name="data">The rows that steps will name.</param>
+    /// <param name="data">
+    /// The rows that steps will name: in memory, or to be read from <see cref="TrainingData.Source"/>.
+    /// <see cref="TrainingData.Read"/> gives them in both cases.
+    /// </param>
     /// <exception cref="ArgumentException">State, options or data do not fit the network.</exception>
     /// <exception cref="NotSupportedException">
     /// The engine cannot run one of the layers; the message names it.
@@ -60,8 +63,8 @@ public interface ITrainingSession : IDisposable
     /// under the parameters as they are now: layer after layer, each over what the layers before it give in inference
     /// mode with the statistics that they have just got.
     /// </summary>
-    /// <param name="rows">Rows of the session's data.</param>
-    void RecomputeStatistics(ReadOnlySpan<int> rows);
+    /// <param name="rows">Rows of the session's data; gone through once per layer at most.</param>
+    void RecomputeStatistics(IReadOnlyCollection<int> rows);
 
     /// <summary>Takes the moving statistics of a state; what learns, and the optimizer, stay as they are.</summary>
     /// <param name="state">A state of the session's network, such as one from before a recomputation.</param>

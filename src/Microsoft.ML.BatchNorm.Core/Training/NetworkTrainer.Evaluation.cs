@@ -26,6 +26,6 @@ public static partial class NetworkTrainer
         data.CheckFits(network, loss);
         var options = new TrainingOptions { Loss = loss };
         using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, options, data);
-        return new Evaluation(network, options).Of(session, new RowSet(data, null));
+        return new Evaluation(network, options).Of(session, new RowSet(data));
     }
 }

@@ -110,6 +110,8 @@ public static partial class NetworkTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(data);
         RunSetup setup = checkpoint.Setup;
+        data.Inspect(cancellationToken.ThrowIfCancellationRequested);
+        validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
         var rows = new RunData(data, validation, setup.Network, setup.Options);
         uint checksum = RunData.Checksum(data, validation);
         if (checksum != setup.DataChecksum)
@@ -131,11 +133,13 @@ public static partial class NetworkTrainer
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
         network.CheckState(state);
+        data.Inspect(cancellationToken.ThrowIfCancellationRequested);
+        validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
         var rows = new RunData(data, validation, network, options);
         var setup = new RunSetup(
             network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
         foreach (RunPhase phase in setup.Phases)
-            phase.CheckTrains(new Batches(rows.TrainingRows.Length, options.BatchSize));
+            phase.CheckTrains(new Batches(rows.Training.Count, options.BatchSize));
         return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
             .Run(RunPosition.StartOf(0, state, [], []));
     }

@@ -1,12 +1,18 @@
+using Microsoft.ML.BatchNorm.Training;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows to train on or to validate with: features, targets, and weights if there are any. It refers to the memory that
-/// it is given, which must not change while it is used.
+/// Rows to train on or to validate with: features, targets, and weights if there are any. They lie in memory, which must
+/// not change while it is used, or are read from an <see cref="ITrainingRows"/>.
 /// </summary>
 public sealed class TrainingData
 {
-    /// <summary>Data of the given rows.</summary>
+    readonly Lock reading = new();
+    readonly ReadOnlyMemory<float> features, targets, weights;
+    RowInspection? inspection;
+
+    /// <summary>Data of rows in memory.</summary>
     /// <param name="rows">The number of rows.</param>
     /// <param name="features">Row after row, as many finite values each as a network has inputs.</param>
     /// <param name="targets">
@@ -26,15 +32,40 @@ public sealed class TrainingData
         TargetsPerRow = PerRow(targets, rows, nameof(targets));
         if (weights.Length != 0 && weights.Length != rows)
             throw new ArgumentException($"There are {weights.Length} weights for {rows} rows.", nameof(weights));
-        foreach (float weight in weights.Span)
+        CheckWeights(weights.Span, nameof(weights));
+        (this.features, this.targets, this.weights) = (features, targets, weights);
+        HasWeights = !weights.IsEmpty;
+    }
+
+    /// <summary>
+    /// Data of rows that are read when they are needed, so that there can be more of them than fit in memory. With the
+    /// same rows a run gives the same bits as in memory.
+    /// </summary>
+    /// <param name="source">The rows. Weights are checked when a run or a session begins.</param>
+    /// <exception cref="ArgumentOutOfRangeException">One of its numbers is not positive.</exception>
+    public TrainingData(ITrainingRows source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        Source = source;
+        Rows = Check.Positive(source.Rows, nameof(source.Rows));
+        FeaturesPerRow = Check.Positive(source.FeaturesPerRow, nameof(source.FeaturesPerRow));
+        TargetsPerRow = Check.Positive(source.TargetsPerRow, nameof(source.TargetsPerRow));
+        HasWeights = source.HasWeights;
+    }
+
+    /// <summary>The same rows with targets that are computed from theirs.</summary>
+    internal TrainingData(TrainingData data, Func<float, float> target)
+    {
+        (Rows, FeaturesPerRow, TargetsPerRow) = (data.Rows, data.FeaturesPerRow, data.TargetsPerRow);
+        HasWeights = data.HasWeights;
+        if (data.Source is { } source)
         {
-            if (!(weight >= 0 && float.IsFinite(weight)))
-                throw new ArgumentException(
-                    $"A weight is {weight}; it must be finite and not negative.", nameof(weights));
+            Source = new MappedTargets(source, target);
+            inspection = data.Inspection;
+            return;
         }
-        Features = features;
-        Targets = targets;
-        Weights = weights;
+        (features, weights) = (data.features, data.weights);
+        targets = Array.ConvertAll(data.targets.ToArray(), value => target(value));
     }
 
     /// <summary>The number of rows.</summary>
@@ -46,14 +77,60 @@ public sealed class TrainingData
     /// <summary>The number of values in a row's targets.</summary>
     public int TargetsPerRow { get; }
 
-    /// <summary>The features, row after row.</summary>
-    public ReadOnlyMemory<float> Features { get; }
+    /// <summary>Whether each row has a weight.</summary>
+    public bool HasWeights { get; }
 
-    /// <summary>The targets, row after row.</summary>
-    public ReadOnlyMemory<float> Targets { get; }
+    /// <summary>Where the rows are read from; null for rows in memory.</summary>
+    public ITrainingRows? Source { get; }
 
-    /// <summary>One weight a row, or empty.</summary>
-    public ReadOnlyMemory<float> Weights { get; }
+    /// <summary>The features in memory, row after row.</summary>
+    /// <exception cref="InvalidOperationException">The rows are read from a <see cref="Source"/>.</exception>
+    public ReadOnlyMemory<float> Features => InMemory(features);
+
+    /// <summary>The targets in memory, row after row.</summary>
+    /// <exception cref="InvalidOperationException">The rows are read from a <see cref="Source"/>.</exception>
+    public ReadOnlyMemory<float> Targets => InMemory(targets);
+
+    /// <summary>One weight a row, in memory; or empty.</summary>
+    /// <exception cref="InvalidOperationException">The rows are read from a <see cref="Source"/>.</exception>
+    public ReadOnlyMemory<float> Weights => InMemory(weights);
+
+    internal int ValuesPerRow => FeaturesPerRow + TargetsPerRow + (HasWeights ? 1 : 0);
+
+    /// <summary>What one reading of a source's rows has shown; null for rows in memory.</summary>
+    internal RowInspection? Inspection
+    {
+        get
+        {
+            Inspect(() => { });
+            return inspection;
+        }
+    }
+
+    /// <summary>Copies rows, wherever they are, one behind the other.</summary>
+    /// <param name="rows">Their numbers, from 0.</param>
+    /// <param name="features">Receives <see cref="FeaturesPerRow"/> values for each of them.</param>
+    /// <param name="targets">Receives <see cref="TargetsPerRow"/> values for each of them.</param>
+    /// <param name="weights">Receives one value for each of them; empty without <see cref="HasWeights"/>.</param>
+    /// <exception cref="ArgumentException">A length does not fit, or a row does not exist.</exception>
+    /// <exception cref="IOException">The source's rows cannot be read.</exception>
+    public void Read(ReadOnlySpan<int> rows, Span<float> features, Span<float> targets, Span<float> weights)
+    {
+        CheckLength(features, rows.Length, FeaturesPerRow, nameof(features));
+        CheckLength(targets, rows.Length, TargetsPerRow, nameof(targets));
+        CheckLength(weights, rows.Length, HasWeights ? 1 : 0, nameof(weights));
+        CheckRows(rows);
+        if (Source is not null)
+        {
+            lock (reading)
+                Source.Read(rows, features, targets, weights);
+            return;
+        }
+        Gather(rows, this.features.Span, FeaturesPerRow, features);
+        Gather(rows, this.targets.Span, TargetsPerRow, targets);
+        if (HasWeights)
+            Gather(rows, this.weights.Span, 1, weights);
+    }
 
     /// <summary>
     /// Rows for work that no target goes into, with class 0 as each one's, which <see cref="TrainingOptions"/>'s own
@@ -72,7 +149,8 @@ public sealed class TrainingData
 
     /// <summary>Checks that the data fits a network and a loss.</summary>
     /// <exception cref="ArgumentException">
-    /// The numbers of features or targets differ, or a class index is none; the message names the row.
+    /// The numbers of features or targets differ, or a class index is none, and the message names the row; or a weight
+    /// of a <see cref="Source"/> is out of range.
     /// </exception>
     public void CheckFits(Network network, Loss loss)
     {
@@ -86,23 +164,105 @@ public sealed class TrainingData
         if (TargetsPerRow != targets)
             throw new ArgumentException(
                 $"A row has {TargetsPerRow} targets; {loss.GetType().Name} on {outputs} outputs needs {targets}.");
-        if (loss is SoftmaxCrossEntropyLoss)
+        bool areKnown = Inspection is { AreClasses: true } known && known.GreatestTarget < outputs;
+        if (loss is SoftmaxCrossEntropyLoss && !areKnown)
             CheckClasses(outputs);
     }
 
+    /// <summary>Reads the rows of a source once, if they were not read before, and looks at them.</summary>
+    /// <param name="check">Is called before each part, and may throw.</param>
+    /// <exception cref="ArgumentException">A weight is out of range.</exception>
+    internal void Inspect(Action check)
+    {
+        if (Source is not null)
+            inspection ??= RowInspection.Of(this, check);
+    }
+
+    /// <exception cref="ArgumentException">A row does not exist.</exception>
+    internal void CheckRows(ReadOnlySpan<int> rows)
+    {
+        foreach (int row in rows)
+        {
+            if ((uint)row >= (uint)Rows)
+                throw new ArgumentException($"There is no row {row}; the data has {Rows}.", nameof(rows));
+        }
+    }
+
+    /// <exception cref="ArgumentException">A weight is out of range.</exception>
+    internal static void CheckWeights(ReadOnlySpan<float> weights, string name)
+    {
+        foreach (float weight in weights)
+        {
+            if (!(weight >= 0 && float.IsFinite(weight)))
+                throw new ArgumentException($"A weight is {weight}; it must be finite and not negative.", name);
+        }
+    }
+
+    internal static bool IsClass(float target) => target >= 0 && target == MathF.Floor(target);
+
     void CheckClasses(int classes)
     {
-        ReadOnlySpan<float> targets = Targets.Span;
-        for (int row = 0; row < targets.Length; row++)
+        if (Source is null)
         {
-            float target = targets[row];
-            if (!(target >= 0 && target < classes && target == MathF.Floor(target)))
-                throw new ArgumentException($"Row {row} has the class {target}; there are classes 0 to {classes - 1}.");
+            CheckPart(0, targets.Span);
+            return;
         }
+        int first = 0;
+        foreach (RowPart part in RowPart.Of(this, new RowSet(this)))
+        {
+            CheckPart(first, part.Targets);
+            first += part.Rows.Length;
+        }
+
+        void CheckPart(int first, ReadOnlySpan<float> targets)
+        {
+            for (int i = 0; i < targets.Length; i++)
+            {
+                if (!(IsClass(targets[i]) && targets[i] < classes))
+                    throw new ArgumentException(
+                        $"Row {first + i} has the class {targets[i]}; there are classes 0 to {classes - 1}.");
+            }
+        }
+    }
+
+    ReadOnlyMemory<float> InMemory(ReadOnlyMemory<float> values) => Source is null
+        ? values
+        : throw new InvalidOperationException("The rows are not in memory: they are read from Source, with Read.");
+
+    static void Gather(ReadOnlySpan<int> rows, ReadOnlySpan<float> from, int perRow, Span<float> to)
+    {
+        for (int i = 0; i < rows.Length; i++)
+            from.Slice(rows[i] * perRow, perRow).CopyTo(to[(i * perRow)..]);
+    }
+
+    static void CheckLength(Span<float> values, int rows, int perRow, string name)
+    {
+        if (values.Length != (long)rows * perRow)
+            throw new ArgumentException(
+                $"There is room for {values.Length} {name}; {rows} rows have {(long)rows * perRow}.", name);
     }
 
     static int PerRow(ReadOnlyMemory<float> values, int rows, string name) =>
         values.Length > 0 && values.Length % rows == 0
             ? values.Length / rows
-            : throw new ArgumentException($"The argument {name} has {values.Length} values, not a multiple of {rows} rows.", name);
+            : throw new ArgumentException(
+                $"The argument {name} has {values.Length} values, not a multiple of {rows} rows.", name);
+
+    sealed class MappedTargets(ITrainingRows rows, Func<float, float> target) : ITrainingRows
+    {
+        public int Rows => rows.Rows;
+
+        public int FeaturesPerRow => rows.FeaturesPerRow;
+
+        public int TargetsPerRow => rows.TargetsPerRow;
+
+        public bool HasWeights => rows.HasWeights;
+
+        public void Read(ReadOnlySpan<int> numbers, Span<float> features, Span<float> targets, Span<float> weights)
+        {
+            rows.Read(numbers, features, targets, weights);
+            foreach (ref float value in targets)
+                value = target(value);
+        }
+    }
 }

@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Where a session's batches come from.</summary>
@@ -12,8 +14,9 @@ abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
 
     public static BatchSource Of(TrainingData data, TensorShape input, torch.Device device, long bytesOnDevice)
     {
-        long values = data.Features.Length + (long)data.Targets.Length + data.Weights.Length;
-        return values * sizeof(float) <= bytesOnDevice
+        // What is not in the host's memory has no place in it under the name of a device either.
+        bool hasMemory = data.Source is null || device.type != DeviceType.CPU;
+        return hasMemory && (long)data.Rows * data.ValuesPerRow * sizeof(float) <= bytesOnDevice
             ? new ResidentData(data, input, device)
             : new StreamedData(data, input, device);
     }
@@ -31,12 +34,7 @@ abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
     {
         if (rows.IsEmpty)
             throw new ArgumentException("A batch must have a row.", nameof(rows));
-        foreach (int row in rows)
-        {
-            if ((uint)row >= (uint)data.Rows)
-                throw new ArgumentException(
-                    $"Row {row} does not exist; there are rows 0 to {data.Rows - 1}.", nameof(rows));
-        }
+        data.CheckRows(rows);
     }
 
     public abstract void Dispose();

@@ -1,5 +1,4 @@
-using System.Runtime.Intrinsics;
-using Microsoft.ML.BatchNorm.Kernels;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
@@ -17,22 +16,25 @@ sealed class FeatureCheck
         this.data = data;
         ignores = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer)?.Layer
             is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore };
-        isClean = ignores || AreFinite(data.Features.Span);
+        isClean = ignores || (data.Inspection?.AreFinite ?? FiniteSearch.AreFinite(data.Features.Span));
     }
 
     /// <exception cref="InvalidDataException">A feature of a row is not finite.</exception>
-    public void Check(ReadOnlySpan<int> rows)
+    public void Check(IReadOnlyCollection<int> rows)
     {
         if (isClean)
             return;
-        foreach (int row in rows)
-            Check(data.Features.Span.Slice(row * data.FeaturesPerRow, data.FeaturesPerRow), row);
+        foreach (RowPart part in RowPart.Of(data, rows))
+        {
+            for (int i = 0; i < part.Rows.Length; i++)
+                Check(part.Features.Slice(i * data.FeaturesPerRow, data.FeaturesPerRow), part.Rows[i]);
+        }
     }
 
-    /// <inheritdoc cref="Check(ReadOnlySpan{int})"/>
+    /// <inheritdoc cref="Check(IReadOnlyCollection{int})"/>
     public void Check(ReadOnlySpan<float> features)
     {
-        if (ignores || AreFinite(features))
+        if (ignores || FiniteSearch.AreFinite(features))
             return;
         for (int row = 0; row * data.FeaturesPerRow < features.Length; row++)
             Check(features.Slice(row * data.FeaturesPerRow, data.FeaturesPerRow), row);
@@ -40,29 +42,9 @@ sealed class FeatureCheck
 
     static void Check(ReadOnlySpan<float> features, int row)
     {
-        int slot = FirstNonFinite(features);
+        int slot = FiniteSearch.IndexOfNonFinite(features);
         if (slot >= 0)
             throw new InvalidDataException(FormattableString.Invariant(
                 $"A feature is not finite: row {row}, slot {slot} has {features[slot]}."));
-    }
-
-    static bool AreFinite(ReadOnlySpan<float> values)
-    {
-        for (; values.Length >= Vector512<float>.Count; values = values[Vector512<float>.Count..])
-        {
-            if (!Lanes.AreFinite(Vector512.Create(values)))
-                return false;
-        }
-        return FirstNonFinite(values) < 0;
-    }
-
-    static int FirstNonFinite(ReadOnlySpan<float> values)
-    {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!float.IsFinite(values[i]))
-                return i;
-        }
-        return -1;
     }
 }

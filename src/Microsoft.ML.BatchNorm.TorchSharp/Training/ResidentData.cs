@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
@@ -6,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 sealed class ResidentData : BatchSource
 {
     /// <summary>Values that go to the device at a time.</summary>
-    const int ChunkValues = 1 << 24;
+    const int ChunkValues = 1 << 22;
 
     readonly torch.Device device;
     readonly Tensor features, targets;
@@ -15,9 +16,28 @@ sealed class ResidentData : BatchSource
     public ResidentData(TrainingData data, TensorShape input, torch.Device device) : base(data, input)
     {
         this.device = device;
-        features = Upload(data.Features.Span, data.FeaturesPerRow);
-        targets = Upload(data.Targets.Span, data.TargetsPerRow);
-        weights = data.Weights.IsEmpty ? null : Upload(data.Weights.Span, 1);
+        features = Empty(data.FeaturesPerRow);
+        targets = Empty(data.TargetsPerRow);
+        weights = data.HasWeights ? Empty(1) : null;
+        int first = 0;
+        foreach (RowPart part in RowPart.Of(data, new RowSet(data), Math.Max(1, ChunkValues / data.ValuesPerRow)))
+        {
+            Upload(features, part.Features);
+            Upload(targets, part.Targets);
+            if (weights is not null)
+                Upload(weights, part.Weights);
+            first += part.Rows.Length;
+        }
+
+        Tensor Empty(int perRow) =>
+            Tensors.Keep(torch.empty([data.Rows, perRow], ScalarType.Float32, device));
+
+        void Upload(Tensor all, ReadOnlySpan<float> values)
+        {
+            using var scope = torch.NewDisposeScope();
+            int perRow = (int)all.shape[1], rows = values.Length / perRow;
+            all.narrow(0, first, rows).copy_(Tensors.Upload(values, torch.CPU, rows, perRow));
+        }
     }
 
     public override bool IsStreamed => false;
@@ -38,19 +58,5 @@ sealed class ResidentData : BatchSource
         features.Dispose();
         targets.Dispose();
         weights?.Dispose();
-    }
-
-    Tensor Upload(ReadOnlySpan<float> values, int perRow)
-    {
-        using var scope = torch.NewDisposeScope();
-        int rows = values.Length / perRow, chunk = Math.Max(1, ChunkValues / perRow);
-        Tensor all = torch.empty([rows, perRow], ScalarType.Float32, device);
-        for (int row = 0; row < rows; row += chunk)
-        {
-            int count = Math.Min(chunk, rows - row);
-            all.narrow(0, row, count).copy_(
-                Tensors.Upload(values.Slice(row * perRow, count * perRow), torch.CPU, count, perRow));
-        }
-        return Tensors.Keep(all);
     }
 }

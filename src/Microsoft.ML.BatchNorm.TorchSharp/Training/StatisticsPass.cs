@@ -13,14 +13,13 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// <param name="bytesKept">How many bytes of outputs are kept on the device between two layers.</param>
 sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network network, long bytesKept)
 {
-    public void Run(int[] rows)
+    public void Run(IReadOnlyCollection<int> rows)
     {
         using IDisposable noGradient = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        int size = ChunkRows.Of(network, rows.Length);
-        int[][] chunks = [.. rows.Chunk(size)];
-        bool keeps = (long)rows.Length * network.Nodes.Max(node => node.Output.Size) * sizeof(float) <= bytesKept;
-        var known = new Tensor?[chunks.Length];
+        int size = ChunkRows.Of(network, rows.Count);
+        bool keeps = (long)rows.Count * network.Nodes.Max(node => node.Output.Size) * sizeof(float) <= bytesKept;
+        var known = new Tensor?[(rows.Count + size - 1) / size];
         int done = 0;
         try
         {
@@ -28,7 +27,7 @@ sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network n
             {
                 if (module.Layers[at] is not BatchNormalizationModule { MovesStatistics: true } layer)
                     continue;
-                layer.Replace(Statistics(layer, chunks, known, keeps, done, at));
+                layer.Replace(Statistics(layer, rows.Chunk(size), known, keeps, done, at));
                 if (keeps)
                     done = at;
             }
@@ -41,13 +40,13 @@ sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network n
     }
 
     BatchStatistics Statistics(
-        BatchNormalizationModule layer, int[][] chunks, Tensor?[] known, bool keeps, int done, int at)
+        BatchNormalizationModule layer, IEnumerable<int[]> chunks, Tensor?[] known, bool keeps, int done, int at)
     {
         BatchStatistics? total = null;
-        for (int i = 0; i < chunks.Length; i++)
+        foreach ((int i, int[] chunk) in chunks.Index())
         {
             using var scope = torch.NewDisposeScope();
-            Tensor x = known[i] ?? batches.Take(chunks[i]).Features;
+            Tensor x = known[i] ?? Features(chunk);
             for (int before = done; before < at; before++)
                 x = module.Layers[before].forward(x);
             BatchStatistics statistics = layer.StatisticsOf(x);
@@ -62,5 +61,11 @@ sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network n
             known[i] = kept;
         }
         return total!;
+    }
+
+    Tensor Features(int[] rows)
+    {
+        batches.Check(rows);
+        return batches.Take(rows).Features;
     }
 }

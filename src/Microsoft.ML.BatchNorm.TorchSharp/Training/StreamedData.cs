@@ -57,7 +57,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
 
         public int[] Rows { get; private set; } = [];
 
-        int Width => data.FeaturesPerRow + data.TargetsPerRow + (data.Weights.IsEmpty ? 0 : 1);
+        int Width => data.ValuesPerRow;
 
         /// <summary>Begins to gather rows.</summary>
         public void Fill(int[] rows)
@@ -75,7 +75,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
             filling.GetAwaiter().GetResult();
             long from = 0;
             Tensor features = Copy(ref from, data.FeaturesPerRow), targets = Copy(ref from, data.TargetsPerRow);
-            return (features, targets, data.Weights.IsEmpty ? null : Copy(ref from, 1).reshape(-1));
+            return (features, targets, data.HasWeights ? Copy(ref from, 1).reshape(-1) : null);
         }
 
         public void Dispose()
@@ -102,17 +102,10 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
         void Gather()
         {
             Span<float> to = MemoryMarshal.Cast<byte, float>(memory!.bytes);
-            to = to[Gather(data.Features.Span, data.FeaturesPerRow, to)..];
-            to = to[Gather(data.Targets.Span, data.TargetsPerRow, to)..];
-            if (!data.Weights.IsEmpty)
-                Gather(data.Weights.Span, 1, to);
-        }
-
-        int Gather(ReadOnlySpan<float> from, int perRow, Span<float> to)
-        {
-            for (int i = 0; i < Rows.Length; i++)
-                from.Slice(Rows[i] * perRow, perRow).CopyTo(to[(i * perRow)..]);
-            return Rows.Length * perRow;
+            int features = Rows.Length * data.FeaturesPerRow, targets = Rows.Length * data.TargetsPerRow;
+            data.Read(
+                Rows, to[..features], to.Slice(features, targets),
+                to.Slice(features + targets, data.HasWeights ? Rows.Length : 0));
         }
     }
 }

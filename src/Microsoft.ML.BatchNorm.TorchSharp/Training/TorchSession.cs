@@ -44,8 +44,9 @@ sealed class TorchSession : ITrainingSession
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
         batches.Check(rows);
+        int[] numbers = rows.ToArray();
         Settle();
-        features.Check(rows);
+        features.Check(numbers);
         foreach (LayerModule layer in module.Layers)
             layer.CheckRows(rows.Length);
         using CpuThreads threads = Threads();
@@ -56,7 +57,7 @@ sealed class TorchSession : ITrainingSession
             try
             {
                 pending = PendingStep.Of(
-                    module.Parameters, Loss(batches.Take(rows)), rows.ToArray(), learningRate,
+                    module.Parameters, Loss(batches.Take(rows)), numbers, learningRate,
                     needsNorm: options.GradientClipNorm is not null);
             }
             catch
@@ -84,15 +85,17 @@ sealed class TorchSession : ITrainingSession
         return count;
     }
 
-    public void RecomputeStatistics(ReadOnlySpan<int> rows)
+    public void RecomputeStatistics(IReadOnlyCollection<int> rows)
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
-        batches.Check(rows);
+        ArgumentNullException.ThrowIfNull(rows);
+        if (rows.Count == 0)
+            throw new ArgumentException("There must be a row.", nameof(rows));
         Settle();
         features.Check(rows);
         module.SetTraining(false);
         using CpuThreads threads = Threads();
-        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows.ToArray());
+        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows);
     }
 
     public void SetStatistics(NetworkState state)

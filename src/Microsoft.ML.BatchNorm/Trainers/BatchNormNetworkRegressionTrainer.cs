@@ -65,7 +65,8 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         return 1;
     }
 
-    private protected override TargetScale? Scale(IChannel channel, Network network, TrainingData rows, int[] kept)
+    private protected override TargetScale? Scale(
+        IHost host, IChannel channel, Network network, TrainingData rows, IReadOnlyCollection<int> kept)
     {
         if (TargetScale.IsCentered(network) is not { } isCentered)
         {
@@ -75,7 +76,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
                 "labels are far from 0 or their deviation is far from 1.");
             return null;
         }
-        TargetScale scale = TargetScale.Of(rows, kept, isCentered);
+        TargetScale scale = TargetScale.Of(rows, kept, isCentered, host.CheckAlive);
         channel.Info(FormattableString.Invariant(
             $"Trained on (label - {scale.Mean:G6}) / {scale.Deviation:G6}; losses are in the label's unit."));
         if (loss is HuberLoss huber && huber.Delta < 1e-4 * scale.Deviation)

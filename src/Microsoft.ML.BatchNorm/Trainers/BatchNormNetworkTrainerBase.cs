@@ -7,7 +7,8 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Trains a network on a feature and a label column: reads the rows into memory once, then goes through them epoch by
+/// Trains a network on a feature and a label column: reads the rows once, into memory or, where they do not fit, into a
+/// temporary file (<see cref="BatchNormNetworkTrainerOptions.DataBytesInMemory"/>), then goes through them epoch by
 /// epoch.
 /// </summary>
 /// <remarks>
@@ -47,6 +48,9 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// <param name="validationData">The rows to validate with, in columns of the same names.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be used.</exception>
     /// <exception cref="OperationCanceledException">The context or the options' token was canceled.</exception>
+    /// <exception cref="IOException">
+    /// The rows do not fit in memory, and cannot be kept in a temporary file; or the checkpoint cannot be written.
+    /// </exception>
     /// <exception cref="InvalidOperationException">
     /// No row has a label and finite features, training diverged, or a GPU was asked for that cannot be had.
     /// </exception>
@@ -88,20 +92,24 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         int seed = options.Seed ?? Host.Rand.Next();
         var choice = new NetworkChoice(Host, options, input, outputs);
         SavedNetwork start = choice.Choose(Previous(trainContext.InitialPredictor), seed);
-        TrainingData rows = Read(data, "training");
-        TrainingData? validationRows = validation is null ? null : Read(validation, "validation");
-        int[] kept = RowOrder.Split(rows.Rows, validation is null ? options.ValidationSplit : 0, seed).Training;
+        long memory = options.DataBytesInMemory ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
+        using TrainingRows rows = Read(data, isValidation: false);
+        memory = Math.Max(0, memory - rows.BytesInMemory);
+        using TrainingRows? held = validation is null ? null : Read(validation, isValidation: true);
+        RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed).Training;
         DataWarnings.Tell(
-            channel, start.Network, rows, givesLogits: PredictionKind != PredictionKind.Regression);
-        TargetScale? scale = Scale(channel, start.Network, rows, kept);
+            channel, start.Network, rows.Data, givesLogits: PredictionKind != PredictionKind.Regression);
+        TargetScale? scale = Cancellation.Run(
+            Host, run => Scale(run, channel, start.Network, rows.Data, kept), options.CancellationToken);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
         TrainingResult result = new TrainingRun(Host, channel, options, training with { Seed = seed }, scale)
-            .Train(start, rows, validationRows);
+            .Train(start, rows.Data, held?.Data);
         return CreateModel(result.Network, result.State);
 
-        TrainingData Read(RoleMappedData from, string name) => Cancellation.Run(
-            Host, run => TrainingRows.Read(run, channel, from, name, options.NonFinite), options.CancellationToken);
+        TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(
+            Host, run => TrainingRows.Read(run, channel, from, isValidation, options.NonFinite, memory),
+            options.CancellationToken);
     }
 
     /// <summary>
@@ -112,8 +120,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     private protected abstract TModel CreateModel(Network network, NetworkState state);
 
     /// <summary>What is taken out of the targets of the rows that are kept for training; null for nothing.</summary>
-    private protected virtual TargetScale? Scale(IChannel channel, Network network, TrainingData rows, int[] kept) =>
-        null;
+    private protected virtual TargetScale? Scale(
+        IHost host, IChannel channel, Network network, TrainingData rows, IReadOnlyCollection<int> kept) => null;
 
     INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
         ? null

@@ -112,6 +112,16 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public string? CheckpointPath { get; set; }
 
     /// <summary>
+    /// How many bytes of training and validation rows may be in memory, at 4 bytes per feature, label and weight. Rows
+    /// that do not fit are read into a temporary file of that many bytes instead, in the folder that
+    /// <see cref="MLContext.TempFilePath"/> names when the trainer is created; training then takes 64 MB of memory for
+    /// them. It has the same bits as in memory. The file is gone when training ends, also where the process is killed.
+    /// Null for half of the memory that the process may have
+    /// (<see cref="GCMemoryInfo.TotalAvailableMemoryBytes"/>); 0 for none. Default: null.
+    /// </summary>
+    public long? DataBytesInMemory { get; set; }
+
+    /// <summary>
     /// How many threads may work; null for as many as a step has work for, at most one for each processor: a small
     /// network trains fastest on one (<see cref="CpuEngine"/>). The result has the same bits for any number. Default:
     /// null.

@@ -27,7 +27,7 @@ sealed class CancelableEngine(IHost host, ITrainingEngine engine, CancellationTo
 
         public int ReadLosses(Span<double> losses) => session.ReadLosses(losses);
 
-        public void RecomputeStatistics(ReadOnlySpan<int> rows)
+        public void RecomputeStatistics(IReadOnlyCollection<int> rows)
         {
             Check();
             session.RecomputeStatistics(rows);

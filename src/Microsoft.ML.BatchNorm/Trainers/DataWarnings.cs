@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Training;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Trainers;
@@ -33,15 +34,15 @@ static class DataWarnings
 
     static void TellScale(IChannel channel, NetworkNode first, TrainingData rows)
     {
-        int width = rows.FeaturesPerRow, step = Math.Max(1, rows.Rows / SampledRows), count = 0;
-        double[] squares = new double[width];
-        for (int row = 0; row < rows.Rows; row += step, count++)
+        int step = Math.Max(1, rows.Rows / SampledRows);
+        int[] sample = [.. Enumerable.Range(0, (rows.Rows - 1) / step + 1).Select(index => index * step)];
+        double[] squares = new double[rows.FeaturesPerRow];
+        foreach (RowPart part in RowPart.Of(rows, sample))
         {
-            ReadOnlySpan<float> features = rows.Features.Span.Slice(row * width, width);
-            for (int slot = 0; slot < width; slot++)
-                squares[slot] += (double)features[slot] * features[slot];
+            for (int i = 0; i < part.Features.Length; i++)
+                squares[i % squares.Length] += (double)part.Features[i] * part.Features[i];
         }
-        double greatest = Math.Sqrt(squares.Max() / count);
+        double greatest = Math.Sqrt(squares.Max() / sample.Length);
         if (greatest is 0 or <= FarFromOne and >= 1 / FarFromOne)
             return;
         int at = Array.IndexOf(squares, squares.Max());

@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.Trainers;
 
@@ -13,9 +14,7 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 {
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
     {
-        float[] targets = Array.ConvertAll(
-            data.Targets.ToArray(), target => (float)((target - scale.Mean) / scale.Deviation));
-        var standardized = new TrainingData(data.Rows, data.Features, targets, data.Weights);
+        var standardized = new TrainingData(data, target => (float)((target - scale.Mean) / scale.Deviation));
         Loss loss = options.Loss is HuberLoss huber
             ? huber with { Delta = huber.Delta / scale.Deviation }
             : options.Loss;
@@ -43,7 +42,7 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
             return count;
         }
 
-        public void RecomputeStatistics(ReadOnlySpan<int> rows) => session.RecomputeStatistics(rows);
+        public void RecomputeStatistics(IReadOnlyCollection<int> rows) => session.RecomputeStatistics(rows);
 
         public void SetStatistics(NetworkState state) => session.SetStatistics(state);
 
@@ -80,20 +79,26 @@ readonly record struct TargetScale(double Mean, double Deviation)
     /// <param name="data">One target per row.</param>
     /// <param name="rows">The rows that count.</param>
     /// <param name="isCentered">Whether the mean is taken out.</param>
-    public static TargetScale Of(TrainingData data, int[] rows, bool isCentered)
+    /// <param name="check">Is called before each part of the rows, and may throw.</param>
+    public static TargetScale Of(
+        TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, Action? check = null)
     {
-        ReadOnlySpan<float> targets = data.Targets.Span, weights = data.Weights.Span;
         double weight = 0, mean = 0, squares = 0;
-        foreach (int row in rows)
+        foreach (RowPart part in RowPart.Of(data, rows))
         {
-            double added = weights.IsEmpty ? 1 : weights[row];
-            if (added == 0)
-                continue;
-            weight += added;
-            double difference = targets[row] - mean;
-            if (isCentered)
-                mean += difference * added / weight;
-            squares += added * difference * (targets[row] - mean);
+            check?.Invoke();
+            for (int row = 0; row < part.Rows.Length; row++)
+            {
+                double added = part.Weights.IsEmpty ? 1 : part.Weights[row];
+                if (added == 0)
+                    continue;
+                float target = part.Targets[row];
+                weight += added;
+                double difference = target - mean;
+                if (isCentered)
+                    mean += difference * added / weight;
+                squares += added * difference * (target - mean);
+            }
         }
         double deviation = Math.Sqrt(squares / weight);
         return new TargetScale(mean, deviation > 0 && double.IsFinite(deviation) ? deviation : 1);

@@ -17,6 +17,8 @@ static class TrainerOptionsCheck
         host.CheckUserArg(options.BatchSize > 0, nameof(options.BatchSize), Positive);
         host.CheckUserArg(options.NumberOfThreads is null or > 0, nameof(options.NumberOfThreads), Positive);
         host.CheckUserArg(
+            options.DataBytesInMemory is null or >= 0, nameof(options.DataBytesInMemory), "Must not be negative");
+        host.CheckUserArg(
             options.GradientClipNorm is not { } norm || norm > 0 && double.IsFinite(norm),
             nameof(options.GradientClipNorm), "Must be positive and finite");
         host.CheckUserArg(

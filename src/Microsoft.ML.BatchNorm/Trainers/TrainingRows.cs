@@ -6,63 +6,80 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Reads the rows that a network is trained on into memory, once. Rows without a label, with a feature that is not
-/// finite, or whose weight is not positive and finite are left out, as ML.NET's trainers leave them out.
+/// Reads the rows that a network is trained on, once: into memory, or, where there are more than may be there, into a
+/// temporary file that is gone when this is disposed of. Rows without a label, with a feature that is not finite, or
+/// whose weight is not positive and finite are left out, as ML.NET's trainers leave them out.
 /// </summary>
-sealed class TrainingRows
+sealed class TrainingRows : IDisposable
 {
-    const int LeastCapacity = 256;
+    const int CheckedRows = 256;
+
+    /// <summary>The memory that is taken before a row has been read, however many rows a view claims.</summary>
+    const long FirstBytes = 16 << 20;
+
+    /// <summary>How many times as many rows as have been read there is room for, where a view claims more.</summary>
+    const long BelievedTimes = 8;
 
     readonly IHost host;
-    readonly string featureColumn;
-    readonly int length;
-    readonly bool isWeighted;
+    readonly string featureColumn, role, folder;
+    readonly int length, mostRows;
+    readonly bool isWeighted, isValidation;
     readonly NonFinite nonFinite;
-    float[] features, targets, weights;
+    readonly long claimedRows;
+    float[] features = [], targets = [], weights = [];
+    RowFile? file;
     int rows;
     long unlabeled, unweighted, incomplete;
 
-    TrainingRows(IHost host, RoleMappedData data, NonFinite nonFinite)
+    TrainingRows(IHost host, RoleMappedData data, bool isValidation, NonFinite nonFinite, long bytesInMemory)
     {
-        (this.host, this.nonFinite) = (host, nonFinite);
+        (this.host, this.isValidation, this.nonFinite) = (host, isValidation, nonFinite);
+        role = isValidation ? "validation" : "training";
+        folder = ((IHostEnvironmentInternal)host).TempFilePath;
         DataViewSchema.Column feature = data.Schema.Feature!.Value;
         featureColumn = feature.Name;
         length = feature.Type.GetVectorSize();
         isWeighted = data.Schema.Weight.HasValue;
-        int capacity = (int)Math.Clamp(data.Data.GetRowCount() ?? LeastCapacity, 1, MostRows);
-        features = new float[capacity * length];
-        targets = new float[capacity];
-        weights = isWeighted ? new float[capacity] : [];
+        mostRows = (int)Math.Min(bytesInMemory / BytesPerRow, Array.MaxLength / length);
+        claimedRows = data.Data.GetRowCount() ?? 0;
     }
 
-    int MostRows => Array.MaxLength / length;
+    /// <summary>The bytes of memory that the rows take.</summary>
+    public long BytesInMemory => file?.BytesInMemory ?? rows * BytesPerRow;
+
+    long BytesPerRow => sizeof(float) * (length + (isWeighted ? 2L : 1));
 
     /// <param name="host">Whose errors and cancellation it is.</param>
-    /// <param name="channel">Is told how many rows were left out.</param>
+    /// <param name="channel">Is told how many rows were left out, and where the others are if not in memory.</param>
     /// <param name="data">Data with checked feature, label and weight columns.</param>
-    /// <param name="role">What the rows are for, in messages.</param>
+    /// <param name="isValidation">Whether the rows are for validation, not for training.</param>
     /// <param name="nonFinite">What becomes of a row with a feature that is not finite.</param>
-    public static TrainingData Read(
-        IHost host, IChannel channel, RoleMappedData data, string role, NonFinite nonFinite)
+    /// <param name="bytesInMemory">The most bytes of rows in memory.</param>
+    public static TrainingRows Read(
+        IHost host, IChannel channel, RoleMappedData data, bool isValidation, NonFinite nonFinite, long bytesInMemory)
     {
-        var rows = new TrainingRows(host, data, nonFinite);
-        rows.Read(data);
-        if (rows.unlabeled > 0)
-            channel.Warning($"Skipped {rows.unlabeled} rows of the {role} data whose label is missing.");
-        if (rows.unweighted > 0)
-            channel.Warning(
-                $"Skipped {rows.unweighted} rows of the {role} data whose weight is not positive and finite.");
-        if (rows.incomplete > 0)
-            channel.Warning(
-                $"Skipped {rows.incomplete} rows of the {role} data with a missing value in column " +
-                $"'{rows.featureColumn}' (NaN or infinite). NonFinite.Throw in the options makes that an error.");
-        if (rows.rows == 0)
-            throw host.Except($"The {role} data has no rows with a label, a weight and finite features.");
-        channel.Trace($"Read {rows.rows} rows of {rows.length} features.");
-        return new TrainingData(
-            rows.rows, rows.features.AsMemory(0, rows.rows * rows.length), rows.targets.AsMemory(0, rows.rows),
-            rows.isWeighted ? rows.weights.AsMemory(0, rows.rows) : default);
+        var rows = new TrainingRows(host, data, isValidation, nonFinite, bytesInMemory);
+        try
+        {
+            rows.Read(data);
+            rows.Tell(channel);
+            rows.Data.Inspect(host.CheckAlive);
+            return rows;
+        }
+        catch
+        {
+            rows.Dispose();
+            throw;
+        }
     }
+
+    public TrainingData Data => field ??= file is not null
+        ? new TrainingData(file)
+        : new TrainingData(
+            rows, features.AsMemory(0, rows * length), targets.AsMemory(0, rows),
+            isWeighted ? weights.AsMemory(0, rows) : default);
+
+    public void Dispose() => file?.Dispose();
 
     void Read(RoleMappedData data)
     {
@@ -73,10 +90,11 @@ sealed class TrainingRows
         ValueGetter<float> getLabel = RowCursorUtils.GetLabelGetter(cursor, label.Index);
         ValueGetter<float>? getWeight = cursor.GetOptWeightFloatGetter(data);
         RowReader<float> reader = RowReader.Of<float>(host, cursor, feature, length);
+        Action addToFile = () => Add(0);
         float target = 0, weight = 1;
         for (long seen = 0; cursor.MoveNext(); seen++)
         {
-            if (seen % LeastCapacity == 0)
+            if (seen % CheckedRows == 0)
                 host.CheckAlive();
             getLabel(ref target);
             if (!float.IsFinite(target))
@@ -90,31 +108,114 @@ sealed class TrainingRows
                 unweighted++;
                 continue;
             }
-            if (rows == targets.Length)
+            if (file is null && rows == targets.Length)
                 Grow();
+            int place = file is null ? rows : 0;
             reader.Target = features;
-            reader.Read(rows);
-            if (!IsFinite(features.AsSpan(rows * length, length), cursor.Position))
+            reader.Read(place);
+            if (!IsFinite(features.AsSpan(place * length, length), cursor.Position))
             {
                 incomplete++;
                 continue;
             }
-            targets[rows] = target;
+            targets[place] = target;
             if (isWeighted)
-                weights[rows] = weight;
+                weights[place] = weight;
+            if (file is not null)
+                OnFile(addToFile);
             rows++;
+        }
+        if (file is not null)
+            OnFile(file.Complete);
+    }
+
+    /// <summary>Makes room for more rows in memory, or goes on in a file.</summary>
+    void Grow()
+    {
+        int capacity = rows == 0
+            ? FirstCapacity()
+            : (int)Math.Min(Math.Max(2L * rows, Math.Min(claimedRows, BelievedTimes * rows)), mostRows);
+        try
+        {
+            if (rows < capacity)
+            {
+                Resize(capacity);
+                return;
+            }
+        }
+        catch (OutOfMemoryException)
+        {
+            // Something else has the memory. What has been read is still here.
+        }
+        OnFile(() =>
+        {
+            file = new RowFile(folder, length, 1, isWeighted, isMixed: !isValidation);
+            for (int row = 0; row < rows; row++)
+                Add(row);
+        });
+        (features, targets, weights) = ([], [], []);
+        Resize(1);
+    }
+
+    int FirstCapacity()
+    {
+        long least = Math.Min(mostRows, claimedRows > 0 ? Math.Max(1, FirstBytes / BytesPerRow) : CheckedRows);
+        if (claimedRows > 0 && claimedRows <= least)
+            return (int)claimedRows;
+        // From half to half of the most rows, so that the last array is never copied from one almost as large.
+        int capacity = mostRows;
+        while (capacity / 2 >= least && least > 0)
+            capacity = (capacity + 1) / 2;
+        return capacity;
+    }
+
+    void Resize(int capacity)
+    {
+        Array.Resize(ref features, capacity * length);
+        if (isWeighted)
+            Array.Resize(ref weights, capacity);
+        Array.Resize(ref targets, capacity);
+    }
+
+    void Add(int place) => file!.Add(
+        features.AsSpan(place * length, length), targets.AsSpan(place, 1), isWeighted ? weights[place] : 1);
+
+    void OnFile(Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw host.ExceptIO(
+                error, $"The {role} data does not fit in memory, and cannot be kept in a temporary file in '{folder}' "
+                + $"(after {rows} rows: {error.Message}) Free space there, set MLContext.TempFilePath to a folder that "
+                + "has some before you create the trainer, or raise DataBytesInMemory.");
+        }
+        catch (InvalidOperationException error)
+        {
+            throw host.Except(error, error.Message);
         }
     }
 
-    void Grow()
+    void Tell(IChannel channel)
     {
-        if (rows >= MostRows)
-            throw host.Except($"There are more than {MostRows} rows, the most of {length} features in an array.");
-        int capacity = (int)Math.Min(2L * rows, MostRows);
-        Array.Resize(ref features, capacity * length);
-        Array.Resize(ref targets, capacity);
-        if (isWeighted)
-            Array.Resize(ref weights, capacity);
+        if (unlabeled > 0)
+            channel.Warning($"Skipped {unlabeled} rows of the {role} data whose label is missing.");
+        if (unweighted > 0)
+            channel.Warning($"Skipped {unweighted} rows of the {role} data whose weight is not positive and finite.");
+        if (incomplete > 0)
+            channel.Warning(
+                $"Skipped {incomplete} rows of the {role} data with a missing value in column '{featureColumn}' " +
+                "(NaN or infinite). NonFinite.Throw in the options makes that an error.");
+        if (rows == 0)
+            throw host.Except($"The {role} data has no rows with a label, a weight and finite features.");
+        channel.Trace($"Read {rows} rows of {length} features.");
+        if (file is not null)
+            channel.Info(
+                $"The {role} data does not fit in the memory that it may take (DataBytesInMemory): its {rows} rows " +
+                $"are in a temporary file of {file.Length} bytes in '{folder}' until training ends.");
     }
 
     bool IsFinite(ReadOnlySpan<float> row, long position)

@@ -106,8 +106,8 @@ public class OrderTests
     [DataRow(100, 0.25, 25)]
     public void A_split_leaves_at_least_one_row_on_both_sides(int rows, double share, int validation)
     {
-        (int[] training, int[] held) = RowOrder.Split(rows, share, seed: 3);
-        Assert.AreEqual(validation, held.Length);
+        (RowSet training, RowSet? held) = RowSet.Split(Runs.Data(rows), share, seed: 3);
+        Assert.AreEqual(validation, held!.Count);
         CollectionAssert.AreEqual(RowOrder.All(rows), training.Concat(held).Order().ToArray());
     }
 

@@ -91,9 +91,9 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
         return count;
     }
 
-    public void RecomputeStatistics(ReadOnlySpan<int> rows)
+    public void RecomputeStatistics(IReadOnlyCollection<int> rows)
     {
-        Recomputed.Add(rows.ToArray());
+        Recomputed.Add([.. rows]);
         foreach (NetworkNode node in network.Nodes)
         {
             if (Moves(node))

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -9,47 +8,36 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>
 /// Brings rows of features into the first buffer: rows of the session's data by their indices, or rows of a call.
 /// </summary>
-sealed unsafe class InputStage : IDisposable
+sealed unsafe class InputStage
 {
     readonly Step step;
     readonly bool ignoresNonFinite;
-    readonly MemoryHandle data;
-    readonly float* features;
-    int[] rows = [];
+    readonly BatchRows rows;
     float* source;
     int foundNonFinite;
 
-    /// <param name="data">The session's rows.</param>
+    /// <param name="rows">The session's rows.</param>
     /// <param name="output">The first buffer.</param>
     /// <param name="ignoresNonFinite">Whether the first layer takes values that are not finite.</param>
     /// <param name="step">The batch at hand.</param>
-    public InputStage(TrainingData data, RowBuffer output, bool ignoresNonFinite, Step step)
+    public InputStage(BatchRows rows, RowBuffer output, bool ignoresNonFinite, Step step)
     {
         Output = output;
-        (this.step, this.ignoresNonFinite) = (step, ignoresNonFinite);
-        this.data = data.Features.Pin();
-        features = (float*)this.data.Pointer;
+        (this.rows, this.step, this.ignoresNonFinite) = (rows, step, ignoresNonFinite);
     }
 
     public RowBuffer Output { get; }
-
-    /// <summary>The rows of the batch at hand, as indices into the data.</summary>
-    public ReadOnlySpan<int> Rows => rows.AsSpan(0, step.Rows);
 
     public Pass FromData => Pass.OnRows(Gather);
 
     public Pass FromCall => Pass.OnRows(Copy);
 
-    public void Grow(int count)
-    {
-        Output.Grow(count);
-        if (rows.Length < count)
-            rows = new int[count];
-    }
+    public void Grow(int count) => Output.Grow(count);
 
-    public void SetRows(ReadOnlySpan<int> indices)
+    /// <summary>Rows of the data, by their numbers.</summary>
+    public void SetRows(ReadOnlySpan<int> numbers)
     {
-        indices.CopyTo(rows);
+        rows.Bring(numbers);
         foundNonFinite = 0;
     }
 
@@ -74,21 +62,21 @@ sealed unsafe class InputStage : IDisposable
             {
                 throw new InvalidDataException(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"A feature is not finite: row {firstRow + row ?? rows[row]}, slot {slot} "
+                    $"A feature is not finite: row {firstRow + row ?? rows.Number(row)}, slot {slot} "
                     + $"has {Output.Row(row)[slot]}."));
             }
         }
     }
 
-    public void Dispose() => data.Dispose();
-
     void Gather(RowBlock block)
     {
+        float* features = rows.Features;
+        ReadOnlySpan<int> places = rows.Places;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             // Rows lie anywhere, so that the processor cannot know the next one.
-            int next = rows[Math.Min(row + 1, block.First + block.Rows - 1)];
-            Take(features + (nint)rows[row] * Output.Width, Output.Row(row), features + (nint)next * Output.Width);
+            int next = places[Math.Min(row + 1, block.First + block.Rows - 1)];
+            Take(features + (nint)places[row] * Output.Width, Output.Row(row), features + (nint)next * Output.Width);
         }
     }
 

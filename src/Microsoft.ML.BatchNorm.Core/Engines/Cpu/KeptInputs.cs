@@ -7,8 +7,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="chunks">The number of chunks.</param>
 sealed unsafe class KeptInputs(int chunks)
 {
-    /// <summary>A quarter of a gigabyte.</summary>
-    const long MostFloats = 1 << 26;
+    /// <summary>A quarter of a gigabyte, or an eighth of all memory where that is less.</summary>
+    static readonly long mostFloats =
+        Math.Min(1 << 26, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (8 * sizeof(float)));
 
     readonly AlignedMemory<float>?[] inputs = new AlignedMemory<float>?[chunks];
     AlignedMemory<float>? source, target;
@@ -25,7 +26,7 @@ sealed unsafe class KeptInputs(int chunks)
         source = inputs[chunk];
         floats -= source?.Length ?? 0;
         long length = next is null ? 0 : (long)rows * next.Stride;
-        bool fits = next is not null && floats + length <= MostFloats;
+        bool fits = next is not null && floats + length <= mostFloats;
         target = fits ? new AlignedMemory<float>(length) : null;
         floats += target?.Length ?? 0;
         inputs[chunk] = target;

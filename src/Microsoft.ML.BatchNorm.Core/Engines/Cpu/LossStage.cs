@@ -1,34 +1,28 @@
-using System.Buffers;
 using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The loss of a batch and its gradient by the network's outputs, in one pass.</summary>
-sealed unsafe class LossStage : IDisposable
+sealed unsafe class LossStage
 {
     readonly Loss loss;
     readonly Step step;
     readonly RowBuffer outputs, gradient;
-    readonly InputStage input;
-    readonly TrainingData data;
+    readonly BatchRows rows;
+    readonly int targetsPerRow;
     readonly double[] classWeights;
-    readonly MemoryHandle targetMemory, weightMemory;
-    readonly float* targets, weights;
 
     /// <summary>The sum of each block's losses, times their factors.</summary>
     double[] sums = [];
     double scale;
 
     public LossStage(
-        TrainingOptions options, TrainingData data, RowBuffer outputs, RowBuffer gradient, InputStage input, Step step)
+        TrainingOptions options, BatchRows rows, int targetsPerRow, RowBuffer outputs, RowBuffer gradient, Step step)
     {
         loss = options.Loss;
-        (this.data, this.outputs, this.gradient, this.input, this.step) = (data, outputs, gradient, input, step);
+        (this.rows, this.targetsPerRow) = (rows, targetsPerRow);
+        (this.outputs, this.gradient, this.step) = (outputs, gradient, step);
         classWeights = [.. options.ClassWeights];
-        targetMemory = data.Targets.Pin();
-        weightMemory = data.Weights.Pin();
-        targets = (float*)targetMemory.Pointer;
-        weights = data.Weights.IsEmpty ? null : (float*)weightMemory.Pointer;
     }
 
     /// <summary>The batch's loss, when the passes have run.</summary>
@@ -56,10 +50,10 @@ sealed unsafe class LossStage : IDisposable
     public void Begin()
     {
         double total = step.Rows;
-        if (weights is not null || classWeights.Length > 0)
+        if (rows.Weights is not null || classWeights.Length > 0)
         {
             total = 0;
-            foreach (int row in input.Rows)
+            foreach (int row in rows.Places)
                 total += WeightOf(row);
         }
         // Rows that all weigh nothing have no loss.
@@ -68,20 +62,14 @@ sealed unsafe class LossStage : IDisposable
             scale /= outputs.Width;
     }
 
-    public void Dispose()
-    {
-        targetMemory.Dispose();
-        weightMemory.Dispose();
-    }
-
     void Run(RowBlock block)
     {
         double sum = 0;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
-            int index = input.Rows[row];
-            double factor = scale * WeightOf(index);
-            float* target = targets + (nint)index * data.TargetsPerRow;
+            int place = rows.Places[row];
+            double factor = scale * WeightOf(place);
+            float* target = rows.Targets + (nint)place * targetsPerRow;
             sum += factor * Row(outputs.Row(row), target, factor, gradient.Row(row));
         }
         sums[block.Index] = sum;
@@ -98,12 +86,12 @@ sealed unsafe class LossStage : IDisposable
         _ => throw new NotSupportedException($"The CPU engine has no loss {loss.GetType().Name}."),
     };
 
-    double WeightOf(int row)
+    double WeightOf(int place)
     {
-        double weight = weights is null ? 1 : weights[row];
+        double weight = rows.Weights is null ? 1 : rows.Weights[place];
         if (classWeights.Length == 0)
             return weight;
-        float target = targets[(nint)row * data.TargetsPerRow];
+        float target = rows.Targets[(nint)place * targetsPerRow];
         return weight * classWeights[loss is SoftmaxCrossEntropyLoss ? (int)target : target < 0.5f ? 0 : 1];
     }
 

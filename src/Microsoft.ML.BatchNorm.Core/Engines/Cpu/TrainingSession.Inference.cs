@@ -39,11 +39,14 @@ sealed unsafe partial class TrainingSession
         GC.KeepAlive(this);
     }
 
-    public void RecomputeStatistics(ReadOnlySpan<int> rows)
+    public void RecomputeStatistics(IReadOnlyCollection<int> rows)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        CheckRows(rows);
-        var kept = new KeptInputs((rows.Length + inferenceRows - 1) / inferenceRows);
+        ArgumentNullException.ThrowIfNull(rows);
+        if (rows.Count == 0)
+            throw new ArgumentException("There must be a row.", nameof(rows));
+        int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
+        var kept = new KeptInputs((rows.Count + inferenceRows - 1) / inferenceRows);
         int settled = 0;
         for (int i = 0; i < stages.Count; i++)
         {
@@ -57,9 +60,13 @@ sealed unsafe partial class TrainingSession
                     kept.Restore(stages[settled].Input), .. stages[settled..i].SelectMany(stage => stage.Infer()),
                     .. last,
                 ], step, team);
+            using IEnumerator<int> next = rows.GetEnumerator();
             for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {
-                int first = chunk * inferenceRows, count = Math.Min(inferenceRows, rows.Length - first);
+                int count = 0;
+                while (count < numbers.Length && next.MoveNext())
+                    numbers[count++] = next.Current;
+                data.CheckRows(numbers.AsSpan(0, count));
                 Begin(count);
                 // What the first layer gets is in the data already.
                 bool isKept = kept.Begin(chunk, count, i == 0 ? null : normalization.Input);
@@ -68,7 +75,7 @@ sealed unsafe partial class TrainingSession
                     fromKept.Run();
                     continue;
                 }
-                input.SetRows(rows.Slice(first, count));
+                input.SetRows(numbers.AsSpan(0, count));
                 fromFeatures.Run();
                 input.ThrowIfNonFinite(firstRow: null);
             }

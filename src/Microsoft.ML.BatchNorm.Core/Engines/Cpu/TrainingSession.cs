@@ -7,6 +7,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly TrainingData data;
     readonly Step step;
     readonly Team team;
+    readonly BatchRows batch;
     readonly InputStage input;
     readonly List<Stage> stages;
     readonly LossStage loss;
@@ -40,8 +41,9 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         }
 
         // From here on there is something to dispose of, and nothing that fails.
-        input = new InputStage(data, features, IgnoresNonFinite(network), step);
-        loss = new LossStage(options, data, last, gradient, input, step);
+        batch = new BatchRows(data);
+        input = new InputStage(batch, features, IgnoresNonFinite(network), step);
+        loss = new LossStage(options, batch, data.TargetsPerRow, last, gradient, step);
         team = new Team(threads);
         optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
         preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
@@ -123,8 +125,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             return;
         disposed = true;
         team.Dispose();
-        input.Dispose();
-        loss.Dispose();
+        batch.Dispose();
     }
 
     /// <summary>
@@ -165,11 +166,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         if (rows.IsEmpty)
             throw new ArgumentException("A batch must have a row.", nameof(rows));
-        foreach (int row in rows)
-        {
-            if ((uint)row >= (uint)data.Rows)
-                throw new ArgumentException($"There is no row {row}; the data has {data.Rows}.", nameof(rows));
-        }
+        data.CheckRows(rows);
     }
 
     /// <summary>The path of the first layer whose output or gradient is not finite; empty for the loss.</summary>

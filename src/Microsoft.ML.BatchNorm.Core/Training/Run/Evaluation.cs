@@ -6,25 +6,24 @@ sealed class Evaluation(Network network, TrainingOptions options)
     const int ChunkElements = 1 << 20;
 
     readonly int inputs = network.InputShape.Size, outputs = network.OutputShape.Size;
-    float[] features = [], predictions = [];
+    float[] predictions = [];
 
     public EvaluationResult Of(ITrainingSession session, RowSet rows)
     {
         TrainingData data = rows.Data;
-        int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count);
+        int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count), targets = data.TargetsPerRow;
+        if (predictions.Length < chunk * outputs)
+            predictions = new float[chunk * outputs];
         var loss = new WeightedMean();
         var metric = new WeightedMean();
-        for (int first = 0; first < rows.Count; first += chunk)
+        foreach (RowPart part in RowPart.Of(data, rows, chunk))
         {
-            int count = Math.Min(chunk, rows.Count - first);
-            Grow(ref predictions, count * outputs);
-            session.Predict(Features(rows, first, count), predictions.AsSpan(0, count * outputs));
-            for (int i = 0; i < count; i++)
+            session.Predict(part.Features, predictions.AsSpan(0, part.Rows.Length * outputs));
+            for (int i = 0; i < part.Rows.Length; i++)
             {
-                int row = rows[first + i];
                 ReadOnlySpan<float> output = predictions.AsSpan(i * outputs, outputs);
-                ReadOnlySpan<float> target = data.Targets.Span.Slice(row * data.TargetsPerRow, data.TargetsPerRow);
-                double weight = data.Weights.IsEmpty ? 1 : data.Weights.Span[row];
+                ReadOnlySpan<float> target = part.Targets.Slice(i * targets, targets);
+                double weight = part.Weights.IsEmpty ? 1 : part.Weights[i];
                 loss.Add(RowLoss.Of(options.Loss, output, target), weight * ClassWeight(target[0]));
                 metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
             }
@@ -38,23 +37,6 @@ sealed class Evaluation(Network network, TrainingOptions options)
         { Loss: SoftmaxCrossEntropyLoss } => options.ClassWeights[(int)target],
         _ => options.ClassWeights[target >= 0.5f ? 1 : 0],
     };
-
-    ReadOnlySpan<float> Features(RowSet rows, int first, int count)
-    {
-        ReadOnlySpan<float> all = rows.Data.Features.Span;
-        if (rows.Rows is null)
-            return all.Slice(first * inputs, count * inputs);
-        Grow(ref features, count * inputs);
-        for (int i = 0; i < count; i++)
-            all.Slice(rows[first + i] * inputs, inputs).CopyTo(features.AsSpan(i * inputs));
-        return features.AsSpan(0, count * inputs);
-    }
-
-    static void Grow(ref float[] buffer, int length)
-    {
-        if (buffer.Length < length)
-            buffer = new float[length];
-    }
 
     struct WeightedMean
     {

@@ -36,7 +36,7 @@ sealed class PhaseRun : IDisposable
         phaseIndex = from.Phase;
         phase = context.Setup.Phases[phaseIndex];
         options = context.Setup.OptionsOf(phase);
-        batches = new Batches(context.Data.TrainingRows.Length, options.BatchSize);
+        batches = new Batches(context.Data.Training.Count, options.BatchSize);
         evaluation = new Evaluation(phase.Network, options);
         moving = [.. phase.Network.Nodes.Where(node => node.MovesStatistics)];
         recomputes = options.RecomputeStatistics && moving.Length > 0;
@@ -97,16 +97,17 @@ sealed class PhaseRun : IDisposable
     {
         pace.StartEpoch(batches.RowsBefore(step));
         stepsBeforeEpoch = session.Steps - step;
-        int[] order = context.Data.Order(options, context.Setup.EpochsBefore(phaseIndex) + epoch);
+        EpochOrder order = context.Data.Order(options, context.Setup.EpochsBefore(phaseIndex) + epoch);
+        ReadOnlySpan<int> batch = [];
         if (step < batches.Count)
-            session.Prefetch(order.AsSpan(batches[step]));
+            session.Prefetch(batch = order[batches[step]]);
         while (step < batches.Count)
         {
             ThrowIfCanceled();
-            session.TrainOnBatch(order.AsSpan(batches[step]), rate = RateOf(step));
+            session.TrainOnBatch(batch, rate = RateOf(step));
             step++;
             if (step < batches.Count)
-                session.Prefetch(order.AsSpan(batches[step]));
+                session.Prefetch(batch = order[batches[step]]);
             if (step == batches.Count || !pace.IsReportDue())
                 continue;
             losses.Read(step);
@@ -179,7 +180,7 @@ sealed class PhaseRun : IDisposable
 
     NetworkState Recomputed()
     {
-        session.RecomputeStatistics(context.Data.TrainingRows);
+        session.RecomputeStatistics(context.Data.Training);
         return session.GetState();
     }
 

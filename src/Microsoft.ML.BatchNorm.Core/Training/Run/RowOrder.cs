@@ -6,35 +6,20 @@ namespace Microsoft.ML.BatchNorm.Training;
 /// </summary>
 static class RowOrder
 {
-    /// <summary>Apart from every epoch's number.</summary>
-    const int SplitNumber = -1;
-
-    public static void Shuffle(Span<int> rows, int seed, long number)
+    /// <param name="rows">Come into an order of their own.</param>
+    /// <param name="seed">The seed of the run.</param>
+    /// <param name="number">What the order is for, such as an epoch.</param>
+    /// <param name="part">Which part of that.</param>
+    public static void Shuffle(Span<int> rows, int seed, long number, int part = 0)
     {
         ulong state = Mix(Mix((uint)seed) + (ulong)number);
+        if (part != 0)
+            state = Mix(state + (ulong)part);
         for (int i = rows.Length - 1; i > 0; i--)
         {
             int other = Below(ref state, (uint)i + 1);
             (rows[i], rows[other]) = (rows[other], rows[i]);
         }
-    }
-
-    /// <summary>
-    /// Two parts of the rows, each in ascending order: those to train on, and a share to validate with.
-    /// </summary>
-    public static (int[] Training, int[] Validation) Split(int rows, double share, int seed)
-    {
-        int[] order = All(rows);
-        if (share == 0)
-            return (order, []);
-        if (rows == 1)
-            throw new ArgumentException("A single row cannot be split into training and validation.");
-        Shuffle(order, seed, SplitNumber);
-        int held = Math.Clamp((int)Math.Round(share * rows), 1, rows - 1);
-        int[] validation = order[..held], training = order[held..];
-        Array.Sort(validation);
-        Array.Sort(training);
-        return (training, validation);
     }
 
     public static int[] All(int rows)

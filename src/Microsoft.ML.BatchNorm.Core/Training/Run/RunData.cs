@@ -10,12 +10,9 @@ sealed class RunData
         data.CheckFits(network, options.Loss);
         validation?.CheckFits(network, options.Loss);
         Data = data;
-        (TrainingRows, int[] held) = RowOrder.Split(
-            data.Rows, validation is null ? options.ValidationSplit : 0, options.Seed);
-        Training = new RowSet(data, TrainingRows);
-        Validation = validation is not null ? new RowSet(validation, null)
-            : held.Length > 0 ? new RowSet(data, held)
-            : null;
+        (Training, RowSet? held) = RowSet.Split(
+            data, validation is null ? options.ValidationSplit : 0, options.Seed);
+        Validation = validation is null ? held : new RowSet(validation);
         if (options.EarlyStopping is not null && Validation is null)
             throw new ArgumentException("EarlyStopping needs validation data, or a ValidationSplit.", nameof(options));
         CheckClassWeights(options, network.OutputShape.Size);
@@ -23,21 +20,13 @@ sealed class RunData
 
     public TrainingData Data { get; }
 
-    /// <summary>In ascending order.</summary>
-    public int[] TrainingRows { get; }
-
     public RowSet Training { get; }
 
     public RowSet? Validation { get; }
 
     /// <summary>The order of an epoch, counted over all phases as planned.</summary>
-    public int[] Order(TrainingOptions options, long epoch)
-    {
-        int[] order = [.. TrainingRows];
-        if (options.Shuffle)
-            RowOrder.Shuffle(order, options.Seed, epoch);
-        return order;
-    }
+    public EpochOrder Order(TrainingOptions options, long epoch) =>
+        new(Training, options.Shuffle, options.Seed, epoch);
 
     static void CheckClassWeights(TrainingOptions options, int outputs)
     {
@@ -56,6 +45,7 @@ sealed class RunData
                 $"There are {options.ClassWeights.Length} ClassWeights; {needed} are needed.", nameof(options));
     }
 
+    /// <summary>Of all rows, the same wherever they are.</summary>
     public static uint Checksum(params ReadOnlySpan<TrainingData?> parts)
     {
         var sink = new ByteSink(Stream.Null);
@@ -64,18 +54,17 @@ sealed class RunData
             sink.Write(part?.Rows ?? 0);
             if (part is null)
                 continue;
-            sink.WriteArray(part.Features.Span);
-            sink.WriteArray(part.Targets.Span);
-            sink.WriteArray(part.Weights.Span);
+            sink.Write(part.Inspection?.Features ?? Of(part.Features));
+            sink.Write(part.Inspection?.Targets ?? Of(part.Targets));
+            sink.Write(part.Inspection?.Weights ?? Of(part.Weights));
         }
         return sink.Checksum.Value;
+
+        static uint Of(ReadOnlyMemory<float> values)
+        {
+            var sink = new ByteSink(Stream.Null);
+            sink.WriteArray(values.Span);
+            return sink.Checksum.Value;
+        }
     }
-}
-
-/// <summary>Rows of data, or all of it where they are null.</summary>
-sealed record RowSet(TrainingData Data, int[]? Rows)
-{
-    public int Count => Rows?.Length ?? Data.Rows;
-
-    public int this[int index] => Rows?[index] ?? index;
 }
