@@ -66,7 +66,7 @@ public sealed partial class BatchNormalizationState
         int length = source.Read<int>();
         if (length is <= 0 or > OptionsFormat.MaxLength)
             throw new InvalidDataException(
-                $"the options claim {length} bytes; from 1 to {OptionsFormat.MaxLength} can be.");
+                $"The options claim {length} bytes; from 1 to {OptionsFormat.MaxLength} can be.");
         source.Enter("its options", length);
         byte[] json = source.ReadArray<byte>(length);
         source.CheckChecksum();
@@ -88,7 +88,7 @@ public sealed partial class BatchNormalizationState
         }
         catch (ArgumentException error)
         {
-            throw new InvalidDataException($"the options are wrong: {error.Message}", error);
+            throw new InvalidDataException($"The options are wrong: {Check.Text(error)}", error);
         }
     }
 

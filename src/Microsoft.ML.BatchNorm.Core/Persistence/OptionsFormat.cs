@@ -41,7 +41,7 @@ static class OptionsFormat
     public static Dictionary<string, BatchNormalizationOptions> FromText(string text)
     {
         Dictionary<string, BatchNormalizationOptions> layers = Parsed(JsonSerializer.Deserialize, text, several);
-        return layers.ContainsValue(null!) ? throw new InvalidDataException("the options are null.") : layers;
+        return layers.ContainsValue(null!) ? throw new InvalidDataException("The options are null.") : layers;
     }
 
     static JsonTypeInfo<T> TypeInfo<T>() => (JsonTypeInfo<T>)strict.GetTypeInfo(typeof(T));
@@ -60,11 +60,11 @@ static class OptionsFormat
     {
         try
         {
-            return parse(source, type) ?? throw new InvalidDataException("the options are null.");
+            return parse(source, type) ?? throw new InvalidDataException("The options are null.");
         }
         catch (Exception error) when (error is JsonException or NotSupportedException)
         {
-            throw new InvalidDataException($"the options are not JSON that can be read: {error.Message}", error);
+            throw new InvalidDataException($"The options are not JSON that can be read: {error.Message}", error);
         }
     }
 }

@@ -24,7 +24,7 @@ static class PopulationText
         if (!Convert.TryFromBase64String(text, MemoryMarshal.AsBytes(values.AsSpan()), out int written)
             || written != bytes)
             throw new InvalidDataException(
-                $"metadata {SafetensorsEntry.Quote(name)} is not the Base64 of {PopulationMoments.Arrays} numbers for "
+                $"The metadata {SafetensorsEntry.Quote(name)} is not the Base64 of {PopulationMoments.Arrays} numbers for "
                 + $"each of {channels} channels.");
         if (!BitConverter.IsLittleEndian)
             ByteOrder.Swap<double>(values);

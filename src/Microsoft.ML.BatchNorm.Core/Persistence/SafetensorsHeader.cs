@@ -80,7 +80,7 @@ sealed class SafetensorsHeader
         }
         catch (Exception error) when (error is ArgumentException or InvalidDataException)
         {
-            throw new InvalidDataException($"the metadata's {OptionsKey} is wrong: {error.Message}", error);
+            throw new InvalidDataException($"The metadata's {OptionsKey} is wrong: {NetworkFormat.Fault(error)}", error);
         }
     }
 

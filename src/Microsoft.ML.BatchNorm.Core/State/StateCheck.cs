@@ -35,7 +35,7 @@ static class StateCheck
             if (!(values[c] >= 0) || !double.IsInteger(values[c]))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{name} of channel {c} is {values[c]}; it must be a whole number and not negative.");
+                    $"The {name} of channel {c} is {values[c]}; it must be a whole number and not negative.");
         }
         return null;
     }
@@ -44,13 +44,13 @@ static class StateCheck
     public static string? RestFault(ReadOnlySpan<double> rests, ReadOnlySpan<double> sums, string name)
     {
         if (rests.Length != sums.Length)
-            return $"{name} has {rests.Length} values for {sums.Length} channels.";
+            return $"The array {name} has {rests.Length} values for {sums.Length} channels.";
         for (int c = 0; c < rests.Length; c++)
         {
             if (sums[c] + rests[c] != sums[c])
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{name} of channel {c} is {rests[c]}; it must be less than the last digit of {sums[c]}.");
+                    $"The {name} of channel {c} is {rests[c]}; it must be less than the last digit of {sums[c]}.");
         }
         return null;
     }

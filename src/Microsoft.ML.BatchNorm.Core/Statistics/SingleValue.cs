@@ -12,7 +12,7 @@ static class SingleValue
     {
         int channel = statistics.Count.IndexOf(1);
         if (channel >= 0)
-            throw Error($"channel {channel}", moves);
+            throw Error($"Channel {channel}", moves);
     }
 
     public static InvalidDataException Error(string channel, bool moves) => new(

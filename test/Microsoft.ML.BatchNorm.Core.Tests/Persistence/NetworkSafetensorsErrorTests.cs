@@ -93,8 +93,8 @@ public class NetworkSafetensorsErrorTests
         NetworkState state = SavedNetworks.State(network);
         byte[] file = SavedNetworks.SaveSafetensors(network, state, TensorNaming.Keras);
         string header = System.Text.Encoding.UTF8.GetString(file, 8, BitConverter.ToInt32(file));
+        header = "{" + header[header.IndexOf("\"bn/moving_mean\":{", StringComparison.Ordinal)..];
         header = System.Text.RegularExpressions.Regex.Replace(header, "(fc|bn)/(\\w+)\"", "$1/$2:0\"");
-        header = System.Text.RegularExpressions.Regex.Replace(header, "\"__metadata__\":{[^}]*},", "");
         byte[] numbered = SafetensorsFile.Of(header, file[(8 + BitConverter.ToInt32(file))..]);
         Assert.IsTrue(header.Contains("bn/gamma:0") && header.Contains("fc/kernel:0"));
         Assert.AreEqual(

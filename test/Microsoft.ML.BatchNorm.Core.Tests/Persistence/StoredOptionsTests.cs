@@ -102,7 +102,7 @@ public class StoredOptionsTests
         Network said = Network.Input(2).Dense(3, name: "fc")
             .BatchNormalization(new() { Epsilon = 0.25 }, name: "bn").LeakyReLU(0.5);
         Network loaded = said.LoadSafetensors(new MemoryStream(Foreign(TensorNaming.PyTorch))).Network;
-        Assert.AreEqual(torch with { Epsilon = 0.25 }, Options(loaded));
+        Assert.AreEqual(torch with { Epsilon = 0.25, Axis = 1 }, Options(loaded));
         Assert.AreEqual(0.5, ((ActivationLayer)loaded.Layers[2]).NegativeSlope);
 
         Network preset = Network.Input(2).WithPreset(NetworkPreset.Keras).Dense(3, name: "fc")

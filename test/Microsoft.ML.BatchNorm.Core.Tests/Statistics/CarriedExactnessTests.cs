@@ -30,9 +30,9 @@ public sealed class CarriedExactnessTests
         AssertMerged(state =>
         {
             var stream = new MemoryStream();
-            state.SaveSafetensors(stream, "bn.", naming);
+            state.SaveSafetensors(stream, Population, "bn.", naming);
             stream.Position = 0;
-            return BatchNormalizationState.LoadSafetensors(stream, "bn.");
+            return BatchNormalizationState.LoadSafetensors(stream, "bn.").State;
         });
 
     [TestMethod]
@@ -72,7 +72,7 @@ public sealed class CarriedExactnessTests
             network.SaveSafetensors(
                 stream, new([KeyValuePair.Create("batch_normalization", new LayerState(state))]), naming);
             stream.Position = 0;
-            return network.LoadSafetensors(stream, naming)["batch_normalization"].BatchNormalization!;
+            return network.LoadSafetensors(stream, naming).State["batch_normalization"].BatchNormalization!;
         });
     }
 
@@ -168,9 +168,9 @@ public sealed class CarriedExactnessTests
     static BatchNormalizationState Reload(BatchNormalizationState state)
     {
         var stream = new MemoryStream();
-        state.Save(stream);
+        state.Save(stream, Population);
         stream.Position = 0;
-        return BatchNormalizationState.Load(stream);
+        return BatchNormalizationState.Load(stream).State;
     }
 
     static BatchStatistics Of(int shard)

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Estimator;
 [TestClass]
 public class UnsaidOptionTests
 {
-    static readonly BatchNormalizationOptions keras = BatchNormalizationOptions.Keras;
+    static readonly BatchNormalizationOptions keras = BatchNormalizationOptions.Keras with { Axis = 1 };
     static readonly float[][] rows = View.Floats(300, 4);
     static readonly IDataView view = Fits.Vectors(rows);
 
@@ -64,7 +64,7 @@ public class UnsaidOptionTests
         BatchNormalizationOptions before = BatchNormalizationOptions.PyTorch with { Epsilon = 0.125 };
         BatchNormalizationTransformer fitted = Fits.Estimator(before).Fit(view);
         Assert.AreEqual(
-            before with { NonFinite = NonFinite.Ignore, Axis = -1 },
+            before with { NonFinite = NonFinite.Ignore, Axis = 1 },
             Fits.Estimator(new BatchNormalizationOptions { NonFinite = NonFinite.Ignore })
                 .Fit(view, fitted).Columns[0].Options);
         BatchNormalizationEstimator.Options options = new()
@@ -73,7 +73,7 @@ public class UnsaidOptionTests
             Layer = new() { Momentum = 0.75 },
         };
         Assert.AreEqual(
-            before with { Momentum = 0.75, Axis = -1 },
+            before with { Momentum = 0.75, Axis = 1 },
             View.ML.Transforms.BatchNormalization(fitted, options).Fit(view).Columns[0].Options);
     }
 
@@ -86,7 +86,7 @@ public class UnsaidOptionTests
                 () => View.ML.Transforms.BatchNormalization("Y", known, trainable: false, "X")).Message,
             "layer must say Epsilon");
         Assert.AreEqual(
-            BatchNormalizationOptions.PyTorch with { Trainable = false },
+            BatchNormalizationOptions.PyTorch with { Trainable = false, Axis = 1 },
             Options(View.ML.Transforms.BatchNormalization(
                 "Y", known, trainable: false, "X", BatchNormalizationOptions.PyTorch)));
         BatchNormalizationState exact = Fits.Fit(view, new BatchNormalizationOptions());
