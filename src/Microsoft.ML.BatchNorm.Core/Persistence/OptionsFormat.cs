@@ -1,11 +1,11 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A layer's options as bytes, little-endian. Version 1: axis (int32, 0 for none), momentum and ε (float64), the switches center,
-/// scale, trainable, update statistics, train affine and track moving statistics, the kinds of moving statistics,
-/// variance and non-finite policy (one byte each), virtual batch size (int32, 0 for none), renorm, the initializers of
-/// γ, β, moving mean and moving variance, the regularizers of γ and β, the constraints of γ and β. What can be absent
-/// begins with a byte that is 0 where it is; what has kinds begins with the kind's byte.
+/// A layer's options as bytes, little-endian. Version 1: axis (int32, 0 for none), momentum and ε (float64), the
+/// switches center, scale, trainable, update statistics, train affine and track moving statistics, the kinds of moving
+/// statistics, variance and non-finite policy (one byte each), virtual batch size (int32, 0 for none), renorm, the
+/// initializers of γ, β, moving mean and moving variance, the regularizers of γ and β, the constraints of γ and β. What
+/// can be absent begins with a byte that is 0 where it is; what has kinds begins with the kind's byte.
 /// </summary>
 static class OptionsFormat
 {
