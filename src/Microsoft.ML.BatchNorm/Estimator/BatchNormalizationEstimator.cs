@@ -209,8 +209,8 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     }
 
     /// <summary>
-    /// The layers with the states of a transformer; what is frozen in either is frozen, with a warning where it is so in
-    /// the transformer alone.
+    /// The layers with the states of a transformer; what is frozen in either is frozen, with a warning where it is so
+    /// in the transformer alone.
     /// </summary>
     static Layer[] Continued(
         IHostEnvironment host, Layer[] layers, BatchNormalizationTransformer previous, string parameter)

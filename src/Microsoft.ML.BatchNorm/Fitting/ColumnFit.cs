@@ -55,8 +55,8 @@ abstract class ColumnFit
         {
             throw RowLayout.Mismatch(
                 host, column,
-                "a column that is not normalized, as the layer was fitted to: the data that goes into the transformer, " +
-                "not what comes out of it", $"{column.Type} that is marked as normalized");
+                "a column that is not normalized, as the layer was fitted to: the data that goes into the " +
+                "transformer, not what comes out of it", $"{column.Type} that is marked as normalized");
         }
         int axis = RowLayout.Axis(host, column, layer.Options.Axis);
         layer = layer with { Options = layer.Options with { Axis = axis } };

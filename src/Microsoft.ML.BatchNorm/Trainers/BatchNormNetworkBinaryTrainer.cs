@@ -60,7 +60,7 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
 
     // Platt's function with slope −1 and offset 0 is the sigmoid.
     private protected override CalibratedNetwork CreateModel(Network network, NetworkState state) =>
-        new ValueMapperCalibratedModelParameters<BatchNormNetworkBinaryModelParameters, PlattCalibrator>(
+        new CalibratedNetworkParameters<BatchNormNetworkBinaryModelParameters, PlattCalibrator>(
             Host, new BatchNormNetworkBinaryModelParameters(Host, new SavedNetwork(network, state)),
             new PlattCalibrator(Host, -1, 0));
 

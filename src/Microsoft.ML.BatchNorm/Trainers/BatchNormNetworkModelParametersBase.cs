@@ -12,11 +12,18 @@ namespace Microsoft.ML.Trainers;
 /// </summary>
 /// <typeparam name="TOutput">What it gives for a row.</typeparam>
 public abstract class BatchNormNetworkModelParametersBase<TOutput>
-    : ModelParametersBase<TOutput>, INetworkModelParameters, IValueMapper, ISingleCanSaveOnnx
+    : ModelParametersBase<TOutput>, INetworkModelParameters, IValueMapper, ISingleCanSaveOnnx, ISchemaBindableMapper,
+        IBindableCanSaveOnnx
 {
+    readonly NetworkBinding binding;
+
     private protected BatchNormNetworkModelParametersBase(
         IHostEnvironment env, string name, SavedNetwork saved)
-        : base(env, name) => Predictor = new NetworkModel(saved.Network, saved.State);
+        : base(env, name)
+    {
+        Predictor = new NetworkModel(saved.Network, saved.State);
+        binding = new NetworkBinding(this, Network.InputShape, new SchemaBindablePredictorWrapper(this));
+    }
 
     /// <inheritdoc/>
     public Network Network => Predictor.Network;
@@ -52,6 +59,12 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
         SaveAsOnnx(ctx, outputNames, featureColumn);
         return true;
     }
+
+    ISchemaBoundMapper ISchemaBindableMapper.Bind(IHostEnvironment env, RoleMappedSchema schema) =>
+        binding.Bind(env, schema);
+
+    bool IBindableCanSaveOnnx.SaveAsOnnx(OnnxContext ctx, RoleMappedSchema schema, string[] outputNames) =>
+        binding.SaveAsOnnx(ctx, schema, outputNames);
 
     private protected abstract ValueMapper<VBuffer<float>, TOutput> Mapper();
 

@@ -13,7 +13,8 @@ namespace Microsoft.ML.Transforms;
 /// <para>
 /// A column is <see cref="float"/> or <see cref="double"/>, a scalar (one channel) or a vector of known size, sparse or
 /// dense. Each slot of a plain vector is a channel. A vector with dimensions, <c>[C, H, W]</c> or <c>[H, W, C]</c>, is
-/// normalized over its channel axis, and only that axis must have the size that the layer knows.
+/// normalized over its channel axis, which must have the size that the layer knows. As many values as the layer was
+/// fitted to in other dimensions are an error, but for a plain vector, which is taken in the layer's own.
 /// </para>
 /// <para>
 /// The output column has the input's type and dimensions, is dense, carries the input's slot names, and is marked as
@@ -21,8 +22,8 @@ namespace Microsoft.ML.Transforms;
 /// </para>
 /// <para>
 /// Exported to ONNX as the operator <c>BatchNormalization</c>, in the column's own type, with opset 9 to 12. Where the
-/// layer ignores inputs that are not finite, they pass through the graph unchanged. Otherwise a graph throws nothing: a
-/// NaN comes out as a NaN.
+/// layer ignores inputs that are not finite, or has a mask column, they pass through the graph unchanged. Otherwise a
+/// graph throws nothing: a NaN comes out as a NaN.
 /// </para>
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase

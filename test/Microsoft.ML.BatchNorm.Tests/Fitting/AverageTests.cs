@@ -51,11 +51,7 @@ public class AverageTests
     {
         AssertLoop(Exponential, 5, 8, [5]);
         AssertLoop(Exponential, 9, 8, [9]);
-        AssertLoop(Exponential, 1, 8, [1]);
     }
-
-    [TestMethod]
-    public void Batches_of_one_row() => AssertLoop(Exponential, 4, 1, [1, 1, 2]);
 
     [TestMethod]
     public void Each_epoch_goes_on_from_the_one_before()

@@ -62,7 +62,7 @@ public class ProgressTests
     [TestMethod]
     public void A_large_share_of_the_initializer_is_on_the_transformer_and_warned_of()
     {
-        float[][] rows = View.Floats(100, 2);
+        float[][] rows = View.Floats(200, 2);
         (double weight, string[] warnings) = Fit(rows, new() { Momentum = 0.99 });
         Assert.AreEqual(Math.Pow(0.99, 10), weight, 1e-12);
         Assert.AreEqual(1, warnings.Length);
@@ -73,7 +73,7 @@ public class ProgressTests
     [TestMethod]
     public void A_small_share_and_exact_statistics_are_not_warned_of()
     {
-        float[][] rows = View.Floats(100, 2);
+        float[][] rows = View.Floats(200, 2);
         (double weight, string[] warnings) = Fit(rows, new() { Momentum = 0.7 });
         Assert.AreEqual(Math.Pow(0.7, 10), weight, 1e-12);
         Assert.AreEqual(0, warnings.Length);
@@ -90,7 +90,7 @@ public class ProgressTests
     {
         var context = new MLContext(1);
         List<string> warnings = Warnings.Of(context);
-        double weight = Fits.Estimator(options => (options.Layer, options.BatchSize) = (layer, 10), context)
+        double weight = Fits.Estimator(options => (options.Layer, options.BatchSize) = (layer, 20), context)
             .Fit(Fits.Vectors(rows)).InitialWeight;
         return (weight, [.. warnings]);
     }

@@ -1,3 +1,4 @@
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
 
@@ -8,7 +9,11 @@ public class EntryDamageTests
 {
     static readonly BatchNormalizationTransformer saved = new(
         View.ML, Layers.Settings,
-        [Layers.Column(9, StoredOptions.Unusual, "Result"), Layers.Column(4, StoredOptions.Bare, "Y", "Other")]);
+        [
+            Layers.Column(9, StoredOptions.Unusual, "Result").FittedTo(new FittedInput(new TensorShape(9, 2), true)),
+            Layers.Column(4, StoredOptions.Bare, "Y", "Other").FittedTo(new FittedInput(new TensorShape(4), false)),
+            Layers.Column(2, output: "Z"),
+        ]);
 
     static readonly byte[] entry = Entry.Save(saved), block = Entry.Block(entry);
 
@@ -64,6 +69,20 @@ public class EntryDamageTests
         Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
         BitConverter.TryWriteBytes(claim, -1);
         Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
+    }
+
+    [TestMethod]
+    public void Dimensions_that_have_not_the_state_s_channels_are_a_decode_error()
+    {
+        byte[] damaged = [.. block];
+        // The dimensions of the first column, [9, 2], stand where its mark and its rank do.
+        int at = block.AsSpan().IndexOf((ReadOnlySpan<byte>)[2, 2, 9, 0, 0, 0, 2, 0, 0, 0]);
+        damaged[at + 2] = 8;
+        BitConverter.TryWriteBytes(damaged.AsSpan(^4..), EntryChecksum.Of(damaged.AsSpan(at..^4)));
+        Assert.IsNull(TryLoad(Entry.Around(damaged, saved)));
+        damaged[at + 2] = 9;
+        BitConverter.TryWriteBytes(damaged.AsSpan(^4..), EntryChecksum.Of(damaged.AsSpan(at..^4)));
+        Assert.IsNotNull(TryLoad(Entry.Around(damaged, saved)));
     }
 
     static Exception? Decode(Exception? error) =>

@@ -15,7 +15,16 @@ public class StoredModelTests
     public void A_model_of_version_2_has_every_value_and_its_settings() =>
         AssertStored("model-2.zip", Layers.Settings);
 
-    static void AssertStored(string name, FitSettings settings)
+    [TestMethod]
+    public void A_model_of_version_3_has_what_its_columns_were_fitted_to()
+    {
+        BatchNormalizationTransformer loaded = AssertStored("model-3.zip", Layers.Settings);
+        Assert.AreEqual(new FittedInput(new TensorShape(2, 3), false), loaded.Columns[0].Input);
+        Assert.AreEqual(new FittedInput(new TensorShape(2, 3), true), loaded.Columns[1].Input);
+        Assert.IsNull(AssertStored("model-2.zip", Layers.Settings).Columns[0].Input);
+    }
+
+    static BatchNormalizationTransformer AssertStored(string name, FitSettings settings)
     {
         var loaded = (BatchNormalizationTransformer)View.ML.Model.Load(Path(name), out DataViewSchema schema);
         Assert.AreEqual(settings, loaded.Settings);
@@ -27,6 +36,7 @@ public class StoredModelTests
         Assert.AreEqual(StoredOptions.Bare, second.Options);
         Assert.AreEqual(First, first.State);
         Assert.AreEqual(Second, second.State);
+        return loaded;
     }
 
     internal static BatchNormalizationState First { get; } = new(

@@ -14,7 +14,7 @@ public class DownstreamTests
 
     static IEnumerable<object[]> Batches =>
         [[22, new[] { 8, 8, 6 }], [24, new[] { 8, 8, 8 }], [17, new[] { 8, 9 }], [18, new[] { 8, 8, 2 }],
-            [9, new[] { 9 }], [5, new[] { 5 }], [1, new[] { 1 }]];
+            [9, new[] { 9 }], [5, new[] { 5 }]];
 
     [TestMethod]
     [DynamicData(nameof(Batches))]

@@ -48,6 +48,46 @@ public class ImageTests
     }
 
     [TestMethod]
+    public void Planes_need_no_axis_interleaved_colors_do_and_a_layer_for_one_refuses_the_other()
+    {
+        IDataView planes = Pixels().Fit(Rows).Transform(Rows), interleaved = Pixels(true).Fit(Rows).Transform(Rows);
+        var estimator = context.Transforms.BatchNormalization("Normalized", "Pixels");
+        BatchNormalizationTransformer layer = estimator.Fit(planes);
+        Assert.AreEqual((3, 1), (layer.GetState("Normalized").Channels, layer.Columns[0].Axis));
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => estimator.Fit(interleaved)).Message,
+            "column 'Pixels' [10, 12, 3]");
+        BatchNormalizationTransformer other =
+            context.Transforms.BatchNormalization("Normalized", "Pixels", axis: -1).Fit(interleaved);
+        Agreement.Within(
+            1e-12, layer.GetState("Normalized").MovingMean, other.GetState("Normalized").MovingMean);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => layer.Transform(interleaved)).Message,
+            "interleavePixelColors: false");
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => other.Transform(planes)).Message,
+            "interleavePixelColors: true");
+    }
+
+    [TestMethod]
+    public void Each_of_the_512_features_of_DnnFeaturizeImage_has_statistics_of_its_own()
+    {
+        IDataView view = context.Transforms.CustomMapping<ImageFiles.Row, Featurized>((row, featurized) =>
+        {
+            int seed = files.Rows.ToList().FindIndex(other => other.Path == row.Path);
+            featurized.Features = Sample.Floats(512, seed);
+            for (int i = 0; i < 512; i++)
+                featurized.Features[i] += i / 64f;
+        }, null).Fit(Rows).Transform(Rows);
+        Assert.AreEqual("Vector<Single, 1, 512, 1, 1>", view.Schema["Features"].Type.ToString());
+        BatchNormalizationTransformer layer = context.Transforms.BatchNormalization("Features").Fit(view);
+        Assert.AreEqual((512, 2), (layer.GetState("Features").Channels, layer.Columns[0].Axis));
+        float[][] values = layer.Transform(view).Rows<float>("Features");
+        for (int i = 0; i < 512; i++)
+            Assert.AreEqual(0, values.Average(row => (double)row[i]), 1e-5);
+    }
+
+    [TestMethod]
     public void Convolutions_tell_files_apart_in_the_model_and_in_the_one_that_was_saved()
     {
         var model = context.Transforms.Conversion.MapValueToKey("Label", "Kind")
@@ -127,6 +167,12 @@ public class ImageTests
             BatchSize = 16,
             Seed = 1,
         });
+
+    sealed class Featurized
+    {
+        [VectorType(1, 512, 1, 1)]
+        public float[] Features { get; set; } = [];
+    }
 
     sealed class Prediction
     {

@@ -42,6 +42,49 @@ public class FeatureShapeTests
     }
 
     [TestMethod]
+    [DataRow(4, 5, 2)]
+    [DataRow(2, 5, 4)]
+    [DataRow(8, 5)]
+    public void A_trained_model_predicts_for_no_other_dimensions(params int[] dimensions)
+    {
+        IDataView right = View(2, 4, 5), wrong = View(dimensions);
+        MLContext context = Transformer.View.ML;
+        foreach (IEstimator<ITransformer> trainer in (IEstimator<ITransformer>[])
+            [
+                Trainer(Images),
+                context.BinaryClassification.Trainers.BatchNormNetwork(new() { Network = Images, Epochs = 1 }),
+                context.Transforms.Conversion.MapValueToKey("Label").Append(
+                    context.MulticlassClassification.Trainers.BatchNormNetwork(new()
+                    {
+                        Network = Images.WithHead(2),
+                        Epochs = 1,
+                    })),
+            ])
+        {
+            bool isRegression = trainer is BatchNormNetworkRegressionTrainer;
+            IDataView train = isRegression ? right : Classes(right), other = isRegression ? wrong : Classes(wrong);
+            ITransformer model = trainer.Fit(train);
+            using var stream = new MemoryStream();
+            context.Model.Save(model, train.Schema, stream);
+            stream.Position = 0;
+            foreach (ITransformer each in (ITransformer[])[model, new MLContext().Model.Load(stream, out _)])
+            {
+                Assert.HasCount(Rows, each.Transform(train).Preview().RowView);
+                foreach (Action action in (Action[])
+                    [() => each.Transform(other), () => each.GetRowToRowMapper(other.Schema)])
+                {
+                    var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(action);
+                    StringAssert.Contains(error.Message, "feature column 'Features': expected Vector<Single, 2, 4, 5>");
+                    StringAssert.Contains(error.Message, $"got Vector<Single, {string.Join(", ", dimensions)}>");
+                }
+            }
+        }
+
+        static IDataView Classes(IDataView view) => Transformer.View.ML.Transforms.CustomMapping<Number, Kind>(
+            (row, kind) => kind.Label = row.Label > 3, null).Fit(view).Transform(view);
+    }
+
+    [TestMethod]
     [DataRow(new[] { 40 })]
     [DataRow(new[] { 1, 40 })]
     [DataRow(new[] { 1, 2, 4, 5 })]
@@ -97,6 +140,16 @@ public class FeatureShapeTests
         return Transformer.View.ML.Data.LoadFromEnumerable(
             Transformer.View.Floats(Rows, 40).Select(row => new Row { Features = row, Label = row[3] }).ToArray(),
             definition);
+    }
+
+    sealed class Number
+    {
+        public float Label { get; set; }
+    }
+
+    sealed class Kind
+    {
+        public bool Label { get; set; }
     }
 
     sealed class Row
