@@ -108,7 +108,9 @@ public sealed partial class Network : IEquatable<Network>
         foreach (Layer layer in more)
         {
             ArgumentNullException.ThrowIfNull(layer);
-            Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names, numbers) } : layer;
+            Layer named = layer.Name.Length > 0
+                ? layer
+                : layer with { Name = FreeName(layer.DefaultName, names, numbers) };
             if (!names.Add(named.Name))
                 throw new ArgumentException($"The network has a layer '{named.Name}' already.");
             all.Add(Settled(named));

@@ -24,7 +24,8 @@ static class StateFault
             fault = $"The number {names.Batches} is {state.BatchesSeen}; it must not be negative.";
         if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
             fault = string.Create(
-                CultureInfo.InvariantCulture, $"The share initialWeight is {state.InitialWeight}; it must be from 0 to 1.");
+                CultureInfo.InvariantCulture,
+                $"The share initialWeight is {state.InitialWeight}; it must be from 0 to 1.");
         return fault;
     }
 

@@ -104,5 +104,6 @@ public sealed class TrainingData
     static int PerRow(ReadOnlyMemory<float> values, int rows, string name) =>
         values.Length > 0 && values.Length % rows == 0
             ? values.Length / rows
-            : throw new ArgumentException($"The argument {name} has {values.Length} values, not a multiple of {rows} rows.", name);
+            : throw new ArgumentException(
+                $"The argument {name} has {values.Length} values, not a multiple of {rows} rows.", name);
 }

@@ -54,15 +54,16 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         host.CheckNonEmpty(layers, nameof(Options.Columns));
         host.CheckUserArg(
             layers.DistinctBy(layer => layer.Output).Count() == layers.Length, nameof(Options.Columns),
-            "Must have output columns of different names");
+            "Columns must have outputs of different names.");
         settings.Check(host);
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
-                layer.Options.Axis != 0, nameof(Options.Axis), "Must be an axis of a row, not that of the batch");
+                layer.Options.Axis != 0, nameof(Options.Axis),
+                "Axis 0 is that of the batch; it must be an axis of a row.");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
-                "Must keep moving statistics, which the transformer normalizes with");
+                "Layer must not have TrackMovingStatistics = false: the transformer normalizes with moving statistics.");
         }
         this.settings = settings;
         this.layers = layers;
@@ -161,10 +162,11 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     {
         env.CheckValue(options.Columns, nameof(options.Columns));
         env.CheckUserArg(
-            Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns), "Must not hold null");
+            Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns),
+            "Columns must not hold null.");
         env.CheckUserArg(
             Array.TrueForAll(options.Columns, pair => pair.InputColumnName is not ""), nameof(options.Columns),
-            "Must not have an input without a name");
+            "Columns must not have an input without a name.");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
             ? options.Layer with { Axis = axis < 0 ? axis : Math.Min(axis, int.MaxValue - 1) + 1 }
@@ -175,7 +177,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         }
         catch (ArgumentException error)
         {
-            throw env.ExceptUserArg(nameof(options.Layer), error.Message);
+            throw env.ExceptUserArg(nameof(options.Layer), Check.Text(error));
         }
         return Array.ConvertAll(
             options.Columns, pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
@@ -209,7 +211,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         }
         catch (ArgumentException error)
         {
-            throw host.ExceptParam(parameter, error.Message);
+            throw host.ExceptParam(parameter, Check.Text(error));
         }
     }
 }

@@ -13,8 +13,14 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;
 
-    /// <summary>Elements in a batch of a population, whose size changes nothing but the speed.</summary>
-    const int PopulationElements = 1 << 17;
+    /// <summary>
+    /// Elements in a population's batch of one column and of all of them, whose size changes nothing but the speed:
+    /// both lie in caches.
+    /// </summary>
+    const int PopulationElements = 1 << 17, AllPopulationElements = 1 << 19;
+
+    /// <summary>Elements of a column below which the calls cost more than the sums.</summary>
+    const int LeastPopulationElements = 64;
 
     const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
@@ -37,13 +43,15 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         using IProgressChannel progress = host.StartProgressChannel("Batch normalization");
         if (populations.Length > 0)
         {
-            int rows = Math.Clamp(
-                PopulationElements / populations.Max(column => column.Layout.Count),
-                LeastPopulationRows, MostPopulationRows);
-            Run(input, populations, mask, engine, progress, rows, epochs: 1);
+            int elements = Math.Clamp(
+                AllPopulationElements / populations.Length, LeastPopulationElements, PopulationElements);
+            Run(
+                input, populations, mask, engine, progress,
+                column => Math.Clamp(elements / column.Layout.Count, LeastPopulationRows, MostPopulationRows),
+                epochs: 1);
         }
         if (averages.Length > 0)
-            Run(input, averages, mask, engine, progress, options.BatchSize, options.Epochs);
+            Run(input, averages, mask, engine, progress, _ => options.BatchSize, options.Epochs);
 
         foreach (ColumnFit column in averages.Where(column => column.InitialWeight > LargeInitialWeight))
         {
@@ -56,14 +64,14 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 
     void Run(
         IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, IStatisticsEngine engine,
-        IProgressChannel progress, int batchRows, int epochs)
+        IProgressChannel progress, Func<ColumnFit, int> batchRows, int epochs)
     {
         try
         {
             foreach (ColumnFit column in columns)
                 column.Start(engine);
             foreach (ColumnFit column in SumRows(columns) ? [] : columns)
-                column.Allocate(host, batchRows, Threads > 1);
+                column.Allocate(host, batchRows(column), Threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
@@ -82,10 +90,10 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
                 long rows = Cancellation.Run(
-                    host, run => Read(run, input, columns, mask, batchRows, shuffleSeed, counted),
+                    host, run => Read(run, input, columns, mask, shuffleSeed, counted),
                     options.CancellationToken);
                 if (rows == 0)
-                    throw host.Except("The data has no rows for the statistics of batch normalization.");
+                    throw NoRows(input, mask);
             }
             foreach (ColumnFit column in columns)
                 Complete(column);
@@ -101,7 +109,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 
     /// <summary>Reads the data once, and gives the number of rows that count.</summary>
     long Read(
-        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int batchRows, int? shuffleSeed,
+        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int? shuffleSeed,
         RowCount counted)
     {
         bool sumsRows = SumRows(columns);
@@ -117,7 +125,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             }
             FitPass pass = sumsRows
                 ? new RowPass(run, columns, counted)
-                : new BatchPass(run, columns, batchRows, Threads > 1, counted);
+                : new BatchPass(run, columns, Threads > 1, counted);
             pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
             return counted.Value;
         }
@@ -136,6 +144,21 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         if (shuffleSeed is { } seed)
             return [ShuffledCursor.Open(run, input, needed, seed)];
         return most > 1 ? input.GetRowCursorSet(needed, most) : [input.GetRowCursor(needed)];
+    }
+
+    Exception NoRows(IDataView input, DataViewSchema.Column? mask)
+    {
+        long all = input.GetRowCount() ?? 0;
+        if (mask is not null && all == 0)
+        {
+            using DataViewRowCursor cursor = input.GetRowCursor([]);
+            while (cursor.MoveNext())
+                all++;
+        }
+        return host.Except(mask is { } column && all > 0
+            ? $"All {all} rows are hidden by mask column '{column.Name}'; the statistics of batch normalization need " +
+                "rows where it is true."
+            : "The data has no rows for the statistics of batch normalization.");
     }
 
     void Complete(ColumnFit column)

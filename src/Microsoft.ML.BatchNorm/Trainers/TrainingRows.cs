@@ -14,7 +14,7 @@ sealed class TrainingRows
     const int LeastCapacity = 256;
 
     readonly IHost host;
-    readonly string featureColumn;
+    readonly DataViewSchema.Column feature;
     readonly int length;
     readonly bool isWeighted;
     readonly NonFinite nonFinite;
@@ -25,8 +25,7 @@ sealed class TrainingRows
     TrainingRows(IHost host, RoleMappedData data, NonFinite nonFinite)
     {
         (this.host, this.nonFinite) = (host, nonFinite);
-        DataViewSchema.Column feature = data.Schema.Feature!.Value;
-        featureColumn = feature.Name;
+        feature = data.Schema.Feature!.Value;
         length = feature.Type.GetVectorSize();
         isWeighted = data.Schema.Weight.HasValue;
         int capacity = (int)Math.Clamp(data.Data.GetRowCount() ?? LeastCapacity, 1, MostRows);
@@ -55,9 +54,13 @@ sealed class TrainingRows
         if (rows.incomplete > 0)
             channel.Warning(
                 $"Skipped {rows.incomplete} rows of the {role} data with a missing value in column " +
-                $"'{rows.featureColumn}' (NaN or infinite). NonFinite.Throw in the options makes that an error.");
+                $"'{rows.feature.Name}' (NaN or infinite). NonFinite.Throw in the options makes that an error.");
         if (rows.rows == 0)
-            throw host.Except($"The {role} data has no rows with a label, a weight and finite features.");
+            throw host.Except(rows.unlabeled + rows.unweighted + rows.incomplete is var read and > 0
+                ? $"The {role} data has no rows with a label, a weight and finite features: of {read} rows, " +
+                    $"{rows.unlabeled} have no label, {rows.unweighted} no weight that is positive and finite, and " +
+                    $"{rows.incomplete} a feature that is not finite."
+                : $"The {role} data has no rows.");
         channel.Trace($"Read {rows.rows} rows of {rows.length} features.");
         return new TrainingData(
             rows.rows, rows.features.AsMemory(0, rows.rows * rows.length), rows.targets.AsMemory(0, rows.rows),
@@ -66,7 +69,7 @@ sealed class TrainingRows
 
     void Read(RoleMappedData data)
     {
-        DataViewSchema.Column feature = data.Schema.Feature!.Value, label = data.Schema.Label!.Value;
+        DataViewSchema.Column label = data.Schema.Label!.Value;
         DataViewSchema.Column[] needed =
             data.Schema.Weight is { } column ? [feature, label, column] : [feature, label];
         using DataViewRowCursor cursor = data.Data.GetRowCursor(needed.Distinct());
@@ -121,8 +124,9 @@ sealed class TrainingRows
     {
         int slot = FiniteSearch.IndexOfNonFinite(row);
         if (slot >= 0 && nonFinite == NonFinite.Throw)
-            throw host.Except(FormattableString.Invariant(
-                $"Column '{featureColumn}' is not finite: row {position}, slot {slot} has {row[slot]}."));
+            throw host.Except(NonFiniteRow.Describe(
+                feature, row, position,
+                "or set NonFinite.Ignore in the trainer's options, which leaves such rows out")!);
         return slot < 0;
     }
 }

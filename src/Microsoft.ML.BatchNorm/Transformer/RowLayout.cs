@@ -27,5 +27,9 @@ static class RowLayout
     }
 
     public static Exception Mismatch(IExceptionContext host, DataViewSchema.Column input, string expected) =>
-        host.ExceptSchemaMismatch("inputSchema", "input", input.Name, expected, input.Type.ToString());
+        host.ExceptSchemaMismatch(
+            "inputSchema", "input", input.Name, expected,
+            input.Type is VectorDataViewType { IsKnownSize: false }
+                ? $"{input.Type} of unknown size; give it one with [VectorType(n)]"
+                : input.Type.ToString());
 }

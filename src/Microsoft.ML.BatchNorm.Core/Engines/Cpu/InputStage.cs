@@ -75,7 +75,8 @@ sealed unsafe class InputStage : IDisposable
                 throw new InvalidDataException(string.Create(
                     CultureInfo.InvariantCulture,
                     $"A feature is not finite: row {firstRow + row ?? rows[row]}, slot {slot} "
-                    + $"has {Output.Row(row)[slot]}."));
+                    + $"has {Output.Row(row)[slot]}. Replace it, or begin the network with a batch normalization of "
+                    + $"NonFinite.Ignore."));
             }
         }
     }

@@ -54,7 +54,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         return axis >= 1 && axis <= input.Rank
             ? input
             : throw Misfit(
-                input, $"a shape that has axis {Options.Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
+                input,
+                $"a shape that has axis {Options.Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
