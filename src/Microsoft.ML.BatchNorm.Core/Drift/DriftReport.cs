@@ -83,7 +83,8 @@ public sealed partial class DriftReport
         void CheckLength(int length, string name)
         {
             if (length != state.Channels)
-                throw new ArgumentException($"The argument {name} has {length} channels, the state has {state.Channels}.", name);
+                throw new ArgumentException(
+                    $"The argument {name} has {length} channels, the state has {state.Channels}.", name);
         }
     }
 }

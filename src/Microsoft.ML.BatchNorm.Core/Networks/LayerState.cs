@@ -103,7 +103,8 @@ public sealed class LayerState : IEquatable<LayerState>
         for (int i = 0; i < values.Length; i++)
         {
             if (!float.IsFinite(values[i]))
-                return string.Create(CultureInfo.InvariantCulture, $"The value {name}[{i}] is {values[i]}; it must be finite.");
+                return string.Create(
+                    CultureInfo.InvariantCulture, $"The value {name}[{i}] is {values[i]}; it must be finite.");
         }
         return null;
     }

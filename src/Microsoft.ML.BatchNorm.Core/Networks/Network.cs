@@ -119,7 +119,9 @@ public sealed partial class Network : IEquatable<Network>
         foreach (Layer layer in more)
         {
             ArgumentNullException.ThrowIfNull(layer);
-            Layer named = layer.Name.Length == 0 ? layer with { Name = FreeName(layer.DefaultName, names, numbers) } : layer;
+            Layer named = layer.Name.Length > 0
+                ? layer
+                : layer with { Name = FreeName(layer.DefaultName, names, numbers) };
             if (!names.Add(named.Name))
                 throw new ArgumentException($"The network has a layer '{named.Name}' already.");
             all.Add(Settled(Preset is { } preset ? Filled(named, OptionsOf(preset), preset) : named));

@@ -10,9 +10,11 @@ static class Buffers
     public static void CheckOutput<T>(ReadOnlySpan<T> input, ReadOnlySpan<T> output, string name)
     {
         if (output.Length != input.Length)
-            throw new ArgumentException($"The argument {name} has {output.Length} values, the input has {input.Length}.", name);
+            throw new ArgumentException(
+                $"The argument {name} has {output.Length} values, the input has {input.Length}.", name);
         if (input.Overlaps(output, out int offset) && offset != 0)
-            throw new ArgumentException($"The argument {name} overlaps the input; it must be the same memory or apart.", name);
+            throw new ArgumentException(
+                $"The argument {name} overlaps the input; it must be the same memory or apart.", name);
     }
 
     public static bool AreSame<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right) =>

@@ -49,7 +49,8 @@ public sealed partial class BatchNormalizationState
         ArgumentNullException.ThrowIfNull(prefix);
         Check.Defined(naming, nameof(naming));
         if (prefix.Length > MaxPrefix)
-            throw new ArgumentException($"The prefix has {prefix.Length} characters, over {MaxPrefix}.", nameof(prefix));
+            throw new ArgumentException(
+                $"The prefix has {prefix.Length} characters, over {MaxPrefix}.", nameof(prefix));
         if (Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(prefix)) != prefix)
             throw new ArgumentException("The prefix has half a surrogate pair.", nameof(prefix));
         if (Renorm is not null && naming == TensorNaming.PyTorch)
@@ -71,8 +72,8 @@ public sealed partial class BatchNormalizationState
     /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. A file that this library wrote
     /// states the options; with another, the names imply whose they are. Mean and variance must be;
     /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
-    /// float; I64 and I32 for the number of batches. <see cref="InitialWeight"/> is 0. Other tensors are checked to
-    /// lie in order, and not kept. Memory grows with the bytes that are there, not with lengths claimed. A file that
+    /// float; any type of number for the number of batches. <see cref="InitialWeight"/> is 0. Other tensors are checked
+    /// to lie in order, and not kept. Memory grows with the bytes that are there, not with lengths claimed. A file that
     /// this library wrote has a checksum, and the population where there was one; another's has neither, and changed
     /// values go unnoticed.
     /// </remarks>

@@ -5,10 +5,12 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// <summary>Recognizes a file of another format by its first eight bytes, for the message that refuses it.</summary>
 static class OtherFile
 {
-    const string TorchWeights = "In Python, write the weights with safetensors.torch.save_file(model.state_dict(), path)";
+    const string TorchWeights =
+        "In Python, write the weights with safetensors.torch.save_file(model.state_dict(), path)";
 
     const string KerasWeights =
-        "safetensors.numpy.save_file({v.path: v.numpy() for v in model.variables}, path)";
+        "safetensors.numpy.save_file({f'{l.name}/{w.name}': w.numpy() for l in model.layers for w in l.weights}, "
+        + "path)";
 
     static readonly (string Start, string What)[] known =
     [
@@ -68,5 +70,6 @@ static class OtherFile
 
     /// <summary>Whether it is the version of ONNX's format and then another of a model's fields.</summary>
     static bool IsOnnx(ReadOnlySpan<byte> first) =>
-        first[0] == 0x08 && first[1] is >= 3 and < 32 && first[2] is 0x12 or 0x1A or 0x22 or 0x28 or 0x32 or 0x3A or 0x42;
+        first[0] == 0x08 && first[1] is >= 3 and < 32
+        && first[2] is 0x12 or 0x1A or 0x22 or 0x28 or 0x32 or 0x3A or 0x42;
 }

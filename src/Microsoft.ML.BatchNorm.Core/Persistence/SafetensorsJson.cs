@@ -194,5 +194,7 @@ ref struct SafetensorsJson
     }
 
     InvalidDataException Error(string what, string fault) => new(
-        tensor is null ? $"The header is wrong: {what} is {fault}." : $"Tensor {SafetensorsEntry.Quote(tensor)}: {what} is {fault}.");
+        tensor is null
+            ? $"The header is wrong: {what} is {fault}."
+            : $"Tensor {SafetensorsEntry.Quote(tensor)}: {what} is {fault}.");
 }

@@ -57,7 +57,8 @@ sealed class SafetensorsLayer
             prefix, names.SelectMany(name => Prefixes(name, names)).Distinct(StringComparer.Ordinal))];
         return prefixes.Length switch
         {
-            0 => $"It has none under any prefix. Its tensors: {First([.. header.Tensors.Select(tensor => tensor.Name)])}.",
+            0 => "It has none under any prefix. Its tensors: "
+                + $"{First([.. header.Tensors.Select(tensor => tensor.Name)])}.",
             1 => $"It has one under {SafetensorsEntry.Quote(prefixes[0])}.",
             _ => $"It has {prefixes.Length}, under these prefixes, the nearest first: {First(prefixes)}.",
         };

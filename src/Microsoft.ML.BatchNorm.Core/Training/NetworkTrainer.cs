@@ -33,7 +33,7 @@ public static partial class NetworkTrainer
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">
     /// State, data or options do not fit the network or each other; nothing in the network trains; or a batch has a
-    /// single value a channel for a batch normalization in training mode, whose every output would be β.
+    /// single value per channel for a batch normalization in training mode, whose every output would be β.
     /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">
@@ -67,7 +67,7 @@ public static partial class NetworkTrainer
     /// <param name="cancellationToken">Looked at before every step.</param>
     /// <exception cref="ArgumentException">
     /// State, data, options or a phase do not fit the network or each other; nothing trains in a phase; or a batch has
-    /// a single value a channel for a batch normalization in training mode, whose every output would be β.
+    /// a single value per channel for a batch normalization in training mode, whose every output would be β.
     /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">

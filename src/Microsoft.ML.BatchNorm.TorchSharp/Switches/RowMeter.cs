@@ -52,7 +52,7 @@ sealed class RowMeter<TBatch>(AnyBatchNorm norm, BatchFeed<TBatch> feed, BatchRo
         if (!rowsOf.Shape(batch).AsSpan(1).SequenceEqual(shape.AsSpan(1)))
             throw Unseen("which takes batches of rows of one shape");
         if (Values(batch) == 1)
-            throw new InvalidDataException($"The input of '{norm.Name}' has a single value a channel in a batch.");
+            throw new InvalidDataException($"The input of '{norm.Name}' has a single value per channel in a batch.");
         module.Begin();
     }
 

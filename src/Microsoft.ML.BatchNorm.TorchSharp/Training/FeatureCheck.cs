@@ -45,6 +45,7 @@ sealed class FeatureCheck
         int slot = FiniteSearch.IndexOfNonFinite(features);
         if (slot >= 0)
             throw new InvalidDataException(FormattableString.Invariant(
-                $"A feature is not finite: row {row}, slot {slot} has {features[slot]}."));
+                $"A feature is not finite: row {row}, slot {slot} has {features[slot]}. ")
+                + "Replace it, or begin the network with a batch normalization of NonFinite.Ignore.");
     }
 }

@@ -165,7 +165,7 @@ public static class BatchNormalizationCatalog
         env.CheckUserArg(
             isExact || layer.Epsilon is not null, nameof(layer),
             "layer must say Epsilon, which the state does not hold: give the options of the network that it is from, " +
-            "such as BatchNormalizationOptions.PyTorch (1e-5) or BatchNormalizationOptions.Keras (1e-3)");
+            "such as BatchNormalizationOptions.PyTorch (1e-5) or BatchNormalizationOptions.Keras (1e-3).");
         layer = isExact
             ? BatchNormalizationEstimator.Filled(layer)
             : layer.Or(BatchNormalizationOptions.Keras);

@@ -63,16 +63,16 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         host.CheckNonEmpty(layers, nameof(Options.Columns));
         host.CheckUserArg(
             layers.DistinctBy(layer => layer.Output).Count() == layers.Length, nameof(Options.Columns),
-            "Must have output columns of different names");
+            "Columns must have outputs of different names.");
         settings.Check(host);
         foreach (Layer layer in layers)
         {
             host.CheckUserArg(
                 layer.Options.Axis != 0, nameof(Options.Axis),
-                "Must be a dimension of a row, from 1 on, as 0 is the batch: channels first is 1");
+                "Axis 0 is that of the batch; give an axis of a row, from 1 on: channels first is 1.");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
-                "Must keep moving statistics, which the transformer normalizes with");
+                "Layer must not have TrackMovingStatistics = false: the transformer normalizes with moving statistics.");
         }
         this.settings = settings;
         this.layers = layers;
@@ -188,10 +188,11 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     {
         env.CheckValue(options.Columns, nameof(options.Columns));
         env.CheckUserArg(
-            Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns), "Must not hold null");
+            Array.TrueForAll(options.Columns, pair => pair is not null), nameof(options.Columns),
+            "Columns must not hold null.");
         env.CheckUserArg(
             Array.TrueForAll(options.Columns, pair => pair.InputColumnName is not ""), nameof(options.Columns),
-            "Must not have an input without a name");
+            "Columns must not have an input without a name.");
         env.CheckValue(options.Layer, nameof(options.Layer));
         BatchNormalizationOptions layer = options.Axis is { } axis
             ? options.Layer with { Axis = axis }
@@ -202,7 +203,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         }
         catch (ArgumentException error)
         {
-            throw env.ExceptUserArg(nameof(options.Layer), error.Message);
+            throw env.ExceptUserArg(nameof(options.Layer), Check.Text(error));
         }
         return Array.ConvertAll(
             options.Columns, pair => new Layer(pair.OutputColumnName, pair.InputColumnName, layer));
@@ -252,7 +253,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         }
         catch (ArgumentException error)
         {
-            throw host.ExceptParam(parameter, error.Message);
+            throw host.ExceptParam(parameter, Check.Text(error));
         }
     }
 }

@@ -40,7 +40,8 @@ sealed record FitSettings
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(options, nameof(options));
         env.CheckUserArg(
-            options.MaskColumnName is not "", nameof(options.MaskColumnName), "Must be the name of a column, or null");
+            options.MaskColumnName is not "", nameof(options.MaskColumnName),
+            "MaskColumnName must be the name of a column or null, not empty.");
         return new FitSettings
         {
             BatchSize = options.BatchSize,
@@ -59,12 +60,15 @@ sealed record FitSettings
     /// <summary>Throws ML.NET's argument error where a value is out of range.</summary>
     public void Check(IExceptionContext host)
     {
-        host.CheckUserArg(BatchSize > 0, nameof(BatchSize), "Must be positive");
-        host.CheckUserArg(Epochs > 0, nameof(Epochs), "Must be positive");
-        host.CheckUserArg(NumberOfThreads is null or > 0, nameof(NumberOfThreads), "Must be positive");
+        host.CheckUserArg(BatchSize > 0, nameof(BatchSize), $"BatchSize must be positive, not {BatchSize}.");
+        host.CheckUserArg(Epochs > 0, nameof(Epochs), $"Epochs must be positive, not {Epochs}.");
+        host.CheckUserArg(
+            NumberOfThreads is null or > 0, nameof(NumberOfThreads),
+            $"NumberOfThreads must be positive or null, not {NumberOfThreads}.");
         host.CheckUserArg(
             Enum.IsDefined(TrainDownstreamOn), nameof(TrainDownstreamOn),
-            $"Must be {string.Join(" or ", Enum.GetNames<DownstreamStatistics>())}");
+            $"TrainDownstreamOn must be {string.Join(" or ", Enum.GetNames<DownstreamStatistics>())}, not " +
+            $"{TrainDownstreamOn}.");
     }
 
     /// <summary>The mask column's name; null where there is none, or where no layer moves and none is needed.</summary>

@@ -16,6 +16,7 @@ static class BatchRows
             ? new T[values]
             : throw host.ExceptUserArg(
                 nameof(FitSettings.BatchSize),
-                $"Must be at most {Array.MaxLength / length - ahead} where a row has {length} values, not {batchSize}");
+                $"BatchSize must be at most {Array.MaxLength / length - ahead} where a row has {length} values, not " +
+                $"{batchSize}.");
     }
 }

@@ -128,6 +128,9 @@ abstract class ColumnFit
     /// <param name="index">The place of the buffers in a block.</param>
     public abstract RowFiller OpenRows(DataViewRow row, int index);
 
+    /// <summary>The rows of a batch, once there is room for one.</summary>
+    public int BatchRows { get; private set; }
+
     /// <summary>
     /// Room for a batch that is filled and one row, and, where it <paramref name="overlaps"/>, as much again for the
     /// one that is added meanwhile.
@@ -167,16 +170,17 @@ abstract class ColumnFit
             && Layout.Count is >= RowShard.LeastColumns and <= RowShard.MostColumns;
 
         public override RowSummer OpenSummer(IHost host, DataViewRow row) => new RowSummer<T>(
-            host, column.Name, row.GetGetter<VBuffer<T>>(column), Layout.Count, OpenSums(host));
+            host, column, row.GetGetter<VBuffer<T>>(column), Layout.Count, OpenSums(host));
 
-        public override HeldRows NewRows(int capacity) => new HeldRows<T>(column.Name, Layout.Count, capacity);
+        public override HeldRows NewRows(int capacity) => new HeldRows<T>(column, Layout.Count, capacity);
 
         public override RowFiller OpenRows(DataViewRow row, int index) =>
             new RowFiller<T>(index, row.GetGetter<VBuffer<T>>(column));
 
         public override void Allocate(IHost host, int batchRows, bool overlaps)
         {
-            filled = BatchRows.Allocate<T>(host, batchRows, 1, Layout.Count);
+            BatchRows = batchRows;
+            filled = Transforms.BatchRows.Allocate<T>(host, batchRows, 1, Layout.Count);
             added = overlaps ? new T[filled.Length] : filled;
         }
 
@@ -213,7 +217,7 @@ abstract class ColumnFit
             for (int row = 0; row * Layout.Count < x.Length; row++)
             {
                 ReadOnlySpan<T> values = x.Slice(row * Layout.Count, Layout.Count);
-                if (NonFiniteRow.Describe(column.Name, values, positions[row]) is { } found)
+                if (NonFiniteRow.Describe(column, values, positions[row]) is { } found)
                     return found;
             }
             return $"Column '{column.Name}': {error.Message}";

@@ -23,10 +23,10 @@ abstract class HeldRows
 }
 
 /// <summary>The same, of one type of values.</summary>
-/// <param name="column">The column's name.</param>
+/// <param name="column">The column.</param>
 /// <param name="length">Values in a row.</param>
 /// <param name="capacity">The most rows.</param>
-sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
+sealed class HeldRows<T>(DataViewSchema.Column column, int length, int capacity) : HeldRows
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     readonly VBuffer<T>[] rows = new VBuffer<T>[capacity];
@@ -35,7 +35,7 @@ sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
     public ref VBuffer<T> this[int row] => ref rows[row];
 
     /// <summary>Rows that will be read as soon as they are filled, in arrays that suit that.</summary>
-    public static HeldRows<T> Aligned(string column, int length, int capacity)
+    public static HeldRows<T> Aligned(DataViewSchema.Column column, int length, int capacity)
     {
         var held = new HeldRows<T>(column, length, capacity);
         for (int row = 0; row < capacity && AlignedArray.IsOfUse<T>(length); row++)
@@ -65,7 +65,7 @@ sealed class HeldRows<T>(string column, int length, int capacity) : HeldRows
 
     public override string? DescribeFault(int row, long position) => rows[row].Length == length
         ? NonFiniteRow.Describe(column, Values(row), position)
-        : WrongLength.Describe(column, rows[row].Length, position, length);
+        : WrongLength.Describe(column.Name, rows[row].Length, position, length);
 
     public override void Exchange(int at, HeldRows other, int otherAt, int count)
     {

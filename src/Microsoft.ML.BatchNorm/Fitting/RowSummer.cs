@@ -23,7 +23,7 @@ abstract class RowSummer
 /// first-level cache.
 /// </summary>
 sealed class RowSummer<T>(
-    IHost host, string column, ValueGetter<VBuffer<T>> getter, int length, ColumnSums sums) : RowSummer
+    IHost host, DataViewSchema.Column column, ValueGetter<VBuffer<T>> getter, int length, ColumnSums sums) : RowSummer
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     readonly HeldRows<T> rows = HeldRows<T>.Aligned(column, length, RowUnit.Group);

@@ -13,8 +13,14 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;
 
-    /// <summary>Elements in a batch of a population, whose size changes nothing but the speed.</summary>
-    const int PopulationElements = 1 << 17;
+    /// <summary>
+    /// Elements in a population's batch of one column and of all of them, whose size changes nothing but the speed:
+    /// both lie in caches.
+    /// </summary>
+    const int PopulationElements = 1 << 17, AllPopulationElements = 1 << 19;
+
+    /// <summary>Elements of a column below which the calls cost more than the sums.</summary>
+    const int LeastPopulationElements = 64;
 
     const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
@@ -37,10 +43,12 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         using IProgressChannel progress = host.StartProgressChannel("Batch normalization");
         if (populations.Length > 0)
         {
-            int rows = Math.Clamp(
-                PopulationElements / populations.Max(column => column.Layout.Count),
-                LeastPopulationRows, MostPopulationRows);
-            Run(input, populations, mask, engine, progress, rows, epochs: 1);
+            int elements = Math.Clamp(
+                AllPopulationElements / populations.Length, LeastPopulationElements, PopulationElements);
+            Run(
+                input, populations, mask, engine, progress,
+                column => Math.Clamp(elements / column.Layout.Count, LeastPopulationRows, MostPopulationRows),
+                epochs: 1);
         }
         if (averages.Length > 0)
             RunAverages(input, averages, mask, engine, progress);
@@ -54,10 +62,11 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         {
             host.CheckUserArg(
                 BatchValues.PerChannel(column.Options, column.Layout, options.BatchSize) > 1, nameof(options.BatchSize),
-                $"Must give column '{column.Output}' more than a single value per channel and batch, whose variance is " +
-                "0: take a greater BatchSize or VirtualBatchSize, or exact statistics (MovingStatistics.Population)");
+                $"BatchSize {options.BatchSize} gives column '{column.Output}' a single value per channel and batch, whose " +
+                "variance is 0: take a greater BatchSize or VirtualBatchSize, or exact statistics " +
+                "(MovingStatistics.Population).");
         }
-        long rows = Run(input, averages, mask, engine, progress, options.BatchSize, options.Epochs);
+        long rows = Run(input, averages, mask, engine, progress, _ => options.BatchSize, options.Epochs);
         foreach (ColumnFit column in averages)
         {
             long values = BatchValues.PerChannel(column.Options, column.Layout, options.BatchSize);
@@ -80,7 +89,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
     /// <summary>Reads the data once an epoch, and gives the number of rows that counted in the last.</summary>
     long Run(
         IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, IStatisticsEngine engine,
-        IProgressChannel progress, int batchRows, int epochs)
+        IProgressChannel progress, Func<ColumnFit, int> batchRows, int epochs)
     {
         long rows = 0;
         try
@@ -88,7 +97,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             foreach (ColumnFit column in columns)
                 column.Start(engine);
             foreach (ColumnFit column in SumRows(columns) ? [] : columns)
-                column.Allocate(host, batchRows, Threads > 1);
+                column.Allocate(host, batchRows(column), Threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
             // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
@@ -107,10 +116,10 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
                 rows = Cancellation.Run(
-                    host, run => Read(run, input, columns, mask, batchRows, shuffleSeed, counted),
+                    host, run => Read(run, input, columns, mask, shuffleSeed, counted),
                     options.CancellationToken);
                 if (rows == 0)
-                    throw host.Except("The data has no rows for the statistics of batch normalization.");
+                    throw NoRows(input, mask);
                 if (rows == 1 && Array.Find(columns, HasSingleValues) is { } single)
                 {
                     throw host.Except(
@@ -137,7 +146,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 
     /// <summary>Reads the data once, and gives the number of rows that count.</summary>
     long Read(
-        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int batchRows, int? shuffleSeed,
+        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int? shuffleSeed,
         RowCount counted)
     {
         bool sumsRows = SumRows(columns);
@@ -153,7 +162,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             }
             FitPass pass = sumsRows
                 ? new RowPass(run, columns, counted)
-                : new BatchPass(run, columns, batchRows, Threads > 1, counted);
+                : new BatchPass(run, columns, Threads > 1, counted);
             pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
             return counted.Value;
         }
@@ -172,6 +181,21 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         if (shuffleSeed is { } seed)
             return [ShuffledCursor.Open(run, input, needed, seed)];
         return most > 1 ? input.GetRowCursorSet(needed, most) : [input.GetRowCursor(needed)];
+    }
+
+    Exception NoRows(IDataView input, DataViewSchema.Column? mask)
+    {
+        long all = input.GetRowCount() ?? 0;
+        if (mask is not null && all == 0)
+        {
+            using DataViewRowCursor cursor = input.GetRowCursor([]);
+            while (cursor.MoveNext())
+                all++;
+        }
+        return host.Except(mask is { } column && all > 0
+            ? $"All {all} rows are hidden by mask column '{column.Name}'; the statistics of batch normalization need " +
+                "rows where it is true."
+            : "The data has no rows for the statistics of batch normalization.");
     }
 
     void Complete(ColumnFit column)

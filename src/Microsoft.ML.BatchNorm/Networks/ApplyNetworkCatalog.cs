@@ -66,7 +66,7 @@ public static class ApplyNetworkCatalog
         catch (ArgumentException error) when (!error.IsMarked())
         {
             throw env.ExceptParam(
-                untilLayer is null ? nameof(network) : nameof(untilLayer), error.Message);
+                untilLayer is null ? nameof(network) : nameof(untilLayer), Check.Text(error));
         }
     }
 

@@ -21,7 +21,7 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
             TrainerUtils.MakeBoolScalarLabel(options.LabelColumnName), Loss.BinaryCrossEntropy, options.ClassWeights) =>
         Host.CheckUserArg(
             options.ClassWeights.Length is 0 or 2, nameof(options.ClassWeights),
-            "Must be two, for the negative and the positive rows");
+            $"ClassWeights must be two, for the negative and the positive rows, not {options.ClassWeights.Length}.");
 
     /// <summary>The options of a <see cref="BatchNormNetworkBinaryTrainer"/>.</summary>
     public sealed class Options : BatchNormNetworkTrainerOptions

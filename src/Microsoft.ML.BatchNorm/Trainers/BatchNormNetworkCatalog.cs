@@ -101,7 +101,7 @@ public static class BatchNormNetworkCatalog
     {
         env.CheckUserArg(
             learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate),
-            "Must be finite and not negative");
+            FormattableString.Invariant($"The learningRate must be finite and not negative, not {learningRate}."));
         options.LabelColumnName = label;
         options.FeatureColumnName = features;
         options.ExampleWeightColumnName = weights!;

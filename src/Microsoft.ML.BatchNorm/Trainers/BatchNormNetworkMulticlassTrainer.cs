@@ -59,7 +59,7 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         data.CheckMulticlassLabel(out int classes);
         Host.CheckUserArg(
             classWeights.Length == 0 || classWeights.Length == classes, nameof(Options.ClassWeights),
-            $"Must be one for each of the {classes} classes");
+            $"ClassWeights must be one for each of the label's {classes} classes, not {classWeights.Length}.");
         return classes;
     }
 

@@ -29,7 +29,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     {
         Host.CheckUserArg(
             options.Loss is MeanSquaredErrorLoss or MeanAbsoluteErrorLoss or HuberLoss, nameof(options.Loss),
-            "Must be the mean squared or absolute error, or Huber's");
+            $"Loss must be the mean squared or absolute error, or Huber's, not {options.Loss.GetType().Name}.");
         loss = options.Loss;
     }
 

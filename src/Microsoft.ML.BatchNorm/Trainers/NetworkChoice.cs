@@ -15,7 +15,7 @@ namespace Microsoft.ML.Trainers;
 /// <param name="outputs">The number of outputs that the label asks for.</param>
 sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, TensorShape input, int outputs)
 {
-    const int DefaultUnits = 128;
+    const int DefaultUnits = 128, MostListed = 20;
 
     HashSet<string> known = [];
 
@@ -49,7 +49,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         if (options.NetworkFactory is not { } factory)
             return options.Network;
         return factory(input, outputs)
-            ?? throw host.ExceptUserArg(nameof(options.NetworkFactory), "Must give a network");
+            ?? throw host.ExceptUserArg(
+                nameof(options.NetworkFactory), "NetworkFactory must give a network, not null.");
     }
 
     static SavedNetwork Fresh(Network network, int seed) => new(network, network.Initialize(seed));
@@ -62,17 +63,29 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         catch (ArgumentException error)
         {
-            throw host.ExceptUserArg(nameof(options.Pretrained), error.Message);
+            throw host.ExceptUserArg(nameof(options.Pretrained), BatchNorm.Check.Text(error));
         }
         if (Given() is not { } given)
             return WithOutputs(pretrained, seed);
         Network network = given.FilledFrom(pretrained.Network);
         NetworkState state = network.Initialize(pretrained.State, seed, out IReadOnlyList<string> takenOver);
-        host.CheckUserArg(
-            takenOver.Count > 0, nameof(options.Pretrained),
-            "Must have a layer with the path and the shapes of one of the network's");
+        if (takenOver.Count == 0)
+            throw host.ExceptUserArg(
+                nameof(options.Pretrained),
+                "Pretrained has no layer with the path and the shapes of one of the network's. It has " +
+                $"{Shapes(pretrained.Network)}; the network has {Shapes(network)}.");
         known = [.. takenOver];
         return new SavedNetwork(network, state);
+    }
+
+    /// <summary>The layers with parameters by path and shapes, for a message.</summary>
+    static string Shapes(Network network)
+    {
+        string[] layers = [.. network.Nodes.Where(Network.HasState).Select(
+            node => $"'{node.Path}' ({node.Layer.Kind} from {node.Input} to {node.Output})")];
+        return layers.Length == 0 ? "none with parameters"
+            : string.Join(", ", layers.Take(MostListed))
+                + (layers.Length > MostListed ? $" and {layers.Length - MostListed} more" : "");
     }
 
     /// <summary>The network itself, or under a new head.</summary>
@@ -85,8 +98,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         host.CheckUserArg(
             options.FineTune is not null, nameof(options.FineTune),
-            "Must be a plan that trains a new head: the network has " +
-            $"{saved.Network.OutputShape.Size} outputs, and the label asks for {outputs}. FineTune.HeadThenAll is one");
+            $"The network to go on from has {saved.Network.OutputShape.Size} outputs, and the label asks for " +
+            $"{outputs}. Set FineTune = FineTune.HeadThenAll(...) to train a new head.");
         Network network = saved.Network.WithHead(outputs);
         NetworkState state = network.Initialize(saved.State, seed, out IReadOnlyList<string> takenOver);
         known = [.. takenOver];
@@ -101,7 +114,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         catch (ArgumentException error)
         {
-            throw host.ExceptUserArg(nameof(options.Freeze), error.Message);
+            throw host.ExceptUserArg(nameof(options.Freeze), BatchNorm.Check.Text(error));
         }
     }
 
@@ -124,8 +137,8 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
             IsFresh(pair.First) && pair.First.TrainableCount > 0 && pair.Second.TrainableCount == 0).First;
         host.CheckUserArg(
             random is null, nameof(options.FineTune),
-            $"Must begin with a network that was trained: phase '{plan.Phases[0].Name}' freezes '{random?.Path}', " +
-            "whose values are random. Set Pretrained, or go on from a model with Fit(rows, model)");
+            $"FineTune must begin with a network that was trained: phase '{plan.Phases[0].Name}' freezes " +
+            $"'{random?.Path}', whose values are random. Set Pretrained, or go on from a model with Fit(rows, model).");
     }
 
     void Check(Network network)
@@ -139,14 +152,15 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         host.CheckUserArg(
             network.OutputShape.Size == outputs, nameof(options.Network),
-            $"Must have {outputs} outputs, as the label asks for; it has {network.OutputShape.Size}");
+            $"The network must have {outputs} outputs, as the label asks for; it has {network.OutputShape.Size}.");
         CheckPlan(network);
         foreach (NetworkNode node in network.Nodes)
         {
             host.CheckUserArg(
                 node.Layer is not BatchNormalizationLayer { Options.TrackMovingStatistics: false },
                 nameof(options.Network),
-                $"Must keep moving statistics, which a model predicts with; its layer '{node.Path}' does not");
+                $"The network must keep moving statistics, which a model predicts with; its layer '{node.Path}' has " +
+                "TrackMovingStatistics = false.");
         }
     }
 }

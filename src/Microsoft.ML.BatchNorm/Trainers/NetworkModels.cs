@@ -10,7 +10,9 @@ static class NetworkModels
     /// <exception cref="ArgumentException">There is none.</exception>
     public static INetworkModelParameters Find(IExceptionContext host, ITransformer transformer, string parameter) =>
         Find(transformer) ?? throw host.ExceptParam(
-            parameter, "Must be a prediction transformer with a network, or a chain whose last transformer is one.");
+            parameter,
+            "The model has no network: it must be a prediction transformer with one, or a chain whose last " +
+            "transformer is one.");
 
     /// <summary>The model itself, or the one under a calibrator; null where that has no network.</summary>
     public static INetworkModelParameters? Of(object model) => model switch

@@ -21,7 +21,8 @@ sealed class TrainingRows : IDisposable
     const long BelievedTimes = 8;
 
     readonly IHost host;
-    readonly string featureColumn, role, folder;
+    readonly DataViewSchema.Column feature;
+    readonly string role, folder;
     readonly int length, mostRows;
     readonly bool isWeighted, isValidation;
     readonly NonFinite nonFinite;
@@ -36,8 +37,7 @@ sealed class TrainingRows : IDisposable
         (this.host, this.isValidation, this.nonFinite) = (host, isValidation, nonFinite);
         role = isValidation ? "validation" : "training";
         folder = ((IHostEnvironmentInternal)host).TempFilePath;
-        DataViewSchema.Column feature = data.Schema.Feature!.Value;
-        featureColumn = feature.Name;
+        feature = data.Schema.Feature!.Value;
         length = feature.Type.GetVectorSize();
         isWeighted = data.Schema.Weight.HasValue;
         mostRows = (int)Math.Min(bytesInMemory / BytesPerRow, Array.MaxLength / length);
@@ -83,7 +83,7 @@ sealed class TrainingRows : IDisposable
 
     void Read(RoleMappedData data)
     {
-        DataViewSchema.Column feature = data.Schema.Feature!.Value, label = data.Schema.Label!.Value;
+        DataViewSchema.Column label = data.Schema.Label!.Value;
         DataViewSchema.Column[] needed =
             data.Schema.Weight is { } column ? [feature, label, column] : [feature, label];
         using DataViewRowCursor cursor = data.Data.GetRowCursor(needed.Distinct());
@@ -207,10 +207,14 @@ sealed class TrainingRows : IDisposable
             channel.Warning($"Skipped {unweighted} rows of the {role} data whose weight is not positive and finite.");
         if (incomplete > 0)
             channel.Warning(
-                $"Skipped {incomplete} rows of the {role} data with a missing value in column '{featureColumn}' " +
+                $"Skipped {incomplete} rows of the {role} data with a missing value in column '{feature.Name}' " +
                 "(NaN or infinite). NonFinite.Throw in the options makes that an error.");
         if (rows == 0)
-            throw host.Except($"The {role} data has no rows with a label, a weight and finite features.");
+            throw host.Except(unlabeled + unweighted + incomplete is var read and > 0
+                ? $"The {role} data has no rows with a label, a weight and finite features: of {read} rows, " +
+                    $"{unlabeled} have no label, {unweighted} no weight that is positive and finite, and " +
+                    $"{incomplete} a feature that is not finite."
+                : $"The {role} data has no rows.");
         channel.Trace($"Read {rows} rows of {length} features.");
         if (file is not null)
             channel.Info(
@@ -222,8 +226,9 @@ sealed class TrainingRows : IDisposable
     {
         int slot = FiniteSearch.IndexOfNonFinite(row);
         if (slot >= 0 && nonFinite == NonFinite.Throw)
-            throw host.Except(FormattableString.Invariant(
-                $"Column '{featureColumn}' is not finite: row {position}, slot {slot} has {row[slot]}."));
+            throw host.Except(NonFiniteRow.Describe(
+                feature, row, position,
+                "or set NonFinite.Ignore in the trainer's options, which leaves such rows out")!);
         return slot < 0;
     }
 }

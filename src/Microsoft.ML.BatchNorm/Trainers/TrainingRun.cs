@@ -35,6 +35,13 @@ sealed class TrainingRun(
                 WarnOfSmallBatches(result, data.Rows);
             return result;
         }
+        catch (TrainingCanceledException error)
+        {
+            // The caller's token, where that was canceled; the run's own is nobody's who may look at it.
+            CancellationToken token = options.CancellationToken;
+            throw new TrainingCanceledException(
+                error.Checkpoint, token.IsCancellationRequested ? token : CancellationToken.None);
+        }
         catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
         {
             throw host.Except(error, error.Message);
@@ -47,7 +54,7 @@ sealed class TrainingRun(
         catch (ArgumentException error) when (!error.IsMarked())
         {
             throw host.ExceptUserArg(
-                options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), error.Message);
+                options.FineTune is null ? nameof(options.Network) : nameof(options.FineTune), Check.Text(error));
         }
     }
 

@@ -111,7 +111,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             {
                 ReadOnlySpan<T> values = x.AsSpan(row * layout.Count, layout.Count);
                 if ((shown.IsEmpty || shown[row])
-                    && NonFiniteRow.Describe(input.Name, values, position + row) is { } found)
+                    && NonFiniteRow.Describe(input, values, position + row) is { } found)
                     return found;
             }
             return $"Column '{input.Name}': {error.Message}";

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -48,15 +47,7 @@ sealed class RowGetter<T>(
         return hiddenMap.Apply(x, y) || hiddenMap.IgnoresNonFinite;
     }
 
-    Exception NonFinite(ReadOnlySpan<T> x)
-    {
-        int slot = 0;
-        while (T.IsFinite(x[slot]))
-            slot++;
-        return host.Except(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Column '{input.Name}' is not finite: row {row.Position}, slot {slot} has {x[slot]}."));
-    }
+    Exception NonFinite(ReadOnlySpan<T> x) => host.Except(NonFiniteRow.Describe(input, x, row.Position)!);
 
     Exception OtherLength(int length) =>
         host.Except(WrongLength.Describe(input.Name, length, row.Position, rowMap.Length));

@@ -69,7 +69,11 @@ static class RowLayout
 
     public static Exception Mismatch(
         IExceptionContext host, DataViewSchema.Column input, string expected, string? found = null) =>
-        host.ExceptSchemaMismatch("inputSchema", "input", input.Name, expected, found ?? input.Type.ToString());
+        host.ExceptSchemaMismatch(
+            "inputSchema", "input", input.Name, expected,
+            found ?? (input.Type is VectorDataViewType { IsKnownSize: false }
+                ? $"{input.Type} of unknown size; give it one with [VectorType(n)]"
+                : input.Type.ToString()));
 
     /// <summary>Whether a dimension may be that of gray, of red, green and blue, or of these and alpha.</summary>
     static bool IsColors(int size) => size is 1 or 3 or 4;

@@ -27,7 +27,7 @@ public class OtherFileTests
     [TestMethod]
     public void Files_of_other_formats_given_as_safetensors_are_named()
     {
-        IsOther([0x89, .. "HDF\r\n"u8, 0x1A, .. "\n"u8, .. new byte[90]], "an HDF5 file", ".h5", "model.variables");
+        IsOther([0x89, .. "HDF\r\n"u8, 0x1A, .. "\n"u8, .. new byte[90]], "an HDF5 file", ".h5", "for w in l.weights");
         var packed = new MemoryStream();
         using (var gzip = new GZipStream(packed, CompressionLevel.Fastest, leaveOpen: true))
             gzip.Write(new byte[1000]);
@@ -56,7 +56,8 @@ public class OtherFileTests
         byte[] saved = SavedNetworks.Save(network, network.Initialize());
         IsOther(state, "a state", "BatchNormalizationState.Load reads it");
         IsOther(saved, "a network", "Network.Load reads it");
-        States.IsInvalid(() => Network.Load(new MemoryStream(state)), "This is not a network", "BatchNormalizationState.Load reads it");
+        States.IsInvalid(
+            () => Network.Load(new MemoryStream(state)), "This is not a network", "BatchNormalizationState.Load reads it");
         States.IsInvalid(
             () => States.Load(saved), "This is not a state: it begins with 89424E4E", "Network.Load reads it");
         States.IsInvalid(() => TrainingCheckpoint.Load(new MemoryStream(saved)), "This is not a checkpoint");

@@ -94,7 +94,10 @@ public class SafetensorsErrorTests
     public void Prefixes_that_hold_a_layer_are_listed_with_the_nearest_first()
     {
         string[] prefixes =
-            ["layer1.0.bn1.", "layer1.0.bn2.", "layer2.0.bn1.", "stem/bn/", "", .. Enumerable.Range(0, 9).Select(i => $"far{i}.")];
+        [
+            "layer1.0.bn1.", "layer1.0.bn2.", "layer2.0.bn1.", "stem/bn/", "",
+            .. Enumerable.Range(0, 9).Select(i => $"far{i}."),
+        ];
         (string, string, int[], byte[])[] tensors =
         [
             .. prefixes.SelectMany(prefix => ((string[])(prefix.Contains('/')
@@ -106,7 +109,8 @@ public class SafetensorsErrorTests
         byte[] file = SafetensorsFile.Of(tensors);
         States.IsInvalid(
             () => States.LoadSafetensors(file, "layer1.0.bn3."),
-            "It has 14, under these prefixes, the nearest first: \"layer1.0.bn1.\", \"layer1.0.bn2.\", \"layer2.0.bn1.\", ",
+            "It has 14, under these prefixes, the nearest first: \"layer1.0.bn1.\", \"layer1.0.bn2.\", "
+            + "\"layer2.0.bn1.\", ",
             " and 4 more.");
         States.IsInvalid(() => States.LoadSafetensors(file, "stem/bm/"), "the nearest first: \"stem/bn/\", ");
         States.IsInvalid(() => States.LoadSafetensors(file, "x"), "the nearest first: \"\", ");

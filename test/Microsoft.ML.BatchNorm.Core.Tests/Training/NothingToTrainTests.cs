@@ -62,15 +62,16 @@ public class NothingToTrainTests
     }
 
     [TestMethod]
-    [DataRow(10, 1)]
-    [DataRow(1, 32)]
-    public void A_batch_of_one_row_is_refused_where_a_normalization_would_give_beta_alone(int rows, int batchSize)
+    [DataRow(10, 1, "Layer", "Take a greater BatchSize")]
+    [DataRow(1, 32, "There is 1 row to train on: layer", "Add rows")]
+    public void A_batch_of_one_row_is_refused_where_a_normalization_would_give_beta_alone(
+        int rows, int batchSize, string begin, string advice)
     {
         TrainingOptions options = Runs.Options with { BatchSize = batchSize };
-        StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(
-                () => NetworkTrainer.Train(Runs.Network, Runs.State, Runs.Data(rows), options)).Message,
-            "Layer 'norm' of the network gets a single value a channel");
+        string message = Assert.ThrowsExactly<ArgumentException>(
+            () => NetworkTrainer.Train(Runs.Network, Runs.State, Runs.Data(rows), options)).Message;
+        StringAssert.StartsWith(message, $"{begin} 'norm' of the network gets a single value per channel");
+        StringAssert.Contains(message, advice);
     }
 
     [TestMethod]

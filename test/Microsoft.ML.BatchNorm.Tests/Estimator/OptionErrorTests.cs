@@ -127,6 +127,8 @@ public class OptionErrorTests
     {
         var error = Assert.Throws<ArgumentException>(action);
         StringAssert.Contains(error.Message, name);
+        Assert.IsFalse(error.Message.StartsWith("Must", StringComparison.Ordinal), error.Message);
+        Assert.AreEqual(2, error.Message.Split("(Parameter ").Length, error.Message);
         Assert.IsTrue(Microsoft.ML.Runtime.Contracts.IsMarked(error), "The error is not ML.NET's.");
     }
 }

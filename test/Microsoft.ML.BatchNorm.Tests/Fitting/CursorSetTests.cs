@@ -178,7 +178,7 @@ public class CursorSetTests
         IDataView rows = Fits.Vectors(View.Floats(100, Columns));
         AssertError("The data has no rows", () => Fit(
             new CursorSetView(View.ML.Data.SkipRows(rows, 100), [64], InTurn), threads: 2));
-        AssertError("The data has no rows", () => Fits.Fit(
+        AssertError("All 100 rows are hidden by mask column 'Counts'", () => Fits.Fit(
             new CursorSetView(MaskedRow.View(View.Floats(100, Columns), _ => false), [64], InTurn),
             options => (options.MaskColumnName, options.NumberOfThreads) = ("Counts", 2)));
     }

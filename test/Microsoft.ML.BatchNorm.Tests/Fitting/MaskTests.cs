@@ -50,7 +50,7 @@ public class MaskTests
     {
         var error = Assert.ThrowsExactly<InvalidOperationException>(
             () => Fit(MaskedRow.View(View.Floats(20, 4), _ => false), Exponential, batchSize: 8));
-        StringAssert.Contains(error.Message, "no rows");
+        StringAssert.Contains(error.Message, "All 20 rows are hidden by mask column 'Counts'");
     }
 
     static BatchNormalizationState Fit(IDataView view, BatchNormalizationOptions layer, int batchSize) =>

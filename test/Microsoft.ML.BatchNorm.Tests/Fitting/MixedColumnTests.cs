@@ -39,6 +39,35 @@ public class MixedColumnTests
     }
 
     [TestMethod]
+    public void Batches_of_as_many_rows_as_each_width_allows_leave_no_row_out()
+    {
+        IDataView view = Rows(9001);
+        BatchNormalizationTransformer together = Estimator(MovingStatistics.Population, Pairs).Fit(view);
+        foreach (InputOutputColumnPair pair in Pairs)
+        {
+            BatchStatistics actual = together.GetState(pair.OutputColumnName).GetPopulation()!;
+            BatchStatistics expected = Estimator(MovingStatistics.Population, pair).Fit(view)
+                .GetState(pair.OutputColumnName).GetPopulation()!;
+            Agreement.Within(0, expected.Count, actual.Count, pair.OutputColumnName);
+            Agreement.Within(1e-14, expected.Mean, actual.Mean, pair.OutputColumnName);
+        }
+    }
+
+    [TestMethod]
+    public void Thousands_of_narrow_columns_take_buffers_of_their_own_width()
+    {
+        IDataView view = Rows(300);
+        BatchNormalizationEstimator estimator = View.ML.Transforms.BatchNormalization(
+            [new("Wide"), .. Enumerable.Range(0, 2000).Select(i => new InputOutputColumnPair($"Y{i}", "Single"))]);
+        BatchNormalizationTransformer fitted = estimator.Fit(view);
+        Assert.AreEqual(fitted.GetState("Y0"), fitted.GetState("Y1999"));
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        estimator.Fit(view);
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.IsTrue(allocated < 30_000_000, $"{allocated} bytes were allocated.");
+    }
+
+    [TestMethod]
     public void They_keep_ML_NET_s_contract_of_estimators() => EstimatorContract.Check(
         View.ML.Transforms.BatchNormalization(Pairs), Rows(), Rows(5, seed: 9), View.Scalars(1f));
 

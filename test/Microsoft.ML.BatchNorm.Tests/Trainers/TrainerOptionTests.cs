@@ -210,6 +210,8 @@ public class TrainerOptionTests
     {
         var error = Assert.Throws<ArgumentException>(action);
         Assert.AreEqual(name, error.ParamName, ignoreCase: true);
+        Assert.IsFalse(error.Message.StartsWith("Must", StringComparison.Ordinal), error.Message);
+        Assert.AreEqual(2, error.Message.Split("(Parameter ").Length, error.Message);
         Assert.IsTrue(error.IsMarked(), "The error is not ML.NET's.");
     }
 }

@@ -135,6 +135,7 @@ public class TrainingRunTests
             () => Blobs.Multiclass(context, options => options.Engine = engine).Fit(Blobs.View(new MLContext(1))));
         Assert.AreEqual(5, engine.Steps);
         Assert.AreEqual(5, ((TrainingCanceledException)error).Checkpoint.Step);
+        Assert.AreEqual(CancellationToken.None, error.CancellationToken, "No token was canceled that a caller has.");
     }
 
     [TestMethod]
@@ -152,6 +153,7 @@ public class TrainingRunTests
             .Fit(Blobs.View(context)));
         Assert.AreEqual(5, engine.Steps);
         Assert.AreEqual(5, error.Checkpoint.Step);
+        Assert.AreEqual(source.Token, error.CancellationToken, "The caller tells by it who canceled.");
         Blobs.Multiclass(context, options => options.Epochs = 1).Fit(Blobs.View(context));
     }
 
@@ -167,6 +169,7 @@ public class TrainingRunTests
         var error = Assert.ThrowsExactly<TrainingCanceledException>(
             () => Train(canceled, new CountingEngine(onPart: _ => cancel()), source.Token));
         Assert.AreEqual((1, 8L), (error.Checkpoint.Epoch, error.Checkpoint.Step), "The epoch is still to be measured.");
+        Assert.AreEqual(byToken ? source.Token : default, error.CancellationToken);
         Assert.AreNotEqual(expected, error.Checkpoint.State, "The exact statistics are still to come.");
 
         static NetworkState Train(MLContext context, ITrainingEngine engine, CancellationToken token) =>

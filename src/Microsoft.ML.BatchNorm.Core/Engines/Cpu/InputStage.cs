@@ -63,7 +63,8 @@ sealed unsafe class InputStage
                 throw new InvalidDataException(string.Create(
                     CultureInfo.InvariantCulture,
                     $"A feature is not finite: row {firstRow + row ?? rows.Number(row)}, slot {slot} "
-                    + $"has {Output.Row(row)[slot]}."));
+                    + $"has {Output.Row(row)[slot]}. Replace it, or begin the network with a batch normalization of "
+                    + $"NonFinite.Ignore."));
             }
         }
     }

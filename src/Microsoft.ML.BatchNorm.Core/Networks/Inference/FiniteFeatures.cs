@@ -30,7 +30,7 @@ static class FiniteFeatures
             if (!float.IsFinite(features[i]))
                 throw new InvalidDataException(
                     $"Feature {i % inputs} of row {i / inputs} is {features[i]}; the network's batch normalization "
-                    + "needs finite values.");
+                    + "needs finite values. Replace it, or set NonFinite.Ignore in the layer's options.");
         }
     }
 }

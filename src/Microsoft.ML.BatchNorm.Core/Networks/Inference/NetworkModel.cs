@@ -125,5 +125,8 @@ public sealed unsafe class NetworkModel
 
     void ThrowLength(int features, int values) =>
         throw new ArgumentException(
-            $"There are {features} features for {values} outputs; a row has {inputs} and {outputs} of them.");
+            features % inputs != 0
+                ? $"A row has {inputs} features; {features} are not a whole number of rows."
+                : $"A row has {outputs} outputs; there is room for {values} where {features / inputs} rows need "
+                    + $"{(long)(features / inputs) * outputs}.");
 }

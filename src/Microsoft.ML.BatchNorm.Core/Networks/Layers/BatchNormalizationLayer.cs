@@ -61,7 +61,8 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         return axis >= 1 && axis <= input.Rank
             ? input
             : throw Misfit(
-                input, $"a shape that has axis {Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
+                input,
+                $"a shape that has axis {Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)

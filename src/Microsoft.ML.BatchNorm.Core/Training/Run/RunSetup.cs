@@ -60,8 +60,10 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
                 + "normalization with UpdateStatistics and TrainAffine off. Unfreeze a layer.");
         if (Network.Nodes.FirstOrDefault(node => HasSingleValues(node, (int)batches.RowsIn(0))) is { } single)
             throw new ArgumentException(
-                $"Layer '{single.Path}' of {phase} gets a single value a channel to normalize, and would give β for "
-                + "any value. Take a greater BatchSize or VirtualBatchSize, or freeze the layer.");
+                (batches.Rows == 1 ? "There is 1 row to train on: layer" : "Layer")
+                + $" '{single.Path}' of {phase} gets a single value per channel to normalize, and would give β for any "
+                + $"value. {(batches.Rows == 1 ? "Add rows" : "Take a greater BatchSize or VirtualBatchSize")}, or "
+                + "freeze the layer.");
     }
 
     /// <summary>Renormalization is the exception: it has the moving statistics in its output.</summary>

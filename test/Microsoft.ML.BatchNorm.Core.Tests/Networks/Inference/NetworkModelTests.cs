@@ -143,6 +143,7 @@ public class NetworkModelTests
         features[3 * 6 + 2] = float.NaN;
         var error = Assert.ThrowsExactly<InvalidDataException>(() => Predict(model, features));
         StringAssert.Contains(error.Message, "Feature 2 of row 3");
+        StringAssert.Contains(error.Message, "Replace it, or set NonFinite.Ignore in the layer's options.");
         features[3 * 6 + 2] = 0;
         features[^1] = float.NegativeInfinity;
         Assert.ThrowsExactly<InvalidDataException>(() => Predict(model, features));
@@ -174,12 +175,17 @@ public class NetworkModelTests
     public void Lengths_that_do_not_fit_and_memory_that_overlaps_are_ArgumentExceptions()
     {
         var model = new NetworkModel(plain, plain.Initialize());
-        Assert.ThrowsExactly<ArgumentException>(() => model.Predict(new float[7], new float[3]));
-        Assert.ThrowsExactly<ArgumentException>(() => model.Predict(new float[12], new float[3]));
-        Assert.ThrowsExactly<ArgumentException>(() => model.Predict(new float[6], new float[6]));
+        Fails("A row has 6 features; 7 are not a whole number of rows.", 7, 3);
+        Fails("A row has 3 outputs; there is room for 3 where 2 rows need 6.", 12, 3);
+        Fails("A row has 3 outputs; there is room for 6 where 1 rows need 3.", 6, 6);
         float[] memory = new float[20];
         Assert.ThrowsExactly<ArgumentException>(() => model.Predict(memory.AsSpan(0, 6), memory.AsSpan(5, 3)));
         model.Predict([], []);
+
+        void Fails(string message, int features, int outputs) => Assert.AreEqual(
+            message,
+            Assert.ThrowsExactly<ArgumentException>(
+                () => model.Predict(new float[features], new float[outputs])).Message);
     }
 
     [TestMethod]
