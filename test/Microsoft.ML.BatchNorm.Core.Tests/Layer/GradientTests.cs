@@ -44,7 +44,7 @@ public sealed class GradientTests
         int[] shape, string name, BatchNormalizationOptions options, bool masked)
     {
         _ = name;
-        var layout = new ChannelLayout(shape, options.Axis!.Value);
+        var layout = new ChannelLayout(shape, options.Axis ?? 1);
         double[] x = Sample.Doubles(layout.Count, 1, 2, 1.5), dy = Sample.Doubles(layout.Count, 2);
         bool[] mask = masked ? Sample.Mask(layout.Positions, 4) : [];
         if (masked)
