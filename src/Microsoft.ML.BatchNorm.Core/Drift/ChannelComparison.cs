@@ -85,7 +85,10 @@ sealed class ChannelComparison(
     (TestResult Mean, TestResult Variance) Test(int channel, double negligible)
     {
         SampleMoments training = InRows(Training(channel)), current = InRows(Current(channel));
-        double squaresVariance = squares is null ? double.NaN : VarianceOf(squares, channel);
+        // Unknown also where no double holds it: there is no test of the variance then.
+        double squaresVariance = squares is null || !double.IsFinite(squares.M2[channel])
+            ? double.NaN
+            : VarianceOf(squares, channel);
         return (
             MeanTest.Of(training, current, negligible),
             VarianceTest.Of(training, current, squaresVariance, negligible));

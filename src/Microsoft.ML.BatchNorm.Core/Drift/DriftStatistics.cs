@@ -105,7 +105,8 @@ public sealed class DriftStatistics
                 SquareRun(from + at, mean[run % layout.Channels], to + at, layout.Inner);
             }
         }
-        squares.Add(layout, buffer.AsSpan(0, layout.Count), mask, NonFinite.Ignore, threads);
+        squares.Merge(BatchStatistics.Of<double>(
+            layout, buffer.AsSpan(0, layout.Count), mask, NonFinite.Ignore, threads, mayOverflow: true));
     }
 
     static unsafe void SquareRow<T>(T* x, double* mean, double* y, int length)

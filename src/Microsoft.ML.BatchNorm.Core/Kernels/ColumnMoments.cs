@@ -39,15 +39,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         bool finite = true;
         for (int i = 0; i < length; i += 8)
             finite &= CenteredSums.Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
-        if (finite)
-            return;
-        if (!ignoreNonFinite)
+        if (!finite && !SumAgain(item, result, length))
             *failed = 1;
-        else
-            SumFinite(item, result, length);
     }
 
-    /// <summary>The mean of the first rows.</summary>
+    /// <summary>
+    /// The mean of the first rows, formed around the first, so that it is that of equal rows to the last bit, and no
+    /// sum overflows where the variance does not.
+    /// </summary>
     void SumFirst(ColumnPlan.Item item, double* centers)
     {
         int rows = Math.Min(CenterRows, item.Rows);
@@ -56,14 +55,15 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         {
             T* column = first + plan.FirstColumn(item.FirstChunk + chunk);
             Vector512<double> sum0 = default, sum1 = default, count = Vector512.Create((double)rows);
-            for (int row = 0; row < rows; row++, column += plan.Width)
+            Wide.Load(column, out var first0, out var first1);
+            for (int row = 1; row < rows; row++)
             {
-                Wide.Load(column, out var a0, out var a1);
-                sum0 += a0;
-                sum1 += a1;
+                Wide.Load(column += plan.Width, out var a0, out var a1);
+                sum0 += a0 - first0;
+                sum1 += a1 - first1;
             }
-            (sum0 / count).Store(centers + chunk * Wide.Count);
-            (sum1 / count).Store(centers + chunk * Wide.Count + 8);
+            (first0 + sum0 / count).Store(centers + chunk * Wide.Count);
+            (first1 + sum1 / count).Store(centers + chunk * Wide.Count + 8);
         }
     }
 
@@ -118,8 +118,12 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         }
     }
 
-    /// <summary>Does the columns that hold something not finite again, one value after the other, without it.</summary>
-    void SumFinite(ColumnPlan.Item item, Moments result, int length)
+    /// <summary>
+    /// Does the columns that hold something not finite again, one value after the other, without it; and those whose
+    /// sums overflow around their centers. Where they do again, M2 is not finite. False where that, or a value that is
+    /// not finite, counts.
+    /// </summary>
+    bool SumAgain(ColumnPlan.Item item, Moments result, int length)
     {
         for (int at = 0; at < length; at++)
         {
@@ -128,8 +132,11 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
                 continue;
             one.Clear();
             int column = plan.FirstColumn(item.FirstChunk + at / Wide.Count) + at % Wide.Count;
-            ScalarMoments.Merge(
-                data + (nint)item.FirstRow * plan.Width + column, item.Rows, plan.Width, one, ignoreNonFinite: true);
+            if (!ScalarMoments.Merge(
+                    data + (nint)item.FirstRow * plan.Width + column, item.Rows, plan.Width, one, ignoreNonFinite)
+                && !ignoreNonFinite)
+                return false;
         }
+        return true;
     }
 }

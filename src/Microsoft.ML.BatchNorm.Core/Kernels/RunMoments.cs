@@ -26,9 +26,9 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         {
             T* first = data + plan.Offset(item.FirstOuter, channel);
             int length = Math.Min(Math.Max(LeastCenterLength, plan.Inner / CentersInRun), plan.Inner);
-            double sum = 0, square = 0;
-            Add(first, length, 0, ref sum, ref square);
-            result.Mean[channel] = sum / length;
+            double center = Wide.ToDouble(*first), sum = 0, square = 0;
+            Add(first, length, center, ref sum, ref square);
+            result.Mean[channel] = center + sum / length;
         }
         // Until the end of the shard, Mean holds the center and M2 the sum Σd² beside Σd in sums.
         double[] sums = new double[item.Channels];
@@ -48,15 +48,15 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
             ScalarMoments.Set(one, (double)item.Outers * plan.Inner, *one.Mean, sums[c], *one.M2);
             if (double.IsFinite(*one.M2))
                 continue;
-            if (!ignoreNonFinite)
+            one.Clear();
+            for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
             {
+                T* run = data + plan.Offset(outer, item.FirstChannel + c);
+                if (ScalarMoments.Merge(run, plan.Inner, 1, one, ignoreNonFinite) || ignoreNonFinite)
+                    continue;
                 *failed = 1;
                 return;
             }
-            one.Clear();
-            for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
-                ScalarMoments.Merge(
-                    data + plan.Offset(outer, item.FirstChannel + c), plan.Inner, 1, one, ignoreNonFinite: true);
         }
     }
 

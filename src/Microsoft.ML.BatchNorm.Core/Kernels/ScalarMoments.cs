@@ -11,19 +11,26 @@ static unsafe class ScalarMoments
     public static bool Merge<T>(T* column, int rows, nint stride, Moments result, bool ignoreNonFinite)
         where T : unmanaged
     {
-        double count = 0, sum = 0;
+        // Around the first value: equal values have a mean to the last bit, and no sum overflows where M2 does not.
+        double count = 0, first = 0, sum = 0;
         for (int row = 0; row < rows; row++)
         {
             double value = Wide.ToDouble(column[row * stride]);
             if (double.IsFinite(value))
-                (count, sum) = (count + 1, sum + value);
+            {
+                if (count++ == 0)
+                    first = value;
+                sum += value - first;
+            }
             else if (!ignoreNonFinite)
+            {
                 return false;
+            }
         }
         if (count == 0)
             return true;
 
-        double center = sum / count, rest = 0, square = 0;
+        double center = first + sum / count, rest = 0, square = 0;
         for (int row = 0; row < rows; row++)
         {
             double value = Wide.ToDouble(column[row * stride]);
@@ -37,7 +44,7 @@ static unsafe class ScalarMoments
         Moments one = Moments.In(memory, 1);
         Set(one, count, center, rest, square);
         MomentsMerge.Into(result, one, 1);
-        return double.IsFinite(*one.M2);
+        return double.IsFinite(*result.M2);
     }
 
     /// <summary>The moments of values whose deviations from a center, and their squares, have these sums.</summary>

@@ -59,7 +59,24 @@ public sealed class AffineMap
                 singles.Columns(0), singles.Columns(1), singles.Columns(2));
             singles.Repeat();
         }
-        singlesSuffice = singles.AreFinite();
+        singlesSuffice = singles.AreFinite() && FloatsHoldAll();
+    }
+
+    /// <summary>
+    /// Whether floats hold the map to their last digit: no scale is too small, nor any mean so large that the
+    /// difference to it may overflow.
+    /// </summary>
+    bool FloatsHoldAll()
+    {
+        const float smallest = 1.17549435e-38f, largest = float.MaxValue / (1 << 26);
+        ReadOnlySpan<float> centers = singles.Columns(0), scales = singles.Columns(1);
+        for (int c = 0; c < scales.Length; c++)
+        {
+            bool isZero = normalization.InverseDeviation[c] == 0 || gamma.Length > 0 && gamma[c] == 0;
+            if (Math.Abs(centers[c]) > largest || Math.Abs(scales[c]) < smallest && !isZero)
+                return false;
+        }
+        return true;
     }
 
     /// <summary>The number of channels.</summary>

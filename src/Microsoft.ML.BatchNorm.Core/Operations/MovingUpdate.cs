@@ -46,20 +46,22 @@ static class MovingUpdate
         state.MovingVariance.CopyTo(variance);
         for (int c = 0; c < mean.Length; c++)
         {
-            double groupMean = 0, groupVariance = 0;
             int used = 0;
+            foreach (BatchStatistics group in groups)
+                used += group.Count[c] == 0 ? 0 : 1;
+            if (used == 0)
+                continue;
+            double groupMean = 0, groupVariance = 0;
             foreach (BatchStatistics group in groups)
             {
                 if (group.Count[c] == 0)
                     continue;
-                used++;
-                groupMean += group.Mean[c];
-                groupVariance += group.Variance(c, options.EffectiveVarianceConvention);
+                // Divided before they are added, since the sum may overflow.
+                groupMean += group.Mean[c] / used;
+                groupVariance += group.Variance(c, options.EffectiveVarianceConvention) / used;
             }
-            if (used == 0)
-                continue;
-            mean[c] = Average.Exponential(mean[c], groupMean / used, decay);
-            variance[c] = Average.Exponential(variance[c], groupVariance / used, decay);
+            mean[c] = Average.Exponential(mean[c], groupMean, decay);
+            variance[c] = Average.Exponential(variance[c], groupVariance, decay);
         }
     }
 

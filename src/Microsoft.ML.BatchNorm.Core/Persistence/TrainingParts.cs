@@ -42,6 +42,7 @@ static class TrainingParts
         });
         writer.Write(optimizer.LearningRate);
         writer.Write(optimizer.WeightDecay);
+        writer.Write((byte)optimizer.DecayedParameters);
         if (optimizer is SgdOptimizer sgd)
         {
             writer.Write(sgd.Momentum);
@@ -62,6 +63,7 @@ static class TrainingParts
         {
             LearningRate = reader.ReadDouble(),
             WeightDecay = reader.ReadDouble(),
+            DecayedParameters = (DecayedParameters)reader.ReadByte(),
             Momentum = reader.ReadDouble(),
             Nesterov = reader.ReadBoolean(),
         },
@@ -74,6 +76,7 @@ static class TrainingParts
     {
         LearningRate = reader.ReadDouble(),
         WeightDecay = reader.ReadDouble(),
+        DecayedParameters = (DecayedParameters)reader.ReadByte(),
         Beta1 = reader.ReadDouble(),
         Beta2 = reader.ReadDouble(),
         Epsilon = reader.ReadDouble(),

@@ -48,7 +48,8 @@ static unsafe class BatchMoments
                 for (int column = 0; plan.LeftOver > 0 && column < columns; column++)
                 {
                     if (!ScalarMoments.Merge(
-                            rest + column, plan.LeftOver, columns, byColumn.At(column), ignoreNonFinite))
+                            rest + column, plan.LeftOver, columns, byColumn.At(column), ignoreNonFinite)
+                        && !ignoreNonFinite)
                         return false;
                 }
                 for (int column = 0; layout.Inner > 1 && column < columns; column++)

@@ -113,7 +113,7 @@ public sealed class BatchStatistics
             variance = M2[channel] / (count - 1);
         return double.IsFinite(variance)
             ? variance
-            : throw new InvalidDataException($"The variance of channel {channel} overflows a double.");
+            : throw VarianceOverflow.Of(channel);
     }
 
     /// <summary>Adds a block of values.</summary>
@@ -125,7 +125,9 @@ public sealed class BatchStatistics
     /// <exception cref="ArgumentException">
     /// A length or the number of channels does not fit; nothing was added.
     /// </exception>
-    /// <exception cref="InvalidDataException">A kept value is not finite; nothing was added.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A kept value is not finite, or the variance of a channel overflows a double; nothing was added.
+    /// </exception>
     public void Add(
         ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default,
         NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
@@ -166,7 +168,8 @@ public sealed class BatchStatistics
     }
 
     internal static unsafe BatchStatistics Of<T>(
-        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, NonFinite nonFinite, int threads)
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, NonFinite nonFinite, int threads,
+        bool mayOverflow = false)
         where T : unmanaged
     {
         layout.CheckMade(nameof(layout));
@@ -185,8 +188,12 @@ public sealed class BatchStatistics
                 : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
         }
         if (finite)
+        {
+            if (!mayOverflow)
+                VarianceOverflow.ThrowIfAny(statistics);
             return statistics;
+        }
         NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
-        throw new InvalidDataException("The statistics of x overflow a double.");
+        throw VarianceOverflow.In(layout, x, mask);
     }
 }

@@ -55,9 +55,9 @@ sealed unsafe class RowCenter
             for (int at = 0; at < values.Length; at += Chunk)
             {
                 int column = Math.Min(at, columns - Chunk);
-                Vector512<double> lower = Wide.LoadEight(first + column) + Wide.LoadEight(second + column);
-                Vector512<double> upper = Wide.LoadEight(third + column) + Wide.LoadEight(fourth + column);
-                ((lower + upper) * 0.25).Store(to + at);
+                Vector512<double> one = Wide.LoadEight(first + column), more = Wide.LoadEight(second + column) - one;
+                more += Wide.LoadEight(third + column) - one + (Wide.LoadEight(fourth + column) - one);
+                (one + more * 0.25).Store(to + at);
             }
         }
     }

@@ -47,19 +47,21 @@ sealed unsafe class RowShard
     public void MoveTo(BatchStatistics statistics)
     {
         Moments result = Moments.In(squares + padded, padded);
-        bool finite = true;
         fixed (double* centers = center!.Values)
         {
             for (int at = 0; at < padded; at += RowCenter.Chunk)
-                finite &= CenteredSums.Store(centers + at, sums + at, squares + at, Rows, result.At(at));
+                CenteredSums.Store(centers + at, sums + at, squares + at, Rows, result.At(at));
         }
-        if (!finite)
-            throw new InvalidDataException("The statistics of x overflow a double.");
         int tail = columns % RowCenter.Chunk, whole = columns - tail;
         for (int array = 0; array < Moments.Arrays && tail > 0; array++)
         {
             var values = new Span<double>(result.Count + array * (nint)padded, padded);
             values[^tail..].CopyTo(values[whole..]);
+        }
+        for (int column = 0; column < columns; column++)
+        {
+            if (!double.IsFinite(result.M2[column]))
+                throw VarianceOverflow.Of(column);
         }
         statistics.Merge(result);
         Rows = 0;

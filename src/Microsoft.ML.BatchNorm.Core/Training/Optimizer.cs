@@ -14,11 +14,22 @@ public abstract record Optimizer
 
     /// <summary>
     /// The share of each parameter that is added to its gradient (for <see cref="AdamWOptimizer"/>, taken off the
-    /// parameter itself, times the learning rate); at least 0. It applies to all parameters that train. Default: 0, for
-    /// AdamW 0.01.
+    /// parameter itself, times the learning rate); at least 0. <see cref="DecayedParameters"/> says which parameters.
+    /// Default: 0, for AdamW 0.01.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double WeightDecay { get; init => field = Check.NotNegative(value, nameof(WeightDecay)); }
+
+    /// <summary>
+    /// Which parameters <see cref="WeightDecay"/> applies to. Default: the kernels alone, since γ and β that shrink
+    /// towards 0 regularize nothing; PyTorch and Keras decay all by default.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not defined.</exception>
+    public DecayedParameters DecayedParameters
+    {
+        get;
+        init => field = Check.Defined(value, nameof(DecayedParameters));
+    }
 
     /// <summary>Stochastic gradient descent.</summary>
     public static SgdOptimizer Sgd(double learningRate = 0.01, double momentum = 0, bool nesterov = false) =>
@@ -28,8 +39,10 @@ public abstract record Optimizer
     public static AdamOptimizer Adam(double learningRate = 0.001) => new() { LearningRate = learningRate };
 
     /// <summary>Adam with decoupled weight decay.</summary>
-    public static AdamWOptimizer AdamW(double learningRate = 0.001, double weightDecay = 0.01) =>
-        new() { LearningRate = learningRate, WeightDecay = weightDecay };
+    public static AdamWOptimizer AdamW(
+        double learningRate = 0.001, double weightDecay = 0.01,
+        DecayedParameters decayedParameters = DecayedParameters.Kernels) =>
+        new() { LearningRate = learningRate, WeightDecay = weightDecay, DecayedParameters = decayedParameters };
 }
 
 /// <summary>

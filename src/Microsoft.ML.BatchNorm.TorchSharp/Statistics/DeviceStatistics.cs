@@ -106,8 +106,10 @@ static class DeviceStatistics
     static BatchStatistics Kept(Tensor x, Tensor kept)
     {
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
-        Tensor mean = torch.where(kept, x, zero).sum([0, 2], true).div(count.clamp_min(1));
-        Tensor rest = torch.where(kept, x.sub(mean), zero);
-        return OfDeviations(count, mean, rest);
+        // Around the least value, so that equal values have a mean to the last bit, and the sum does not overflow.
+        Tensor least = torch.where(kept, x, torch.full_like(x, double.PositiveInfinity)).amin([0, 2], true);
+        least = torch.where(count.gt(0), least, torch.zeros_like(least));
+        Tensor mean = least.add(torch.where(kept, x.sub(least), zero).sum([0, 2], true).div(count.clamp_min(1)));
+        return OfDeviations(count, mean, torch.where(kept, x.sub(mean), zero));
     }
 }

@@ -80,8 +80,9 @@ sealed class TorchStatisticsFit : IStatisticsFit
         {
             if (DeviceStatistics.AreFinite(group))
                 continue;
-            NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
-            throw new InvalidDataException("The statistics of x overflow a double.");
+            if (options.NonFinite == NonFinite.Throw)
+                NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
+            VarianceOverflow.ThrowIfAny(group);
         }
         return statistics;
     }

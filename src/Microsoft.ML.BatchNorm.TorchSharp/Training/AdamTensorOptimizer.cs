@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> state them.</summary>
 sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters)
-    : TensorOptimizer(parameters, "m", "v")
+    : TensorOptimizer(options, parameters, "m", "v")
 {
     // Made once: memory that is new in each step takes the CPU longer than the square roots in it.
     readonly Tensor deviation = Tensors.Keep(torch.empty_like(parameters.Values));
@@ -15,9 +15,9 @@ sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector paramete
     public override void Apply(Tensor gradient, double learningRate, long number)
     {
         if (options is AdamWOptimizer)
-            Values.mul_(1 - learningRate * options.WeightDecay);
+            Decayed(Values).mul_(1 - learningRate * options.WeightDecay);
         else if (options.WeightDecay > 0)
-            gradient.add_(Values, options.WeightDecay);
+            Decayed(gradient).add_(Decayed(Values), options.WeightDecay);
         Tensor m = Moment(0).mul_(options.Beta1).add_(gradient, 1 - options.Beta1);
         Tensor v = Moment(1).mul_(options.Beta2).addcmul_(gradient, gradient, 1 - options.Beta2);
         double mean = 1 - Math.Pow(options.Beta1, number), variance = 1 - Math.Pow(options.Beta2, number);

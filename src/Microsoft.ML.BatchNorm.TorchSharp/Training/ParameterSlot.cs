@@ -19,6 +19,9 @@ sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTr
 
     public bool IsTrained => isTrained;
 
+    /// <summary>Whether it is a kernel, which has more than one dimension, unlike γ, β and biases.</summary>
+    public bool IsKernel => shape.Length > 1;
+
     public Tensor? Own => own;
 
     /// <summary>Where it begins among all that are trained.</summary>

@@ -14,11 +14,13 @@ sealed class ParameterVector : IDisposable
     public ParameterVector(IEnumerable<ParameterSlot> slots, torch.Device device)
     {
         all = [.. slots];
-        Trained = [.. all.Where(slot => slot.IsTrained)];
+        Trained = [.. all.Where(slot => slot.IsTrained).OrderByDescending(slot => slot.IsKernel)];
         foreach (ParameterSlot slot in Trained)
         {
             slot.Offset = Length;
             Length += slot.Initial.Length;
+            if (slot.IsKernel)
+                KernelLength = Length;
         }
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
@@ -39,11 +41,14 @@ sealed class ParameterVector : IDisposable
         }
     }
 
-    /// <summary>Those that the optimizer changes, in the order of the vector.</summary>
+    /// <summary>Those that the optimizer changes, in the order of the vector: kernels first.</summary>
     public ParameterSlot[] Trained { get; }
 
     /// <summary>The number of values that are trained.</summary>
     public long Length { get; }
+
+    /// <summary>The number of values of kernels that are trained: the first ones.</summary>
+    public long KernelLength { get; }
 
     /// <summary>All trained values.</summary>
     public Tensor Values { get; }

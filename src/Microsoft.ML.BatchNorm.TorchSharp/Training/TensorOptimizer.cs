@@ -9,12 +9,13 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// </summary>
 abstract class TensorOptimizer : IDisposable
 {
+    readonly Optimizer options;
     readonly ParameterVector parameters;
     readonly (string Name, Tensor Values)[] moments;
 
-    protected TensorOptimizer(ParameterVector parameters, params string[] names)
+    protected TensorOptimizer(Optimizer options, ParameterVector parameters, params string[] names)
     {
-        this.parameters = parameters;
+        (this.options, this.parameters) = (options, parameters);
         moments = Array.ConvertAll(names, name => (name, Tensors.Keep(torch.zeros_like(parameters.Values))));
     }
 
@@ -72,6 +73,11 @@ abstract class TensorOptimizer : IDisposable
     public virtual void Dispose() => Array.ForEach(moments, moment => moment.Values.Dispose());
 
     protected Tensor Moment(int index) => moments[index].Values;
+
+    /// <summary>The part of a vector, as long as the parameters, that weight decay applies to.</summary>
+    protected Tensor Decayed(Tensor vector) => options.DecayedParameters == DecayedParameters.All
+        ? vector
+        : vector.narrow(0, 0, parameters.KernelLength);
 
     float[] Vector(ImmutableSortedDictionary<string, ImmutableArray<float>> known, string name)
     {

@@ -220,7 +220,7 @@ abstract class ColumnFit
                 if (NonFiniteRow.Describe(column, values, positions[row]) is { } found)
                     return found;
             }
-            return $"Column '{column.Name}': {error.Message}";
+            return StatisticsFault.Describe(column.Name, Layout, error);
         }
     }
 }

@@ -37,7 +37,8 @@ sealed class ColumnSums(IHost host, string column, int length, PopulationFit fit
         }
         catch (InvalidDataException error)
         {
-            throw host.Except(error, $"Column '{column}': {error.Message}");
+            throw host.Except(
+                error, StatisticsFault.Describe(column, ChannelLayout.Features(1, length), error));
         }
     }
 }

@@ -206,7 +206,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
         catch (InvalidDataException error)
         {
-            throw host.Except(error, $"Column '{column.Column.Name}': {error.Message}");
+            throw host.Except(error, StatisticsFault.Describe(column.Column.Name, column.Layout, error));
         }
     }
 }

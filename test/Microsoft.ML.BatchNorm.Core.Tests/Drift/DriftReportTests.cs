@@ -80,6 +80,17 @@ public sealed class DriftReportTests
     }
 
     [TestMethod]
+    [DataRow(3)]
+    [DataRow(1000)]
+    public void Squares_whose_own_variance_no_double_holds_are_no_error(int rows)
+    {
+        double[] x = Sample.Doubles(rows, 1, 0, 1e120);
+        DriftReport report = Compare(x, x);
+        Assert.AreEqual(
+            (0, 1, false), (report.Channels[0].MeanShift, report.Channels[0].VarianceRatio, report.IsDrift()));
+    }
+
+    [TestMethod]
     public void No_values_on_a_side_are_no_test_and_come_last()
     {
         var statistics = new BatchStatistics(2);

@@ -107,7 +107,12 @@ static class OptimizerCase
             },
             var other => throw new InvalidDataException($"The optimizer '{other}' is not known."),
         };
-        optimizer = optimizer with { LearningRate = Number("learningRate"), WeightDecay = Number("weightDecay", 0) };
+        optimizer = optimizer with
+        {
+            LearningRate = Number("learningRate"),
+            WeightDecay = Number("weightDecay", 0),
+            DecayedParameters = DecayedParameters.All,
+        };
         return members.Count == 0
             ? optimizer
             : throw new InvalidDataException($"The optimizer has '{members.Keys.First()}', which is not known.");

@@ -75,6 +75,8 @@ public class CheckpointTests
         [new TrainingOptions { Optimizer = Optimizer.Sgd(0.5, 0.25, nesterov: true) }],
         [new TrainingOptions { Optimizer = Optimizer.Adam() }],
         [new TrainingOptions { Optimizer = Optimizer.AdamW(0.5, 0.25) }],
+        [new TrainingOptions { Optimizer = Optimizer.AdamW(0.5, 0.25, DecayedParameters.All) }],
+        [new TrainingOptions { Optimizer = Optimizer.Sgd(0.5) with { DecayedParameters = DecayedParameters.All } }],
         [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Constant }],
         [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Step(2) }],
         [new TrainingOptions { LearningRateSchedule = LearningRateSchedule.Cosine(0.5) }],

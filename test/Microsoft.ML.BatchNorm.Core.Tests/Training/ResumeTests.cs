@@ -13,7 +13,7 @@ public class ResumeTests
     static IEnumerable<object[]> Optimizers =>
     [
         [Optimizer.Sgd(0.1)], [Optimizer.Sgd(0.05, momentum: 0.9, nesterov: true)], [Optimizer.Adam(0.01)],
-        [Optimizer.AdamW(0.01)],
+        [Optimizer.AdamW(0.01)], [Optimizer.AdamW(0.01, 0.5, DecayedParameters.All)],
     ];
 
     [TestMethod]

@@ -48,7 +48,9 @@ sealed record CaseOptimizer(
     string Type, double LearningRate, double WeightDecay, double Beta1, double Beta2, double Epsilon, double Momentum,
     bool Nesterov)
 {
-    public Optimizer ToOptimizer() => Type switch
+    public Optimizer ToOptimizer() => OfType() with { DecayedParameters = DecayedParameters.All };
+
+    Optimizer OfType() => Type switch
     {
         "sgd" => new SgdOptimizer
         {

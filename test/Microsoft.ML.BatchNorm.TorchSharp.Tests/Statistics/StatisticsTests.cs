@@ -66,6 +66,38 @@ public class StatisticsTests
     }
 
     [TestMethod]
+    [DataRow(NonFinite.Throw)]
+    [DataRow(NonFinite.Ignore)]
+    public void A_column_of_one_large_value_has_its_mean_and_no_variance(NonFinite nonFinite)
+    {
+        var options = new BatchNormalizationOptions
+        {
+            MovingStatistics = MovingStatistics.Population,
+            NonFinite = nonFinite,
+        };
+        double[] x = new double[1000];
+        Array.Fill(x, 1e305);
+        using IStatisticsFit fit = engine.StartFit(options, BatchNormalization.Initialize(options, 2));
+        fit.Add(ChannelLayout.Features(500, 2), x);
+        fit.Add(ChannelLayout.Features(500, 2), x, Sample.Mask(500, 1));
+        BatchNormalizationState state = fit.Complete();
+        Agreement.SameBits<double>([1e305, 1e305], state.MovingMean);
+        Agreement.SameBits<double>([0, 0], state.MovingVariance);
+    }
+
+    [TestMethod]
+    [DataRow(NonFinite.Throw)]
+    [DataRow(NonFinite.Ignore)]
+    public void A_variance_that_no_double_holds_is_an_error_that_names_the_channel(NonFinite nonFinite)
+    {
+        var options = new BatchNormalizationOptions { NonFinite = nonFinite };
+        using IStatisticsFit fit = engine.StartFit(options, BatchNormalization.Initialize(options, 2));
+        var error = Assert.ThrowsExactly<InvalidDataException>(
+            () => fit.Add(ChannelLayout.Features(2, 2), new[] { 1, 1e308, 1, -1e308 }));
+        StringAssert.Contains(error.Message, "the variance of channel 1 overflows a double");
+    }
+
+    [TestMethod]
     public void Batches_larger_than_a_chunk_are_the_core_s() =>
         Compare(
             new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000],

@@ -21,7 +21,7 @@ sealed unsafe class OptimizerStep
     readonly AlignedMemory<float>[] moments;
     readonly double[] squares;
     readonly Action<int> change, square;
-    readonly int chunks;
+    readonly int chunks, decayedLength;
     AdamNumbers adam;
     float rate, clip;
 
@@ -37,6 +37,8 @@ sealed unsafe class OptimizerStep
         };
         moments = [.. names.Select(_ => new AlignedMemory<float>(memory.TrainedLength))];
         chunks = (memory.TrainedLength + ChunkFloats - 1) / ChunkFloats;
+        decayedLength =
+            optimizer.DecayedParameters == DecayedParameters.All ? memory.TrainedLength : memory.KernelLength;
         squares = new double[chunks];
         (change, square) = (Change, Square);
     }
@@ -143,20 +145,28 @@ sealed unsafe class OptimizerStep
 
     void Change(int chunk)
     {
-        int from = chunk * ChunkFloats, length = Math.Min(ChunkFloats, memory.TrainedLength - from);
+        int from = chunk * ChunkFloats, end = Math.Min(from + ChunkFloats, memory.TrainedLength);
+        int undecayed = Math.Clamp(decayedLength, from, end);
+        if (undecayed > from)
+            Change(from, undecayed - from, (float)optimizer.WeightDecay, adam);
+        if (undecayed < end)
+            Change(undecayed, end - undecayed, decay: 0, adam with { Keep = 1, Decay = 0 });
+    }
+
+    void Change(int from, int length, float decay, in AdamNumbers numbers)
+    {
         float* p = memory.Values + from, g = memory.Gradients + from;
         switch (optimizer)
         {
-            case SgdOptimizer { Momentum: 0 } sgd:
-                OptimizerKernels.Sgd(p, g, length, clip, rate, (float)sgd.WeightDecay);
+            case SgdOptimizer { Momentum: 0 }:
+                OptimizerKernels.Sgd(p, g, length, clip, rate, decay);
                 break;
             case SgdOptimizer sgd:
                 OptimizerKernels.Momentum(
-                    p, g, moments[0].Start + from, length, clip, rate, (float)sgd.WeightDecay, (float)sgd.Momentum,
-                    sgd.Nesterov);
+                    p, g, moments[0].Start + from, length, clip, rate, decay, (float)sgd.Momentum, sgd.Nesterov);
                 break;
             default:
-                OptimizerKernels.Adam(p, g, moments[0].Start + from, moments[1].Start + from, length, adam);
+                OptimizerKernels.Adam(p, g, moments[0].Start + from, moments[1].Start + from, length, numbers);
                 break;
         }
     }

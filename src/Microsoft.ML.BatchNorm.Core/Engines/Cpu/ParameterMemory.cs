@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The values of all parameters behind each other, those that are trained first, and their gradients at the same
-/// places: the optimizer goes through them in one pass.
+/// The values of all parameters behind each other, those that are trained first, kernels before others, and their
+/// gradients at the same places: the optimizer goes through them in one pass.
 /// </summary>
 sealed unsafe class ParameterMemory
 {
@@ -10,7 +10,11 @@ sealed unsafe class ParameterMemory
 
     public ParameterMemory(IEnumerable<Parameter> parameters)
     {
-        All = [.. parameters.OrderByDescending(parameter => parameter.IsTrained)];
+        All =
+        [
+            .. parameters.OrderByDescending(parameter => parameter.IsTrained)
+                .ThenByDescending(parameter => parameter is KernelParameter),
+        ];
         long length = 0;
         foreach (Parameter parameter in All)
         {
@@ -18,6 +22,8 @@ sealed unsafe class ParameterMemory
             length += parameter.Room;
             if (parameter.IsTrained)
                 TrainedLength = checked((int)length);
+            if (parameter is KernelParameter { IsTrained: true })
+                KernelLength = TrainedLength;
         }
         values = new AlignedMemory<float>(length);
         gradients = new AlignedMemory<float>(TrainedLength);
@@ -34,6 +40,9 @@ sealed unsafe class ParameterMemory
 
     /// <summary>The floats that are trained: the first ones.</summary>
     public int TrainedLength { get; }
+
+    /// <summary>The floats of the kernels that are trained: the first ones of those.</summary>
+    public int KernelLength { get; }
 
     public float* Values => values.Start;
 

@@ -26,7 +26,13 @@ static class LossText
     public static string MetricUnit(Loss loss) =>
         IsAccuracy(loss) ? "accuracy (share of rows)" : "mean absolute error (target's unit)";
 
-    public static string Optimizer(Optimizer optimizer) => optimizer switch
+    public static string Optimizer(Optimizer optimizer) =>
+        optimizer.WeightDecay == 0
+            ? Kind(optimizer)
+            : $"{Kind(optimizer)}, weight decay {Html.Number(optimizer.WeightDecay)} of "
+                + (optimizer.DecayedParameters == DecayedParameters.All ? "all parameters" : "kernels");
+
+    static string Kind(Optimizer optimizer) => optimizer switch
     {
         SgdOptimizer { Momentum: > 0, Nesterov: true } sgd => $"SGD, Nesterov momentum {Html.Number(sgd.Momentum)}",
         SgdOptimizer { Momentum: > 0 } sgd => $"SGD, momentum {Html.Number(sgd.Momentum)}",
