@@ -59,8 +59,9 @@ public sealed partial class BatchNormalizationState
     /// <remarks>
     /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. Mean and variance must be;
     /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
-    /// float; any type of number for the number of batches. <see cref="InitialWeight"/> is 0 and there is no population. Other
-    /// tensors are checked to lie in order, and not kept. Memory grows with the bytes that are there, not with lengths
+    /// float; any type of number for the number of batches. Keras 2's <c>gamma:0</c> is read as <c>gamma</c>.
+    /// <see cref="InitialWeight"/> is 0 and there is no population. Other tensors are checked to lie in order, and not
+    /// kept. Memory grows with the bytes that are there, not with lengths
     /// claimed. A file that this library wrote has a checksum; another's has none, and changed values go unnoticed.
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>

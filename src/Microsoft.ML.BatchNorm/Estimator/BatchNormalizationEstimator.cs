@@ -63,7 +63,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 "Axis 0 is that of the batch; it must be an axis of a row.");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
-                "Layer must not have TrackMovingStatistics = false: the transformer normalizes with moving statistics.");
+                "Layer must not have TrackMovingStatistics = false: a transformer normalizes with moving statistics.");
         }
         this.settings = settings;
         this.layers = layers;
