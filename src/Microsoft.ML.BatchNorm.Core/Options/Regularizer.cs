@@ -51,7 +51,8 @@ public sealed record Regularizer
     {
         if (weights.Length != gradient.Length)
             throw new ArgumentException(
-                $"The gradient has {gradient.Length} values, and there are {weights.Length} weights.", nameof(gradient));
+                $"The gradient has {gradient.Length} values, and there are {weights.Length} weights.",
+                nameof(gradient));
         for (int i = 0; i < weights.Length; i++)
         {
             float weight = weights[i];

@@ -9,7 +9,7 @@ static class WholeFile
     const int NameLength = 32;
     const string Extension = ".tmp";
 
-    /// <summary>Nobody holds a file between its last byte and the move; a run that is alive is faster than this.</summary>
+    /// <summary>Between its last byte and the move nobody holds a file; a run that is alive moves it sooner.</summary>
     static readonly TimeSpan longestMove = TimeSpan.FromMinutes(1);
 
     public static void Write(string path, Action<Stream> write)

@@ -105,7 +105,8 @@ public readonly record struct ChannelLayout
     {
         if (length != 0 && length != Positions)
             throw new ArgumentException(
-                $"The argument {name} has {length} entries, but the input has {Outer} × {Inner} = {Positions} positions.",
+                $"The argument {name} has {length} entries, but the input has {Outer} × {Inner} = {Positions} "
+                + "positions.",
                 name);
     }
 

@@ -62,7 +62,7 @@ sealed class FusedBatchNormalizationModule(
     {
         if (x.NumberOfElements == State.Channels)
         {
-            if (Options.VarianceConvention == VarianceConvention.Sample)
+            if (Options.EffectiveVarianceConvention == VarianceConvention.Sample)
                 throw SingleValue.Error($"A channel of layer '{Path}'", IsTraining && MovesStatistics);
             return Back(OfOne(View(x)), x);
         }

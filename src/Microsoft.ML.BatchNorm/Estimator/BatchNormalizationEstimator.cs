@@ -72,7 +72,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 "Axis 0 is that of the batch; give an axis of a row, from 1 on: channels first is 1.");
             host.CheckUserArg(
                 layer.Options.TrackMovingStatistics, nameof(Options.Layer),
-                "Layer must not have TrackMovingStatistics = false: the transformer normalizes with moving statistics.");
+                "Layer must not have TrackMovingStatistics = false: a transformer normalizes with moving statistics.");
         }
         this.settings = settings;
         this.layers = layers;

@@ -18,7 +18,7 @@ static class BatchValues
 
     /// <summary>Whether the average of the variances of so many values each is visibly less than the variance.</summary>
     public static bool AreFew(BatchNormalizationOptions options, long values) =>
-        values < Few && options.VarianceConvention == VarianceConvention.Population;
+        values < Few && options.EffectiveVarianceConvention == VarianceConvention.Population;
 
     public static string DescribeFew(long values) => FormattableString.Invariant(
         $"the average of the variances of {values} values per channel and batch is {100.0 / values:F0} % less than the ")

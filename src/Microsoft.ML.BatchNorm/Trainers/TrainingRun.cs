@@ -80,7 +80,7 @@ sealed class TrainingRun(
             var layer = (BatchNormalizationLayer)node.Layer;
             ChannelLayout row = layer.Layout(node.Input, 1);
             long values = BatchValues.PerChannel(layer.Options, row, training.BatchSize);
-            if (layer.Options.MovingStatistics != MovingStatistics.Population
+            if (layer.Options.EffectiveMovingStatistics != MovingStatistics.Population
                 && BatchValues.AreFew(layer.Options, values) && (long)rows * row.Positions > values)
             {
                 channel.Warning(

@@ -57,7 +57,8 @@ public class OtherFileTests
         IsOther(state, "a state", "BatchNormalizationState.Load reads it");
         IsOther(saved, "a network", "Network.Load reads it");
         States.IsInvalid(
-            () => Network.Load(new MemoryStream(state)), "This is not a network", "BatchNormalizationState.Load reads it");
+            () => Network.Load(new MemoryStream(state)), "This is not a network",
+            "BatchNormalizationState.Load reads it");
         States.IsInvalid(
             () => States.Load(saved), "This is not a state: it begins with 89424E4E", "Network.Load reads it");
         States.IsInvalid(() => TrainingCheckpoint.Load(new MemoryStream(saved)), "This is not a checkpoint");
