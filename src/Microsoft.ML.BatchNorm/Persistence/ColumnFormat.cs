@@ -4,7 +4,7 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// The columns of a transformer in a model entry, since version 1: their number (int32), and for each: the output's and
+/// The columns of a transformer in a model entry: their number (int32), and for each: the output's and
 /// the input's name (int32 each, in ML.NET's table of strings), the CRC-32C of both names (uint32), and
 /// <see cref="BatchNormalizationState.Save">options and state</see>, which have a checksum of their own.
 /// </summary>

@@ -4,10 +4,9 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// What the columns of a transformer were fitted to, in a model entry behind the settings since version 3: for each
-/// column what is known (one byte: 0 nothing, 1 the dimensions of a column that was not marked as normalized, 2 of one
-/// that was), and where something is, the number of dimensions (one byte) and each (int32); and the CRC-32C of all of
-/// them (uint32).
+/// What the columns of a transformer were fitted to, in a model entry behind the settings: for each column what is known
+/// (one byte: 0 nothing, 1 the dimensions of a column that was not marked as normalized, 2 of one that was), and where
+/// something is, the number of dimensions (one byte) and each (int32); and the CRC-32C of all of them (uint32).
 /// </summary>
 static class InputFormat
 {

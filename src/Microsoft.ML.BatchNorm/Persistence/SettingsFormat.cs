@@ -4,7 +4,7 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// How a transformer is fitted on, in a model entry behind the columns since version 2: the mask column's name (int32,
+/// How a transformer is fitted on, in a model entry behind the columns: the mask column's name (int32,
 /// in ML.NET's table of strings, −1 for none), the batch size and the epochs (int32 each), whether to shuffle, whether
 /// there is a seed (one byte each), the seed (int32, 0 for none), the statistics down the chain and whether to warn on
 /// drift (one byte each), and the CRC-32C of all of them (uint32).

@@ -16,16 +16,14 @@ namespace Microsoft.ML.Transforms;
 
 public sealed partial class BatchNormalizationTransformer
 {
-    const uint WithSettings = 0x00010002, WithInputs = 0x00010003;
-
     internal const string LoaderSignature = "BatchNormTransform";
 
     // Named without a version, so that a later version of this library loads the file, and an earlier one can say
     // that the file is too new for it.
     static VersionInfo Version { get; } = new(
         modelSignature: "BATCHNRM",
-        verWrittenCur: WithInputs,
-        verReadableCur: WithInputs,
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
         verWeCanReadBack: 0x00010001,
         loaderAssemblyName: typeof(BatchNormalizationTransformer).Assembly.GetName().Name,
         loaderSignature: LoaderSignature);
@@ -49,11 +47,8 @@ public sealed partial class BatchNormalizationTransformer
         try
         {
             BatchNormalizationColumn[] columns = ColumnFormat.Read(env, ctx);
-            FitSettings settings =
-                ctx.Header.ModelVerWritten >= WithSettings ? SettingsFormat.Read(env, ctx) : FitSettings.Default;
-            if (ctx.Header.ModelVerWritten >= WithInputs)
-                columns = InputFormat.Read(env, ctx, columns);
-            return new BatchNormalizationTransformer(env, settings, columns);
+            FitSettings settings = SettingsFormat.Read(env, ctx);
+            return new BatchNormalizationTransformer(env, settings, InputFormat.Read(env, ctx, columns));
         }
         catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)
         {

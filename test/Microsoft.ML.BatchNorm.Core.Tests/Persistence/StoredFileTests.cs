@@ -18,7 +18,8 @@ public class StoredFileTests
     [TestMethod]
     public void A_safetensors_file_of_version_1_under_PyTorch_s_names_has_every_value()
     {
-        BatchNormalizationState state = BatchNormalizationState.LoadSafetensors(Open("pytorch-1.safetensors"), "bn1.").State;
+        BatchNormalizationState state =
+            BatchNormalizationState.LoadSafetensors(Open("pytorch-1.safetensors"), "bn1.").State;
         AssertCommon(state);
         Assert.AreEqual(1234567890123, state.BatchesSeen);
         Assert.AreEqual(0.0, state.InitialWeight);
