@@ -15,8 +15,8 @@ public sealed record TorchEngineOptions
     /// <summary>
     /// How many bytes of training data may stay on the device between epochs. Data up to this size goes there once; of
     /// larger data each batch is gathered in pinned memory while the one before it computes, and copied; what a step
-    /// finds wrong is then told by the next call. Recomputed statistics keep as many bytes between two layers. Default:
-    /// 2 GiB.
+    /// finds wrong is then told by the next call. So is data of any size from a <see cref="TrainingData.Source"/> where
+    /// the device is the CPU. Recomputed statistics keep as many bytes between two layers. Default: 2 GiB.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative.</exception>
     public long DataBytesOnDevice

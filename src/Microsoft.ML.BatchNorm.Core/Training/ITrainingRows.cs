@@ -1,14 +1,15 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows to train on that are read by their numbers, as often as a run needs them, instead of lying in memory: in a file,
-/// a database, or in more than one array. <see cref="TrainingData(ITrainingRows)"/> makes data of them.
+/// Rows to train on that do not lie in one array, but are read by their numbers as often as a run needs them: from a
+/// file, a database, or several arrays. <see cref="TrainingData(ITrainingRows)"/> makes data of them.
 /// </summary>
 /// <remarks>
-/// Whatever is read of a row must be the same each time. A run reads all rows once in ascending order to check them and
-/// to know them again when it is resumed; then, in each epoch, blocks of neighbouring rows of some 256 KB (one row where
-/// a row is larger), the rows of as many blocks at a time as make 64 MB mixed with each other. Evaluations and
-/// statistics read in ascending order. Calls come one at a time, but not always on the same thread.
+/// A row must have the same values each time. A run reads all rows once in ascending order, to check them and to know
+/// them again when it is resumed. Then each epoch reads the rows of 64 MB at a time in a random order; these are blocks
+/// of 256 KB of neighbouring rows (one row where a row is larger), so that whoever keeps 64 MB of blocks in memory reads
+/// each block once in an epoch. Evaluations and statistics read in ascending order. Calls come one at a time, but not
+/// always on the same thread.
 /// </remarks>
 public interface ITrainingRows
 {

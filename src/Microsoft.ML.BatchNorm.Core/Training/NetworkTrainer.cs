@@ -17,6 +17,10 @@ namespace Microsoft.ML.BatchNorm;
 /// epoch measures in inference mode (validation, metrics, the best epoch) is measured with the statistics that the run
 /// would end with there; training itself goes on with the moving ones.
 /// </para>
+/// <para>
+/// Rows in memory and rows from a <see cref="TrainingData.Source"/> give the same bits. Rows from a source are read once
+/// before the first step; a cancellation meanwhile is a plain <see cref="OperationCanceledException"/>.
+/// </para>
 /// </remarks>
 public static partial class NetworkTrainer
 {
@@ -41,7 +45,8 @@ public static partial class NetworkTrainer
     /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
     /// <exception cref="IOException">
-    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
+    /// source.
     /// </exception>
     public static TrainingResult Train(
         Network network, NetworkState state, TrainingData data, TrainingOptions options,
@@ -75,7 +80,8 @@ public static partial class NetworkTrainer
     /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
     /// <exception cref="IOException">
-    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
+    /// source.
     /// </exception>
     public static TrainingResult Train(
         Network network, NetworkState state, TrainingData data, TrainingOptions options, FineTuningPlan plan,
@@ -100,7 +106,8 @@ public static partial class NetworkTrainer
     /// </exception>
     /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
     /// <exception cref="IOException">
-    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written.
+    /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
+    /// source.
     /// </exception>
     public static TrainingResult Resume(
         TrainingCheckpoint checkpoint, TrainingData data, TrainingData? validation = null,

@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.Training;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows to train on or to validate with: features, targets, and weights if there are any. They lie in memory, which must
-/// not change while it is used, or are read from an <see cref="ITrainingRows"/>.
+/// Rows to train on or to validate with: features, targets, and weights if there are any. They are in memory, which
+/// must not change while it is used, or are read from an <see cref="ITrainingRows"/>.
 /// </summary>
 public sealed class TrainingData
 {

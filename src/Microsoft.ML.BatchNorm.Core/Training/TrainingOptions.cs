@@ -27,7 +27,11 @@ public sealed record TrainingOptions
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     public int BatchSize { get; init => field = Check.Positive(value, nameof(BatchSize)); } = 32;
 
-    /// <summary>Whether each epoch takes the rows in an order of its own. Default: true.</summary>
+    /// <summary>
+    /// Whether each epoch takes the rows in an order of its own. Up to 64 MB of rows are shuffled as a whole. Of more,
+    /// wherever they are, blocks of some 256 KB of neighbouring rows are shuffled (one row where a row is larger), and
+    /// then the rows of as many blocks at a time as make 64 MB. Default: true.
+    /// </summary>
     public bool Shuffle { get; init; } = true;
 
     /// <summary>

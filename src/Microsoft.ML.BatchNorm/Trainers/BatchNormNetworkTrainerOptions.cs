@@ -57,7 +57,10 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
     public LearningRateSchedule LearningRateSchedule { get; set; } = LearningRateSchedule.Constant;
 
-    /// <summary>Whether each epoch takes the rows in an order of its own. Default: true.</summary>
+    /// <summary>
+    /// Whether each epoch takes the rows in an order of its own, as <see cref="TrainingOptions.Shuffle"/> describes.
+    /// Default: true.
+    /// </summary>
     public bool Shuffle { get; set; } = true;
 
     /// <summary>
@@ -112,11 +115,11 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public string? CheckpointPath { get; set; }
 
     /// <summary>
-    /// How many bytes of training and validation rows may be in memory, at 4 bytes per feature, label and weight. Rows
-    /// that do not fit are read into a temporary file of that many bytes instead, in the folder that
-    /// <see cref="MLContext.TempFilePath"/> names when the trainer is created; training then takes 64 MB of memory for
-    /// them. It has the same bits as in memory. The file is gone when training ends, also where the process is killed.
-    /// Null for half of the memory that the process may have
+    /// How many bytes of training and validation rows may be in memory, at 4 bytes per feature, label and weight; while
+    /// they are read, half as many more may be needed. Rows that do not fit go to a temporary file instead, in the
+    /// folder that <see cref="MLContext.TempFilePath"/> names when the trainer is created, and training holds 64 MB of
+    /// them in memory. The result has the same bits in both cases. The file is deleted when training ends, also when
+    /// the process is killed. Null for half of the memory that the process may have
     /// (<see cref="GCMemoryInfo.TotalAvailableMemoryBytes"/>); 0 for none. Default: null.
     /// </summary>
     public long? DataBytesInMemory { get; set; }

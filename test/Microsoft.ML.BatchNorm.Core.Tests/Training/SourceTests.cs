@@ -103,7 +103,8 @@ public class SourceTests
     public void A_class_or_a_weight_that_is_none_is_an_error_before_the_first_step()
     {
         var engine = new RecordingEngine();
-        StringAssert.Contains(Error(new MadeRows(100, 6) { Target = row => row == 70 ? 3 : 0 }), "Row 70 has the class 3");
+        StringAssert.Contains(
+            Error(new MadeRows(100, 6) { Target = row => row == 70 ? 3 : 0 }), "Row 70 has the class 3");
         StringAssert.Contains(
             Error(new MadeRows(100, 6) { Target = row => row == 70 ? 0.5f : 0 }), "Row 70 has the class 0.5");
         StringAssert.Contains(

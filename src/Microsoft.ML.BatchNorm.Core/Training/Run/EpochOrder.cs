@@ -33,7 +33,8 @@ sealed class EpochOrder(RowSet rows, bool shuffles, int seed, long epoch)
                 joined = new int[length];
             for (int done = 0; ; Open())
             {
-                ReadOnlySpan<int> part = window.AsSpan(from + done - first, Math.Min(length - done, first + count - from - done));
+                int at = from + done - first;
+                ReadOnlySpan<int> part = window.AsSpan(at, Math.Min(length - done, count - at));
                 part.CopyTo(joined.AsSpan(done));
                 done += part.Length;
                 if (done == length)
@@ -54,7 +55,8 @@ sealed class EpochOrder(RowSet rows, bool shuffles, int seed, long epoch)
     void Open()
     {
         int firstBlock = windows * rows.Blocks.WindowBlocks;
-        ReadOnlySpan<int> open = blocks.AsSpan(firstBlock, Math.Min(rows.Blocks.WindowBlocks, blocks.Length - firstBlock));
+        int blockCount = Math.Min(rows.Blocks.WindowBlocks, blocks.Length - firstBlock);
+        ReadOnlySpan<int> open = blocks.AsSpan(firstBlock, blockCount);
         first += count;
         count = 0;
         foreach (int block in open)

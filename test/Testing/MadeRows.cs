@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Tests.Training;
+namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>Rows that are computed when they are read, and write down what is read.</summary>
 /// <param name="rows">The number of rows.</param>
