@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Reports.Training;
+
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>Which parameters weight decay applies to.</summary>
@@ -23,6 +25,17 @@ public class WeightDecayTests
             Optimizer.AdamW(decayedParameters: DecayedParameters.All).DecayedParameters);
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => Optimizer.Sgd() with { DecayedParameters = (DecayedParameters)2 });
+    }
+
+    [TestMethod]
+    public void A_report_says_how_much_of_what_decays()
+    {
+        Assert.AreEqual("Adam", LossText.Optimizer(Optimizer.Adam()));
+        Assert.AreEqual("AdamW, weight decay 0.01 of kernels", LossText.Optimizer(Optimizer.AdamW()));
+        Assert.AreEqual(
+            "SGD, weight decay 0.1 of all parameters",
+            LossText.Optimizer(
+                Optimizer.Sgd() with { WeightDecay = 0.1, DecayedParameters = DecayedParameters.All }));
     }
 
     [TestMethod]

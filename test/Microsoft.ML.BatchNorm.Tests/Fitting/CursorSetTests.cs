@@ -134,7 +134,7 @@ public class CursorSetTests
     {
         double[][] rows = View.Doubles(1000, Columns);
         rows[800][3] = 1e300;
-        AssertError("Column 'X': The statistics of x overflow a double.", () => Fit(
+        AssertError("Column 'X': the variance of slot 3 overflows a double", () => Fit(
             new CursorSetView(View.Vectors(View.Dense(rows), Columns), [64], InTurn), threads: 2));
     }
 

@@ -87,7 +87,7 @@ public class WideRowTests
         double[][] rows = View.Doubles(10, Columns);
         rows[8][3] = 1e300;
         AssertError(
-            "Column 'X': The statistics of x overflow a double.",
+            "Column 'X': the variance of slot 3 overflows a double",
             () => Fits.Fit(View.Vectors(View.Dense(rows), Columns), _ => { }));
     }
 

@@ -35,6 +35,22 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
+    [DataRow(DecayedParameters.Kernels)]
+    [DataRow(DecayedParameters.All)]
+    public void Its_weights_decay_as_those_of_the_same_layers_do(DecayedParameters decayed)
+    {
+        var options = new TrainingOptions { Optimizer = Optimizer.AdamW(0.01, 5, decayed) };
+        using ITrainingSession script = Start(network, TorchScriptTests.state, options);
+        using ITrainingSession layers = Start(own, TorchScriptTests.ownState, options);
+        Runs.Train(layers, 60, 20, epochs: 2);
+        Runs.Train(script, 60, 20, epochs: 2);
+        Dictionary<string, float[]> tensors = Read(script.GetState());
+        LayerState linear = layers.GetState()["linear"];
+        Agreement.Within(1e-5, Sample.Widen(linear.Kernel), tensors["weight"], "weight");
+        Agreement.Within(1e-5, Sample.Widen(linear.Bias), tensors["bias"], "bias");
+    }
+
+    [TestMethod]
     public void What_it_learned_is_saved_and_goes_on_from_there()
     {
         using ITrainingSession first = Start(network, TorchScriptTests.state);
@@ -212,7 +228,8 @@ public class TrainedTorchScriptTests
         return edited;
     }
 
-    static ITrainingSession Start(Network network, NetworkState state) => engine.Start(network, state, new(), data);
+    static ITrainingSession Start(Network network, NetworkState state, TrainingOptions? options = null) =>
+        engine.Start(network, state, options ?? new(), data);
 
     static float[] Predictions(ITrainingSession session)
     {
