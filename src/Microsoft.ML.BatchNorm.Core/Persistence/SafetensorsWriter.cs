@@ -23,29 +23,30 @@ static class SafetensorsWriter
     /// as it is computed with. Like the rest, they are metadata.
     /// </param>
     /// <param name="populations">Populations by their names.</param>
-    /// <param name="preset">Whose defaults a network has.</param>
+    /// <param name="preset">Whose defaults it has, if it is a network.</param>
     /// <exception cref="ArgumentException">
     /// Names and metadata are longer than a header may be; nothing was written.
     /// </exception>
     public static void Write(
         Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
-        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset preset = NetworkPreset.Keras)
+        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null)
     {
         Dictionary<string, BatchNormalizationOptions> effective = options.ToDictionary(
             layer => layer.Key, layer => layer.Value.Or(BatchNormalizationOptions.Keras));
-        KeyValuePair<string, string>[] metadata =
+        List<KeyValuePair<string, string>> metadata =
         [
             KeyValuePair.Create(SafetensorsHeader.OptionsKey, OptionsFormat.ToText(effective)),
-            KeyValuePair.Create(SafetensorsHeader.PresetKey, $"{preset}"),
             .. populations.Select(known => KeyValuePair.Create(known.Key, PopulationText.Of(known.Value))),
         ];
+        if (preset is { } said)
+            metadata.Add(KeyValuePair.Create(SafetensorsHeader.PresetKey, $"{said}"));
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
         // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
         long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200)
             + metadata.Sum(known => 6L * known.Key.Length + 2L * known.Value.Length + 200);
         if (longest > SafetensorsHeader.MaxLength)
             throw new ArgumentException(
-                $"The names of {ordered.Length} tensors and {metadata.Length} pieces of metadata may take {longest} "
+                $"The names of {ordered.Length} tensors and {metadata.Count} pieces of metadata may take {longest} "
                 + $"bytes; a header has at most {SafetensorsHeader.MaxLength}. Save has no such limit.");
         (byte[] header, int digits) = Header(ordered, metadata);
         var first = new ByteSink(Stream.Null);
@@ -63,7 +64,7 @@ static class SafetensorsWriter
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, KeyValuePair<string, string>[] metadata)
+    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, List<KeyValuePair<string, string>> metadata)
     {
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

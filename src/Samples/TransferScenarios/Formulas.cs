@@ -7,9 +7,10 @@ static class Formulas
 {
     public static void Run()
     {
-        // Keras's numbers, momentum 0.99 and epsilon 0.001; one channel, and a batch of four rows.
-        BatchNormalizationOptions options = BatchNormalizationOptions.Keras;
-        const double Gamma = 2, Beta = 1;
+        // Keras's numbers; one channel, and a batch of four rows.
+        const double Gamma = 2, Beta = 1, Momentum = 0.99, Epsilon = 0.001;
+        BatchNormalizationOptions options =
+            BatchNormalizationOptions.Keras with { Momentum = Momentum, Epsilon = Epsilon };
         BatchNormalizationState state = BatchNormalization.Initialize(options, channels: 1)
             .WithAffine([(float)Gamma], [(float)Beta]);
         float[] x = [1, 2, 3, 6], training = new float[4], inference = new float[4];
@@ -20,15 +21,15 @@ static class Formulas
 
         double mean = (1 + 2 + 3 + 6) / 4.0;
         double variance = x.Sum(value => (value - mean) * (value - mean)) / 4;
-        double movingMean = options.Momentum * 0 + (1 - options.Momentum) * mean;
-        double movingVariance = options.Momentum * 1 + (1 - options.Momentum) * variance;
+        double movingMean = Momentum * 0 + (1 - Momentum) * mean;
+        double movingVariance = Momentum * 1 + (1 - Momentum) * variance;
         double Normalized(double value, double mean, double variance) =>
-            Gamma * (value - mean) / Math.Sqrt(variance + options.Epsilon) + Beta;
+            Gamma * (value - mean) / Math.Sqrt(variance + Epsilon) + Beta;
 
         Show.Heading(
             2, "The layer's formulas",
-            $"x = {string.Join(", ", x)}; gamma = {Gamma}, beta = {Beta}, epsilon = {options.Epsilon}, momentum = " +
-            $"{options.Momentum}; the moving mean m begins at 0, the moving variance v at 1. In training mode " +
+            $"x = {string.Join(", ", x)}; gamma = {Gamma}, beta = {Beta}, epsilon = {Epsilon}, momentum = " +
+            $"{Momentum}; the moving mean m begins at 0, the moving variance v at 1. In training mode " +
             "y = gamma (x - mean) / sqrt(variance + epsilon) + beta and m = 0.99 m + 0.01 mean, the same for v; in " +
             "inference mode m and v take the places of mean and variance.");
         Show.Table(

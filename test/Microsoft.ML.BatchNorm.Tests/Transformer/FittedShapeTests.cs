@@ -89,12 +89,13 @@ public class FittedShapeTests
     [TestMethod]
     public void A_state_from_elsewhere_takes_the_dimensions_of_the_column_that_it_meets_first()
     {
-        BatchNormalizationState state = Sample.State(BatchNormalizationOptions.Keras, 3);
+        SavedBatchNormalization saved =
+            new(BatchNormalizationOptions.Keras, Sample.State(BatchNormalizationOptions.Keras, 3));
         BatchNormalizationTransformer layer =
-            View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X").Fit(Of(3, 4, 5));
+            View.ML.Transforms.BatchNormalization("Y", saved, trainable: false, "X").Fit(Of(3, 4, 5));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => layer.Transform(Of(3, 5, 4)));
         var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-            () => View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X").Fit(Of(60)));
+            () => View.ML.Transforms.BatchNormalization("Y", saved, trainable: false, "X").Fit(Of(60)));
         StringAssert.Contains(error.Message, "expected 3 channels, as the pretrained state has");
     }
 
