@@ -27,7 +27,8 @@ sealed unsafe class KeptInputs(int chunks)
         floats -= source?.Length ?? 0;
         long length = next is null ? 0 : (long)rows * next.Stride;
         bool fits = next is not null && floats + length <= mostFloats;
-        target = fits ? new AlignedMemory<float>(length) : null;
+        // A block is restored before it is kept.
+        target = !fits ? null : source?.Length == length ? source : new AlignedMemory<float>(length);
         floats += target?.Length ?? 0;
         inputs[chunk] = target;
         return source is not null;
