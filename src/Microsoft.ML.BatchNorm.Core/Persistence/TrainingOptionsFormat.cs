@@ -4,8 +4,8 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// Training options as bytes, little-endian. Version 1: loss, optimizer and schedule (a kind each, and the numbers
 /// that the kind has), epochs, batch size (int32), shuffle (byte), seed (int32), clipping (byte, float64 where it is
 /// 1), class weights (int32, float64 each), validation split (float64), early stopping (byte; patience int32,
-/// improvement float64, restore byte where it is 1), recompute and evaluate (byte each). The checkpoint's path is no
-/// part of it, and whether statistics are recorded shows in the run.
+/// improvement float64, restore byte where it is 1), recompute, evaluate and standardized targets (byte each). The
+/// checkpoint's path is no part of it, and whether statistics are recorded shows in the run.
 /// </summary>
 static class TrainingOptionsFormat
 {
@@ -34,6 +34,7 @@ static class TrainingOptionsFormat
         }
         writer.Write(options.RecomputeStatistics);
         writer.Write(options.EvaluateTrainingData);
+        writer.Write(options.StandardizesTargets);
     }
 
     // Initializers run in the order in which they are written, which is the order of the bytes.
@@ -59,6 +60,7 @@ static class TrainingOptionsFormat
             : null,
         RecomputeStatistics = reader.ReadBoolean(),
         EvaluateTrainingData = reader.ReadBoolean(),
+        StandardizesTargets = reader.ReadBoolean(),
     };
 
     static List<double> ReadDoubles(BinaryReader reader)

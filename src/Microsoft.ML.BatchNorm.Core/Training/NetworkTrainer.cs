@@ -100,7 +100,9 @@ public static partial class NetworkTrainer
     /// <param name="engine">Where to train; the same kind as before for the same bits.</param>
     /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
     /// <param name="cancellationToken">Looked at before every step.</param>
-    /// <exception cref="ArgumentException">The data is not the checkpoint's.</exception>
+    /// <exception cref="ArgumentException">
+    /// The data is not the checkpoint's, or the checkpoint is of ML.NET's regression trainer.
+    /// </exception>
     /// <exception cref="TrainingDivergedException">
     /// A loss or gradient is not finite; it has the last good state.
     /// </exception>
@@ -117,6 +119,10 @@ public static partial class NetworkTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(data);
         RunSetup setup = checkpoint.Setup;
+        if (setup.Options.StandardizesTargets)
+            throw new ArgumentException(
+                "The checkpoint is of ML.NET's regression trainer, which trains on standardized labels: go on from its "
+                + "State, or from a model with Fit(rows, model).", nameof(checkpoint));
         data.Inspect(cancellationToken.ThrowIfCancellationRequested);
         validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
         var rows = new RunData(data, validation, setup.Network, setup.Options);

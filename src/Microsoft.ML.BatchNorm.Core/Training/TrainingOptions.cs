@@ -104,6 +104,12 @@ public sealed record TrainingOptions
     public bool RecordStatistics { get; init; }
 
     /// <summary>
+    /// Whether the engine trains on targets in another unit than the data's, as that of ML.NET's regression trainer
+    /// does: its optimizer means nothing to another engine.
+    /// </summary>
+    internal bool StandardizesTargets { get; init; }
+
+    /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. It is replaced
     /// as a whole: whoever reads it finds the old one or the new one, never a part. It is written on the thread that
     /// trains, and is there when that epoch's end is reported. Default: null.

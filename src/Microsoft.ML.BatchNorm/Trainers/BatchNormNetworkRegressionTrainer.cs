@@ -9,11 +9,10 @@ namespace Microsoft.ML.Trainers;
 /// The label's unit does not matter. The network is trained on labels of mean 0 and deviation 1, and its last layer
 /// with a kernel takes the mean and the deviation of the training rows in, so that the model gives the label's unit
 /// without any further step. Losses, metrics and the states of checkpoints are in the label's unit too; a checkpoint's
-/// optimizer is not, so go on with <c>Fit(rows, model)</c> and not with <see cref="NetworkTrainer.Resume"/>.
-/// Regularizers, weight decay and the limit of the gradient's length apply to the network that is trained.
-/// Where that layer has no bias, or a ReLU
-/// follows it, only the scale is taken out; where another activation follows it, the labels are taken as they are. The
-/// log says which.
+/// optimizer is not, so go on with <c>Fit(rows, model)</c>: <see cref="NetworkTrainer.Resume"/> refuses it. Regularizers,
+/// weight decay and the limit of the gradient's length apply to the network that is trained. Where that layer has no
+/// bias, or a ReLU follows it, only the scale is taken out; where another activation follows it, the labels are taken as
+/// they are. The log says which.
 /// </remarks>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerBase<

@@ -103,8 +103,9 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             Host, run => Scale(run, channel, start.Network, rows.Data, kept), options.CancellationToken);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
-        TrainingResult result = new TrainingRun(Host, channel, options, training with { Seed = seed }, scale)
-            .Train(start, rows.Data, held?.Data);
+        TrainingOptions run = training with { Seed = seed, StandardizesTargets = scale is not null };
+        TrainingResult result =
+            new TrainingRun(Host, channel, options, run, scale).Train(start, rows.Data, held?.Data);
         return CreateModel(result.Network, result.State);
 
         TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(

@@ -109,8 +109,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
     /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at every epoch's end, or null for none. Of a regression
-    /// it is there to take the state from: <see cref="NetworkTrainer.Resume"/> would go on with labels that are not
-    /// standardized. Default: null.
+    /// it is there to take the state from: <see cref="NetworkTrainer.Resume"/> refuses it, as it would go on with labels
+    /// that are not standardized. Default: null.
     /// </summary>
     public string? CheckpointPath { get; set; }
 

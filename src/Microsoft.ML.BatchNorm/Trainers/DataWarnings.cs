@@ -12,6 +12,9 @@ static class DataWarnings
     /// </summary>
     const double FarFromOne = 30;
 
+    /// <summary>A feature that deviates by less than this share of its value is a constant but for rounding.</summary>
+    const double LeastShare = 1e-6;
+
     const int SampledRows = 1000;
 
     /// <param name="channel">Is told.</param>
@@ -23,6 +26,8 @@ static class DataWarnings
         NetworkNode? first = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer);
         if (first?.Layer is DenseLayer or Conv2DLayer)
             TellScale(channel, first, rows);
+        else if (first is { Layer: BatchNormalizationLayer { Options: var options }, Input.Rank: 1 })
+            TellEpsilon(channel, first, Math.Sqrt(options.EffectiveEpsilon), rows);
         NetworkNode? last = network.Nodes.Count > 0 ? network.Nodes[^1] : null;
         if (givesLogits && last?.Layer is ActivationLayer { Function: Activation.Sigmoid or Activation.Tanh })
         {
@@ -34,21 +39,49 @@ static class DataWarnings
 
     static void TellScale(IChannel channel, NetworkNode first, TrainingData rows)
     {
-        int step = Math.Max(1, rows.Rows / SampledRows);
-        int[] sample = [.. Enumerable.Range(0, (rows.Rows - 1) / step + 1).Select(index => index * step)];
-        double[] squares = new double[rows.FeaturesPerRow];
-        foreach (RowPart part in RowPart.Of(rows, sample))
-        {
-            for (int i = 0; i < part.Features.Length; i++)
-                squares[i % squares.Length] += (double)part.Features[i] * part.Features[i];
-        }
-        double greatest = Math.Sqrt(squares.Max() / sample.Length);
+        double[] scales = Deviations(rows, new double[rows.FeaturesPerRow]);
+        double greatest = scales.Max();
         if (greatest is 0 or <= FarFromOne and >= 1 / FarFromOne)
             return;
-        int at = Array.IndexOf(squares, squares.Max());
+        int at = Array.IndexOf(scales, greatest);
         channel.Warning(FormattableString.Invariant(
             $"The features are far from scale 1 (slot {at} has a root mean square of {greatest:G3}), and the network ")
             + $"begins with the kernel of '{first.Path}'. Begin it with BatchNormalization(), or normalize the "
             + "features.");
+    }
+
+    /// <summary>A feature that is small beside √ε leaves the first batch normalization as good as constant.</summary>
+    static void TellEpsilon(IChannel channel, NetworkNode first, double epsilonRoot, TrainingData rows)
+    {
+        float[] row = new float[rows.FeaturesPerRow];
+        rows.Read([0], row, new float[rows.TargetsPerRow], rows.HasWeights ? new float[1] : []);
+        double[] deviations = Deviations(rows, Array.ConvertAll(row, value => (double)value));
+        int[] small = [.. Enumerable.Range(0, row.Length).Where(slot =>
+            deviations[slot] > 0 && deviations[slot] > LeastShare * Math.Abs(row[slot])
+            && deviations[slot] < epsilonRoot / FarFromOne)];
+        if (small.Length == 0)
+            return;
+        channel.Warning(FormattableString.Invariant(
+            $"{small.Length} of {row.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has a ")
+            + FormattableString.Invariant($"deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and hardly ")
+            + "count behind it. Normalize the features with Transforms.BatchNormalization, or give that layer a smaller "
+            + "Epsilon.");
+    }
+
+    /// <summary>The root mean square of each feature's difference from a center, over a sample of the rows.</summary>
+    static double[] Deviations(TrainingData rows, double[] centers)
+    {
+        int step = Math.Max(1, rows.Rows / SampledRows);
+        int[] sample = [.. Enumerable.Range(0, (rows.Rows - 1) / step + 1).Select(index => index * step)];
+        double[] squares = new double[centers.Length];
+        foreach (RowPart part in RowPart.Of(rows, sample))
+        {
+            for (int i = 0; i < part.Features.Length; i++)
+            {
+                double difference = part.Features[i] - centers[i % centers.Length];
+                squares[i % centers.Length] += difference * difference;
+            }
+        }
+        return Array.ConvertAll(squares, square => Math.Sqrt(square / sample.Length));
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.ML.Data;
 using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.BatchNorm.Tests.Trainers;
@@ -20,6 +21,34 @@ public class DataWarningTests
     [TestMethod]
     public void Behind_a_batch_normalization_they_are_none() => Assert.IsEmpty(Warning(
         Network.Input(Blobs.Slots).BatchNormalization().Dense(16).ReLU().Dense(3)));
+
+    [TestMethod]
+    public void Features_that_are_small_beside_epsilon_are_a_warning_that_names_slot_and_layer()
+    {
+        var context = new MLContext(1);
+        List<string> warnings = Warnings.Of(context);
+        float[] noise = Sample.Floats(200, 1);
+        IDataView rows = context.Data.LoadFromEnumerable(noise.Select((x, i) => new Row
+        {
+            Features = [x, 1e-4f * noise[199 - i], 3],
+            Label = x,
+        }).ToArray());
+        context.Regression.Trainers.BatchNormNetwork(epochs: 1).Fit(rows);
+        StringAssert.Contains(warnings.Single(), "1 of 3 features are small beside the ε of 'batch_normalization'");
+        StringAssert.Contains(warnings.Single(), "slot 1");
+        warnings.Clear();
+        context.Transforms.BatchNormalization("Features")
+            .Append(context.Regression.Trainers.BatchNormNetwork(epochs: 1)).Fit(rows);
+        Assert.IsEmpty(warnings);
+    }
+
+    sealed class Row
+    {
+        [VectorType(3)]
+        public float[] Features { get; set; } = [];
+
+        public float Label { get; set; }
+    }
 
     [TestMethod]
     public void A_sigmoid_at_the_end_of_a_network_of_classes_is_a_warning()

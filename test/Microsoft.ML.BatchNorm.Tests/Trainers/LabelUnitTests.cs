@@ -101,6 +101,29 @@ public class LabelUnitTests
     }
 
     [TestMethod]
+    public void A_checkpoint_has_the_state_in_the_label_s_unit_and_is_not_resumed_on_labels_as_they_are()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            var model = Trainer(context, options =>
+                (options.CheckpointPath, options.RecomputeStatistics, options.Epochs) = (path, false, 2))
+                .Fit(Split(price => price).TrainSet);
+            using FileStream file = File.OpenRead(path);
+            TrainingCheckpoint checkpoint = TrainingCheckpoint.Load(file);
+            Assert.AreEqual(model.Model.State, checkpoint.State);
+            int features = model.Model.Network.InputShape.Size;
+            var error = Assert.ThrowsExactly<ArgumentException>(() => NetworkTrainer.Resume(
+                checkpoint, new TrainingData(2, new float[2 * features], new float[2])));
+            StringAssert.Contains(error.Message, "standardized labels");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [TestMethod]
     public void A_frozen_head_keeps_every_bit()
     {
         DataOperationsCatalog.TrainTestData houses = Split(price => price);
