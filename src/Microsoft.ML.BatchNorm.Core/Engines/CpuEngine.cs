@@ -28,7 +28,8 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
-        return options.EffectiveMovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true)
+        return options.EffectiveMovingStatistics == MovingStatistics.Population
+            && options.MovesStatistics(training: true)
             ? new PopulationFit(options, state, Threads ?? 1)
             : new MovingFit(options, state, Threads ?? 1);
     }

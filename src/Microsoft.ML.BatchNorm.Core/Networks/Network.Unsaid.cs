@@ -13,7 +13,7 @@ public sealed partial class Network
     internal Network Filled(Func<string, BatchNormalizationOptions?> optionsOf, NetworkPreset preset) =>
         With((path, layer) => Filled(layer, optionsOf(path), preset), "").WithPreset(Preset ?? preset);
 
-    /// <summary>The network with what its batch normalizations leave unsaid as it is in another's, by their paths.</summary>
+    /// <summary>The network with what its layers leave unsaid as it is in another's, by their paths.</summary>
     internal Network FilledFrom(Network other)
     {
         Dictionary<string, Layer> known = other.Nodes.ToDictionary(node => node.Path, node => node.Layer);
@@ -21,8 +21,8 @@ public sealed partial class Network
             (path, layer) => known.GetValueOrDefault(path) switch
             {
                 BatchNormalizationLayer normalization => Filled(layer, normalization.Options, null),
-                ActivationLayer { NegativeSlope: { } slope } when layer is ActivationLayer { NegativeSlope: null } own =>
-                    own with { NegativeSlope = slope },
+                ActivationLayer { NegativeSlope: { } slope }
+                    when layer is ActivationLayer { NegativeSlope: null } own => own with { NegativeSlope = slope },
                 _ => layer,
             },
             "");

@@ -46,7 +46,8 @@ static class Renormalization
         {
             if (statistics.Count[c] == 0)
                 continue;
-            double batch = Math.Sqrt(statistics.Variance(c, options.EffectiveVarianceConvention) + options.EffectiveEpsilon);
+            double batch = Math.Sqrt(
+                statistics.Variance(c, options.EffectiveVarianceConvention) + options.EffectiveEpsilon);
             mean[c] = Average.Exponential(mean[c], statistics.Mean[c], momentum);
             deviation[c] = Average.Exponential(deviation[c], batch, momentum);
             moving[c] = Average.Exponential(moving[c], batch, options.EffectiveMomentum);

@@ -74,8 +74,8 @@ public sealed partial class BatchNormalizationState
     /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
     /// float; any type of number for the number of batches; names of Keras 2 that end in <c>:0</c> without that.
     /// <see cref="InitialWeight"/> is 0. Other tensors are checked to lie in order, and not kept. Memory grows with the
-    /// bytes that are there, not with lengths claimed. A file that this library wrote has a checksum, and the population
-    /// where there was one; another's has neither, and changed values go unnoticed.
+    /// bytes that are there, not with lengths claimed. A file that this library wrote has a checksum, and the
+    /// population where there was one; another's has neither, and changed values go unnoticed.
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="InvalidDataException">

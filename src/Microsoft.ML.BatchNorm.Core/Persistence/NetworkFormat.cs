@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A network's definition as bytes, little-endian. Version 1: preset (byte, 0 for none, else one more), rank (byte) and dimensions (int32 each) of
-/// the input, the number of layers (int32), and each <see cref="LayerFormat">layer</see>.
+/// A network's definition as bytes, little-endian. Version 1: preset (byte, 0 for none, else one more), rank (byte) and
+/// dimensions (int32 each) of the input, the number of layers (int32), and each <see cref="LayerFormat">layer</see>.
 /// </summary>
 static class NetworkFormat
 {

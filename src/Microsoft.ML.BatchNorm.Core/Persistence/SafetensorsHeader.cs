@@ -80,7 +80,8 @@ sealed class SafetensorsHeader
         }
         catch (Exception error) when (error is ArgumentException or InvalidDataException)
         {
-            throw new InvalidDataException($"The metadata's {OptionsKey} is wrong: {NetworkFormat.Fault(error)}", error);
+            throw new InvalidDataException(
+                $"The metadata's {OptionsKey} is wrong: {NetworkFormat.Fault(error)}", error);
         }
     }
 

@@ -59,7 +59,8 @@ abstract class BatchNormalizationModule : LayerModule
 
     public override void CheckRows(int rows)
     {
-        if (Options.UsesBatchStatistics(training: true) && Options.EffectiveVarianceConvention == VarianceConvention.Sample
+        if (Options.UsesBatchStatistics(training: true)
+            && Options.EffectiveVarianceConvention == VarianceConvention.Sample
             && Layout(rows).Positions == 1)
             throw SingleValue.Error($"A channel of layer '{Path}'", MovesStatistics);
     }

@@ -16,8 +16,9 @@ sealed class FusedBatchNormalizationModule(
 
     /// <summary>Whether a layer can be one: libtorch knows neither masks, groups of rows nor renormalization.</summary>
     public static bool Fits(BatchNormalizationOptions options) =>
-        options is { Renorm: null, VirtualBatchSize: null, NonFinite: NonFinite.Throw, Epsilon: > 0 }
-        && (options.EffectiveMovingStatistics == MovingStatistics.Exponential || !options.MovesStatistics(training: true));
+        options is { Renorm: null, VirtualBatchSize: null, NonFinite: NonFinite.Throw, EffectiveEpsilon: > 0 }
+        && (options.EffectiveMovingStatistics == MovingStatistics.Exponential
+            || !options.MovesStatistics(training: true));
 
     public override void Commit(int rows)
     {
@@ -67,7 +68,8 @@ sealed class FusedBatchNormalizationModule(
             return Back(OfOne(View(x)), x);
         }
         Tensor y = F.batch_norm(
-            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0, Options.EffectiveEpsilon);
+            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0,
+            Options.EffectiveEpsilon);
         return Back(y, x);
     }
 

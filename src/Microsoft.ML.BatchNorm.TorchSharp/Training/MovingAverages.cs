@@ -73,7 +73,8 @@ sealed class MovingAverages(torch.Device device) : IDisposable
             return;
         place.Positions = positions;
         double share = 1 - options.EffectiveMomentum;
-        double population = options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
+        double population =
+            options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
         hostDecay.AsSpan(place.Offset, place.Channels).Fill(options.EffectiveMomentum);
         hostDecay.AsSpan(channels + place.Offset, place.Channels).Fill(options.EffectiveMomentum);
         hostGain.AsSpan(place.Offset, place.Channels).Fill(share);

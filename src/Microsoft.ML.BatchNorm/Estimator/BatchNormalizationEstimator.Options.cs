@@ -15,11 +15,11 @@ public sealed partial class BatchNormalizationEstimator
         /// </summary>
         /// <remarks>
         /// What they leave unsaid is filled in: <see cref="MovingStatistics.Population"/>, whose result does not depend
-        /// on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>, with an ε of 0. Where a
-        /// momentum or renormalization is said, or <see cref="MovingStatistics.Exponential"/>, it is the average of
-        /// batches with Keras's ε of 1e-3. Going on from a transformer, it is as it was there. With exact statistics and an ε of 0, a channel whose
-        /// deviation is below a millionth of its mean's absolute value counts as constant, and is β; any ε above 0
-        /// normalizes it as it is.
+        /// on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>, with an ε of 0. Where a momentum
+        /// or renormalization is said, or <see cref="MovingStatistics.Exponential"/>, it is the average of batches with
+        /// Keras's ε of 1e-3. Going on from a transformer, it is as it was there. With exact statistics and an ε of 0,
+        /// a channel whose deviation is below a millionth of its mean's absolute value counts as constant, and is β;
+        /// any ε above 0 normalizes it as it is.
         /// </remarks>
         public BatchNormalizationOptions Layer { get; set; } = new();
 

@@ -93,8 +93,8 @@ abstract class ColumnFit
         state = state.WithMovingVariance(variance);
         string[]? names = ChannelNames.Of(column, Layout);
         channel.Warning(
-            $"Column '{column.Name}': {constant.Length} of {variance.Length} channels count as constant and become β, " +
-            $"as their deviation is below a millionth of their mean: " +
+            $"Column '{column.Name}': {constant.Length} of {variance.Length} channels count as constant and become " +
+            "β, as their deviation is below a millionth of their mean: " +
             $"{string.Join(", ", constant.Take(Named).Select(c => names?[c] ?? $"{c}"))}" +
             $"{(constant.Length > Named ? ", …" : "")}. An Epsilon above 0 normalizes them.");
     }

@@ -62,8 +62,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         {
             host.CheckUserArg(
                 BatchValues.PerChannel(column.Options, column.Layout, options.BatchSize) > 1, nameof(options.BatchSize),
-                $"BatchSize {options.BatchSize} gives column '{column.Output}' a single value per channel and batch, whose " +
-                "variance is 0: take a greater BatchSize or VirtualBatchSize, or exact statistics " +
+                $"BatchSize {options.BatchSize} gives column '{column.Output}' a single value per channel and batch, " +
+                "whose variance is 0: take a greater BatchSize or VirtualBatchSize, or exact statistics " +
                 "(MovingStatistics.Population).");
         }
         long rows = Run(input, averages, mask, engine, progress, _ => options.BatchSize, options.Epochs);

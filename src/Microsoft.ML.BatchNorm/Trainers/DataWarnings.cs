@@ -63,9 +63,9 @@ static class DataWarnings
             return;
         channel.Warning(FormattableString.Invariant(
             $"{small.Length} of {row.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has a ")
-            + FormattableString.Invariant($"deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and hardly ")
-            + "count behind it. Normalize the features with Transforms.BatchNormalization, or give that layer a smaller "
-            + "Epsilon.");
+            + FormattableString.Invariant($"deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and ")
+            + "hardly count behind it. Normalize the features with Transforms.BatchNormalization, or give that layer a "
+            + "smaller Epsilon.");
     }
 
     /// <summary>The root mean square of each feature's difference from a center, over a sample of the rows.</summary>

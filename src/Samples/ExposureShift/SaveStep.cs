@@ -10,8 +10,8 @@ static class SaveStep
     {
         Show.Heading(
             5, "Save and load",
-            "The state goes to a file with its options, and both come back. Their own format keeps every bit; safetensors, which PyTorch and " +
-            "Keras can read, has no place for InitialWeight.");
+            "The state goes to a file with its options, and both come back. Their own format keeps every bit; " +
+            "safetensors, which PyTorch and Keras can read, has no place for InitialWeight.");
         float[] expected = Layer.Infer(options, fitted, test);
         Show.Table(
             ["written with", "bytes", "outputs", "all the same", "state the same"],

@@ -1,0 +1,25 @@
+namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
+
+/// <summary>A network whose layers say nothing is one of Keras's, on every engine.</summary>
+[TestClass]
+public class UnsaidOptionTests
+{
+    [TestMethod]
+    public void It_trains_to_the_same_bits_as_one_of_the_preset()
+    {
+        Network unsaid = Of(Network.Input(5)), keras = Of(Network.Input(5).WithPreset(NetworkPreset.Keras));
+        Assert.IsNull(((BatchNormalizationLayer)unsaid.Layers[1]).Options.Epsilon);
+        var random = new Random(1);
+        float[] features = [.. Enumerable.Range(0, 5 * 64).Select(_ => random.NextSingle())];
+        var data = new TrainingData(64, features, [.. Enumerable.Range(0, 64).Select(i => (float)(i % 3))]);
+        var options = new TrainingOptions { Epochs = 3, BatchSize = 16 };
+        foreach (ITrainingEngine engine in (ITrainingEngine[])[new CpuEngine(), new TorchEngine("cpu")])
+        {
+            NetworkState expected = NetworkTrainer.Train(keras, keras.Initialize(1), data, options, engine: engine).State;
+            Assert.AreEqual(
+                expected, NetworkTrainer.Train(unsaid, unsaid.Initialize(1), data, options, engine: engine).State);
+        }
+
+        static Network Of(Network input) => input.Dense(8).BatchNormalization().LeakyReLU().Dense(3);
+    }
+}
