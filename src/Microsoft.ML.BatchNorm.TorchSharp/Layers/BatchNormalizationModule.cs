@@ -122,9 +122,15 @@ abstract class BatchNormalizationModule : LayerModule
             : throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
     }
 
-    /// <summary>Takes the exact statistics of all data in place of the moving ones.</summary>
-    public void Replace(BatchStatistics statistics) =>
-        Replace(Current().WithPopulation(statistics, Options.EffectiveVarianceConvention, batches: 0));
+    /// <summary>
+    /// Takes the exact statistics of all data in place of the moving ones; they are one batch where none was seen.
+    /// </summary>
+    public void Replace(BatchStatistics statistics)
+    {
+        BatchNormalizationState current = Current();
+        Replace(current.WithPopulation(
+            statistics, Options.EffectiveVarianceConvention, batches: current.BatchesSeen == 0 ? 1 : 0));
+    }
 
     /// <summary>Takes the moving statistics of a state.</summary>
     public virtual void Replace(BatchNormalizationState state)

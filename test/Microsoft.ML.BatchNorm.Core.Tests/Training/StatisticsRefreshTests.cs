@@ -31,6 +31,20 @@ public class StatisticsRefreshTests
     }
 
     [TestMethod]
+    public void A_plain_average_goes_on_from_refreshed_statistics()
+    {
+        Network network = Network.Input(2)
+            .BatchNormalization(new() { MovingStatistics = MovingStatistics.Cumulative }, name: "norm").Dense(3);
+        NetworkState refreshed = NetworkTrainer.RecomputeStatistics(
+            network, network.Initialize(1), Sample.Floats(400, 1, mean: 5, deviation: 2));
+        Assert.AreEqual(1, refreshed["norm"].BatchNormalization!.BatchesSeen);
+        NetworkState next = network.Forward(refreshed, new float[2 * 4], training: true).NextState;
+        Assert.AreEqual(
+            refreshed["norm"].BatchNormalization!.MovingMean[0] / 2, next["norm"].BatchNormalization!.MovingMean[0],
+            1e-9);
+    }
+
+    [TestMethod]
     public void A_layer_that_is_frozen_keeps_its_statistics_and_the_others_get_theirs()
     {
         Network network = Network.Input(2).BatchNormalization(name: "a").Dense(2).BatchNormalization(name: "b")

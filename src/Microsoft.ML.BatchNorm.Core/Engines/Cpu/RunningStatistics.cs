@@ -86,13 +86,17 @@ sealed unsafe class RunningStatistics
         HasPopulation = false;
     }
 
-    /// <summary>Replaces the statistics by those of a whole data set.</summary>
+    /// <summary>
+    /// Replaces the statistics by those of a whole data set, which is one batch where none was seen: a plain average
+    /// goes on from it.
+    /// </summary>
     public void Replace(AlignedMemory<double> moments)
     {
         moments.Span.CopyTo(population.Span);
         HasPopulation = true;
         TakePopulation();
         initialWeight = 0;
+        batchesSeen = Math.Max(batchesSeen, 1);
     }
 
     public BatchNormalizationState ToState(ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta) => new(
