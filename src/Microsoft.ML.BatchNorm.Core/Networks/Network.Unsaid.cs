@@ -5,6 +5,12 @@ public sealed partial class Network
     internal static BatchNormalizationOptions OptionsOf(NetworkPreset preset) =>
         preset == NetworkPreset.PyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
 
+    /// <summary>The preset that a file states: what a LeakyReLU without a slope computes with is Keras's.</summary>
+    internal NetworkPreset EffectivePreset =>
+        Nodes.Any(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null })
+            ? NetworkPreset.Keras
+            : Preset ?? NetworkPreset.Keras;
+
     /// <summary>The network with what it leaves unsaid filled in.</summary>
     /// <param name="optionsOf">
     /// What a batch normalization's options are filled in from, by the layer's path; null leaves them.
@@ -22,7 +28,8 @@ public sealed partial class Network
             {
                 BatchNormalizationLayer normalization => Filled(layer, normalization.Options, null),
                 ActivationLayer { NegativeSlope: { } slope }
-                    when layer is ActivationLayer { NegativeSlope: null } own => own with { NegativeSlope = slope },
+                    when layer is ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } own =>
+                    own with { NegativeSlope = slope },
                 _ => layer,
             },
             "");
@@ -30,6 +37,8 @@ public sealed partial class Network
 
     static Layer Filled(Layer layer, BatchNormalizationOptions? options, NetworkPreset? preset) => layer switch
     {
+        NetworkLayer network =>
+            network with { Inner = network.Inner.With((_, inner) => Filled(inner, options, preset), "") },
         BatchNormalizationLayer normalization when options is not null =>
             normalization with { Options = normalization.Options.Or(options) },
         ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } leaky when preset is { } said =>

@@ -53,7 +53,7 @@ public sealed partial class Network
         SafetensorsWriter.Write(
             stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
             tensors.Layers.OfType<NormalizationTensors>().ToDictionary(layer => layer.Prefix, layer => layer.Options),
-            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), Preset ?? NetworkPreset.Keras);
+            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), EffectivePreset);
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };
@@ -61,7 +61,7 @@ public sealed partial class Network
 
     /// <summary>
     /// Reads this network's weights out of a safetensors file, such as that of a pretrained network. It gives them
-    /// beside the network, in which nothing is unsaid any more.
+    /// beside the network, in which nothing is unsaid any more of the layers that the file has.
     /// </summary>
     /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
     /// <param name="naming">
@@ -109,8 +109,8 @@ public sealed partial class Network
         NetworkTensors tensors = Tensors(naming, prefix);
         if (onto is null && tensors.WithoutName.Count > 0)
             throw new ArgumentException(
-                $"The layers {string.Join(", ", tensors.WithoutName)} have no name in the file, and there is no state "
-                + "to keep them from.", nameof(onto));
+                $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no state "
+                + "to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
 
         var source = new ByteSource(stream, "The file", isFile: true);
         SafetensorsHeader header = SafetensorsHeader.Read(source);
@@ -122,7 +122,7 @@ public sealed partial class Network
                 node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
         NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
         var options = there.OfType<NormalizationTensors>().ToDictionary(
-            layer => layer.Node.Path, layer => Stated(layer, header) ?? OptionsOf(names), StringComparer.Ordinal);
+            layer => layer.Node.Path, layer => (Stated(layer, header) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
         return new SavedNetwork(Filled(path => options.GetValueOrDefault(path), header.Preset ?? names), state);
     }
 

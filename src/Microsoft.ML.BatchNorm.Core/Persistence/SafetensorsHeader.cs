@@ -86,7 +86,9 @@ sealed class SafetensorsHeader
     }
 
     static InvalidDataException Other(ReadOnlySpan<byte> first, string fault) => new(
-        OtherFile.Describe(first) is { } other ? $"This is not a safetensors file. {other}" : fault);
+        OtherFile.Describe(first) is { } other
+            ? $"This is not a safetensors file. {other}"
+            : $"This is not a safetensors file, or it is damaged. {fault}");
 
     /// <summary>
     /// Keras 2 calls a layer's variables <c>gamma:0</c>: the number goes, where no other tensor has the name then.

@@ -22,12 +22,13 @@ static class SafetensorsReader
         return StateFault.Of(state, names) is { } fault
             ? throw new InvalidDataException(fault)
             : BatchNormalizationState.Saved(
-                () => header.OptionsOf(prefix) ?? Network.OptionsOf(layer.Preset) with
-                {
-                    Scale = !state.Gamma.IsEmpty,
-                    Center = !state.Beta.IsEmpty,
-                    Renorm = layer.HasRenorm ? new() : null,
-                },
+                () => header.OptionsOf(prefix)?.Or(Network.OptionsOf(layer.Preset))
+                    ?? Network.OptionsOf(layer.Preset) with
+                    {
+                        Scale = !state.Gamma.IsEmpty,
+                        Center = !state.Beta.IsEmpty,
+                        Renorm = layer.HasRenorm ? new() : null,
+                    },
                 state);
 
         float[] Affine(string name) => values.Has(name) ? values.Floats(name) : [];

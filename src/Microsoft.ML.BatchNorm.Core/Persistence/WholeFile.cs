@@ -16,8 +16,11 @@ static class WholeFile
     {
         // What a link points to is replaced, and the link stays.
         var file = new FileInfo(path);
-        path = file.LinkTarget is null ? file.FullName : file.ResolveLinkTarget(returnFinalTarget: true)!.FullName;
-        if (path.StartsWith("/dev/", StringComparison.Ordinal))
+        bool isDevice = IsDevice(file.FullName);
+        if (!isDevice && file.LinkTarget is not null)
+            file = (FileInfo)file.ResolveLinkTarget(returnFinalTarget: true)!;
+        path = file.FullName;
+        if (isDevice || IsDevice(path))
         {
             // A device stays what it is.
             using var device = new FileStream(path, FileMode.Open, FileAccess.Write);
@@ -30,6 +33,8 @@ static class WholeFile
         {
             using (var stream = new FileStream(partial, FileMode.CreateNew, FileAccess.Write, FileShare.None))
             {
+                if (!OperatingSystem.IsWindows() && file.Exists)
+                    File.SetUnixFileMode(stream.SafeFileHandle, file.UnixFileMode);
                 write(stream);
                 stream.Flush(flushToDisk: true);
             }
@@ -42,6 +47,8 @@ static class WholeFile
         }
         Sweep(folder, Path.GetFileName(path));
     }
+
+    static bool IsDevice(string path) => path.StartsWith("/dev/", StringComparison.Ordinal);
 
     /// <summary>Deletes what runs that were killed have left beside a file: partial files that nobody writes.</summary>
     static void Sweep(string folder, string name)

@@ -12,7 +12,7 @@ static class VarianceOverflow
         "overflows a double: values lie 1e150 or more apart. Scale them, or leave such values out";
 
     public static InvalidDataException Of(int channel) =>
-        new($"the variance of channel {channel} {Text}.") { Data = { [Channel] = channel } };
+        new($"The variance of channel {channel} {Text}.") { Data = { [Channel] = channel } };
 
     /// <summary>The channel, or null where an error is another.</summary>
     public static int? ChannelOf(Exception error) => error.Data[Channel] as int?;

@@ -85,7 +85,7 @@ sealed class RowFile : ITrainingRows, IDisposable
     {
         Write(Rows - written);
         writing = [];
-        places = new int[(Rows + blockRows - 1) / blockRows];
+        places = new int[((long)Rows + blockRows - 1) / blockRows];
         Array.Fill(places, -1);
     }
 

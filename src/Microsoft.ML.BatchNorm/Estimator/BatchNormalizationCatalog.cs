@@ -110,12 +110,15 @@ public static class BatchNormalizationCatalog
         return new BatchNormalizationEstimator(env, pretrained, options);
     }
 
-    /// <summary>Goes on from a stored layer, such as one read from safetensors, with its own options.</summary>
+    /// <summary>Goes on from a known layer, such as one read from safetensors, with its own options.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
     /// <param name="pretrained">
     /// The layer, of <see cref="BatchNormalizationState.LoadSafetensors"/> or
-    /// <see cref="BatchNormalizationState.Load"/>; its number of channels is that of the column.
+    /// <see cref="BatchNormalizationState.Load"/>; its number of channels is that of the column. A state from elsewhere
+    /// goes with the options of the network that it is from:
+    /// <c>new SavedBatchNormalization(BatchNormalizationOptions.PyTorch, state)</c>. They must say ε, which a state does
+    /// not hold.
     /// </param>
     /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
     /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
@@ -123,55 +126,28 @@ public static class BatchNormalizationCatalog
     /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
     /// that of the layer, or the one that the dimensions tell.
     /// </param>
-    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
+    /// <exception cref="ArgumentException">The state does not fit the options, or they do not say ε.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, SavedBatchNormalization pretrained, bool trainable,
         string? inputColumnName = null, int? axis = null)
-    {
-        CatalogUtils.GetEnvironment(catalog).CheckValue(pretrained, nameof(pretrained));
-        return catalog.BatchNormalization(
-            outputColumnName, pretrained.State, trainable, inputColumnName, pretrained.Options, axis);
-    }
-
-    /// <summary>Goes on from a known state.</summary>
-    /// <param name="catalog">The transforms' catalog.</param>
-    /// <param name="outputColumnName">The name of the normalized column, of the input's type.</param>
-    /// <param name="pretrained">The state; its number of channels is that of the column.</param>
-    /// <param name="trainable">Whether fitting moves the statistics on, or leaves the state bit for bit.</param>
-    /// <param name="inputColumnName">The column to normalize. Null takes <paramref name="outputColumnName"/>.</param>
-    /// <param name="layer">
-    /// The layer's options: those of the network that the state is from, such as
-    /// <see cref="BatchNormalizationOptions.PyTorch"/>. They must say ε, which a state does not hold, unless the state
-    /// has exact statistics (<see cref="BatchNormalizationState.GetPopulation"/>). Null says nothing, but has γ and β
-    /// as the state has them.
-    /// </param>
-    /// <param name="axis">
-    /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
-    /// that of <paramref name="layer"/>, or the one that the dimensions tell.
-    /// </param>
-    /// <exception cref="ArgumentException">The state does not fit the options, or nobody says ε.</exception>
-    public static BatchNormalizationEstimator BatchNormalization(
-        this TransformsCatalog catalog, string outputColumnName, BatchNormalizationState pretrained, bool trainable,
-        string? inputColumnName = null, BatchNormalizationOptions? layer = null, int? axis = null)
     {
         IHostEnvironment env = CatalogUtils.GetEnvironment(catalog);
         env.CheckNonEmpty(outputColumnName, nameof(outputColumnName));
         inputColumnName ??= outputColumnName;
         env.CheckNonEmpty(inputColumnName, nameof(inputColumnName));
         env.CheckValue(pretrained, nameof(pretrained));
-        layer ??= new() { Scale = !pretrained.Gamma.IsEmpty, Center = !pretrained.Beta.IsEmpty };
-        BatchNormalizationEstimator.CheckState(env, layer, pretrained, nameof(pretrained));
-        bool isExact = pretrained.GetPopulation() is not null;
+        (BatchNormalizationOptions layer, BatchNormalizationState state) = pretrained;
+        BatchNormalizationEstimator.CheckState(env, layer, state, nameof(pretrained));
         env.CheckUserArg(
-            isExact || layer.Epsilon is not null, nameof(layer),
-            "layer must say Epsilon, which the state does not hold: give the options of the network that it is from, " +
-            "such as BatchNormalizationOptions.PyTorch (1e-5) or BatchNormalizationOptions.Keras (1e-3).");
-        layer = isExact
-            ? BatchNormalizationEstimator.Filled(layer)
-            : layer.Or(BatchNormalizationOptions.Keras);
+            layer.Epsilon is not null, nameof(pretrained),
+            "The options must say Epsilon, which a state does not hold. Give those of the network that the state is " +
+            "from, such as BatchNormalizationOptions.PyTorch (1e-5) or BatchNormalizationOptions.Keras (1e-3).");
+        layer = state.GetPopulation() is null
+            ? layer.Or(BatchNormalizationOptions.Keras)
+            : BatchNormalizationEstimator.Filled(layer);
         layer = layer with { Trainable = trainable, Axis = axis ?? layer.Axis };
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
-            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, pretrained));
+            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, state));
     }
 }

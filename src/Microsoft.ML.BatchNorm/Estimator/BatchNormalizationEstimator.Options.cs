@@ -116,10 +116,14 @@ public sealed partial class BatchNormalizationEstimator
     {
         if (layer is { MovingStatistics: null } and not { Momentum: null, Renorm: null })
             layer = layer with { MovingStatistics = MovingStatistics.Exponential };
-        return layer.Or(
-            previous ?? (layer.MovingStatistics is null or MovingStatistics.Population
-                ? exact
-                : BatchNormalizationOptions.Keras));
+        BatchNormalizationOptions own = layer.MovingStatistics is null or MovingStatistics.Population
+            ? exact
+            : BatchNormalizationOptions.Keras;
+        // An ε that was filled in for another kind of statistics is not one that was said.
+        return previous is null ? layer.Or(own)
+            : layer.MovingStatistics is { } kind && kind != previous.MovingStatistics && previous.Epsilon == 0
+                ? layer.Or(previous with { Epsilon = own.Epsilon })
+                : layer.Or(previous);
     }
 
     internal static class Defaults

@@ -172,7 +172,11 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 "and variance 1, which changes nothing but for ε, γ and β.");
         }
         new StatisticsFitter(host, channel, settings).Run(input, columns, mask);
-        Array.ForEach(columns, column => column.SettleConstants(channel));
+        foreach (ColumnFit column in columns)
+        {
+            column.SettleConstants(channel);
+            column.TellWeakChannels(channel);
+        }
         return new BatchNormalizationTransformer(
             host, settings with { CancellationToken = default }, Array.ConvertAll(columns, fit => fit.ToColumn()));
     }

@@ -15,6 +15,9 @@ abstract class ColumnFit
     /// </summary>
     const double LeastDeviation = 1e-6;
 
+    /// <summary>A variance below this share of ε comes out as a deviation below a thirtieth.</summary>
+    const double SmallShare = 1.0 / 900;
+
     const int Named = 5;
 
     readonly BatchNormalizationEstimator.Layer layer;
@@ -76,6 +79,40 @@ abstract class ColumnFit
 
     public void Stop() => fit?.Dispose();
 
+    /// <summary>Says which channels are not what a reader of the output would take them for.</summary>
+    public void TellWeakChannels(IChannel channel)
+    {
+        if (!Moves)
+            return;
+        double epsilon = layer.Options.EffectiveEpsilon;
+        if (state.Population is { } population)
+        {
+            Tell(
+                c => population.Count[c] == 0,
+                "have no value that counts: mean 0 and variance 1 leave later values as they are");
+            Tell(c => population.Count[c] == 1, "have a single value, which says nothing of a deviation: they become β");
+        }
+        Tell(
+            c => state.MovingVariance[c] < epsilon * SmallShare
+                && Math.Sqrt(state.MovingVariance[c]) > LeastDeviation * Math.Abs(state.MovingMean[c]),
+            $"are small beside ε ({epsilon}): they come out with a deviation far below 1. A smaller Epsilon mends it");
+
+        void Tell(Func<int, bool> isWeak, string what)
+        {
+            int[] weak = [.. Enumerable.Range(0, state.Channels).Where(isWeak)];
+            if (weak.Length > 0)
+                channel.Warning(FormattableString.Invariant(
+                    $"Column '{column.Name}': {weak.Length} of {state.Channels} channels {what}: {Names(weak)}."));
+        }
+    }
+
+    string Names(int[] channels)
+    {
+        string[]? names = ChannelNames.Of(column, Layout);
+        return string.Join(", ", channels.Take(Named).Select(c => names?[c] ?? $"{c}"))
+            + (channels.Length > Named ? ", …" : "");
+    }
+
     /// <summary>
     /// Gives channels that count as constant a variance of 0, which maps them to β, and says which they are. The exact
     /// statistics stay as they are.
@@ -91,12 +128,10 @@ abstract class ColumnFit
             return;
         Array.ForEach(constant, c => variance[c] = 0);
         state = state.WithMovingVariance(variance);
-        string[]? names = ChannelNames.Of(column, Layout);
         channel.Warning(
             $"Column '{column.Name}': {constant.Length} of {variance.Length} channels count as constant and become " +
-            "β, as their deviation is below a millionth of their mean: " +
-            $"{string.Join(", ", constant.Take(Named).Select(c => names?[c] ?? $"{c}"))}" +
-            $"{(constant.Length > Named ? ", …" : "")}. An Epsilon above 0 normalizes them.");
+            $"β, as their deviation is below a millionth of their mean: {Names(constant)}. An Epsilon above 0 " +
+            "normalizes them.");
     }
 
     public BatchNormalizationColumn ToColumn() =>

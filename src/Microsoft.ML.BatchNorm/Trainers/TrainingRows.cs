@@ -207,13 +207,14 @@ sealed class TrainingRows : IDisposable
             channel.Warning($"Skipped {unweighted} rows of the {role} data whose weight is not positive and finite.");
         if (incomplete > 0)
             channel.Warning(
-                $"Skipped {incomplete} rows of the {role} data with a missing value in column '{feature.Name}' " +
-                "(NaN or infinite). NonFinite.Throw in the options makes that an error.");
+                $"Skipped {incomplete} of {incomplete + rows} rows of the {role} data with a missing value (NaN or " +
+                $"infinite) in column '{feature.Name}'. Transforms.ReplaceMissingValues keeps such rows; " +
+                "NonFinite.Throw in the options makes them an error.");
         if (rows == 0)
             throw host.Except(unlabeled + unweighted + incomplete is var read and > 0
                 ? $"The {role} data has no rows with a label, a weight and finite features: of {read} rows, " +
                     $"{unlabeled} have no label, {unweighted} no weight that is positive and finite, and " +
-                    $"{incomplete} a feature that is not finite."
+                    $"{incomplete} a feature that is not finite, which Transforms.ReplaceMissingValues replaces."
                 : $"The {role} data has no rows.");
         channel.Trace($"Read {rows} rows of {length} features.");
         if (file is not null)

@@ -21,9 +21,9 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
         ChannelLayout layout = RowLayout.Of(host, input, column.Axis, column.Input);
         return input.Type.GetItemType() == NumberDataViewType.Single
-            ? new Values<float>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
+            ? new Values<float>(host, output, input, row, layout, column, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask))
-            : new Values<double>(host, output, input, row, layout, column.Options, batchSize, (rows, x, y, mask) =>
+            : new Values<double>(host, output, input, row, layout, column, batchSize, (rows, x, y, mask) =>
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask));
     }
 
@@ -48,7 +48,8 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         readonly IHost host;
         readonly DataViewSchema.Column input;
         readonly ChannelLayout layout;
-        readonly BatchNormalizationOptions options;
+        readonly BatchNormalizationColumn column;
+        readonly bool hasConstants;
         readonly Forward<T> forward;
         readonly T[] x, y;
         readonly RowReader<T> reader;
@@ -56,10 +57,11 @@ abstract class TrainingColumn(DataViewSchema.Column output)
 
         public Values(
             IHost host, DataViewSchema.Column output, DataViewSchema.Column input, DataViewRow row,
-            ChannelLayout layout, BatchNormalizationOptions options, int batchSize, Forward<T> forward)
+            ChannelLayout layout, BatchNormalizationColumn column, int batchSize, Forward<T> forward)
             : base(output)
         {
-            (this.host, this.input, this.layout, this.options, this.forward) = (host, input, layout, options, forward);
+            (this.host, this.input, this.layout, this.column, this.forward) = (host, input, layout, column, forward);
+            hasConstants = column.Options.EffectiveEpsilon == 0 && column.State.MovingVariance.Contains(0);
             x = BatchRows.Allocate<T>(host, batchSize, 2, layout.Count);
             y = new T[x.Length];
             reader = RowReader.Of<T>(host, row, input, layout.Count);
@@ -74,6 +76,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         public override void Normalize(int rows, ReadOnlySpan<bool> shown, long position)
         {
             int length = rows * layout.Count;
+            BatchNormalizationOptions options = column.Options;
             // Renormalization has the moving statistics in its output.
             if (options.UsesBatchStatistics(training: true) && options.Renorm is null
                 && BatchValues.PerChannel(options, layout, rows) == 1)
@@ -88,10 +91,25 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             {
                 throw host.Except(error, Message(error, rows, shown, position));
             }
+            if (hasConstants)
+                SetConstants(length);
             for (int row = 0; row < shown.Length; row++)
             {
                 if (!shown[row])
                     PassNonFinite(row);
+            }
+        }
+
+        /// <summary>What counts as constant is β here too, whatever the rounding of a batch looks like.</summary>
+        void SetConstants(int length)
+        {
+            ReadOnlySpan<double> variance = column.State.MovingVariance;
+            ReadOnlySpan<float> beta = column.State.Beta;
+            for (int i = 0; i < length; i++)
+            {
+                int channel = layout.ChannelOf(i % layout.Count);
+                if (variance[channel] == 0)
+                    y[i] = T.CreateTruncating(beta.IsEmpty ? 0 : beta[channel]);
             }
         }
 

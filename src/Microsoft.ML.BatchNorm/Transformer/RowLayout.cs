@@ -39,7 +39,7 @@ static class RowLayout
         }
         int dimension = axis < 0 ? axis + shape.Rank + 1 : axis;
         if (dimension <= 0 || dimension > shape.Rank)
-            throw Mismatch(host, input, $"a dimension {axis}, the channel axis (dimension 0 is the batch)");
+            throw Mismatch(host, input, $"the channel axis to be from 1 to {shape.Rank} (0 is the batch) or from -{shape.Rank} to -1, not {axis}");
         return new ChannelLayout(shape.WithRows(1), dimension);
     }
 
@@ -60,7 +60,7 @@ static class RowLayout
         {
             throw host.ExceptUserArg(
                 nameof(BatchNormalizationEstimator.Options.Axis),
-                $"Must be given for column '{input.Name}' {shape}, whose channels may be the first dimension or the " +
+                $"Axis must be given for column '{input.Name}' {shape}, whose channels may be the first dimension or the " +
                 $"last: axis: 1 for {shape[0]} channels ([C, H, W]), axis: 3 for {shape[2]} ([H, W, C], such as " +
                 "interleaved colors)");
         }

@@ -162,7 +162,7 @@ public class NetworkSafetensorsErrorTests
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(
                 () => SavedNetworks.LoadSafetensors(network, bytes, prefix: path => null)).Message,
-            "The layers fc, bn have no name in the file");
+            "The prefix gives no name to the layers fc, bn");
         Network vast = Network.Input(1).Dense(1, useBias: false);
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => SavedNetworks.SaveSafetensors(

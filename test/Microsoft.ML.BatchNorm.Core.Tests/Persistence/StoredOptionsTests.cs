@@ -153,6 +153,60 @@ public class StoredOptionsTests
     }
 
     [TestMethod]
+    [DataRow(TensorNaming.PyTorch)]
+    [DataRow(TensorNaming.Keras)]
+    public void A_network_of_ours_predicts_the_same_behind_a_file_whatever_is_unsaid_where(TensorNaming naming)
+    {
+        Network start = Network.Input(4).Dense(3).BatchNormalization().LeakyReLU();
+        Network inner = Network.Input(3).Dense(3).BatchNormalization().LeakyReLU();
+        foreach (Network network in (Network[])
+            [
+                start.Dense(2), start.WithPreset(NetworkPreset.PyTorch).Dense(2),
+                start.WithPreset(NetworkPreset.PyTorch).Append(inner),
+                start.Append(inner.WithPreset(NetworkPreset.PyTorch).LeakyReLU()).WithPreset(NetworkPreset.PyTorch),
+            ])
+        {
+            NetworkState state = SavedNetworks.State(network);
+            using var file = new MemoryStream(SavedNetworks.SaveSafetensors(network, state, naming));
+            SavedNetwork loaded = network.LoadSafetensors(file, naming);
+            Assert.AreEqual(state.Paths.Count(), loaded.State.Paths.Count());
+            CollectionAssert.AreEqual(Predicted(network, state), Predicted(loaded.Network, loaded.State));
+        }
+
+        static float[] Predicted(Network network, NetworkState state)
+        {
+            float[] outputs = new float[network.OutputShape.Size];
+            new NetworkModel(network, state).Predict([0.1f, -2, 3, -0.4f], outputs);
+            return outputs;
+        }
+    }
+
+    [TestMethod]
+    public void A_preset_fills_an_inner_network_that_says_nothing()
+    {
+        Network outer = Network.Input(4).WithPreset(NetworkPreset.PyTorch)
+            .Append(Network.Input(4).Append(Network.Input(4).BatchNormalization(name: "bn").LeakyReLU(), "b"), "a");
+        Assert.AreEqual(
+            torch with { Axis = 1 }, ((BatchNormalizationLayer)outer.GetNode("a/b/bn").Layer).Options);
+        Assert.AreEqual(0.01, ((ActivationLayer)outer.GetNode("a/b/leaky_re_lu").Layer).NegativeSlope);
+    }
+
+    [TestMethod]
+    public void What_a_file_s_options_leave_out_is_as_the_names_imply()
+    {
+        string entries = SafetensorsFile.Entry("running_mean", "F32", "1", 0, 4) + ","
+            + SafetensorsFile.Entry("running_var", "F32", "1", 4, 8);
+        string options = System.Text.Encoding.UTF8.GetString(Microsoft.ML.BatchNorm.Persistence.OptionsFormat.ToBytes(
+            new() { Scale = false, Center = false, Momentum = 0.5 })).Replace("\"", "\\\"", StringComparison.Ordinal);
+        byte[] file = SafetensorsFile.Of(
+            $"{{\"__metadata__\":{{\"batchnorm.options\":\"{{\\\"\\\":{options}}}\"}},{entries}}}",
+            SafetensorsFile.Bytes(1f, 1f));
+        Assert.AreEqual(
+            torch with { Scale = false, Center = false, Momentum = 0.5 },
+            BatchNormalizationState.LoadSafetensors(new MemoryStream(file)).Options);
+    }
+
+    [TestMethod]
     public void Layers_that_a_file_does_not_have_stay_unsaid()
     {
         Network more = unsaid.BatchNormalization(name: "mine");

@@ -139,7 +139,7 @@ public sealed class LargeValueTests
         }
 
         static void Fails(Action action) => StringAssert.Contains(
-            Assert.ThrowsExactly<InvalidDataException>(action).Message, "the variance of channel 1 overflows a double");
+            Assert.ThrowsExactly<InvalidDataException>(action).Message, "The variance of channel 1 overflows a double");
     }
 
     [TestMethod]
@@ -151,7 +151,7 @@ public sealed class LargeValueTests
         fit.Add(ChannelLayout.Features(2, 1), new[] { -1e300, -1e300 });
         StringAssert.Contains(
             Assert.ThrowsExactly<InvalidDataException>(fit.Complete).Message,
-            "the variance of channel 0 overflows a double");
+            "The variance of channel 0 overflows a double");
     }
 
     [TestMethod]

@@ -98,7 +98,7 @@ public class DataMessageTests
         var trainer = View.ML.Regression.Trainers.BatchNormNetwork("Price");
         IDataView missing = View.ML.Data.FilterRowsByMissingValues(Houses(), "Area");
         Says(
-            "of 1 rows, 0 have no label, 0 no weight that is positive and finite, and 1 a feature that is not finite.",
+            "of 1 rows, 0 have no label, 0 no weight that is positive and finite, and 1 a feature that is not finite, which",
             () => trainer.Fit(View.ML.Data.TakeRows(View.ML.Data.SkipRows(missing, 1), 1)));
         Says("The training data has no rows.", () => trainer.Fit(View.ML.Data.SkipRows(missing, 3)));
     }

@@ -106,7 +106,7 @@ public class OptionMessageTests
         Says("The state does not fit the network", () => View.ML.Transforms.ApplyNetwork(
             "Y", saved with { Network = Network.Input(4).Dense(2) }, null, "Features"));
         Says("the state has no Gamma", () => View.ML.Transforms.BatchNormalization(
-            "Y", Sample.State(new() { Scale = false }, 2), trainable: true, layer: new()));
+            "Y", new SavedBatchNormalization(new(), Sample.State(new() { Scale = false }, 2)), trainable: true));
     }
 
     [TestMethod]

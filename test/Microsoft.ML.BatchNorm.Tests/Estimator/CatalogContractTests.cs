@@ -81,7 +81,8 @@ public class CatalogContractTests
         BatchNormalizationState state = Sample.State(BatchNormalizationOptions.Keras, 4);
         Check(Catalog.BatchNormalization(
             "Y", new SavedBatchNormalization(BatchNormalizationOptions.Keras, state), trainable, "X"));
-        Check(Catalog.BatchNormalization("X", state, trainable, layer: BatchNormalizationOptions.PyTorch));
+        Check(Catalog.BatchNormalization(
+            "X", new SavedBatchNormalization(BatchNormalizationOptions.PyTorch, state), trainable));
     }
 
     [TestMethod]

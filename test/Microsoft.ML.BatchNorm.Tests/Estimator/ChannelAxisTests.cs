@@ -87,7 +87,7 @@ public class ChannelAxisTests
                 }),
                 Catalog.BatchNormalization("Y", saved, trainable: false, "X", axis: axis),
                 Catalog.BatchNormalization(
-                    "Y", saved.State, trainable: true, "X", BatchNormalizationOptions.Keras with { Axis = axis }),
+                    "Y", saved with { Options = saved.Options with { Axis = axis } }, trainable: true, "X"),
             ])
         {
             BatchNormalizationColumn column = estimator.Fit(view).Columns[0];
@@ -106,7 +106,7 @@ public class ChannelAxisTests
         {
             var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(
                 () => Catalog.BatchNormalization("Y", "X", axis: wrong).Fit(new UnreadableView(view)));
-            StringAssert.Contains(error.Message, $"a dimension {wrong}");
+            StringAssert.Contains(error.Message, $"not {wrong}");
         }
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentOutOfRangeException>(
@@ -121,8 +121,8 @@ public class ChannelAxisTests
             [BatchNormalizationOptions.Keras, BatchNormalizationOptions.PyTorch, new() { Epsilon = 0.5 }])
         {
             Assert.AreEqual(12, Fits.Fit(view, layer).Channels);
-            BatchNormalizationState state = Sample.State(layer, 12);
-            Assert.AreEqual(2, Catalog.BatchNormalization("Y", state, trainable: false, "X", layer).Fit(view)
+            var saved = new SavedBatchNormalization(layer, Sample.State(layer, 12));
+            Assert.AreEqual(2, Catalog.BatchNormalization("Y", saved, trainable: false, "X").Fit(view)
                 .Columns[0].Axis);
         }
     }

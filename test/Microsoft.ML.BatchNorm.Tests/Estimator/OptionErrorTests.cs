@@ -46,7 +46,7 @@ public class OptionErrorTests
     {
         AssertNamed("Axis", options => options.Layer = new() { Axis = 0 });
         AssertNamed("Axis", () => View.ML.Transforms.BatchNormalization(
-            "Y", Sample.State(new(), 2), trainable: true, layer: BatchNormalizationOptions.Keras with { Axis = 0 }));
+            "Y", Saved(BatchNormalizationOptions.Keras with { Axis = 0 }), trainable: true));
     }
 
     [TestMethod]
@@ -57,7 +57,7 @@ public class OptionErrorTests
         AssertNamed("outputColumnName", () => View.ML.Transforms.BatchNormalization("", "X"));
         AssertNamed("MaskColumnName", options => options.MaskColumnName = "");
         AssertNamed("inputColumnName", () => View.ML.Transforms.BatchNormalization(
-            "Y", Sample.State(new(), 2), trainable: true, inputColumnName: ""));
+            "Y", Saved(BatchNormalizationOptions.Keras), trainable: true, inputColumnName: ""));
     }
 
     [TestMethod]
@@ -82,17 +82,17 @@ public class OptionErrorTests
     public void What_is_missing_is_named()
     {
         TransformsCatalog catalog = View.ML.Transforms;
-        BatchNormalizationState state = Sample.State(new(), 2);
         AssertNamed("options", () => catalog.BatchNormalization((BatchNormalizationEstimator.Options)null!));
         AssertNamed(
             "pretrained", () => catalog.BatchNormalization((BatchNormalizationTransformer)null!, trainable: true));
         AssertNamed(
-            "pretrained", () => catalog.BatchNormalization("Y", (BatchNormalizationState)null!, trainable: true));
+            "pretrained", () => catalog.BatchNormalization("Y", (SavedBatchNormalization)null!, trainable: true));
         AssertNamed("pretrained", () => catalog.BatchNormalization(
             (BatchNormalizationTransformer)null!, new BatchNormalizationEstimator.Options()));
         AssertNamed("options", () => catalog.BatchNormalization(
             Layers.Transformer(2), (BatchNormalizationEstimator.Options)null!));
-        AssertNamed("outputColumnName", () => catalog.BatchNormalization("", state, trainable: true));
+        AssertNamed("outputColumnName", () => catalog.BatchNormalization(
+            "", Saved(BatchNormalizationOptions.Keras), trainable: true));
         AssertNamed("input", () => catalog.BatchNormalization("Y").Fit(null!));
         AssertNamed("inputSchema", () => catalog.BatchNormalization("Y").GetOutputSchema(null!));
         AssertNamed("previous", () => catalog.BatchNormalization("Y").Fit(View.Scalars(1f), null!));
@@ -101,20 +101,10 @@ public class OptionErrorTests
     [TestMethod]
     public void A_state_that_does_not_fit_the_layer_is_refused() =>
         AssertNamed("pretrained", () => View.ML.Transforms.BatchNormalization(
-            "Y", Sample.State(new() { Scale = false }, 2), trainable: true, layer: new()));
+            "Y", Saved(BatchNormalizationOptions.Keras) with { State = Sample.State(new() { Scale = false }, 2) },
+            trainable: true));
 
-    [TestMethod]
-    public void A_state_s_own_gamma_and_beta_choose_the_layer_s()
-    {
-        var statistics = new BatchStatistics(2);
-        statistics.Add(ChannelLayout.Features(3, 2), Sample.Floats(6, 1));
-        BatchNormalizationState state = Sample.State(new() { Scale = false }, 2).WithPopulation(statistics);
-        BatchNormalizationTransformer transformer =
-            View.ML.Transforms.BatchNormalization("Y", state, trainable: false, "X")
-            .Fit(new UnreadableView(View.Vectors(View.Dense(View.Floats(1, 2)), 2)));
-        Assert.IsFalse(transformer.Columns[0].Options.Scale);
-        Assert.IsTrue(transformer.Columns[0].Options.Center);
-    }
+    static SavedBatchNormalization Saved(BatchNormalizationOptions options) => new(options, Sample.State(options, 2));
 
     static void AssertNamed(string name, Action<BatchNormalizationEstimator.Options> change)
     {

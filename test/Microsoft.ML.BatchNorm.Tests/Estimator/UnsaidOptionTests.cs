@@ -78,21 +78,23 @@ public class UnsaidOptionTests
     }
 
     [TestMethod]
-    public void A_state_alone_needs_an_epsilon_and_exact_statistics_do_not()
+    public void A_state_comes_with_options_that_say_epsilon()
     {
         BatchNormalizationState known = new([0.5, 0.5, 0.5, 0.5], [1e-4, 1e-2, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]);
-        StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-                () => View.ML.Transforms.BatchNormalization("Y", known, trainable: false, "X")).Message,
-            "layer must say Epsilon");
+        BatchNormalizationState exact = Fits.Fit(view, new BatchNormalizationOptions());
+        foreach (BatchNormalizationState state in (BatchNormalizationState[])[known, exact])
+            StringAssert.Contains(
+                Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Frozen(new() { Momentum = 0.5 }, state)).Message,
+                "The options must say Epsilon");
         Assert.AreEqual(
             BatchNormalizationOptions.PyTorch with { Trainable = false, Axis = 1 },
-            Options(View.ML.Transforms.BatchNormalization(
-                "Y", known, trainable: false, "X", BatchNormalizationOptions.PyTorch)));
-        BatchNormalizationState exact = Fits.Fit(view, new BatchNormalizationOptions());
+            Options(Frozen(BatchNormalizationOptions.PyTorch, known)));
         Assert.AreEqual(
-            Fitted(new()) with { Trainable = false },
-            Options(View.ML.Transforms.BatchNormalization("Y", exact, trainable: false, "X")));
+            Fitted(new()) with { Trainable = false, Epsilon = 0.25 }, Options(Frozen(new() { Epsilon = 0.25 }, exact)));
+
+        static BatchNormalizationEstimator Frozen(BatchNormalizationOptions layer, BatchNormalizationState state) =>
+            View.ML.Transforms.BatchNormalization(
+                "Y", new SavedBatchNormalization(layer, state), trainable: false, "X");
     }
 
     [TestMethod]
@@ -102,6 +104,15 @@ public class UnsaidOptionTests
         List<string> warnings = Warnings.Of(context);
         context.Transforms.BatchNormalization("Y", "X", trainable: false).Fit(view);
         StringAssert.Contains(warnings.Single(), "'Y' is not trainable and has no pretrained state");
+    }
+
+    [TestMethod]
+    public void Going_on_from_exact_statistics_as_an_average_takes_the_average_s_epsilon()
+    {
+        BatchNormalizationTransformer exact = Fits.Estimator(new BatchNormalizationOptions()).Fit(view);
+        Assert.AreEqual(
+            keras with { Momentum = 0.5 },
+            Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view, exact).Columns[0].Options);
     }
 
     static BatchNormalizationOptions Fitted(BatchNormalizationOptions layer) => Options(Fits.Estimator(layer));

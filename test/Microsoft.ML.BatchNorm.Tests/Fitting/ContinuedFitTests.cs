@@ -42,7 +42,8 @@ public class ContinuedFitTests
         foreach (BatchNormalizationTransformer before in (BatchNormalizationTransformer[])
             [
                 Fits.Estimator(Exponential).Fit(Fits.Vectors(First)),
-                View.ML.Transforms.BatchNormalization("Y", elsewhere, trainable: true, "X", Exponential)
+                View.ML.Transforms.BatchNormalization(
+                    "Y", new SavedBatchNormalization(Exponential, elsewhere), trainable: true, "X")
                     .Fit(Fits.Vectors(First)),
             ])
         {
@@ -98,7 +99,8 @@ public class ContinuedFitTests
         foreach (BatchNormalizationTransformer frozen in (BatchNormalizationTransformer[])
             [
                 catalog.BatchNormalization(pretrained, trainable: false).Fit(unread),
-                catalog.BatchNormalization("Y", state, trainable: false, "X", layer).Fit(unread),
+                catalog.BatchNormalization("Y", new SavedBatchNormalization(layer, state), trainable: false, "X")
+                    .Fit(unread),
                 pretrained.Freeze().FineTune(unread),
                 Fits.Estimator(layer with { Trainable = false }).Fit(unread, pretrained),
                 Fits.Estimator(layer with { UpdateStatistics = false }).Fit(unread, pretrained),
@@ -122,7 +124,8 @@ public class ContinuedFitTests
         Assert.AreEqual(expected, View.ML.Transforms.BatchNormalization(fitted.Freeze(), trainable: true)
             .Fit(Fits.Vectors(Second)).GetState("Y"));
         Assert.AreEqual(expected, Fits.Estimator(layer).Fit(Fits.Vectors(Second), fitted).GetState("Y"));
-        Assert.AreEqual(expected, View.ML.Transforms.BatchNormalization("Y", fitted.GetState("Y"), true, "X", layer)
+        var saved = new SavedBatchNormalization(layer, fitted.GetState("Y"));
+        Assert.AreEqual(expected, View.ML.Transforms.BatchNormalization("Y", saved, trainable: true, "X")
             .Fit(Fits.Vectors(Second)).GetState("Y"));
     }
 
@@ -191,7 +194,8 @@ public class ContinuedFitTests
         var unread = new UnreadableView(Fits.Vectors(View.Floats(5, 3)));
         foreach (Action fit in (Action[])
             [
-                () => View.ML.Transforms.BatchNormalization("Y", previous.GetState("Y"), trainable, "X").Fit(unread),
+                () => View.ML.Transforms.BatchNormalization(
+                    "Y", new SavedBatchNormalization(Population, previous.GetState("Y")), trainable, "X").Fit(unread),
                 () => View.ML.Transforms.BatchNormalization(previous, trainable).Fit(unread),
                 () => Fits.Estimator(Population with { Trainable = trainable }).Fit(unread, previous),
             ])

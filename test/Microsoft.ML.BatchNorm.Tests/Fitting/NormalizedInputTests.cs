@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
 using Saved = Microsoft.ML.BatchNorm.Tests.Persistence.Model;
@@ -10,6 +11,20 @@ namespace Microsoft.ML.BatchNorm.Tests.Fitting;
 public class NormalizedInputTests
 {
     static readonly IDataView Rows = Fits.Vectors(View.Floats(200, 3));
+
+    [TestMethod]
+    public void The_steps_before_a_layer_of_a_chain_give_the_rows_that_go_into_it()
+    {
+        IDataView view = Fits.Vectors(View.Floats(200, 3));
+        var model = View.ML.Transforms.CopyColumns("Z", "X").Append(View.ML.Transforms.BatchNormalization("Z"))
+            .Append(View.ML.Transforms.CopyColumns("W", "Z")).Fit(view);
+        BatchNormalizationTransformer layer =
+            ((IEnumerable<ITransformer>)model).OfType<BatchNormalizationTransformer>().Single();
+        IDataView rows = new TransformerChain<ITransformer>([.. model.TakeWhile(step => step != layer)])
+            .Transform(view);
+        Assert.IsFalse(layer.CompareStatistics(rows)["Z"].IsDrift());
+        Assert.AreEqual(400, layer.FineTune(rows).GetState("Z").GetPopulation()!.Count[0]);
+    }
 
     [TestMethod]
     public void What_came_out_of_a_layer_is_an_error_where_it_goes_on_or_is_compared()

@@ -54,6 +54,19 @@ public class ScaleTests
     }
 
     [TestMethod]
+    public void What_counts_as_constant_is_beta_for_estimators_down_the_chain_too()
+    {
+        double[][] rows = [.. Enumerable.Range(0, 64).Select(i => (double[])[1e9 + 1e-3 * Math.Sin(i), i])];
+        BatchNormalizationTransformer fitted = Fits.Estimator(options =>
+            (options.TrainDownstreamOn, options.BatchSize) = (DownstreamStatistics.Batch, 16)).Fit(Vectors(rows));
+        IDataView seen = ((ITransformerWithDifferentMappingAtTrainingTime)fitted)
+            .TransformForTrainingPipeline(Vectors(rows));
+        double[][] y = seen.Rows<double>("Y");
+        Assert.IsTrue(y.All(row => row[0] == 0));
+        Assert.IsTrue(y.Any(row => row[1] != 0));
+    }
+
+    [TestMethod]
     public void What_counts_as_constant_keeps_its_exact_statistics_and_goes_on_with_them()
     {
         double[][] first = Columns(0.5e-6), second = [.. first.Select(row => row.Select(x => -x).ToArray())];
@@ -62,6 +75,29 @@ public class ScaleTests
         Assert.IsTrue(fitted.GetState("Y").GetPopulation()!.M2.ToArray().All(m2 => m2 > 0));
         BatchNormalizationTransformer both = fitted.FineTune(Vectors(second));
         AssertDeviations(both.Transform(Vectors([.. first, .. second])), 1, 1e-3);
+    }
+
+    [TestMethod]
+    public void Channels_that_come_out_with_another_deviation_than_1_are_told()
+    {
+        AssertTold(
+            "2 of 3 channels are small beside ε (0.001)", context => context.Transforms.BatchNormalization(
+                "Y", "X", momentum: 0).Fit(Vectors(Floats([.. Columns(1).Select(row => row[2..5])]))));
+        AssertTold(
+            "1 of 2 channels have no value that counts", context => Fits.Estimator(
+                options => options.Layer = new() { NonFinite = NonFinite.Ignore }, context)
+                .Fit(Vectors([.. Enumerable.Range(0, 9).Select(i => (float[])[i, float.NaN])])));
+        AssertTold(
+            "3 of 3 channels have a single value",
+            context => context.Transforms.BatchNormalization("Y", "X").Fit(Vectors((float[][])[[1, 2, 3]])));
+
+        static void AssertTold(string words, Action<MLContext> fit)
+        {
+            var context = new MLContext(1);
+            List<string> warnings = Warnings.Of(context);
+            fit(context);
+            StringAssert.Contains(string.Join('\n', warnings), words);
+        }
     }
 
     [TestMethod]

@@ -79,7 +79,7 @@ public class RowSelectionTests
         List<string> warnings = Warnings.Of(context);
         Assert.AreEqual(expected, Blobs.Regression(context).Fit(Blobs.Keyed(context, more)).Model.State);
         StringAssert.Contains(
-            warnings.Single(), "Skipped 2 rows of the training data with a missing value in column 'Features'");
+            warnings.Single(), "Skipped 2 of 62 rows of the training data with a missing value");
     }
 
     [TestMethod]

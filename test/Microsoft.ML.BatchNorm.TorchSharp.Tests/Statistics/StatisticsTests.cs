@@ -94,7 +94,7 @@ public class StatisticsTests
         using IStatisticsFit fit = engine.StartFit(options, BatchNormalization.Initialize(options, 2));
         var error = Assert.ThrowsExactly<InvalidDataException>(
             () => fit.Add(ChannelLayout.Features(2, 2), new[] { 1, 1e308, 1, -1e308 }));
-        StringAssert.Contains(error.Message, "the variance of channel 1 overflows a double");
+        StringAssert.Contains(error.Message, "The variance of channel 1 overflows a double");
     }
 
     [TestMethod]
