@@ -134,6 +134,13 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         RoleMappedData? validation = context.ValidationSet;
         if (validation is null && options.ValidationData is { } view)
         {
+            foreach (SchemaShape.Column column in (SchemaShape.Column[])[FeatureColumn, LabelColumn])
+            {
+                Host.CheckUserArg(
+                    view.Schema.GetColumnOrNull(column.Name) is not null, nameof(options.ValidationData),
+                    $"ValidationData has no column '{column.Name}'. Give rows that have been through the steps before " +
+                    "the trainer, as the training data has.");
+            }
             // Checks the columns as those of the training data.
             GetOutputSchema(SchemaShape.Create(view.Schema));
             validation = MakeRoles(view);

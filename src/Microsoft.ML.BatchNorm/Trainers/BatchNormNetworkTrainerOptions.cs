@@ -89,8 +89,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public IDataView? ValidationData { get; set; }
 
     /// <summary>
-    /// The share of the rows, from 0 to below 1, that is kept for validation where there is no
-    /// <see cref="ValidationData"/>. Default: 0.
+    /// The share of the rows, from 0 to below 1, that is kept for validation; 0 where <see cref="ValidationData"/> is
+    /// set. Default: 0.
     /// </summary>
     public double ValidationSplit { get; set; }
 

@@ -30,6 +30,9 @@ static class TrainerOptionsCheck
             options.ValidationSplit is >= 0 and < 1, nameof(options.ValidationSplit),
             Invariant($"ValidationSplit must be at least 0 and below 1, not {options.ValidationSplit}."));
         host.CheckUserArg(
+            options.ValidationSplit == 0 || options.ValidationData is null, nameof(options.ValidationSplit),
+            "ValidationSplit must be 0 where ValidationData is set.");
+        host.CheckUserArg(
             options.EarlyStopping is null || options.ValidationData is not null || options.ValidationSplit > 0,
             nameof(options.EarlyStopping),
             "EarlyStopping needs rows to validate with: set ValidationData or ValidationSplit.");

@@ -16,6 +16,9 @@ public class OptionMessageTests
         Trainer(
             options => options.GradientClipNorm = -0.5,
             "GradientClipNorm must be positive and finite, or null, not -0.5."),
+        Trainer(
+            options => (options.ValidationSplit, options.ValidationData) = (0.5, Blobs.View(new MLContext(1))),
+            "ValidationSplit must be 0 where ValidationData is set."),
         Trainer(options => options.ValidationSplit = 1.5, "ValidationSplit must be at least 0 and below 1, not 1.5."),
         Trainer(options => options.EarlyStopping = new(), "EarlyStopping needs rows to validate with"),
         Trainer(

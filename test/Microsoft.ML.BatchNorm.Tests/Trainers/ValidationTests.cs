@@ -68,6 +68,16 @@ public class ValidationTests
         }
     }
 
+    [TestMethod]
+    public void Validation_data_without_a_column_is_named_with_what_to_do()
+    {
+        IDataView without = context.Transforms.DropColumns("Features").Fit(Others).Transform(Others);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Blobs.Multiclass(
+                context, options => options.ValidationData = without).Fit(Rows)).Message,
+            "ValidationData has no column 'Features'. Give rows that have been through the steps before the trainer");
+    }
+
     static ML.Trainers.BatchNormNetworkMulticlassTrainer Stopping(IDataView? validation = null) =>
         Blobs.Multiclass(context, options =>
         {
