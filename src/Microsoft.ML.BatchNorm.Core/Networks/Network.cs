@@ -86,8 +86,8 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The same network; layers added from here on get the defaults of <paramref name="preset"/> for what they leave
-    /// unsaid.
+    /// The same network; layers added from here on, also those in an inner network, get the defaults of
+    /// <paramref name="preset"/> for what they leave unsaid.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
     [Pure]
