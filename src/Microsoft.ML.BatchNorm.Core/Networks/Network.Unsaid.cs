@@ -5,19 +5,15 @@ public sealed partial class Network
     internal static BatchNormalizationOptions OptionsOf(NetworkPreset preset) =>
         preset == NetworkPreset.PyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
 
-    /// <summary>The preset that a file states: what a LeakyReLU without a slope computes with is Keras's.</summary>
-    internal NetworkPreset EffectivePreset =>
-        Nodes.Any(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null })
-            ? NetworkPreset.Keras
-            : Preset ?? NetworkPreset.Keras;
-
     /// <summary>The network with what it leaves unsaid filled in.</summary>
     /// <param name="optionsOf">
     /// What a batch normalization's options are filled in from, by the layer's path; null leaves them.
     /// </param>
-    /// <param name="preset">Whose LeakyReLU it is, and whose defaults layers get that are added later.</param>
-    internal Network Filled(Func<string, BatchNormalizationOptions?> optionsOf, NetworkPreset preset) =>
-        With((path, layer) => Filled(layer, optionsOf(path), preset), "").WithPreset(Preset ?? preset);
+    /// <param name="slopeOf">The slope of a LeakyReLU, by its path.</param>
+    /// <param name="preset">Whose defaults layers get that are added later.</param>
+    internal Network Filled(
+        Func<string, BatchNormalizationOptions?> optionsOf, Func<string, double> slopeOf, NetworkPreset preset) =>
+        With((path, layer) => Filled(layer, optionsOf(path), slopeOf(path)), "").WithPreset(Preset ?? preset);
 
     /// <summary>The network with what its layers leave unsaid as it is in another's, by their paths.</summary>
     internal Network FilledFrom(Network other)
@@ -27,22 +23,20 @@ public sealed partial class Network
             (path, layer) => known.GetValueOrDefault(path) switch
             {
                 BatchNormalizationLayer normalization => Filled(layer, normalization.Options, null),
-                ActivationLayer { NegativeSlope: { } slope }
-                    when layer is ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } own =>
-                    own with { NegativeSlope = slope },
+                ActivationLayer { Function: Activation.LeakyReLU } leaky => Filled(layer, null, leaky.NegativeSlope),
                 _ => layer,
             },
             "");
     }
 
-    static Layer Filled(Layer layer, BatchNormalizationOptions? options, NetworkPreset? preset) => layer switch
+    static Layer Filled(Layer layer, BatchNormalizationOptions? options, double? slope) => layer switch
     {
         NetworkLayer network =>
-            network with { Inner = network.Inner.With((_, inner) => Filled(inner, options, preset), "") },
+            network with { Inner = network.Inner.With((_, inner) => Filled(inner, options, slope), "") },
         BatchNormalizationLayer normalization when options is not null =>
             normalization with { Options = normalization.Options.Or(options) },
-        ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } leaky when preset is { } said =>
-            leaky with { NegativeSlope = ActivationLayer.SlopeOf(said) },
+        ActivationLayer { Function: Activation.LeakyReLU, NegativeSlope: null } leaky =>
+            leaky with { NegativeSlope = slope },
         _ => layer,
     };
 }

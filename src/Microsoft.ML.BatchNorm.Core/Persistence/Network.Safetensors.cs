@@ -23,7 +23,7 @@ public sealed partial class Network
     /// </para>
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. The metadata has the options and the population of each batch
-    /// normalization, and the preset. What else the names have no tensor for is not written:
+    /// normalization, the slope of each LeakyReLU, and the preset. What else the names have no tensor for is not written:
     /// <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of
     /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
@@ -50,10 +50,11 @@ public sealed partial class Network
             throw new ArgumentException(
                 $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.",
                 nameof(naming));
+        var slopes = LeakyLayers.ToDictionary(leaky => leaky.Path, leaky => leaky.Layer.EffectiveSlope);
         SafetensorsWriter.Write(
             stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
             tensors.Layers.OfType<NormalizationTensors>().ToDictionary(layer => layer.Prefix, layer => layer.Options),
-            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), EffectivePreset);
+            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), Preset ?? NetworkPreset.Keras, slopes);
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };
@@ -122,29 +123,42 @@ public sealed partial class Network
                 node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
         NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
         var options = there.OfType<NormalizationTensors>().ToDictionary(
-            layer => layer.Node.Path, layer => (Stated(layer, header) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
-        return new SavedNetwork(Filled(path => options.GetValueOrDefault(path), header.Preset ?? names), state);
+            layer => layer.Node.Path, layer => (Stated(layer, header) ?? new()).Or(OptionsOf(names)),
+            StringComparer.Ordinal);
+        foreach ((string path, ActivationLayer leaky) in LeakyLayers)
+            Compare(path, leaky.NegativeSlope, header.SlopeOf(path), nameof(leaky.NegativeSlope));
+        NetworkPreset preset = header.Preset ?? names;
+        Network filled = Filled(
+            path => options.GetValueOrDefault(path),
+            path => header.SlopeOf(path) ?? ActivationLayer.SlopeOf(preset), preset);
+        return new SavedNetwork(filled, state);
     }
+
+    IEnumerable<(string Path, ActivationLayer Layer)> LeakyLayers => Nodes
+        .Where(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU })
+        .Select(node => (node.Path, (ActivationLayer)node.Layer));
 
     /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
     static BatchNormalizationOptions? Stated(NormalizationTensors layer, SafetensorsHeader header)
     {
         if (header.OptionsOf(layer.Prefix) is not { } stated)
             return null;
-        Compare(layer.Options.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
-        Compare(layer.Options.Momentum, stated.Momentum, nameof(stated.Momentum));
-        Compare(layer.Options.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
-        Compare(layer.Options.VarianceConvention, stated.VarianceConvention, nameof(stated.VarianceConvention));
+        (string path, BatchNormalizationOptions said) = (layer.Node.Path, layer.Options);
+        Compare(path, said.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
+        Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
+        Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
+        Compare(path, said.VarianceConvention, stated.VarianceConvention, nameof(stated.VarianceConvention));
         return stated;
+    }
 
-        void Compare<T>(T? said, T? inFile, string option) where T : struct
-        {
-            if (said is { } value && inFile is { } other && !value.Equals(other))
-                throw new InvalidDataException(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"Layer '{layer.Node.Path}' has {option} = {value}, and the file states {other}. Leave it unsaid "
-                    + $"in the network to take the file's; WithBatchNormalization can change it afterwards."));
-        }
+    /// <exception cref="InvalidDataException">A layer says another value than the file states.</exception>
+    static void Compare<T>(string path, T? said, T? inFile, string option) where T : struct
+    {
+        if (said is { } value && inFile is { } other && !value.Equals(other))
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Layer '{path}' has {option} = {value}, and the file states {other}. Leave it unsaid in the network "
+                + $"to take the file's; it can be changed afterwards."));
     }
 
     /// <summary>

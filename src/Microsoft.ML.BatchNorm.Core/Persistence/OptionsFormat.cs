@@ -23,6 +23,8 @@ static class OptionsFormat
     static readonly JsonTypeInfo<Dictionary<string, BatchNormalizationOptions>> several =
         TypeInfo<Dictionary<string, BatchNormalizationOptions>>();
 
+    static readonly JsonTypeInfo<Dictionary<string, double>> numbers = TypeInfo<Dictionary<string, double>>();
+
     public static byte[] ToBytes(BatchNormalizationOptions options) =>
         JsonSerializer.SerializeToUtf8Bytes(options, one);
 
@@ -36,13 +38,21 @@ static class OptionsFormat
     public static string ToText(Dictionary<string, BatchNormalizationOptions> layers) =>
         JsonSerializer.Serialize(layers, several);
 
-    /// <summary>Reads what <see cref="ToText"/> wrote.</summary>
+    /// <summary>Reads what <see cref="ToText(Dictionary{string, BatchNormalizationOptions})"/> wrote.</summary>
     /// <inheritdoc cref="FromBytes"/>
     public static Dictionary<string, BatchNormalizationOptions> FromText(string text)
     {
         Dictionary<string, BatchNormalizationOptions> layers = Parsed(JsonSerializer.Deserialize, text, several);
         return layers.ContainsValue(null!) ? throw new InvalidDataException("The options are null.") : layers;
     }
+
+    /// <summary>Slopes, by the paths of their layers.</summary>
+    public static string ToText(Dictionary<string, double> slopes) => JsonSerializer.Serialize(slopes, numbers);
+
+    /// <summary>Reads what <see cref="ToText(Dictionary{string, double})"/> wrote.</summary>
+    /// <inheritdoc cref="FromBytes"/>
+    public static Dictionary<string, double> SlopesFromText(string text) =>
+        Parsed(JsonSerializer.Deserialize, text, numbers);
 
     static JsonTypeInfo<T> TypeInfo<T>() => (JsonTypeInfo<T>)strict.GetTypeInfo(typeof(T));
 
@@ -75,4 +85,5 @@ static class OptionsFormat
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(Dictionary<string, BatchNormalizationOptions>))]
+[JsonSerializable(typeof(Dictionary<string, double>))]
 sealed partial class OptionsJson : JsonSerializerContext;

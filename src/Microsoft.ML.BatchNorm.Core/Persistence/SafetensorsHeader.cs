@@ -10,15 +10,18 @@ sealed class SafetensorsHeader
     public const string Metadata = "__metadata__";
     public const string WriterKey = "batchnorm.writer", ChecksumKey = "batchnorm.crc32c";
     public const string OptionsKey = "batchnorm.options", PresetKey = "batchnorm.preset";
+    public const string SlopesKey = "batchnorm.slopes";
     public const string Writer = "Microsoft.ML.BatchNorm 1";
     public const string NoChecksum = "00000000";
 
     readonly Dictionary<string, BatchNormalizationOptions>? options;
+    readonly Dictionary<string, double>? slopes;
 
     SafetensorsHeader(SafetensorsJson json)
     {
         (Tensors, Checksum, Populations, Preset) = (json.Tensors, json.Checksum, json.Populations, json.Preset);
-        options = json.Options is { } text ? ReadOptions(text) : null;
+        options = Read(json.Options, OptionsKey, OptionsFormat.FromText);
+        slopes = Read(json.Slopes, SlopesKey, OptionsFormat.SlopesFromText);
     }
 
     public List<SafetensorsEntry> Tensors { get; }
@@ -34,6 +37,9 @@ sealed class SafetensorsHeader
     /// none.
     /// </summary>
     public BatchNormalizationOptions? OptionsOf(string prefix) => options?.GetValueOrDefault(prefix);
+
+    /// <summary>The slope that the file states of a LeakyReLU, by its path; null where it states none.</summary>
+    public double? SlopeOf(string path) => slopes?.TryGetValue(path, out double slope) == true ? slope : null;
 
     /// <summary>
     /// The populations by their names; none in a file without a checksum, whose tensors may have changed since.
@@ -72,16 +78,16 @@ sealed class SafetensorsHeader
         return new SafetensorsHeader(parsed);
     }
 
-    static Dictionary<string, BatchNormalizationOptions> ReadOptions(string text)
+    static T? Read<T>(string? text, string key, Func<string, T> parse) where T : class
     {
         try
         {
-            return OptionsFormat.FromText(text);
+            return text is null ? null : parse(text);
         }
         catch (Exception error) when (error is ArgumentException or InvalidDataException)
         {
             throw new InvalidDataException(
-                $"The metadata's {OptionsKey} is wrong: {NetworkFormat.Fault(error)}", error);
+                $"The metadata's {key} is wrong: {NetworkFormat.Fault(error)}", error);
         }
     }
 

@@ -19,6 +19,8 @@ ref struct SafetensorsJson
 
     public string? Options { get; private set; }
 
+    public string? Slopes { get; private set; }
+
     public NetworkPreset? Preset { get; private set; }
 
     /// <summary>The metadata whose keys are names of populations.</summary>
@@ -87,6 +89,8 @@ ref struct SafetensorsJson
                 ParseChecksum();
             else if (key == SafetensorsHeader.OptionsKey)
                 Options = json.GetString()!;
+            else if (key == SafetensorsHeader.SlopesKey)
+                Slopes = json.GetString()!;
             else if (key == SafetensorsHeader.PresetKey)
                 Preset = Enum.TryParse(json.GetString()!, out NetworkPreset preset) && Enum.IsDefined(preset)
                     ? preset

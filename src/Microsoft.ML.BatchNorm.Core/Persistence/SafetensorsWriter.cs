@@ -24,12 +24,13 @@ static class SafetensorsWriter
     /// </param>
     /// <param name="populations">Populations by their names.</param>
     /// <param name="preset">Whose defaults it has, if it is a network.</param>
+    /// <param name="slopes">The slopes of a network's LeakyReLUs, by their paths.</param>
     /// <exception cref="ArgumentException">
     /// Names and metadata are longer than a header may be; nothing was written.
     /// </exception>
     public static void Write(
         Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
-        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null)
+        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null, Dictionary<string, double>? slopes = null)
     {
         Dictionary<string, BatchNormalizationOptions> effective = options.ToDictionary(
             layer => layer.Key, layer => layer.Value.Or(BatchNormalizationOptions.Keras));
@@ -40,6 +41,8 @@ static class SafetensorsWriter
         ];
         if (preset is { } said)
             metadata.Add(KeyValuePair.Create(SafetensorsHeader.PresetKey, $"{said}"));
+        if (slopes is { Count: > 0 })
+            metadata.Add(KeyValuePair.Create(SafetensorsHeader.SlopesKey, OptionsFormat.ToText(slopes)));
         SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
         // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
         long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200)

@@ -48,7 +48,8 @@ static class WholeFile
         Sweep(folder, Path.GetFileName(path));
     }
 
-    static bool IsDevice(string path) => path.StartsWith("/dev/", StringComparison.Ordinal);
+    static bool IsDevice(string path) =>
+        path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
 
     /// <summary>Deletes what runs that were killed have left beside a file: partial files that nobody writes.</summary>
     static void Sweep(string folder, string name)

@@ -138,6 +138,20 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
         movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);
 
+    /// <summary>The same state with the exact variance of channels that count as constant.</summary>
+    internal BatchNormalizationState WithoutConstants(VarianceConvention convention)
+    {
+        if (GetPopulation() is not { } exact)
+            return this;
+        double[] variance = [.. movingVariance];
+        for (int c = 0; c < Channels; c++)
+        {
+            if (variance[c] == 0 && exact.M2[c] > 0)
+                variance[c] = exact.Variance(c, convention);
+        }
+        return WithMovingVariance(variance);
+    }
+
     /// <summary>The same state with other γ and β.</summary>
     /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
     /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>

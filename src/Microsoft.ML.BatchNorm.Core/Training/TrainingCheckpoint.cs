@@ -26,7 +26,7 @@ public sealed partial class TrainingCheckpoint
     public Network Network => Setup.Network;
 
     /// <summary>How it is trained.</summary>
-    public TrainingOptions Options => Setup.Options;
+    public TrainingOptions Options => Setup.Options with { StandardizesTargets = false };
 
     /// <summary>What it has learned so far.</summary>
     public NetworkState State => position.State;
@@ -74,5 +74,5 @@ public sealed partial class TrainingCheckpoint
     /// </summary>
     [Pure]
     public TrainingCheckpoint WithCheckpointPath(string? path) =>
-        new(Setup with { Options = Options with { CheckpointPath = path } }, position);
+        new(Setup with { Options = Setup.Options with { CheckpointPath = path } }, position);
 }

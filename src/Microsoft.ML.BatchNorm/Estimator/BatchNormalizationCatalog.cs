@@ -148,6 +148,7 @@ public static class BatchNormalizationCatalog
         layer = layer with { Trainable = trainable, Axis = axis ?? layer.Axis };
         return new BatchNormalizationEstimator(
             env, FitSettings.Default,
-            new BatchNormalizationEstimator.Layer(outputColumnName, inputColumnName, layer, state));
+            new BatchNormalizationEstimator.Layer(
+                outputColumnName, inputColumnName, layer, BatchNormalizationEstimator.ForOptions(state, layer)));
     }
 }

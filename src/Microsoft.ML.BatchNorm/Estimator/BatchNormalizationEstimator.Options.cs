@@ -17,7 +17,8 @@ public sealed partial class BatchNormalizationEstimator
         /// What they leave unsaid is filled in: <see cref="MovingStatistics.Population"/>, whose result does not depend
         /// on <see cref="BatchSize"/>, <see cref="Epochs"/> and <see cref="Shuffle"/>, with an ε of 0. Where a momentum
         /// or renormalization is said, or <see cref="MovingStatistics.Exponential"/>, it is the average of batches with
-        /// Keras's ε of 1e-3. Going on from a transformer, it is as it was there. With exact statistics and an ε of 0,
+        /// Keras's ε of 1e-3. Going on from a transformer, it is as it was there, but that an
+        /// average which goes on from exact statistics with an ε of 0 has Keras's. With exact statistics and an ε of 0,
         /// a channel whose deviation is below a millionth of its mean's absolute value counts as constant, and is β;
         /// any ε above 0 normalizes it as it is.
         /// </remarks>
@@ -119,11 +120,13 @@ public sealed partial class BatchNormalizationEstimator
         BatchNormalizationOptions own = layer.MovingStatistics is null or MovingStatistics.Population
             ? exact
             : BatchNormalizationOptions.Keras;
-        // An ε that was filled in for another kind of statistics is not one that was said.
-        return previous is null ? layer.Or(own)
-            : layer.MovingStatistics is { } kind && kind != previous.MovingStatistics && previous.Epsilon == 0
-                ? layer.Or(previous with { Epsilon = own.Epsilon })
-                : layer.Or(previous);
+        if (previous is null)
+            return layer.Or(own);
+        // An average that goes on from exact statistics has the ε of an average.
+        bool becomesAverage = previous is { MovingStatistics: MovingStatistics.Population, Epsilon: 0 }
+            && layer.MovingStatistics is { } kind and not MovingStatistics.Population
+            && previous.MovesStatistics(training: true) && layer.MovesStatistics(training: true);
+        return layer.Or(becomesAverage ? previous with { Epsilon = own.Epsilon } : previous);
     }
 
     internal static class Defaults

@@ -227,7 +227,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             CheckState(host, options, column.State, parameter);
             return layer with
             {
-                Pretrained = column.State,
+                Pretrained = ForOptions(column.State, options),
                 FittedTo = IsAxis(layer.Options.Axis, column) ? column.Input : null,
                 Options = options with
                 {
@@ -246,6 +246,13 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     /// <summary>Whether an axis that may have been said is that of a fitted column.</summary>
     static bool IsAxis(int? said, BatchNormalizationColumn column) =>
         said is null || said == column.Axis || said + column.Input?.Shape.Rank + 1 == column.Axis;
+
+    /// <summary>The state without constants that are settled, where the options do not settle any.</summary>
+    internal static BatchNormalizationState ForOptions(
+        BatchNormalizationState state, BatchNormalizationOptions options) =>
+        options is { EffectiveMovingStatistics: MovingStatistics.Population, EffectiveEpsilon: 0 }
+            ? state
+            : state.WithoutConstants(options.EffectiveVarianceConvention);
 
     /// <summary>Throws ML.NET's argument error where a state does not fit the options.</summary>
     internal static void CheckState(

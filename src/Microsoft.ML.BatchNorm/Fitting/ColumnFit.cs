@@ -89,8 +89,13 @@ abstract class ColumnFit
         {
             Tell(
                 c => population.Count[c] == 0,
-                "have no value that counts: mean 0 and variance 1 leave later values as they are");
-            Tell(c => population.Count[c] == 1, "have a single value, which says nothing of a deviation: they become β");
+                layer.Pretrained is null
+                    ? "have no value that counts: mean 0 and variance 1 leave later values as they are"
+                    : "have no value that counts, and keep their earlier mean and variance");
+            Tell(
+                c => population.Count[c] == 1,
+                "have a single value, which says nothing of a deviation: "
+                + (epsilon == 0 ? "they become β" : "later values are divided by √ε"));
         }
         Tell(
             c => state.MovingVariance[c] < epsilon * SmallShare

@@ -53,16 +53,20 @@ static class DataWarnings
     /// <summary>A feature that is small beside √ε leaves the first batch normalization as good as constant.</summary>
     static void TellEpsilon(IChannel channel, NetworkNode first, double epsilonRoot, TrainingData rows)
     {
-        float[] row = new float[rows.FeaturesPerRow];
-        rows.Read([0], row, new float[rows.TargetsPerRow], rows.HasWeights ? new float[1] : []);
-        double[] deviations = Deviations(rows, Array.ConvertAll(row, value => (double)value));
-        int[] small = [.. Enumerable.Range(0, row.Length).Where(slot =>
-            deviations[slot] > 0 && deviations[slot] > LeastShare * Math.Abs(row[slot])
-            && deviations[slot] < epsilonRoot / FarFromOne)];
+        double[] means = new double[rows.FeaturesPerRow];
+        int[] sample = Sample(rows);
+        foreach (RowPart part in RowPart.Of(rows, sample))
+        {
+            for (int i = 0; i < part.Features.Length; i++)
+                means[i % means.Length] += (double)part.Features[i] / sample.Length;
+        }
+        double[] deviations = Deviations(rows, means);
+        int[] small = [.. Enumerable.Range(0, means.Length).Where(slot =>
+            deviations[slot] > LeastShare * Math.Abs(means[slot]) && deviations[slot] < epsilonRoot / FarFromOne)];
         if (small.Length == 0)
             return;
         channel.Warning(FormattableString.Invariant(
-            $"{small.Length} of {row.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has a ")
+            $"{small.Length} of {means.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has a ")
             + FormattableString.Invariant($"deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and ")
             + "hardly count behind it. Normalize the features with Transforms.BatchNormalization, or give that layer a "
             + "smaller Epsilon.");
@@ -71,8 +75,7 @@ static class DataWarnings
     /// <summary>The root mean square of each feature's difference from a center, over a sample of the rows.</summary>
     static double[] Deviations(TrainingData rows, double[] centers)
     {
-        int step = Math.Max(1, rows.Rows / SampledRows);
-        int[] sample = [.. Enumerable.Range(0, (rows.Rows - 1) / step + 1).Select(index => index * step)];
+        int[] sample = Sample(rows);
         double[] squares = new double[centers.Length];
         foreach (RowPart part in RowPart.Of(rows, sample))
         {
@@ -83,5 +86,11 @@ static class DataWarnings
             }
         }
         return Array.ConvertAll(squares, square => Math.Sqrt(square / sample.Length));
+    }
+
+    static int[] Sample(TrainingData rows)
+    {
+        int step = Math.Max(1, rows.Rows / SampledRows);
+        return [.. Enumerable.Range(0, (rows.Rows - 1) / step + 1).Select(index => index * step)];
     }
 }

@@ -108,7 +108,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             for (int i = 0; i < length; i++)
             {
                 int channel = layout.ChannelOf(i % layout.Count);
-                if (variance[channel] == 0)
+                if (variance[channel] == 0 && T.IsFinite(x[i]))
                     y[i] = T.CreateTruncating(beta.IsEmpty ? 0 : beta[channel]);
             }
         }

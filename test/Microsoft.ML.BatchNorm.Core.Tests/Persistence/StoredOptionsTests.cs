@@ -182,6 +182,20 @@ public class StoredOptionsTests
     }
 
     [TestMethod]
+    public void A_file_of_ours_states_each_slope()
+    {
+        Network said = Network.Input(1).LeakyReLU(0.2).WithPreset(NetworkPreset.PyTorch).LeakyReLU();
+        byte[] file = SavedNetworks.SaveSafetensors(said, said.Initialize());
+        Network loaded = Network.Input(1).LeakyReLU().LeakyReLU().LoadSafetensors(new MemoryStream(file)).Network;
+        Assert.AreEqual((0.2, 0.01), (Slope(loaded, 0), Slope(loaded, 1)));
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(Network.Input(1).LeakyReLU(0.05).LeakyReLU(), file),
+            "Layer 'leaky_re_lu' has NegativeSlope = 0.05, and the file states 0.2");
+
+        static double? Slope(Network network, int layer) => ((ActivationLayer)network.Layers[layer]).NegativeSlope;
+    }
+
+    [TestMethod]
     public void A_preset_fills_an_inner_network_that_says_nothing()
     {
         Network outer = Network.Input(4).WithPreset(NetworkPreset.PyTorch)

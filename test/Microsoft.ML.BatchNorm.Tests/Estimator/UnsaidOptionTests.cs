@@ -113,6 +113,14 @@ public class UnsaidOptionTests
         Assert.AreEqual(
             keras with { Momentum = 0.5 },
             Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view, exact).Columns[0].Options);
+        Assert.AreEqual(
+            0, Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.5 }).Fit(view, exact.Freeze())
+                .Columns[0].Options.Epsilon);
+        BatchNormalizationTransformer said = Fits.Estimator(
+            new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Cumulative, Epsilon = 0 }).Fit(view);
+        Assert.AreEqual(
+            0, Fits.Estimator(new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Exponential })
+                .Fit(view, said).Columns[0].Options.Epsilon);
     }
 
     static BatchNormalizationOptions Fitted(BatchNormalizationOptions layer) => Options(Fits.Estimator(layer));

@@ -67,6 +67,35 @@ public class ScaleTests
     }
 
     [TestMethod]
+    public void What_is_not_finite_in_a_constant_column_comes_out_as_it_went_in_down_the_chain_too()
+    {
+        double[][] rows = [.. Enumerable.Range(0, 16).Select(i => (double[])[i, i == 7 ? double.NaN : 5])];
+        BatchNormalizationTransformer fitted = Fits.Estimator(options =>
+            (options.Layer, options.TrainDownstreamOn, options.BatchSize) =
+                (new() { NonFinite = NonFinite.Ignore }, DownstreamStatistics.Batch, 16)).Fit(Vectors(rows));
+        double[][] y = ((ITransformerWithDifferentMappingAtTrainingTime)fitted)
+            .TransformForTrainingPipeline(Vectors(rows)).Rows<double>("Y");
+        Assert.IsTrue(double.IsNaN(y[7][1]) && y[6][1] == 0);
+    }
+
+    [TestMethod]
+    public void What_counts_as_constant_goes_on_from_its_exact_variance_where_epsilon_is_said()
+    {
+        IDataView view = Vectors((double[][])
+            [.. Enumerable.Range(0, 256).Select(i => (double[])[1e9 + 1e-3 * Math.Sin(i)])]);
+        BatchNormalizationTransformer settled = Fits.Estimator(new BatchNormalizationOptions()).Fit(view);
+        foreach (BatchNormalizationOptions layer in (BatchNormalizationOptions[])
+            [
+                new() { Epsilon = 1e-12 }, new() { Epsilon = 1e-12, Trainable = false },
+                new() { Epsilon = 1e-12, Momentum = 0.99 },
+                new() { Epsilon = 0, MovingStatistics = MovingStatistics.Cumulative },
+            ])
+        {
+            AssertDeviations(Fits.Estimator(layer).Fit(view, settled).Transform(view), 1, 0.02);
+        }
+    }
+
+    [TestMethod]
     public void What_counts_as_constant_keeps_its_exact_statistics_and_goes_on_with_them()
     {
         double[][] first = Columns(0.5e-6), second = [.. first.Select(row => row.Select(x => -x).ToArray())];

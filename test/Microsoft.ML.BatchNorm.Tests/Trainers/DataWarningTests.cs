@@ -30,7 +30,7 @@ public class DataWarningTests
         float[] noise = Sample.Floats(200, 1);
         IDataView rows = context.Data.LoadFromEnumerable(noise.Select((x, i) => new Row
         {
-            Features = [x, 1e-4f * noise[199 - i], 3],
+            Features = [x, 1e-4f * noise[199 - i] + 0.25f, 3],
             Label = x,
         }).ToArray());
         context.Regression.Trainers.BatchNormNetwork(epochs: 1).Fit(rows);
