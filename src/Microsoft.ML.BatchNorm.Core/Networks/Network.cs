@@ -124,7 +124,8 @@ public sealed partial class Network : IEquatable<Network>
                 : layer with { Name = FreeName(layer.DefaultName, names, numbers) };
             if (!names.Add(named.Name))
                 throw new ArgumentException($"The network has a layer '{named.Name}' already.");
-            all.Add(Settled(Preset is { } preset ? Filled(named, OptionsOf(preset), ActivationLayer.SlopeOf(preset)) : named));
+            all.Add(Settled(
+                Preset is { } preset ? Filled(named, OptionsOf(preset), ActivationLayer.SlopeOf(preset)) : named));
         }
         return new Network(InputShape, Preset, all.ToImmutable());
     }

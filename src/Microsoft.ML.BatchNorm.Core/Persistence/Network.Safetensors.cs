@@ -54,7 +54,8 @@ public sealed partial class Network
         SafetensorsWriter.Write(
             stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
             tensors.Layers.OfType<NormalizationTensors>().ToDictionary(layer => layer.Prefix, layer => layer.Options),
-            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])), Preset ?? NetworkPreset.Keras, slopes);
+            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])),
+            Preset ?? NetworkPreset.Keras, slopes);
 
         static bool HasRenorm(LayerTensors layer) =>
             layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };

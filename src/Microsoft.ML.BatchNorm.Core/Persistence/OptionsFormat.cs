@@ -51,8 +51,13 @@ static class OptionsFormat
 
     /// <summary>Reads what <see cref="ToText(Dictionary{string, double})"/> wrote.</summary>
     /// <inheritdoc cref="FromBytes"/>
-    public static Dictionary<string, double> SlopesFromText(string text) =>
-        Parsed(JsonSerializer.Deserialize, text, numbers);
+    public static Dictionary<string, double> SlopesFromText(string text)
+    {
+        Dictionary<string, double> slopes = Parsed(JsonSerializer.Deserialize, text, numbers);
+        foreach ((string path, double slope) in slopes)
+            Check.Finite(slope, path);
+        return slopes;
+    }
 
     static JsonTypeInfo<T> TypeInfo<T>() => (JsonTypeInfo<T>)strict.GetTypeInfo(typeof(T));
 

@@ -30,7 +30,8 @@ static class SafetensorsWriter
     /// </exception>
     public static void Write(
         Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
-        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null, Dictionary<string, double>? slopes = null)
+        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null,
+        Dictionary<string, double>? slopes = null)
     {
         Dictionary<string, BatchNormalizationOptions> effective = options.ToDictionary(
             layer => layer.Key, layer => layer.Value.Or(BatchNormalizationOptions.Keras));

@@ -245,6 +245,22 @@ public class StoredOptionsTests
         }
     }
 
+    [TestMethod]
+    public void Wrong_slopes_in_the_metadata_are_an_InvalidDataException()
+    {
+        Network network = Network.Input(1).Dense(1).LeakyReLU();
+        foreach (string slopes in (string[])
+            ["null", "7", "{\"leaky_re_lu\":null}", "{\"leaky_re_lu\":1e999}", "{\"leaky_re_lu\":\"NaN\"}", "{"])
+        {
+            string entries = SafetensorsFile.Entry("dense.weight", "F32", "1,1", 0, 4) + ","
+                + SafetensorsFile.Entry("dense.bias", "F32", "1", 4, 8);
+            string text = slopes.Replace("\"", "\\\"", StringComparison.Ordinal);
+            byte[] file = SafetensorsFile.Of(
+                $"{{\"__metadata__\":{{\"batchnorm.slopes\":\"{text}\"}},{entries}}}", SafetensorsFile.Bytes(1f, 1f));
+            States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, file), "batchnorm.slopes");
+        }
+    }
+
     static BatchNormalizationOptions Options(Network network) =>
         ((BatchNormalizationLayer)network.GetNode("bn").Layer).Options;
 
