@@ -149,6 +149,15 @@ public sealed partial class Network
         Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
         Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
         Compare(path, said.VarianceConvention, stated.VarianceConvention, nameof(stated.VarianceConvention));
+        try
+        {
+            said.Or(stated).Validate();
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException(
+                $"Layer '{path}' does not fit what the file states: {Check.Text(error)}", error);
+        }
         return stated;
     }
 

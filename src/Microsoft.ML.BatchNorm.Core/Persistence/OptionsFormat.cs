@@ -53,9 +53,9 @@ static class OptionsFormat
     /// <inheritdoc cref="FromBytes"/>
     public static Dictionary<string, double> SlopesFromText(string text)
     {
-        Dictionary<string, double> slopes = Parsed(JsonSerializer.Deserialize, text, numbers);
+        Dictionary<string, double> slopes = Parsed(JsonSerializer.Deserialize, text, numbers, "The slopes");
         foreach ((string path, double slope) in slopes)
-            Check.Finite(slope, path);
+            Check.Finite(slope, $"the slope of '{path}'");
         return slopes;
     }
 
@@ -70,16 +70,16 @@ static class OptionsFormat
 
     delegate T? Parse<TSource, T>(TSource source, JsonTypeInfo<T> type) where TSource : allows ref struct;
 
-    static T Parsed<TSource, T>(Parse<TSource, T> parse, TSource source, JsonTypeInfo<T> type)
+    static T Parsed<TSource, T>(Parse<TSource, T> parse, TSource source, JsonTypeInfo<T> type, string what = "The options")
         where TSource : allows ref struct where T : class
     {
         try
         {
-            return parse(source, type) ?? throw new InvalidDataException("The options are null.");
+            return parse(source, type) ?? throw new InvalidDataException($"{what} are null.");
         }
         catch (Exception error) when (error is JsonException or NotSupportedException)
         {
-            throw new InvalidDataException($"The options are not JSON that can be read: {error.Message}", error);
+            throw new InvalidDataException($"{what} are not JSON that can be read: {error.Message}", error);
         }
     }
 }

@@ -51,8 +51,6 @@ ref struct SafetensorsJson
     void ParseHeader()
     {
         json.Read();
-        if (json.TokenType != JsonTokenType.StartObject || json.TokenStartIndex != 0)
-            throw new InvalidDataException("The header does not begin with {, as a safetensors header does.");
         bool metadata = false;
         while (NextKey())
         {

@@ -18,10 +18,10 @@ static class StateFault
                 ?? StateCheck.FiniteFault(renorm.Mean, channels, names.Renorm[1])
                 ?? StateCheck.NotNegativeFault(renorm.StandardDeviation, channels, names.Renorm[2]);
         if (fault is null && state.Population is { } population)
-            fault = StateCheck.CountFault(population.Count, "population.count")
-                ?? StateCheck.NotNegativeFault(population.M2, channels, "population.m2")
-                ?? StateCheck.RestFault(population.MeanRest, state.MovingMean, "population.meanRest")
-                ?? StateCheck.RestFault(population.M2Rest, population.M2, "population.m2Rest");
+            fault = StateCheck.CountFault(population.Count, $"{names.Population}.count")
+                ?? StateCheck.NotNegativeFault(population.M2, channels, $"{names.Population}.m2")
+                ?? StateCheck.RestFault(population.MeanRest, state.MovingMean, $"{names.Population}.meanRest")
+                ?? StateCheck.RestFault(population.M2Rest, population.M2, $"{names.Population}.m2Rest");
         if (fault is null && state.BatchesSeen < 0)
             fault = $"The number {names.Batches} is {state.BatchesSeen}; it must not be negative.";
         if (fault is null && state.InitialWeight is not (>= 0 and <= 1))

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// Replaces a file all at once: it is written beside its place and then moved there, so that whoever reads it, and a
-/// process that is killed, leave the old file or the new one, and never half of it.
+/// Replaces a file all at once: it is written beside its place and then moved there, so that there is the old file or
+/// the new one, and never half of it, for whoever reads it and after a process that was killed.
 /// </summary>
 static class WholeFile
 {

@@ -5,7 +5,7 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
 {
     public override Tensor forward(Tensor x) => function(x);
 
-    public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.Function switch
+    public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.EffectiveFunction switch
     {
         Activation.ReLU => x => x.relu(),
         Activation.LeakyReLU => x => F.leaky_relu(x, layer.EffectiveSlope),

@@ -225,16 +225,18 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
             BatchNormalizationColumn column = previous.GetColumn(layer.Output);
             BatchNormalizationOptions options = Filled(layer.Options, column.Options);
             CheckState(host, options, column.State, parameter);
+            bool isFittedAxis = IsAxis(layer.Options.Axis, column);
+            options = options with
+            {
+                Axis = isFittedAxis ? column.Axis : options.Axis,
+                Trainable = options.Trainable && column.Options.Trainable,
+                UpdateStatistics = options.UpdateStatistics && column.Options.UpdateStatistics,
+            };
             return layer with
             {
                 Pretrained = ForOptions(column.State, options),
-                FittedTo = IsAxis(layer.Options.Axis, column) ? column.Input : null,
-                Options = options with
-                {
-                    Axis = options.Axis ?? column.Axis,
-                    Trainable = options.Trainable && column.Options.Trainable,
-                    UpdateStatistics = options.UpdateStatistics && column.Options.UpdateStatistics,
-                },
+                FittedTo = isFittedAxis ? column.Input : null,
+                Options = options,
             };
         });
         FrozenColumns.Warn(host, layers.Where(layer => layer.Options.MovesStatistics(training: true))
@@ -247,10 +249,13 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     static bool IsAxis(int? said, BatchNormalizationColumn column) =>
         said is null || said == column.Axis || said + column.Input?.Shape.Rank + 1 == column.Axis;
 
-    /// <summary>The state without constants that are settled, where the options do not settle any.</summary>
+    /// <summary>
+    /// The state without constants that are settled, where the options have an ε, or an average goes on from it.
+    /// </summary>
     internal static BatchNormalizationState ForOptions(
         BatchNormalizationState state, BatchNormalizationOptions options) =>
-        options is { EffectiveMovingStatistics: MovingStatistics.Population, EffectiveEpsilon: 0 }
+        options.EffectiveEpsilon == 0 && (options.EffectiveMovingStatistics == MovingStatistics.Population
+            || !options.MovesStatistics(training: true))
             ? state
             : state.WithoutConstants(options.EffectiveVarianceConvention);
 

@@ -246,11 +246,29 @@ public class StoredOptionsTests
     }
 
     [TestMethod]
+    public void Options_in_a_file_that_a_layer_s_own_do_not_go_with_are_an_InvalidDataException()
+    {
+        string[] names = ["gamma", "beta", "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev"];
+        string entries = string.Join(',', names.Select((name, i) =>
+            SafetensorsFile.Entry($"bn/{name}", "F32", "1", 4 * i, 4 * i + 4)));
+        string options = System.Text.Encoding.UTF8.GetString(Microsoft.ML.BatchNorm.Persistence.OptionsFormat.ToBytes(
+            new() { MovingStatistics = MovingStatistics.Cumulative })).Replace("\"", "\\\"", StringComparison.Ordinal);
+        byte[] file = SafetensorsFile.Of(
+            $"{{\"__metadata__\":{{\"batchnorm.options\":\"{{\\\"bn/\\\":{options}}}\"}},{entries}}}",
+            SafetensorsFile.Bytes(1f, 1f, 1f, 1f, 1f, 1f, 1f));
+        Network renorm = Network.Input(1).BatchNormalization(new() { Renorm = new() }, name: "bn");
+        States.IsInvalid(
+            () => renorm.LoadSafetensors(new MemoryStream(file), TensorNaming.Keras),
+            "Layer 'bn' does not fit what the file states: ", "Renorm");
+    }
+
+    [TestMethod]
     public void Wrong_slopes_in_the_metadata_are_an_InvalidDataException()
     {
         Network network = Network.Input(1).Dense(1).LeakyReLU();
         foreach (string slopes in (string[])
-            ["null", "7", "{\"leaky_re_lu\":null}", "{\"leaky_re_lu\":1e999}", "{\"leaky_re_lu\":\"NaN\"}", "{"])
+            ["null", "7", "{\"leaky_re_lu\":null}", "{\"leaky_re_lu\":1e999}", "{\"\":1e999}",
+                "{\"leaky_re_lu\":\"NaN\"}", "{"])
         {
             string entries = SafetensorsFile.Entry("dense.weight", "F32", "1,1", 0, 4) + ","
                 + SafetensorsFile.Entry("dense.bias", "F32", "1", 4, 8);

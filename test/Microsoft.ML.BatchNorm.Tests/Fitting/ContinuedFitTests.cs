@@ -206,6 +206,19 @@ public class ContinuedFitTests
     }
 
     [TestMethod]
+    public void An_axis_from_the_end_is_that_of_the_fitted_shape_where_the_rows_have_lost_theirs()
+    {
+        float[][] rows = View.Floats(9, 12);
+        BatchNormalizationOptions last = Population with { Axis = -1 };
+        IDataView shaped = View.Vectors(View.Dense(rows), 2, 3, 2);
+        BatchNormalizationTransformer previous = Fits.Estimator(last).Fit(shaped);
+        BatchNormalizationState expected = Fits.Estimator(last).Fit(shaped, previous).GetState("Y");
+        Assert.AreEqual(expected, Fits.Estimator(last).Fit(Fits.Vectors(rows), previous).GetState("Y"));
+        IDataView one = View.Vectors(View.Dense(rows), 1, 2, 3, 2);
+        Assert.AreEqual(expected, Fits.Estimator(last).Fit(one, previous).GetState("Y"));
+    }
+
+    [TestMethod]
     public void A_transformer_without_the_column_is_refused() =>
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Fits.Estimator(Population).Fit(

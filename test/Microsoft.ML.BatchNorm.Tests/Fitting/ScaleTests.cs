@@ -96,6 +96,18 @@ public class ScaleTests
     }
 
     [TestMethod]
+    public void What_counts_as_constant_stays_one_in_a_layer_that_is_frozen()
+    {
+        IDataView view = Vectors((double[][])
+            [.. Enumerable.Range(0, 256).Select(i => (double[])[1e9 + 1e-3 * Math.Sin(i)])]);
+        BatchNormalizationTransformer frozen = Fits.Estimator(new BatchNormalizationOptions()).Fit(view).Freeze();
+        BatchNormalizationTransformer average = Fits.Estimator(new BatchNormalizationOptions { Momentum = 0.9 })
+            .Fit(view, frozen);
+        Assert.AreEqual(frozen.GetState("Y"), average.GetState("Y"));
+        Assert.IsTrue(average.Transform(view).Rows<double>("Y").All(y => y[0] == 0));
+    }
+
+    [TestMethod]
     public void What_counts_as_constant_keeps_its_exact_statistics_and_goes_on_with_them()
     {
         double[][] first = Columns(0.5e-6), second = [.. first.Select(row => row.Select(x => -x).ToArray())];

@@ -146,6 +146,18 @@ public class SessionTests
     }
 
     [TestMethod]
+    public void A_LeakyReLU_without_slope_makes_0_of_minus_infinity()
+    {
+        Network leaky = Network.Input(1).Dense(1).LeakyReLU(0);
+        NetworkState state = leaky.Initialize().With("dense", new LayerState([-3e38f], [0]));
+        using ITrainingSession session = Engine().Start(
+            leaky, state, new() { Loss = Loss.MeanSquaredError }, new TrainingData(1, new float[] { 10 }, new float[1]));
+        float[] outputs = [1];
+        session.Predict([10], outputs);
+        Assert.AreEqual(0, outputs[0]);
+    }
+
+    [TestMethod]
     public void A_batch_of_one_row_has_no_sample_variance()
     {
         Network plain = Network.Input(4).BatchNormalization(BatchNormalizationOptions.PyTorch).Dense(3);
