@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Moments of single columns: of the few rows that fill no vector, and around values that are not finite.
+/// Moments of single columns: of the few rows that fill no vector, around values that are not finite, and where the
+/// sums of whole vectors overflow.
 /// </summary>
 static unsafe class ScalarMoments
 {

@@ -108,7 +108,7 @@ public sealed class BatchStatistics
             variance = M2[channel] / Math.Max(count, 1);
         else if (count < 2)
             throw new InvalidDataException(
-                $"Channel {channel} has {count:0} value; the sample variance, divided by n − 1, needs two.");
+                $"Channel {channel} has {(count == 0 ? "no" : "one")} value; the sample variance, divided by n − 1, needs two.");
         else
             variance = M2[channel] / (count - 1);
         return double.IsFinite(variance)

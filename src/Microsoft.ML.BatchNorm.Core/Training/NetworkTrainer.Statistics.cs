@@ -1,4 +1,5 @@
 using System.Diagnostics.Contracts;
+using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -35,7 +36,7 @@ public static partial class NetworkTrainer
                 "No statistics of the network move: it has no batch normalization, or Trainable or UpdateStatistics is "
                 + "false for all of them. Unfreeze those to recompute.", nameof(network));
         using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, new TrainingOptions(), data);
-        session.RecomputeStatistics([.. Enumerable.Range(0, data.Rows)]);
+        session.RecomputeStatistics(new RowSet(data));
         return session.GetState();
     }
 }

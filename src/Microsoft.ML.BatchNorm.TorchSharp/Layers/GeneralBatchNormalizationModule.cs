@@ -53,7 +53,7 @@ sealed class GeneralBatchNormalizationModule(
             rest = torch.where(finite, rest, torch.zeros_like(rest));
         Tensor m2 = rest.mul(rest).sum([0, 2], true);
         using (torch.no_grad())
-            statistics = DeviceStatistics.OfDeviations(count, mean, rest);
+            statistics = DeviceStatistics.OfDeviations(count, mean, rest, m2);
         if (Options.EffectiveVarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             SingleValue.ThrowIfAny(statistics, IsTraining && MovesStatistics);
 

@@ -46,7 +46,7 @@ static class OneDnn
         }
     }
 
-    /// <summary>What is read without having been written is to show.</summary>
+    /// <summary>Fills memory with NaN and frees it, so that a read of memory that was not written shows.</summary>
     static void LeaveNaNInFreedMemory()
     {
         using var scope = torch.NewDisposeScope();

@@ -66,10 +66,12 @@ static class DeviceStatistics
     /// <param name="count">The number of values per channel.</param>
     /// <param name="center">A value near the mean.</param>
     /// <param name="deviations">Outer × channels × inner.</param>
-    public static BatchStatistics OfDeviations(Tensor count, Tensor center, Tensor deviations)
+    /// <param name="squares">The sums of their squares per channel, where they are known.</param>
+    public static BatchStatistics OfDeviations(
+        Tensor count, Tensor center, Tensor deviations, Tensor? squares = null)
     {
         Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(1));
-        Tensor squares = deviations.mul(deviations).sum([0, 2], true);
+        squares ??= deviations.mul(deviations).sum([0, 2], true);
         return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(0));
     }
 

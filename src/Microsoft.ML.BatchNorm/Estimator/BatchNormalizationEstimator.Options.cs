@@ -77,9 +77,9 @@ public sealed partial class BatchNormalizationEstimator
         /// Checked is the first pass over the view that is read to its end and disposed, and another whenever some
         /// 65,000 rows have gone by, with a sample that is spread evenly over the rows: between 32 and 64 of a view of
         /// up to 32,768, one in 512 of a longer one, and between 128 and 256 from 131,072 on (fewer where a row has
-        /// over 128 values, of 32,768 values in all, and at least 8). To take and compare 64 rows takes as long as to
-        /// normalize some 350. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and
-        /// a pass over rows like those in training warns with a probability of 0.1 % at most. A row that the mask
+        /// over 128 values, of 32,768 values in all, and at least 8). The test is that of
+        /// <see cref="BatchNormalizationTransformer.CompareStatistics"/>, and a pass over rows like those in training
+        /// warns with a probability of 0.1 % at most. A row that the mask
         /// column hides does not count. Rows that go through a prediction engine are not checked.
         /// </remarks>
         public bool WarnOnDrift { get; set; }

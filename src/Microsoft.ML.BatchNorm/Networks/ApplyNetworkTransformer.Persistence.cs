@@ -19,13 +19,7 @@ public sealed partial class ApplyNetworkTransformer
 {
     internal const string LoaderSignature = "BatchNormNetTransform";
 
-    static VersionInfo Version { get; } = new(
-        modelSignature: "BNNETXFR",
-        verWrittenCur: 0x00010001, // The first
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(ApplyNetworkTransformer).Assembly.GetName().Name,
-        loaderSignature: LoaderSignature);
+    static VersionInfo Version { get; } = NetworkEntry.FirstVersion("BNNETXFR", LoaderSignature);
 
     /// <inheritdoc/>
     protected override void SaveModel(ModelSaveContext ctx)

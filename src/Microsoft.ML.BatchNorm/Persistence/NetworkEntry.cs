@@ -8,6 +8,15 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// </summary>
 static class NetworkEntry
 {
+    /// <summary>The version of an entry that has had no other layout yet.</summary>
+    public static VersionInfo FirstVersion(string modelSignature, string loaderSignature) => new(
+        modelSignature,
+        verWrittenCur: 0x00010001,
+        verReadableCur: 0x00010001,
+        verWeCanReadBack: 0x00010001,
+        loaderAssemblyName: typeof(NetworkEntry).Assembly.GetName().Name,
+        loaderSignature);
+
     public static void Write(ModelSaveContext ctx, Network network, NetworkState state)
     {
         ctx.Writer.Flush();

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
@@ -17,7 +18,7 @@ public sealed class BatchNormNetworkBinaryModelParameters : BatchNormNetworkMode
 {
     internal const string LoaderSignature = "BatchNormNetBinary";
 
-    static readonly VersionInfo version = FirstVersion("BNNETBIN", LoaderSignature);
+    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETBIN", LoaderSignature);
 
     internal BatchNormNetworkBinaryModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkBinaryModelParameters), saved)

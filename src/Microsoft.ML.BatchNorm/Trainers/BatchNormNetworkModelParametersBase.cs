@@ -78,15 +78,6 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
         NetworkEntry.Write(ctx, Network, State);
     }
 
-    /// <summary>The version of an entry that has had no other layout yet.</summary>
-    private protected static VersionInfo FirstVersion(string modelSignature, string loaderSignature) => new(
-        modelSignature,
-        verWrittenCur: 0x00010001,
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(INetworkModelParameters).Assembly.GetName().Name,
-        loaderSignature);
-
     private protected static SavedNetwork Load(IHostEnvironment env, ModelLoadContext ctx, VersionInfo version)
     {
         Contracts.CheckValue(env, nameof(env));

@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
@@ -17,7 +18,7 @@ public sealed class BatchNormNetworkMulticlassModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetMulticlass";
 
-    static readonly VersionInfo version = FirstVersion("BNNETMUL", LoaderSignature);
+    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETMUL", LoaderSignature);
 
     internal BatchNormNetworkMulticlassModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkMulticlassModelParameters), saved)

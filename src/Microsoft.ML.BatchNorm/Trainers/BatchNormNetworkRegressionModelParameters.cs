@@ -1,5 +1,6 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
@@ -17,7 +18,7 @@ public sealed class BatchNormNetworkRegressionModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetRegression";
 
-    static readonly VersionInfo version = FirstVersion("BNNETREG", LoaderSignature);
+    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETREG", LoaderSignature);
 
     internal BatchNormNetworkRegressionModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkRegressionModelParameters), saved)

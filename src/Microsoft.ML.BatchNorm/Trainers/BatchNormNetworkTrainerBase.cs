@@ -15,10 +15,10 @@ namespace Microsoft.ML.Trainers;
 /// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
 /// of dimensions <c>[C, H, W]</c> or <c>[1, C, H, W]</c> gives images, channels first. A network whose input has
 /// dimensions takes a column of the same, or a plain vector of their size; a column of other dimensions is an error.
-/// Rows without a label, with a weight that is not
-/// positive and finite, or with a feature that is not finite are skipped, with a warning of how many;
-/// <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> makes such a feature an error. A prediction from features
-/// that are not finite is NaN.
+/// Rows without a label, with a weight that is not positive and finite, or with a feature that is not finite are
+/// skipped, with a warning of how many; <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> makes such a feature an
+/// error. A prediction from features that are not finite is NaN where a batch normalization of the network has
+/// <see cref="NonFinite.Throw"/>; other networks compute with them.
 /// </remarks>
 /// <typeparam name="TTransformer">The prediction transformer.</typeparam>
 /// <typeparam name="TModel">The model in it.</typeparam>

@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Calibrators;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
@@ -28,13 +29,7 @@ sealed class CalibratedNetworkParameters<TNetwork, TCalibrator>
 {
     internal const string LoaderSignature = "BatchNormNetCalibrated";
 
-    static readonly VersionInfo version = new(
-        modelSignature: "BNNETCAL",
-        verWrittenCur: 0x00010001, // The first
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(INetworkModelParameters).Assembly.GetName().Name,
-        loaderSignature: LoaderSignature);
+    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETCAL", LoaderSignature);
 
     readonly NetworkBinding binding;
 

@@ -12,7 +12,7 @@ sealed class NetworkRow(IExceptionContext host, NetworkModel model)
     readonly int inputs = model.Network.InputShape.Size;
     readonly float[] dense = new float[model.Network.InputShape.Size];
 
-    /// <summary>The network's outputs for a row, sparse or dense: NaN where a feature is missing.</summary>
+    /// <summary>The network's outputs for a row, sparse or dense: NaN where it refuses a feature that is not finite.</summary>
     public void Predict(in VBuffer<float> features, Span<float> outputs)
     {
         if (features.Length != inputs)

@@ -21,7 +21,7 @@ static class TrainerOptionsCheck
             $"NumberOfThreads must be positive or null, not {options.NumberOfThreads}.");
         host.CheckUserArg(
             options.DataBytesInMemory is null or >= 0, nameof(options.DataBytesInMemory),
-            $"DataBytesInMemory must not be negative, not {options.DataBytesInMemory}.");
+            $"DataBytesInMemory must be null, or 0 or more, not {options.DataBytesInMemory}.");
         host.CheckUserArg(
             options.GradientClipNorm is not { } norm || norm > 0 && double.IsFinite(norm),
             nameof(options.GradientClipNorm),

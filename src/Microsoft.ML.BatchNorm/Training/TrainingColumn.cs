@@ -132,7 +132,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
                     && NonFiniteRow.Describe(input, values, position + row) is { } found)
                     return found;
             }
-            return $"Column '{input.Name}': {error.Message}";
+            return StatisticsFault.Describe(input.Name, layout, error);
         }
 
         /// <summary>A row's entry at each of its positions.</summary>

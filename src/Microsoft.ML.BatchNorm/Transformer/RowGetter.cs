@@ -44,7 +44,8 @@ sealed class RowGetter<T>(
             return false;
         hiddenMap ??= new AffineMap(
             column.Options with { NonFinite = BatchNorm.NonFinite.Ignore }, column.State).ForRows<T>(layout);
-        return hiddenMap.Apply(x, y) || hiddenMap.IgnoresNonFinite;
+        hiddenMap.Apply(x, y);
+        return true;
     }
 
     Exception NonFinite(ReadOnlySpan<T> x) => host.Except(NonFiniteRow.Describe(input, x, row.Position)!);
@@ -157,7 +158,9 @@ sealed class RowGetter<T>(
             return finite;
         }
 
-        /// <summary>The row's own values have been written over by now; they are read again.</summary>
+        /// <summary>
+        /// Maps a row that the mask hides, or throws. Its values have been written over by now, and are read again.
+        /// </summary>
         void Hidden(ref VBuffer<T> y)
         {
             VBuffer<T> row = default;

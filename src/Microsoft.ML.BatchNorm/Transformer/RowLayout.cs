@@ -39,7 +39,11 @@ static class RowLayout
         }
         int dimension = axis < 0 ? axis + shape.Rank + 1 : axis;
         if (dimension <= 0 || dimension > shape.Rank)
-            throw Mismatch(host, input, $"the channel axis to be from 1 to {shape.Rank} (0 is the batch) or from -{shape.Rank} to -1, not {axis}");
+        {
+            throw Mismatch(
+                host, input,
+                $"the channel axis to be from 1 to {shape.Rank} (0 is the batch) or from -{shape.Rank} to -1, not {axis}");
+        }
         return new ChannelLayout(shape.WithRows(1), dimension);
     }
 

@@ -47,7 +47,7 @@ sealed unsafe partial class TrainingSession
             throw new ArgumentException("There must be a row.", nameof(rows));
         int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
         var kept = new KeptInputs((rows.Count + inferenceRows - 1) / inferenceRows);
-        int settled = 0;
+        int settled = 0, final = stages.FindLastIndex(stage => stage is BatchNormalizationStage { Moves: true });
         for (int i = 0; i < stages.Count; i++)
         {
             if (stages[i] is not BatchNormalizationStage { Moves: true } normalization)
@@ -68,8 +68,8 @@ sealed unsafe partial class TrainingSession
                     numbers[count++] = next.Current;
                 data.CheckRows(numbers.AsSpan(0, count));
                 Begin(count);
-                // What the first layer gets is in the data already.
-                bool isKept = kept.Begin(chunk, count, i == 0 ? null : normalization.Input);
+                // What the first layer gets is in the data already, and nothing goes on from what the last one gets.
+                bool isKept = kept.Begin(chunk, count, i == 0 || i == final ? null : normalization.Input);
                 if (isKept)
                 {
                     fromKept.Run();
