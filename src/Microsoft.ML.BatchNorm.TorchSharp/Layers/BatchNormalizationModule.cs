@@ -83,15 +83,15 @@ abstract class BatchNormalizationModule : LayerModule
     protected Tensor Scaled(Tensor x) => (gamma, beta) switch
     {
         (null, null) => x,
-        (null, _) => x.add(beta.Tensor.reshape(ChannelShape)),
+        (null, _) => x.add(beta.Tensor.reshape(ChannelShape), Scalars.One),
         (_, null) => x.mul(gamma.Tensor.reshape(ChannelShape)),
-        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), 1),
+        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), Scalars.One),
     };
 
     public override Tensor? Penalty()
     {
         Tensor? own = Penalty(gamma, Options.GammaRegularizer), other = Penalty(beta, Options.BetaRegularizer);
-        return own is null ? other : other is null ? own : own.add(other);
+        return own is null ? other : other is null ? own : own.add(other, Scalars.One);
     }
 
     /// <summary>Projects γ and β onto their constraints. Inside a dispose scope and without gradients.</summary>
@@ -187,7 +187,7 @@ abstract class BatchNormalizationModule : LayerModule
             return null;
         (double l1, double l2) = (regularizer.L1Factor, regularizer.L2Factor);
         Tensor values = slot.Tensor.to(ScalarType.Float64);
-        return values.abs().sum().mul(l1).add(values.mul(values).sum(), l2);
+        return values.abs().sum().mul(Scalars.Of(l1)).add(values.mul(values).sum(), Scalars.Of(l2));
     }
 
     static void Constrain(Tensor values, ParameterSlot? slot, Constraint? constraint)
@@ -198,7 +198,7 @@ abstract class BatchNormalizationModule : LayerModule
         switch (constraint)
         {
             case Constraint.NonNegativeConstraint:
-                weights.clamp_min_(0);
+                weights.clamp_min_(Scalars.Of(0));
                 break;
             case Constraint.NormConstraint norm:
                 float[] projected = Tensors.Download<float>(weights);

@@ -32,11 +32,13 @@ sealed class CounterRandom : IDisposable
         using var scope = torch.NewDisposeScope();
         // Below 2⁶², so that no counter overflows.
         long first = (long)(Mix(key) >> 2);
-        Tensor x = torch.arange(first, first + count, 1, ScalarType.Int64, device);
-        x.bitwise_xor_(Shifted(x, 0)).mul_(FirstFactor);
-        x.bitwise_xor_(Shifted(x, 1)).mul_(SecondFactor);
+        Tensor x = torch.arange(
+            Scalars.Of(first), Scalars.Of(first + count), Scalars.One, ScalarType.Int64, device);
+        x.bitwise_xor_(Shifted(x, 0)).mul_(Scalars.Of(FirstFactor));
+        x.bitwise_xor_(Shifted(x, 1)).mul_(Scalars.Of(SecondFactor));
         x.bitwise_xor_(Shifted(x, 2));
-        return Shifted(x, 3).ge((long)(rate * (1L << Bits))).to(ScalarType.Float32).MoveToOuterDisposeScope();
+        Tensor atLeast = Shifted(x, 3).ge(Scalars.Of((long)(rate * (1L << Bits))));
+        return atLeast.to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     /// <summary>The key of one of several things that a key is for.</summary>

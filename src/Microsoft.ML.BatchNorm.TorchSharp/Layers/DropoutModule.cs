@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
@@ -13,6 +15,6 @@ sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom r
         if (!IsTraining || layer.Rate == 0)
             return x;
         Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)place));
-        return x.mul(kept.mul_(1 / (1 - layer.Rate)).reshape(x.shape));
+        return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
     }
 }

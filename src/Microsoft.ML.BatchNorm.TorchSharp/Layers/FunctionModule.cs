@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>A layer that is one function of its input, in both modes.</summary>
@@ -8,7 +10,7 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
     public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.EffectiveFunction switch
     {
         Activation.ReLU => x => x.relu(),
-        Activation.LeakyReLU => x => F.leaky_relu(x, layer.EffectiveSlope),
+        Activation.LeakyReLU => x => x.leaky_relu(Scalars.Of(layer.EffectiveSlope)),
         Activation.Gelu => x => F.gelu(x),
         Activation.Sigmoid => x => x.sigmoid(),
         Activation.Tanh => x => x.tanh(),

@@ -47,7 +47,7 @@ sealed class GeneralBatchNormalizationModule(
         Tensor values = x.to(ScalarType.Float64), finite = values.isfinite();
         Tensor kept = ignores ? torch.where(finite, values, torch.zeros_like(values)) : values;
         Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
-        Tensor mean = kept.sum([0, 2], true).div(count.clamp_min(1));
+        Tensor mean = kept.sum([0, 2], true).div(count.clamp_min(Scalars.One));
         Tensor rest = kept.sub(mean);
         if (ignores)
             rest = torch.where(finite, rest, torch.zeros_like(rest));
@@ -57,8 +57,8 @@ sealed class GeneralBatchNormalizationModule(
         if (Options.EffectiveVarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             SingleValue.ThrowIfAny(statistics, IsTraining && MovesStatistics);
 
-        Tensor variance = m2.div(count.clamp_min(1)).add(Options.EffectiveEpsilon);
-        Tensor isPositive = variance.gt(0);
+        Tensor variance = m2.div(count.clamp_min(Scalars.One)).add(Scalars.Of(Options.EffectiveEpsilon), Scalars.One);
+        Tensor isPositive = variance.gt(Scalars.Of(0));
         Tensor inverse = torch.where(
             isPositive, torch.where(isPositive, variance, torch.ones_like(variance)).rsqrt(),
             torch.zeros_like(variance));
@@ -77,13 +77,13 @@ sealed class GeneralBatchNormalizationModule(
             (factor[c], offset[c]) = (correction.Factor(c), correction.Offset(c));
         return torch.addcmul(
             Tensors.Upload<double>(offset, Device, 1, offset.Length, 1), normalized,
-            Tensors.Upload<double>(factor, Device, 1, factor.Length, 1), 1);
+            Tensors.Upload<double>(factor, Device, 1, factor.Length, 1), Scalars.One);
     }
 
     Tensor Affine(Tensor x)
     {
         Tensor y = Gamma is null ? x : x.mul(Gamma.Tensor.reshape(1, -1, 1));
-        return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1));
+        return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1), Scalars.One);
     }
 
     /// <summary>The rows of all groups, where row i is in group i mod the number of groups.</summary>

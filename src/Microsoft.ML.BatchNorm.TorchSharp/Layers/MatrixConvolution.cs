@@ -45,7 +45,11 @@ sealed class MatrixConvolution
         return y.to(x.dtype);
     }
 
+    /// <remarks>
+    /// The four numbers stay <c>int</c>: TorchSharp makes a <c>Scalar</c> of a <c>long</c> and
+    /// does not keep it alive, so that a garbage collection frees it before libtorch reads it.
+    /// </remarks>
     Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => (Tensor)unit.invoke(
-        "convolve", x, kernel, bias!, (long)layer.Stride.Height, (long)layer.Stride.Width, (long)layer.Padding.Height,
-        (long)layer.Padding.Width);
+        "convolve", x, kernel, bias!, layer.Stride.Height, layer.Stride.Width, layer.Padding.Height,
+        layer.Padding.Width);
 }

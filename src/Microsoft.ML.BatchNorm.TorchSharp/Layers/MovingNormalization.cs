@@ -18,15 +18,15 @@ sealed class MovingNormalization : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
-        Tensor deviation = variance.add(epsilon).sqrt();
-        Tensor exact = torch.where(deviation.gt(0), deviation.reciprocal(), torch.zeros_like(deviation));
+        Tensor deviation = variance.add(Scalars.Of(epsilon), Scalars.One).sqrt();
+        Tensor exact = torch.where(deviation.gt(Scalars.Of(0)), deviation.reciprocal(), torch.zeros_like(deviation));
         Tensor nearest = mean.to(ScalarType.Float32);
         center = Kept(nearest, shape);
         inverse = Kept(exact, shape);
         rest = Kept(nearest.to(ScalarType.Float64).sub(mean).mul(exact), shape);
     }
 
-    public Tensor Apply(Tensor x) => torch.addcmul(rest, x.sub(center), inverse, 1);
+    public Tensor Apply(Tensor x) => torch.addcmul(rest, x.sub(center), inverse, Scalars.One);
 
     public void Dispose()
     {

@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
@@ -53,16 +55,18 @@ static class OneDnn
         for (int length = 16; length <= 1 << 18; length *= 2)
         {
             for (int i = 0; i < 4; i++)
-                torch.full([length], float.NaN, ScalarType.Float32, torch.CPU);
+                torch.full([length], Scalars.Of(float.NaN), ScalarType.Float32, torch.CPU);
         }
     }
 
     static Tensor Waves(params long[] shape)
     {
         long count = shape.Aggregate(1L, (a, b) => a * b);
-        return torch.arange(0, count, 1, ScalarType.Float32, torch.CPU).sin().reshape(shape);
+        Tensor counted = torch.arange(
+            Scalars.Of(0), Scalars.Of(count), Scalars.One, ScalarType.Float32, torch.CPU);
+        return counted.sin().reshape(shape);
     }
 
     static bool AreClose(Tensor expected, Tensor actual) =>
-        expected.sub(actual).abs().max().le(expected.abs().max().mul(Tolerance)).item<bool>();
+        expected.sub(actual).abs().max().le(expected.abs().max().mul(Scalars.Of(Tolerance))).item<bool>();
 }

@@ -70,9 +70,9 @@ static class DeviceStatistics
     public static BatchStatistics OfDeviations(
         Tensor count, Tensor center, Tensor deviations, Tensor? squares = null)
     {
-        Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(1));
+        Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(Scalars.One));
         squares ??= deviations.mul(deviations).sum([0, 2], true);
-        return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(0));
+        return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(Scalars.Of(0)));
     }
 
     /// <summary>Whether all means and sums of squares are finite.</summary>
@@ -102,16 +102,17 @@ static class DeviceStatistics
         // Around the first value, whose difference to others close by is exact.
         Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
         (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
-        return Read(torch.full_like(mean, count), first, mean, variance.mul(count));
+        return Read(torch.full_like(mean, Scalars.Of(count)), first, mean, variance.mul(Scalars.Of(count)));
     }
 
     static BatchStatistics Kept(Tensor x, Tensor kept)
     {
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
         // Around the least value, so that equal values have a mean to the last bit, and the sum does not overflow.
-        Tensor least = torch.where(kept, x, torch.full_like(x, double.PositiveInfinity)).amin([0, 2], true);
-        least = torch.where(count.gt(0), least, torch.zeros_like(least));
-        Tensor mean = least.add(torch.where(kept, x.sub(least), zero).sum([0, 2], true).div(count.clamp_min(1)));
+        Tensor least = torch.where(kept, x, torch.full_like(x, Scalars.Of(double.PositiveInfinity))).amin([0, 2], true);
+        least = torch.where(count.gt(Scalars.Of(0)), least, torch.zeros_like(least));
+        Tensor mean = least.add(
+            torch.where(kept, x.sub(least), zero).sum([0, 2], true).div(count.clamp_min(Scalars.One)), Scalars.One);
         return OfDeviations(count, mean, torch.where(kept, x.sub(mean), zero));
     }
 }

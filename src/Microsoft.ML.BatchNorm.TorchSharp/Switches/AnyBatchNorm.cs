@@ -56,7 +56,7 @@ sealed record AnyBatchNorm(string Name, BatchNormModule Module)
     public void SetBatchesTracked(long batches)
     {
         using var scope = torch.NewDisposeScope();
-        BatchesTracked!.fill_(batches);
+        BatchesTracked!.fill_(Scalars.Of(batches));
     }
 
     /// <summary>All in a module, itself among them, in the order in which they are registered.</summary>

@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>Moves the means of layers by more than a deviation until this is disposed of.</summary>
@@ -11,7 +13,7 @@ sealed class Shift : IDisposable
         saved = SavedTensors.StatisticsOf(shifted);
         using var scope = torch.NewDisposeScope();
         foreach (AnyBatchNorm norm in shifted)
-            norm.RunningMean!.add_(norm.RunningVariance!.sqrt()).add_(1);
+            norm.RunningMean!.add_(norm.RunningVariance!.sqrt(), Scalars.One).add_(Scalars.One, Scalars.One);
     }
 
     public void Dispose() => saved.Dispose();

@@ -15,14 +15,16 @@ sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector paramete
     public override void Apply(Tensor gradient, double learningRate, long number)
     {
         if (options is AdamWOptimizer)
-            Decayed(Values).mul_(1 - learningRate * options.WeightDecay);
+            Decayed(Values).mul_(Scalars.Of(1 - learningRate * options.WeightDecay));
         else if (options.WeightDecay > 0)
-            Decayed(gradient).add_(Decayed(Values), options.WeightDecay);
-        Tensor m = Moment(0).mul_(options.Beta1).add_(gradient, 1 - options.Beta1);
-        Tensor v = Moment(1).mul_(options.Beta2).addcmul_(gradient, gradient, 1 - options.Beta2);
+            Decayed(gradient).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
+        Tensor m = Moment(0).mul_(Scalars.Of(options.Beta1)).add_(gradient, Scalars.Of(1 - options.Beta1));
+        Tensor v = Moment(1).mul_(Scalars.Of(options.Beta2))
+            .addcmul_(gradient, gradient, Scalars.Of(1 - options.Beta2));
         double mean = 1 - Math.Pow(options.Beta1, number), variance = 1 - Math.Pow(options.Beta2, number);
-        deviation.copy_(v).sqrt_().div_(Math.Sqrt(variance)).add_(Math.Max(options.Epsilon, LeastEpsilon));
-        Values.addcdiv_(m, deviation, -learningRate / mean);
+        deviation.copy_(v).sqrt_().div_(Scalars.Of(Math.Sqrt(variance)))
+            .add_(Scalars.Of(Math.Max(options.Epsilon, LeastEpsilon)), Scalars.One);
+        Values.addcdiv_(m, deviation, Scalars.Of(-learningRate / mean));
     }
 
     public override void Dispose()

@@ -39,7 +39,9 @@ sealed class LossFunction : IDisposable
     {
         Tensor rows = Rows(outputs, batch.Targets);
         Tensor? weights = Weights(batch);
-        return weights is null ? rows.mean() : rows.mul(weights).sum().div(weights.sum().clamp_min(LeastWeight));
+        return weights is null
+            ? rows.mean()
+            : rows.mul(weights).sum().div(weights.sum().clamp_min(Scalars.Of(LeastWeight)));
     }
 
     public void Dispose() => classWeights?.Dispose();
@@ -62,7 +64,7 @@ sealed class LossFunction : IDisposable
             return batch.Weights;
         Tensor classes = loss is SoftmaxCrossEntropyLoss
             ? Classes(batch.Targets)
-            : batch.Targets.reshape(-1).ge(0.5f).to(ScalarType.Int64);
+            : batch.Targets.reshape(-1).ge(Scalars.Of(0.5)).to(ScalarType.Int64);
         Tensor weights = classWeights.index_select(0, classes);
         return batch.Weights is null ? weights : weights.mul(batch.Weights);
     }

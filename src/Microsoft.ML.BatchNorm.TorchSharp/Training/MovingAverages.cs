@@ -91,7 +91,7 @@ sealed class MovingAverages(torch.Device device) : IDisposable
             gain.copy_(Tensors.Upload<double>(hostGain, torch.CPU, hostGain.Length));
             hasChanged = false;
         }
-        moving.mul_(decay).addcmul_(batch.to(ScalarType.Float64), gain, 1);
+        moving.mul_(decay).addcmul_(batch.to(ScalarType.Float64), gain, Scalars.One);
     }
 
     public (double[] Mean, double[] Variance) Read(Place place)

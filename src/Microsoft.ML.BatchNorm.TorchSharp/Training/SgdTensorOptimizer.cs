@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> states it.</summary>
@@ -8,12 +10,12 @@ sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters
     {
         Tensor step = gradient;
         if (options.WeightDecay > 0)
-            Decayed(step).add_(Decayed(Values), options.WeightDecay);
+            Decayed(step).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
         if (options.Momentum > 0)
         {
-            Tensor velocity = Moment(0).mul_(options.Momentum).add_(step, 1);
-            step = options.Nesterov ? step.add_(velocity, options.Momentum) : velocity;
+            Tensor velocity = Moment(0).mul_(Scalars.Of(options.Momentum)).add_(step, Scalars.One);
+            step = options.Nesterov ? step.add_(velocity, Scalars.Of(options.Momentum)) : velocity;
         }
-        Values.add_(step, -learningRate);
+        Values.add_(step, Scalars.Of(-learningRate));
     }
 }

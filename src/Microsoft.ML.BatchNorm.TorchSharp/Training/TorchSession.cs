@@ -181,7 +181,7 @@ sealed class TorchSession : ITrainingSession
     {
         Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
         foreach (LayerModule layer in module.Layers)
-            total = layer.Penalty() is { } penalty ? total.add(penalty) : total;
+            total = layer.Penalty() is { } penalty ? total.add(penalty, Scalars.One) : total;
         return total;
     }
 
@@ -230,5 +230,5 @@ sealed class TorchSession : ITrainingSession
     }
 
     Tensor Clipped(Tensor gradient, double norm) =>
-        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul_(limit / norm) : gradient;
+        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul_(Scalars.Of(limit / norm)) : gradient;
 }

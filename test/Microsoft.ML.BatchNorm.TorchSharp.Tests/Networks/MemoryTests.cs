@@ -70,6 +70,42 @@ public class MemoryTests
         void Fail() => Assert.ThrowsExactly<TrainingDivergedException>(() => session.TrainOnBatch([2, 3], 0.1));
     }
 
+    [TestMethod]
+    public void Garbage_collections_at_any_time_change_no_bit()
+    {
+        TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 24, weighted: true);
+        NetworkState expected = Trained();
+        using var stop = new CancellationTokenSource();
+        Task collections = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                GC.Collect(0);
+                GC.WaitForPendingFinalizers();
+            }
+        });
+        NetworkState actual;
+        try
+        {
+            actual = Trained();
+        }
+        finally
+        {
+            stop.Cancel();
+            collections.Wait();
+        }
+        Assert.AreEqual(expected, actual);
+
+        NetworkState Trained()
+        {
+            using ITrainingSession session = new TorchEngine("cpu")
+                .Start(network, network.Initialize(), new() { GradientClipNorm = 1 }, data);
+            for (int epoch = 0; epoch < 60; epoch++)
+                Epoch(session, data);
+            return session.GetState();
+        }
+    }
+
     /// <summary>The number of live tensors, without those of other tests that only a collection ends.</summary>
     static long Live()
     {
