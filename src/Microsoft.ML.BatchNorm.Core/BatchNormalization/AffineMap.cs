@@ -47,18 +47,11 @@ public sealed class AffineMap
         gamma = state.GammaArray;
         beta = state.BetaArray;
         nonFinite = options.NonFinite;
-        if (normalization.IsRenormalized)
-        {
-            singles = Singles(inner: 1);
-        }
-        else
-        {
-            singles = new ChannelParameters<float>(Channels, 3);
-            ChannelMath.Affine(
-                normalization.Mean, normalization.InverseDeviation, gamma, beta,
-                singles.Columns(0), singles.Columns(1), singles.Columns(2));
-            singles.Repeat();
-        }
+        singles = new ChannelParameters<float>(Channels, 3);
+        ChannelMath.Affine(
+            normalization.Mean, normalization.InverseDeviation, gamma, beta, normalization.Factors,
+            normalization.Offsets, singles.Columns(0), singles.Columns(1), singles.Columns(2));
+        singles.Repeat();
         singlesSuffice = singles.AreFinite() && FloatsHoldAll();
     }
 
@@ -183,10 +176,10 @@ public sealed class AffineMap
         {
             int c = layout.ChannelOf(i);
             T value = x[i];
-            bool isFinite = Lanes.IsFinite(value);
+            bool isFinite = Vectors.IsFinite(value);
             finite &= isFinite;
             y[i] = isFinite || !IgnoresNonFinite
-                ? Wide.FromDouble<T>((Wide.ToDouble(value) - mean[c]) * scale[c] + shift[c])
+                ? Vectors.FromDouble<T>((Vectors.ToDouble(value) - mean[c]) * scale[c] + shift[c])
                 : value;
         }
         return finite;

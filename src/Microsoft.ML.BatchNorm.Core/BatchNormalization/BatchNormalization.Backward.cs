@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
@@ -75,9 +76,9 @@ public static partial class BatchNormalization
             }
         }
         for (int c = 0; c < dGamma.Length; c++)
-            dGamma[c] = Wide.FromDouble<T>(gamma[c]);
+            dGamma[c] = Vectors.FromDouble<T>(gamma[c]);
         for (int c = 0; c < dBeta.Length; c++)
-            dBeta[c] = Wide.FromDouble<T>(beta[c]);
+            dBeta[c] = Vectors.FromDouble<T>(beta[c]);
     }
 
     static void RunGroup<T>(
@@ -115,15 +116,15 @@ public static partial class BatchNormalization
         var kept = new bool[x.Length];
         for (int i = 0; i < kept.Length; i++)
             kept[i] = mask.IsEmpty || mask[layout.PositionOf(i)];
-        bool Normalized(T value, int i) => Lanes.IsFinite(value) || (kept[i] && !ignores);
+        bool Normalized(T value, int i) => Vectors.IsFinite(value) || (kept[i] && !ignores);
 
         GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean.ToArray(), Normalized);
         var gradient = new InputGradient(normalization, scale, sums);
         for (int i = 0; i < dx.Length; i++)
         {
             dx[i] = Normalized(x[i], i)
-                ? Wide.FromDouble<T>(
-                    gradient.At(layout.ChannelOf(i), Wide.ToDouble(x[i]), Wide.ToDouble(dy[i]), kept[i]))
+                ? Vectors.FromDouble<T>(
+                    gradient.At(layout.ChannelOf(i), Vectors.ToDouble(x[i]), Vectors.ToDouble(dy[i]), kept[i]))
                 : dy[i];
         }
         return sums;
@@ -134,5 +135,185 @@ public static partial class BatchNormalization
         if (length != 0 && length != pass.State.Channels)
             throw new ArgumentException(
                 $"The argument {name} has {length} values for {pass.State.Channels} channels.", name);
+    }
+}
+
+/// <summary>
+/// The gradient of the input, as one map per channel: with <c>s = γ·factor·inverse</c> and n values behind the
+/// statistics, <c>dx = s·(dy − Σdy/n − (x − μ)·inverse²·Σdy(x − μ)/n)</c>, and <c>dx = s·dy</c> through statistics that
+/// are constants.
+/// </summary>
+/// <remarks>
+/// s is multiplied last: <c>s·inverse²</c> leaves float's range where the deviation is 1e-13 or 1e13.
+/// </remarks>
+readonly ref struct InputGradient
+{
+    readonly double[] mean, slope, shift, scale;
+
+    public InputGradient(Normalization normalization, ReadOnlySpan<float> gamma, GradientSums sums)
+    {
+        mean = normalization.Mean.ToArray();
+        int channels = mean.Length;
+        slope = new double[channels];
+        shift = new double[channels];
+        scale = new double[channels];
+        for (int c = 0; c < channels; c++)
+        {
+            double inverse = normalization.InverseDeviation[c],
+                count = normalization.Count.IsEmpty ? 0 : normalization.Count[c];
+            scale[c] = (gamma.IsEmpty ? 1 : gamma[c]) * normalization.Factor(c) * inverse;
+            if (count == 0)
+                continue;
+            slope[c] = inverse * (inverse * (sums.Product[c] / count));
+            shift[c] = sums.Gradient[c] / count;
+        }
+    }
+
+    public unsafe void Apply<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<T> dy, Span<T> dx, int threads) where T : unmanaged
+    {
+        double[] rest = shift;
+        if (typeof(T) == typeof(float))
+        {
+            rest = new double[shift.Length];
+            for (int c = 0; c < rest.Length; c++)
+                rest[c] = shift[c] - (mean[c] - (float)mean[c]) * slope[c];
+        }
+        int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
+        var parameters = new ChannelParameters<T>(inner, mean, slope, rest, scale);
+        var plan = new ElementPlan(layout, parameters.Period);
+        fixed (T* values = x, gradients = dy, target = dx, numbers = parameters.Values)
+        {
+            ShardJob.Run(
+                new GradientKernel<T>(plan, values, gradients, target, numbers, parameters.Stride),
+                plan.Items, threads);
+        }
+    }
+
+    /// <summary>
+    /// The gradient at one position: of a value that counts in the statistics, or that only passed through them.
+    /// </summary>
+    public double At(int channel, double x, double dy, bool counts) =>
+        scale[channel] * (counts ? dy - (slope[channel] * (x - mean[channel]) + shift[channel]) : dy);
+}
+
+/// <summary>
+/// <c>Σ dy</c> and <c>Σ dy·(x − mean)</c> by channel, over all positions: what every gradient is made of.
+/// </summary>
+sealed unsafe class GradientSums
+{
+    readonly double[] mean;
+
+    GradientSums(double[] mean)
+    {
+        this.mean = mean;
+        Gradient = new double[mean.Length];
+        Product = new double[mean.Length];
+    }
+
+    /// <summary><c>Σ dy</c>.</summary>
+    public double[] Gradient { get; }
+
+    /// <summary><c>Σ dy·(x − mean)</c>.</summary>
+    public double[] Product { get; }
+
+    public bool AreFinite() => Finite.All<double>(Gradient) && Finite.All<double>(Product);
+
+    public static GradientSums Of<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<T> dy, double[] mean, int threads) where T : unmanaged
+    {
+        var sums = new GradientSums(mean);
+        fixed (T* values = x, gradients = dy)
+        {
+            if (BatchMoments.IsColumns(layout))
+                sums.AddColumns(layout, values, gradients, threads);
+            else
+                sums.AddRuns(layout, values, gradients, threads);
+        }
+        return sums;
+    }
+
+    /// <summary>
+    /// The same, one value after the other, over the positions where <paramref name="counts"/> is true of the index.
+    /// </summary>
+    public static GradientSums Of<T>(
+        ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<T> dy, double[] mean, Func<T, int, bool> counts)
+        where T : unmanaged
+    {
+        var sums = new GradientSums(mean);
+        for (int i = 0; i < x.Length; i++)
+        {
+            if (counts(x[i], i))
+                sums.Add(layout.ChannelOf(i), Vectors.ToDouble(x[i]), Vectors.ToDouble(dy[i]));
+        }
+        return sums;
+    }
+
+    void Add(int channel, double x, double dy)
+    {
+        Gradient[channel] += dy;
+        Product[channel] += dy * (x - mean[channel]);
+    }
+
+    void AddColumns<T>(ChannelLayout layout, T* x, T* dy, int threads) where T : unmanaged
+    {
+        int columns = layout.Channels * layout.Inner;
+        var plan = new ColumnPlan(layout.Outer, columns);
+        int length = 2 * plan.Padded * plan.Shards;
+        double[] memory = ArrayPool<double>.Shared.Rent(length + plan.Padded);
+        Array.Clear(memory, 0, length);
+        fixed (double* sums = memory)
+        {
+            double* means = sums + length;
+            for (int at = 0; at < plan.Padded; at++)
+                means[at] = mean[ChannelAt(plan, layout, at)];
+            var job = new ColumnGradients<T>(plan, x, dy, means, sums);
+            ShardJob.Run(job, plan.Items, threads);
+            int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, repeated = plan.Padded - plan.Width;
+            for (int shard = 0; shard < plan.Shards; shard++)
+            {
+                double* gradient = job.Shard(shard), product = gradient + plan.Padded;
+                for (int at = 0; at < plan.Padded; at++)
+                {
+                    if (at >= whole && at < whole + repeated)
+                        continue;
+                    int channel = ChannelAt(plan, layout, at);
+                    Gradient[channel] += gradient[at];
+                    Product[channel] += product[at];
+                }
+            }
+        }
+        ArrayPool<double>.Shared.Return(memory);
+
+        nint start = (nint)plan.Rows * plan.Width;
+        for (int i = 0; i < plan.LeftOver * columns; i++)
+            Add(i % columns / layout.Inner, Vectors.ToDouble(x[start + i]), Vectors.ToDouble(dy[start + i]));
+    }
+
+    /// <summary>The channel of a value in chunk space.</summary>
+    static int ChannelAt(ColumnPlan plan, ChannelLayout layout, int at) =>
+        (plan.FirstColumn(at / Vectors.Chunk) + at % Vectors.Chunk) % plan.Columns / layout.Inner;
+
+    void AddRuns<T>(ChannelLayout layout, T* x, T* dy, int threads) where T : unmanaged
+    {
+        var plan = new RunPlan(layout);
+        int length = 2 * plan.Channels * plan.Shards;
+        double[] memory = ArrayPool<double>.Shared.Rent(length);
+        Array.Clear(memory, 0, length);
+        fixed (double* sums = memory, means = mean)
+        {
+            var job = new RunGradients<T>(plan, x, dy, means, sums);
+            ShardJob.Run(job, plan.Items, threads);
+            for (int shard = 0; shard < plan.Shards; shard++)
+            {
+                double* gradient = job.Shard(shard), product = gradient + plan.Channels;
+                for (int c = 0; c < plan.Channels; c++)
+                {
+                    Gradient[c] += gradient[c];
+                    Product[c] += product[c];
+                }
+            }
+        }
+        ArrayPool<double>.Shared.Return(memory);
     }
 }

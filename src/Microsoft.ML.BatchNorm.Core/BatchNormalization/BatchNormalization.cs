@@ -1,4 +1,6 @@
 using System.Diagnostics.Contracts;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -174,4 +176,152 @@ public static partial class BatchNormalization
 
     static float[] Floats(Initializer initializer, int channels) =>
         Array.ConvertAll(Values(initializer, channels), value => (float)value);
+
+    /// <summary>
+    /// Normalizes a batch, in the mode that <paramref name="training"/> and the options give.
+    /// </summary>
+    /// <param name="options">The layer's options.</param>
+    /// <param name="state">The state before; it does not change.</param>
+    /// <param name="layout">Where the channels lie in <paramref name="x"/> and <paramref name="y"/>.</param>
+    /// <param name="x">The batch, one value an element of the layout.</param>
+    /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
+    /// <param name="training">
+    /// Whether training mode is asked for; a layer that is not trainable stays in inference mode.
+    /// </param>
+    /// <param name="mask">
+    /// One entry a position, false to leave it out of the statistics; or empty to count all. Output is formed at every
+    /// position.
+    /// </param>
+    /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
+    /// <returns>The next state, and what the backward pass needs.</returns>
+    /// <exception cref="ArgumentException">
+    /// Options contradict each other, lengths or channels do not fit, or the memory overlaps.
+    /// </exception>
+    /// <exception cref="InvalidDataException">
+    /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the options
+    /// have the sample variance.
+    /// </exception>
+    public static ForwardPass Forward(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<float> x,
+        Span<float> y, bool training, ReadOnlySpan<bool> mask = default, int threads = 1) =>
+        Run(options, state, layout, x, y, training, mask, threads);
+
+    /// <inheritdoc cref="Forward(BatchNormalizationOptions, BatchNormalizationState, ChannelLayout,
+    /// ReadOnlySpan{float}, Span{float}, bool, ReadOnlySpan{bool}, int)"/>
+    public static ForwardPass Forward(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<double> x,
+        Span<double> y, bool training, ReadOnlySpan<bool> mask = default, int threads = 1) =>
+        Run(options, state, layout, x, y, training, mask, threads);
+
+    static ForwardPass Run<T>(
+        BatchNormalizationOptions options, BatchNormalizationState state, ChannelLayout layout, ReadOnlySpan<T> x,
+        Span<T> y, bool training, ReadOnlySpan<bool> mask, int threads) where T : unmanaged
+    {
+        CheckState(options, state);
+        layout.CheckMade(nameof(layout));
+        layout.CheckChannels(state.Channels, nameof(state));
+        layout.CheckLength(x.Length, nameof(x));
+        layout.CheckMask(mask.Length, nameof(mask));
+        Buffers.CheckOutput(x, y, nameof(y));
+        Check.Positive(threads, nameof(threads));
+
+        if (!options.UsesBatchStatistics(training))
+        {
+            var moving = new Normalization(options, state);
+            new AffineMap(moving, options, state).Apply(layout, x, y, mask, threads);
+            return new ForwardPass(options, state, state, layout, mask.ToArray(), [moving]);
+        }
+
+        var groups = RowGroups.OfSize(layout, training ? options.VirtualBatchSize : null);
+        BatchStatistics[] statistics = Statistics(options, layout, groups, x, mask, threads);
+        if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
+            Array.ForEach(statistics, group => SingleValue.ThrowIfAny(group, options.MovesStatistics(training)));
+        BatchNormalizationState next = options.MovesStatistics(training)
+            ? MovingUpdate.Next(options, state, statistics)
+            : state;
+        var normalizations = new Normalization[groups.Count];
+        for (int group = 0; group < groups.Count; group++)
+        {
+            normalizations[group] = new Normalization(options, state, statistics[group]);
+            var map = new AffineMap(normalizations[group], options, state);
+            if (groups.Count == 1)
+            {
+                map.ApplyUnchecked(layout, x, y, threads);
+                break;
+            }
+            T[] rows = groups.Gather(x, group);
+            map.ApplyUnchecked<T>(groups.Layout(group), rows, rows, threads);
+            groups.Scatter(rows, y, group);
+        }
+        return new ForwardPass(options, state, next, layout, mask.ToArray(), normalizations);
+    }
+}
+
+/// <summary>
+/// What a forward call leaves behind: the state after it, and the numbers that <see cref="BatchNormalization"/>'s
+/// backward pass needs beside the input, which is not kept. Immutable.
+/// </summary>
+public sealed class ForwardPass
+{
+    internal ForwardPass(
+        BatchNormalizationOptions options, BatchNormalizationState state, BatchNormalizationState nextState,
+        ChannelLayout layout, bool[] mask, Normalization[] groups)
+    {
+        Options = options;
+        State = state;
+        NextState = nextState;
+        Layout = layout;
+        Mask = mask;
+        Groups = groups;
+    }
+
+    /// <summary>The state after the call: the one before it, the same object, where no statistic moved.</summary>
+    public BatchNormalizationState NextState { get; }
+
+    /// <summary>Whether the output was normalized with the batch's own statistics.</summary>
+    public bool UsedBatchStatistics => Array.Exists(Groups, group => group.Count.ContainsAnyExcept(0));
+
+    internal BatchNormalizationOptions Options { get; }
+
+    internal BatchNormalizationState State { get; }
+
+    internal ChannelLayout Layout { get; }
+
+    internal bool[] Mask { get; }
+
+    internal Normalization[] Groups { get; }
+
+    /// <summary>
+    /// The mean that was taken off, one value a channel, in the input's unit. With
+    /// <see cref="BatchNormalizationOptions.VirtualBatchSize"/>, that of one group of rows.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The group does not exist.</exception>
+    public ReadOnlySpan<double> Mean(int group = 0) => Group(group).Mean;
+
+    /// <summary>1/√(variance + ε), one value a channel; the same of a group.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The group does not exist.</exception>
+    public ReadOnlySpan<double> InverseDeviation(int group = 0) => Group(group).InverseDeviation;
+
+    Normalization Group(int group) =>
+        (uint)group < (uint)Groups.Length
+            ? Groups[group]
+            : throw Check.OutOfRange(group, nameof(group), $"from 0 to {Groups.Length - 1}");
+}
+
+/// <summary>Checks of the memory that an operation reads and writes.</summary>
+static class Buffers
+{
+    /// <summary>An output is as long as the input, and either the same memory or apart from it.</summary>
+    public static void CheckOutput<T>(ReadOnlySpan<T> input, ReadOnlySpan<T> output, string name)
+    {
+        if (output.Length != input.Length)
+            throw new ArgumentException(
+                $"The argument {name} has {output.Length} values, the input has {input.Length}.", name);
+        if (input.Overlaps(output, out int offset) && offset != 0)
+            throw new ArgumentException(
+                $"The argument {name} overlaps the input; it must be the same memory or apart.", name);
+    }
+
+    public static bool AreSame<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right) =>
+        Unsafe.AreSame(ref MemoryMarshal.GetReference(left), ref MemoryMarshal.GetReference(right));
 }

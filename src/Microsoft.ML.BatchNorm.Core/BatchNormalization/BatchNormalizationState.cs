@@ -1,5 +1,6 @@
 using System.Diagnostics.Contracts;
 using System.Runtime.InteropServices;
+using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -110,7 +111,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// A channel has one value and the sample variance is asked for, or a statistic overflowed.
     /// </exception>
     [Pure]
-    public BatchNormalizationState WithPopulation(
+    public unsafe BatchNormalizationState WithPopulation(
         BatchStatistics statistics, VarianceConvention convention = VarianceConvention.Population, long batches = 1)
     {
         ArgumentNullException.ThrowIfNull(statistics);
@@ -121,14 +122,10 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         if (statistics.IsEmpty)
             return this;
 
+        MovingUpdate.CheckVariances([statistics], convention);
         double[] mean = [.. movingMean], variance = [.. movingVariance];
-        for (int c = 0; c < Channels; c++)
-        {
-            if (statistics.Count[c] == 0)
-                continue;
-            mean[c] = statistics.Mean[c];
-            variance[c] = statistics.Variance(c, convention);
-        }
+        fixed (double* moments = statistics.Packed)
+            MovingUpdate.TakeExact(Moments.In(moments, Channels), convention, mean, variance);
         return new BatchNormalizationState(
             mean, variance, gamma, beta, BatchesSeen + batches, initialWeight: 0, Renorm,
             new PopulationMoments(statistics));
@@ -220,4 +217,58 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
     static bool SameBits<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right) where T : struct =>
         MemoryMarshal.AsBytes(left).SequenceEqual(MemoryMarshal.AsBytes(right));
+}
+
+/// <summary>
+/// What <see cref="BatchNormalizationState.Load"/> or <see cref="BatchNormalizationState.LoadSafetensors"/> found: how
+/// a layer computes, and what it has learned. Equal when both are.
+/// </summary>
+/// <param name="Options">
+/// The layer's options. From a file that states none they are those that its names imply:
+/// <see cref="BatchNormalizationOptions.PyTorch"/> or <see cref="BatchNormalizationOptions.Keras"/>, with γ and β as
+/// the file has them. If you know better, say so:
+/// <c>saved with { Options = saved.Options with { Epsilon = 1e-4 } }</c>.
+/// </param>
+/// <param name="State">The layer's state.</param>
+public sealed record SavedBatchNormalization(BatchNormalizationOptions Options, BatchNormalizationState State);
+
+/// <summary>
+/// What a state keeps, beside the moving mean, to go on merging exact statistics: count and sum of squared deviations
+/// per channel, and what the doubles of mean and sum do not hold.
+/// </summary>
+sealed class PopulationMoments(double[] count, double[] m2, double[] meanRest, double[] m2Rest)
+{
+    /// <summary>The arrays of one value per channel.</summary>
+    public const int Arrays = 4;
+
+    public PopulationMoments(BatchStatistics statistics)
+        : this(
+            statistics.Count.ToArray(), statistics.M2.ToArray(), statistics.MeanRest.ToArray(),
+            statistics.M2Rest.ToArray())
+    {
+    }
+
+    public ReadOnlySpan<double> Count => count;
+
+    public ReadOnlySpan<double> M2 => m2;
+
+    public ReadOnlySpan<double> MeanRest => meanRest;
+
+    public ReadOnlySpan<double> M2Rest => m2Rest;
+
+    /// <summary>The same with the values of each array in another order.</summary>
+    public PopulationMoments Reorder(Func<double[], double[]> order) =>
+        new(order(count), order(m2), order(meanRest), order(m2Rest));
+
+    /// <param name="mean">The moving means; those of channels that have values are the exact ones.</param>
+    public BatchStatistics ToStatistics(ReadOnlySpan<double> mean)
+    {
+        double[] means = mean.ToArray();
+        for (int c = 0; c < means.Length; c++)
+        {
+            if (count[c] == 0)
+                means[c] = 0;
+        }
+        return new BatchStatistics([.. count, .. means, .. m2, .. meanRest, .. m2Rest]);
+    }
 }

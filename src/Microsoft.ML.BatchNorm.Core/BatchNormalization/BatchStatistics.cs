@@ -73,6 +73,9 @@ public sealed class BatchStatistics
     /// <summary>The number of channels.</summary>
     public int Channels { get; }
 
+    /// <summary>Counts, means, M2, and the rests of the latter two, one array after the other.</summary>
+    internal ReadOnlySpan<double> Packed => moments;
+
     /// <summary>The number of values per channel: whole numbers.</summary>
     public ReadOnlySpan<double> Count => moments.AsSpan(0, Channels);
 
@@ -155,16 +158,6 @@ public sealed class BatchStatistics
     {
         fixed (double* target = moments)
             MomentsMerge.Into(Moments.In(target, Channels), other, Channels);
-    }
-
-    /// <summary>Throws where the variance of a channel that has values is no number.</summary>
-    internal void CheckVariances(VarianceConvention convention)
-    {
-        for (int c = 0; c < Channels; c++)
-        {
-            if (Count[c] > 0)
-                Variance(c, convention);
-        }
     }
 
     internal static unsafe BatchStatistics Of<T>(

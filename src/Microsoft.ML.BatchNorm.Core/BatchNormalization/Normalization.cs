@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm;
 /// renormalization <c>x̂·Factor + Offset</c>. <see cref="Count"/> values stand behind the mean and deviation of a
 /// channel, or 0 where these are constants to the gradient.
 /// </summary>
-sealed class Normalization
+sealed unsafe class Normalization
 {
     readonly BatchStatistics? statistics;
     readonly double[]? ownMean, factor, offset;
@@ -32,23 +32,33 @@ sealed class Normalization
         ChannelMath.InverseDeviation(statistics.M2, statistics.Count, options.EffectiveEpsilon, inverseDeviation);
         if (statistics.Count.Contains(0))
         {
-            var moving = new Normalization(options, state);
             ownMean = statistics.Mean.ToArray();
-            for (int c = 0; c < ownMean.Length; c++)
-            {
-                if (statistics.Count[c] == 0)
-                    (ownMean[c], inverseDeviation[c]) = (state.MovingMean[c], moving.InverseDeviation[c]);
-            }
+            TakeMovingForEmpty(
+                options, statistics.Count, state.MovingMean, state.MovingVariance, ownMean, inverseDeviation);
         }
         if (options.Renorm is null)
             return;
         factor = new double[state.Channels];
         offset = new double[state.Channels];
-        for (int c = 0; c < factor.Length; c++)
+        fixed (double* moments = statistics.Packed)
         {
-            (factor[c], offset[c]) = statistics.Count[c] == 0
-                ? (1, 0)
-                : Renormalization.Correction(options, state.Renorm!, c, statistics.Mean[c], statistics.Variance(c));
+            Renormalization.Correct(
+                options, Moments.In(moments, state.Channels), state.Renorm!.Mean, state.Renorm.StandardDeviation,
+                factor, offset);
+        }
+    }
+
+    /// <summary>Normalizes each channel without a value in the batch with its moving statistics.</summary>
+    public static void TakeMovingForEmpty(
+        BatchNormalizationOptions options, ReadOnlySpan<double> count, ReadOnlySpan<double> movingMean,
+        ReadOnlySpan<double> movingVariance, Span<double> mean, Span<double> inverseDeviation)
+    {
+        for (int c = 0; c < count.Length; c++)
+        {
+            if (count[c] != 0)
+                continue;
+            double variance = movingVariance[c] + options.EffectiveEpsilon;
+            (mean[c], inverseDeviation[c]) = (movingMean[c], variance > 0 ? 1 / Math.Sqrt(variance) : 0);
         }
     }
 
@@ -60,7 +70,11 @@ sealed class Normalization
     /// <summary>Empty where all are 0.</summary>
     public ReadOnlySpan<double> Count => statistics is not null ? statistics.Count : default;
 
-    public bool IsRenormalized => factor is not null;
+    /// <summary>Empty where all are 1.</summary>
+    public ReadOnlySpan<double> Factors => factor;
+
+    /// <summary>Empty where all are 0.</summary>
+    public ReadOnlySpan<double> Offsets => offset;
 
     public double Factor(int channel) => factor?[channel] ?? 1;
 

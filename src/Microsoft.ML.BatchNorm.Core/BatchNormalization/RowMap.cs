@@ -129,12 +129,9 @@ sealed unsafe class RowMap<T> where T : unmanaged
 
     static (T[] Copy, nuint Start) Aligned(T[] values)
     {
-        const int line = 64;
-        T[] copy = GC.AllocateUninitializedArray<T>(values.Length + line / sizeof(T), pinned: true);
-        nuint address = (nuint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(copy));
-        int start = (int)((line - address % line) % line) / sizeof(T);
-        values.CopyTo(copy, start);
-        return (copy, (nuint)start);
+        var memory = new AlignedMemory<T>(values.Length);
+        values.CopyTo(memory.Span);
+        return (memory.Array, (nuint)memory.Offset);
     }
 
     void ThrowLength(int x, int y) =>

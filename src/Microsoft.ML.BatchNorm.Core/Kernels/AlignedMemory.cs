@@ -1,21 +1,22 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Zeros at an address that stays and that is a multiple of 64; freed with this object, which is to be reachable as
-/// long as the address is used.
+/// Zeros at an aligned address that stays. They are freed with this object, which must be reachable as long as the
+/// address is used.
 /// </summary>
 sealed unsafe class AlignedMemory<T> where T : unmanaged
 {
-    const int Alignment = 64;
-
-    readonly T[] values;
-
     /// <exception cref="OverflowException">There are more values than an array can have.</exception>
     public AlignedMemory(long length)
     {
-        values = GC.AllocateArray<T>(checked((int)length + Alignment / sizeof(T)), pinned: true);
-        fixed (T* address = values)
-            Start = (T*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
+        Array = GC.AllocateArray<T>(checked((int)length + Vectors.Alignment / sizeof(T)), pinned: true);
+        fixed (T* address = Array)
+        {
+            Start = (T*)Vectors.Align(address);
+            Offset = (int)(Start - address);
+        }
         Length = (int)length;
     }
 
@@ -24,4 +25,10 @@ sealed unsafe class AlignedMemory<T> where T : unmanaged
     public int Length { get; }
 
     public Span<T> Span => new(Start, Length);
+
+    /// <summary>The array around the values, for references that keep it reachable themselves.</summary>
+    public T[] Array { get; }
+
+    /// <summary>Where in <see cref="Array"/> the values start.</summary>
+    public int Offset { get; }
 }

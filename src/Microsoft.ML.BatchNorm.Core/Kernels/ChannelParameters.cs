@@ -36,7 +36,7 @@ sealed class ChannelParameters<T> where T : unmanaged
             Span<T> target = Columns(p);
             double[] numbers = parameters[p];
             for (int c = 0; c < numbers.Length; c++)
-                target.Slice(c * inner, inner).Fill(Wide.FromDouble<T>(numbers[c]));
+                target.Slice(c * inner, inner).Fill(Vectors.FromDouble<T>(numbers[c]));
         }
         Repeat();
     }
@@ -66,14 +66,5 @@ sealed class ChannelParameters<T> where T : unmanaged
         1 << Math.Min(BitOperations.TrailingZeroCount(number), BitOperations.Log2((uint)power));
 
     /// <summary>Whether all values are finite, as rounded to <typeparamref name="T"/>.</summary>
-    public bool AreFinite()
-    {
-        int vector = Vector512<T>.Count, at = 0;
-        for (; at <= Values.Length - vector; at += vector)
-        {
-            if (!Lanes.AreFinite(Vector512.Create(Values, at)))
-                return false;
-        }
-        return at == Values.Length || Lanes.AreFinite(Vector512.Create(Values, Values.Length - vector));
-    }
+    public bool AreFinite() => Finite.All<T>(Values);
 }

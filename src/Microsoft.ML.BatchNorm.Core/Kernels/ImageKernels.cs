@@ -14,40 +14,39 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
     readonly int outer = row.Outer, channels = row.Channels, inner = row.Inner;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void AddMoments(float* x, nint stride, int rows, Moments result)
+    public override void AddMoments(Rows x, int rows, Moments result)
     {
         double count = (double)rows * outer * inner;
         for (int channel = 0; channel < channels; channel++)
         {
-            Vector512<float> center = Vector512.Create(x[channel * inner]);
+            Vector512<float> center = Vector512.Create(x.First[channel * inner]);
             Vector512<double> middle = Vector512.Create((double)center[0]), sum = default, square = default;
             for (int r = 0; r < rows; r++)
             {
                 for (int o = 0; o < outer; o++)
                 {
-                    float* run = x + r * stride + ((nint)o * channels + channel) * inner;
+                    float* run = x[r] + ((nint)o * channels + channel) * inner;
                     for (int i = 0; i < inner; i += Vectors.Floats)
                     {
-                        Vector512<float> v = Load(run + i, inner - i, center);
+                        Vector512<float> v = Vectors.Load(run + i, inner - i, center);
                         Vector512<double> lower = Vector512.WidenLower(v) - middle;
                         Vector512<double> upper = Vector512.WidenUpper(v) - middle;
                         sum += lower + upper;
-                        square = Wide.MultiplyAdd(lower, lower, Wide.MultiplyAdd(upper, upper, square));
+                        square = Vectors.MultiplyAdd(lower, lower, Vectors.MultiplyAdd(upper, upper, square));
                     }
                 }
             }
-            ScalarMoments.Set(result.At(channel), count, center[0], Wide.Sum(sum), Wide.Sum(square));
+            ScalarMoments.Set(result.At(channel), count, center[0], Vectors.Sum(sum), Vectors.Sum(square));
             result.M2[channel] += center[0] - center[0];
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void Normalize(
-        float* x, nint xStride, float* y, nint yStride, int rows, float* center, float* scale, float* shift)
+    public override void Normalize(Rows x, Rows y, int rows, float* center, float* scale, float* shift)
     {
         for (int r = 0; r < rows; r++)
         {
-            float* from = x + r * xStride, to = y + r * yStride;
+            float* from = x[r], to = y[r];
             for (int run = 0; run < outer * channels; run++, from += inner, to += inner)
             {
                 int channel = run % channels;
@@ -55,8 +54,8 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 Vector512<float> shifts = Vector512.Create(shift[channel]);
                 for (int i = 0; i < inner; i += Vectors.Floats)
                 {
-                    Vector512<float> d = Load(from + i, inner - i, centers) - centers;
-                    Store(activation.Forward(Lanes.MultiplyAdd(d, scales, shifts)), to + i, inner - i);
+                    Vector512<float> d = Vectors.Load(from + i, inner - i, centers) - centers;
+                    Vectors.Store(activation.Forward(Vectors.MultiplyAdd(d, scales, shifts)), to + i, inner - i);
                 }
             }
         }
@@ -64,8 +63,7 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void SumGradients(
-        float* x, nint xStride, float* y, nint yStride, float* dy, nint dyStride, int rows, float* center,
-        double* gradients, double* products)
+        Rows x, Rows y, Rows dy, int rows, float* center, double* gradients, double* products)
     {
         for (int channel = 0; channel < channels; channel++)
         {
@@ -76,37 +74,36 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 for (int o = 0; o < outer; o++)
                 {
                     nint at = ((nint)o * channels + channel) * inner;
-                    float* value = x + r * xStride + at, output = y + r * yStride + at;
-                    float* gradient = dy + r * dyStride + at;
+                    float* value = x[r] + at, output = y[r] + at;
+                    float* gradient = dy[r] + at;
                     for (int i = 0; i < inner; i += Vectors.Floats)
                     {
-                        Vector512<float> g = Load(gradient + i, inner - i, default);
+                        Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
                         if (TActivation.IsUsed)
                         {
-                            g = activation.Backward(Load(output + i, inner - i, default), g);
-                            Store(g, gradient + i, inner - i);
+                            g = activation.Backward(Vectors.Load(output + i, inner - i, default), g);
+                            Vectors.Store(g, gradient + i, inner - i);
                         }
-                        Vector512<float> d = Load(value + i, inner - i, centers) - centers;
+                        Vector512<float> d = Vectors.Load(value + i, inner - i, centers) - centers;
                         Vector512<double> lower = Vector512.WidenLower(g), upper = Vector512.WidenUpper(g);
                         sum += lower + upper;
-                        product = Wide.MultiplyAdd(lower, Vector512.WidenLower(d), product);
-                        product = Wide.MultiplyAdd(upper, Vector512.WidenUpper(d), product);
+                        product = Vectors.MultiplyAdd(lower, Vector512.WidenLower(d), product);
+                        product = Vectors.MultiplyAdd(upper, Vector512.WidenUpper(d), product);
                     }
                 }
             }
-            gradients[channel] = Wide.Sum(sum);
-            products[channel] = Wide.Sum(product);
+            gradients[channel] = Vectors.Sum(sum);
+            products[channel] = Vectors.Sum(product);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void FormGradient(
-        float* x, nint xStride, float* dy, nint dyStride, int rows, float* center, float* scale, float* slope,
-        float* shift)
+        Rows x, Rows dy, int rows, float* center, float* scale, float* slope, float* shift)
     {
         for (int r = 0; r < rows; r++)
         {
-            float* value = x + r * xStride, gradient = dy + r * dyStride;
+            float* value = x[r], gradient = dy[r];
             for (int run = 0; run < outer * channels; run++, value += inner, gradient += inner)
             {
                 int channel = run % channels;
@@ -114,50 +111,31 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 Vector512<float> slopes = Vector512.Create(slope[channel]), shifts = Vector512.Create(shift[channel]);
                 for (int i = 0; i < inner; i += Vectors.Floats)
                 {
-                    Vector512<float> d = Load(value + i, inner - i, centers) - centers;
-                    Vector512<float> g = Load(gradient + i, inner - i, default);
-                    Store(scales * (g - Lanes.MultiplyAdd(d, slopes, shifts)), gradient + i, inner - i);
+                    Vector512<float> d = Vectors.Load(value + i, inner - i, centers) - centers;
+                    Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
+                    Vectors.Store(scales * (g - Vectors.MultiplyAdd(d, slopes, shifts)), gradient + i, inner - i);
                 }
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void ScaleGradient(
-        float* x, nint xStride, float* y, nint yStride, float* dy, nint dyStride, int rows, float* scale)
+    public override void ScaleGradient(Rows x, Rows y, Rows dy, int rows, float* scale)
     {
         for (int r = 0; r < rows; r++)
         {
-            float* output = y + r * yStride, gradient = dy + r * dyStride;
+            float* output = y[r], gradient = dy[r];
             for (int run = 0; run < outer * channels; run++, output += inner, gradient += inner)
             {
                 Vector512<float> scales = Vector512.Create(scale[run % channels]);
                 for (int i = 0; i < inner; i += Vectors.Floats)
                 {
-                    Vector512<float> g = Load(gradient + i, inner - i, default);
+                    Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
                     if (TActivation.IsUsed)
-                        g = activation.Backward(Load(output + i, inner - i, default), g);
-                    Store(g * scales, gradient + i, inner - i);
+                        g = activation.Backward(Vectors.Load(output + i, inner - i, default), g);
+                    Vectors.Store(g * scales, gradient + i, inner - i);
                 }
             }
         }
-    }
-
-    /// <summary>A vector, or what is left of a run with <paramref name="fill"/> behind it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<float> Load(float* source, int left, Vector512<float> fill) =>
-        left >= Vectors.Floats
-            ? Vector512.Load(source)
-            : Vector512.ConditionalSelect(
-                Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(left)).AsSingle(),
-                Partial.Load(source, left), fill);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Store(Vector512<float> value, float* target, int left)
-    {
-        if (left >= Vectors.Floats)
-            value.Store(target);
-        else
-            Partial.Store(value, target, left);
     }
 }

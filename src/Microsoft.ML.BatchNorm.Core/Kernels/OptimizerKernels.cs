@@ -17,7 +17,7 @@ static unsafe class OptimizerKernels
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Lanes.MultiplyAdd(gradient, Vector512.Create(-rate), value).Store(p + i);
+            Vectors.MultiplyAdd(gradient, Vector512.Create(-rate), value).Store(p + i);
         }
     }
 
@@ -32,12 +32,12 @@ static unsafe class OptimizerKernels
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Vector512<float> velocity = Lanes.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
+            Vector512<float> velocity = Vectors.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
             velocity.Store(v + i);
             Vector512<float> step = nesterov
-                ? Lanes.MultiplyAdd(velocity, Vector512.Create(momentum), gradient)
+                ? Vectors.MultiplyAdd(velocity, Vector512.Create(momentum), gradient)
                 : velocity;
-            Lanes.MultiplyAdd(step, Vector512.Create(-rate), value).Store(p + i);
+            Vectors.MultiplyAdd(step, Vector512.Create(-rate), value).Store(p + i);
         }
     }
 
@@ -54,12 +54,12 @@ static unsafe class OptimizerKernels
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Vector512<float> mean = Lanes.MultiplyAdd(beta1, Vector512.Load(m + i), less1 * gradient);
-            Vector512<float> square = Lanes.MultiplyAdd(beta2, Vector512.Load(v + i), less2 * gradient * gradient);
+            Vector512<float> mean = Vectors.MultiplyAdd(beta1, Vector512.Load(m + i), less1 * gradient);
+            Vector512<float> square = Vectors.MultiplyAdd(beta2, Vector512.Load(v + i), less2 * gradient * gradient);
             mean.Store(m + i);
             square.Store(v + i);
-            Vector512<float> divisor = Lanes.MultiplyAdd(Vector512.Sqrt(square), root, epsilon);
-            Lanes.MultiplyAdd(step, mean / divisor, value * keep).Store(p + i);
+            Vector512<float> divisor = Vectors.MultiplyAdd(Vector512.Sqrt(square), root, epsilon);
+            Vectors.MultiplyAdd(step, mean / divisor, value * keep).Store(p + i);
         }
     }
 
@@ -70,16 +70,16 @@ static unsafe class OptimizerKernels
         Vector512<double> lower = default, upper = default;
         for (int i = 0; i < length; i += Vectors.Floats)
         {
-            Wide.Load(g + i, out Vector512<double> x, out Vector512<double> y);
-            lower = Wide.MultiplyAdd(x, x, lower);
-            upper = Wide.MultiplyAdd(y, y, upper);
+            Vectors.LoadChunk(g + i, out Vector512<double> x, out Vector512<double> y);
+            lower = Vectors.MultiplyAdd(x, x, lower);
+            upper = Vectors.MultiplyAdd(y, y, upper);
         }
-        return Wide.Sum(lower + upper);
+        return Vectors.Sum(lower + upper);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Decayed(Vector512<float> value, Vector512<float> gradient, float clip, float decay) =>
-        Lanes.MultiplyAdd(value, Vector512.Create(decay), gradient * Vector512.Create(clip));
+        Vectors.MultiplyAdd(value, Vector512.Create(decay), gradient * Vector512.Create(clip));
 }
 
 /// <summary>

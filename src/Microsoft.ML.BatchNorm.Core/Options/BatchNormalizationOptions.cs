@@ -204,3 +204,80 @@ public sealed record BatchNormalizationOptions
     internal bool MovesStatistics(bool training) =>
         TrackMovingStatistics && training && Trainable && UpdateStatistics;
 }
+
+/// <summary>How training mode folds a batch into the moving mean and the moving variance.</summary>
+public enum MovingStatistics
+{
+    /// <summary>
+    /// <c>m ← d·m + (1 − d)·batch</c> with <c>d</c> = <see cref="BatchNormalizationOptions.Momentum"/>:
+    /// Keras's and PyTorch's moving average. The default of a layer.
+    /// </summary>
+    Exponential,
+
+    /// <summary>
+    /// The plain average of the batches seen, <c>d = 1 − 1/t</c> at batch <c>t</c>: PyTorch's <c>momentum=None</c>.
+    /// </summary>
+    Cumulative,
+
+    /// <summary>
+    /// The exact statistics of all positions seen, whatever the batch size and order. Batches are merged by
+    /// count, mean and sum of squared deviations (Chan, Golub, LeVeque, 1983). A state that holds averages of another
+    /// kind, or statistics from elsewhere, starts a population with its next batch, which replaces them.
+    /// </summary>
+    Population,
+}
+
+/// <summary>Which variance enters the moving variance. Normalization itself always divides by <c>n</c>.</summary>
+public enum VarianceConvention
+{
+    /// <summary><c>Σ (x − μ)² / n</c>, as in Keras.</summary>
+    Population,
+
+    /// <summary>
+    /// <c>Σ (x − μ)² / (n − 1)</c>, as in PyTorch. A channel with a single value is an error in training mode.
+    /// </summary>
+    Sample,
+}
+
+/// <summary>What happens to an input that is NaN or infinite.</summary>
+public enum NonFinite
+{
+    /// <summary>
+    /// An <see cref="InvalidDataException"/> that names channel, row and value; no state changes. The default.
+    /// </summary>
+    Throw,
+
+    /// <summary>The position does not count in any statistic, and passes through unchanged.</summary>
+    Ignore,
+}
+
+/// <summary>
+/// Batch renormalization: in training mode the output is <c>γ (x̂·r + d) + β</c>, where
+/// <c>r = √(σ² + ε) / s</c> and <c>d = (μ − m) / s</c> pull the batch towards the renormalization averages
+/// <c>m</c> and <c>s</c>, and are constants for the gradient.
+/// </summary>
+/// <remarks>
+/// Source: Ioffe, 2017, "Batch Renormalization" (arXiv 1702.03275); Keras's <c>renorm</c>,
+/// <c>renorm_clipping</c> and <c>renorm_momentum</c>.
+/// </remarks>
+public sealed record RenormOptions
+{
+    /// <summary>The lower limit of <c>r</c>, at least 0 and below <see cref="RMax"/>. Default: none.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or NaN.</exception>
+    public double? RMin { get; init => field = Check.NotNegative(value, nameof(RMin)); }
+
+    /// <summary>The upper limit of <c>r</c>, at least 0 and above <see cref="RMin"/>. Default: none.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or NaN.</exception>
+    public double? RMax { get; init => field = Check.NotNegative(value, nameof(RMax)); }
+
+    /// <summary><c>d</c> is kept within ±<see cref="DMax"/>, at least 0. Default: none.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is negative or NaN.</exception>
+    public double? DMax { get; init => field = Check.NotNegative(value, nameof(DMax)); }
+
+    /// <summary>
+    /// The share of the old renormalization average that stays, from 0 to 1. Default: 0.99
+    /// (Keras's <c>renorm_momentum</c>).
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
+    public double Momentum { get; init => field = Check.Momentum(value, nameof(Momentum)); } = 0.99;
+}

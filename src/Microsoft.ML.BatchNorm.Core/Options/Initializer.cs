@@ -72,11 +72,7 @@ public abstract record Initializer
         {
             var random = new Random(Seed);
             foreach (ref double value in values)
-            {
-                // Box and Muller, 1958; 1 − u keeps the logarithm's argument off zero.
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                value = Mean + StandardDeviation * radius * Math.Cos(Math.Tau * random.NextDouble());
-            }
+                value = Mean + RandomNumbers.NextNormal(random, StandardDeviation);
         }
     }
 }

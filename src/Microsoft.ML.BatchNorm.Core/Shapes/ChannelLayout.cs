@@ -23,7 +23,7 @@ public readonly record struct ChannelLayout
         if (shape.Length < 2)
             throw new ArgumentException(
                 $"Shape {Describe(shape)} must have at least two dimensions, the batch first.", nameof(shape));
-        int channelAxis = axis < 0 ? axis + shape.Length : axis;
+        int channelAxis = AxisIn(axis, shape.Length);
         if (channelAxis < 0 || channelAxis >= shape.Length)
             throw new ArgumentOutOfRangeException(
                 nameof(axis),
@@ -47,6 +47,9 @@ public readonly record struct ChannelLayout
         }
         (Rows, Outer, Channels, Inner) = (shape[0], (int)outer, shape[channelAxis], (int)inner);
     }
+
+    /// <summary>An axis counted from the front, if it was counted from the end of so many.</summary>
+    internal static int AxisIn(int axis, int rank) => axis < 0 ? axis + rank : axis;
 
     ChannelLayout(int rows, int outer, int channels, int inner) =>
         (Rows, Outer, Channels, Inner) = (rows, outer, channels, inner);

@@ -225,7 +225,7 @@ sealed class TrainingRows : IDisposable
 
     bool IsFinite(ReadOnlySpan<float> row, long position)
     {
-        int slot = FiniteSearch.IndexOfNonFinite(row);
+        int slot = Finite.IndexOf(row);
         if (slot >= 0 && nonFinite == NonFinite.Throw)
             throw host.Except(NonFiniteRow.Describe(
                 feature, row, position,

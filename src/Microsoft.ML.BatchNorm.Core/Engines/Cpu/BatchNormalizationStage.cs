@@ -25,8 +25,8 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     int groups = 1;
 
     /// <summary>Moments of each block and group; those of each group; 1/√(σ² + ε), r and d of each group.</summary>
-    AlignedMemory<double> blockMoments = new(0), inverse = new(0), factor = new(0), offset = new(0);
-    AlignedMemory<double>[] moments = [];
+    AlignedMemory<double> blockMoments = new(0), moments = new(0);
+    AlignedMemory<double> inverse = new(0), factor = new(0), offset = new(0);
 
     /// <summary>Two sums of each block and group; room for those of a group.</summary>
     AlignedMemory<double> blockSums = new(0);
@@ -90,7 +90,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         int most = GroupsOf(rows), blocks = step.BlocksOf(rows);
         blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
         blockSums = new AlignedMemory<double>(2L * room * blocks * most);
-        moments = [.. Enumerable.Range(0, most).Select(_ => new AlignedMemory<double>(Moments.Arrays * (long)room))];
+        moments = new AlignedMemory<double>((long)Moments.Arrays * room * most);
         inverse = new AlignedMemory<double>((long)room * most);
         factor = new AlignedMemory<double>((long)room * most);
         offset = new AlignedMemory<double>((long)room * most);
@@ -158,9 +158,15 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
     }
 
+    /// <summary>A group's rows of a buffer, from its first on.</summary>
+    ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
+
     float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
 
     Span<float> MapOf(int group, int array) => new(Map(group, array), room);
+
+    Moments MomentsOf(int group) =>
+        Moments.In(moments.Start + (nint)group * Moments.Arrays * room, room);
 
     Moments BlockMoments(int block, int group) =>
         Moments.In(blockMoments.Start + ((nint)block * groups + group) * Moments.Arrays * room, room);

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
@@ -85,4 +88,51 @@ sealed unsafe class ImageWindows
     }
 
     void Copy(float* from, float* to) => new ReadOnlySpan<float>(from, Width).CopyTo(new Span<float>(to, Width));
+}
+
+/// <summary>Every n-th float of a line of memory, sixteen at a time.</summary>
+static unsafe class StridedLine
+{
+    /// <summary>The floats that a vector of them spans.</summary>
+    public static int Reach(int stride) => Vectors.Floats * Math.Max(stride, 2);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(float* source, int stride) => stride switch
+    {
+        1 => Vector512.Load(source),
+        // The lower half of each pair.
+        2 when BitConverter.IsLittleEndian => Vector512.Narrow(
+            Vector512.Load((ulong*)source), Vector512.Load((ulong*)(source + Vectors.Floats))).AsSingle(),
+        _ => Gather(source, stride),
+    };
+
+    /// <summary>Adds the first <paramref name="count"/> values of a line to every n-th float.</summary>
+    /// <remarks>Of the target, as many floats as a vector has may be read and written as they were.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(float* source, int count, float* target, int stride)
+    {
+        if (stride == 1)
+        {
+            int i = 0;
+            for (; i <= count - Vectors.Floats; i += Vectors.Floats)
+                (Vector512.Load(target + i) + Vector512.Load(source + i)).Store(target + i);
+            if (i < count)
+            {
+                Vector512<float> inside =
+                    Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count - i)).AsSingle();
+                (Vector512.Load(target + i) + (Vector512.Load(source + i) & inside)).Store(target + i);
+            }
+            return;
+        }
+        for (int i = 0; i < count; i++)
+            target[(nint)i * stride] += source[i];
+    }
+
+    static Vector512<float> Gather(float* source, int stride)
+    {
+        Vector512<float> values = default;
+        for (int i = 0; i < Vectors.Floats; i++)
+            ((float*)&values)[i] = source[(nint)i * stride];
+        return values;
+    }
 }

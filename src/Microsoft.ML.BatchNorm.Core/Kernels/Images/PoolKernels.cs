@@ -37,8 +37,8 @@ static unsafe class PoolKernels
                     }
                 }
                 int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
-                Partial.Store(best, values + place, left);
-                Partial.Store(index.AsSingle(), (float*)(indices + place), left);
+                Vectors.StorePart(best, values + place, left);
+                Vectors.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
             values += windows.LinePlaces;
             indices += windows.LinePlaces;
@@ -62,7 +62,7 @@ static unsafe class PoolKernels
                     for (int j = 0; j < windows.Size.Width; j++)
                         sum += StridedLine.Load(seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
                 }
-                Partial.Store(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
+                Vectors.StorePart(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
             }
         }
     }
@@ -84,5 +84,55 @@ static unsafe class PoolKernels
                 }
             }
         }
+    }
+}
+
+/// <summary>What pooling does to all channels of one place of an image.</summary>
+static unsafe class ChannelSums
+{
+    /// <summary><c>target = max(target, source)</c>; NaN stays.</summary>
+    public static void Max(float* source, float* target, int channels) => Run(new Greater(), source, target, channels);
+
+    /// <summary><c>target += source</c>.</summary>
+    public static void Add(float* source, float* target, int channels) => Run(new Sum(), source, target, channels);
+
+    /// <summary><c>target /= divisor</c>.</summary>
+    public static void Divide(float* target, float divisor, int channels) =>
+        Run(new Quotient(divisor), target, target, channels);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Run<TOperation>(TOperation operation, float* source, float* target, int channels)
+        where TOperation : struct, IOperation
+    {
+        for (int c = 0; c < channels; c += Vectors.Floats)
+        {
+            int count = Math.Min(Vectors.Floats, channels - c);
+            Vector512<float> result = operation.Of(Vectors.LoadPart(source + c, count), Vectors.LoadPart(target + c, count));
+            Vectors.StorePart(result, target + c, count);
+        }
+    }
+
+    interface IOperation
+    {
+        Vector512<float> Of(Vector512<float> source, Vector512<float> target);
+    }
+
+    readonly struct Greater : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => Vector512.Max(source, target);
+    }
+
+    readonly struct Sum : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => source + target;
+    }
+
+    readonly struct Quotient(float divisor) : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) =>
+            source / Vector512.Create(divisor);
     }
 }

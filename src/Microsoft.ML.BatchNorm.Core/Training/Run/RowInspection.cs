@@ -25,7 +25,7 @@ sealed record RowInspection(
             features.WriteArray<float>(part.Features);
             targets.WriteArray<float>(part.Targets);
             weights.WriteArray<float>(part.Weights);
-            areFinite &= FiniteSearch.AreFinite(part.Features);
+            areFinite &= Finite.All(part.Features);
             foreach (float target in part.Targets)
             {
                 areClasses &= TrainingData.IsClass(target);

@@ -44,7 +44,7 @@ readonly unsafe struct AffineKernel<T>(
         T* scale = center + stride, shift = scale + stride;
         Vector512<T> poison = Vector512<T>.Zero;
         bool finite = true;
-        nint i = 0, phase = 0, head = streaming ? Lanes.UnalignedHead(y, length) : 0;
+        nint i = 0, phase = 0, head = streaming ? Vectors.UnalignedHead(y, length) : 0;
         for (; i < head; i++)
         {
             finite &= One(x + i, y + i, center[phase], scale[phase], shift[phase], ignoreNonFinite);
@@ -94,7 +94,7 @@ readonly unsafe struct AffineKernel<T>(
         Vector512<T> centers = Vector512.Create(center), scales = Vector512.Create(scale);
         Vector512<T> shifts = Vector512.Create(shift), poison = Vector512<T>.Zero;
         bool finite = true;
-        nint i = 0, head = streaming ? Lanes.UnalignedHead(y, length) : 0;
+        nint i = 0, head = streaming ? Vectors.UnalignedHead(y, length) : 0;
         for (; i < head; i++)
             finite &= One(x + i, y + i, center, scale, shift, ignoreNonFinite);
         for (; i <= length - Vector512<T>.Count; i += Vector512<T>.Count)
@@ -111,19 +111,127 @@ readonly unsafe struct AffineKernel<T>(
         ref Vector512<T> poison)
     {
         Vector512<T> value = Vector512.Load(x);
-        Vector512<T> mapped = Lanes.MultiplyAdd(value - center, scale, shift);
-        poison = Lanes.MultiplyAdd(value, Vector512<T>.Zero, poison);
+        Vector512<T> mapped = Vectors.MultiplyAdd(value - center, scale, shift);
+        poison = Vectors.MultiplyAdd(value, Vector512<T>.Zero, poison);
         if (ignoreNonFinite)
-            mapped = Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value);
-        Lanes.Store(mapped, y, streaming);
+            mapped = Vector512.ConditionalSelect(Vectors.IsFinite(value), mapped, value);
+        Vectors.Store(mapped, y, streaming);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static bool One(T* x, T* y, T center, T scale, T shift, bool ignoreNonFinite)
     {
         T value = *x;
-        bool finite = Lanes.IsFinite(value);
-        *y = finite || !ignoreNonFinite ? Lanes.MultiplyAdd(Lanes.Subtract(value, center), scale, shift) : value;
+        bool finite = Vectors.IsFinite(value);
+        *y = finite || !ignoreNonFinite ? Vectors.MultiplyAdd(Vectors.Subtract(value, center), scale, shift) : value;
         return finite;
+    }
+}
+
+/// <summary>
+/// How an array is cut where each element is mapped by itself: flat, with parameters that repeat from row to row, or
+/// by runs, each of one channel.
+/// </summary>
+/// <param name="layout">The array's layout.</param>
+/// <param name="period">The period of the parameters in a flat array.</param>
+readonly struct ElementPlan(ChannelLayout layout, int period)
+{
+    readonly int count = layout.Count, inner = layout.Inner, channels = layout.Channels;
+
+    public bool IsFlat { get; } = BatchMoments.IsColumns(layout);
+
+    public int Inner => inner;
+
+    public int Period => period;
+
+    /// <summary>Whole periods or whole runs, so that an item starts where its parameters do.</summary>
+    int ItemLength
+    {
+        get
+        {
+            int unit = IsFlat ? period : inner;
+            return Math.Max(1, ShardJob.ItemElements / unit) * unit;
+        }
+    }
+
+    public int Items => (int)(((long)count + ItemLength - 1) / ItemLength);
+
+    public nint Start(int item) => (nint)item * ItemLength;
+
+    public nint Length(int item) => nint.Min(ItemLength, count - Start(item));
+
+    public int ChannelAt(nint start) => (int)(start / inner % channels);
+
+    public int NextChannel(int channel) => channel + 1 == channels ? 0 : channel + 1;
+}
+
+/// <summary><c>dx = scale·(dy − (slope·(x − center) + shift))</c>, by channel.</summary>
+/// <param name="plan">How the array is cut.</param>
+/// <param name="x">The input of the forward pass.</param>
+/// <param name="dy">The gradient of its output.</param>
+/// <param name="dx">The gradient of its input; may be either of the two.</param>
+/// <param name="parameters">Center, slope, shift and scale, <paramref name="stride"/> apart.</param>
+/// <param name="stride">The distance from one parameter to the next.</param>
+readonly unsafe struct GradientKernel<T>(
+    ElementPlan plan, T* x, T* dy, T* dx, T* parameters, int stride)
+    : IShardJob
+    where T : unmanaged
+{
+    public void Run(int item)
+    {
+        nint start = plan.Start(item), length = plan.Length(item);
+        if (plan.IsFlat)
+        {
+            Flat(start, length);
+            return;
+        }
+        int channel = plan.ChannelAt(start);
+        for (nint run = start; run < start + length; run += plan.Inner, channel = plan.NextChannel(channel))
+            OneRun(run, plan.Inner, parameters + channel);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Flat(nint start, nint length)
+    {
+        T* center = parameters, slope = center + stride, shift = slope + stride, scale = shift + stride;
+        nint period = plan.Period, phase = 0, i = start, end = start + length;
+        for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
+        {
+            Vector512<T> fall = Vectors.MultiplyAdd(
+                Vector512.Load(x + i) - Vector512.Load(center + phase),
+                Vector512.Load(slope + phase), Vector512.Load(shift + phase));
+            (Vector512.Load(scale + phase) * (Vector512.Load(dy + i) - fall)).Store(dx + i);
+            phase += Vector512<T>.Count;
+            if (phase >= period)
+                phase -= period;
+        }
+        for (; i < end; i++)
+        {
+            One(i, center[phase], slope[phase], shift[phase], scale[phase]);
+            phase = phase + 1 == period ? 0 : phase + 1;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void OneRun(nint start, nint length, T* parameter)
+    {
+        T center = *parameter, slope = parameter[stride], shift = parameter[2 * stride], scale = parameter[3 * stride];
+        Vector512<T> centers = Vector512.Create(center), slopes = Vector512.Create(slope);
+        Vector512<T> shifts = Vector512.Create(shift), scales = Vector512.Create(scale);
+        nint i = start, end = start + length;
+        for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
+        {
+            Vector512<T> fall = Vectors.MultiplyAdd(Vector512.Load(x + i) - centers, slopes, shifts);
+            (scales * (Vector512.Load(dy + i) - fall)).Store(dx + i);
+        }
+        for (; i < end; i++)
+            One(i, center, slope, shift, scale);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    void One(nint i, T center, T slope, T shift, T scale)
+    {
+        T fall = Vectors.MultiplyAdd(Vectors.Subtract(x[i], center), slope, shift);
+        dx[i] = Vectors.MultiplyAdd(Vectors.Subtract(dy[i], fall), scale, default);
     }
 }
