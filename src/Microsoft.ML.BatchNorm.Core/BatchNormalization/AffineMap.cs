@@ -3,20 +3,20 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Inference folded to one map a channel, <c>y = (x − mean)·scale + shift</c> with <c>scale = γ/√(variance + ε)</c> and
-/// <c>shift = β</c>: the hot path of serving. Immutable, and safe from any number of threads.
+/// Inference folded to one map per channel, <c>y = (x − mean)·scale + shift</c> with <c>scale = γ/√(variance + ε)</c>
+/// and <c>shift = β</c>: the hot path of serving. Immutable, and safe from any number of threads.
 /// </summary>
 /// <remarks>
-/// The mean is taken off before anything is multiplied, since <c>x·scale + (β − mean·scale)</c> loses the digits that
-/// count where the mean is large against the deviation. On floats the mean is split into its nearest float and the
-/// rest, and the rest goes into the shift.
+/// The mean is subtracted first: <c>x·scale + (β − mean·scale)</c> loses the digits that matter if the mean is much
+/// larger than the deviation. For floats, the nearest float to the mean is subtracted, and the shift makes up for the
+/// difference.
 /// </remarks>
 public sealed class AffineMap
 {
     /// <summary>Outputs of at least as many bytes are written past the caches, which could not hold them.</summary>
     const long StreamingBytes = 8 << 20;
 
-    /// <summary>Runs shorter than this are not written past the caches: too much of one is off alignment.</summary>
+    /// <summary>Runs shorter than this are not written past the caches, since too much of one is not aligned.</summary>
     const int StreamingRun = 128;
 
     readonly Normalization normalization;
@@ -25,10 +25,10 @@ public sealed class AffineMap
     readonly ChannelParameters<float> singles;
     readonly bool singlesSuffice;
 
-    /// <summary>Scale and shift in double, made when first asked for; any thread's are the same.</summary>
+    /// <summary>Scale and shift in double, made when first needed. All threads make the same ones.</summary>
     Exact? exact;
 
-    /// <summary>The map over the kind of rows asked for last, which is most often the next one too.</summary>
+    /// <summary>The map over the kind of rows that was asked for last; most often the next one is the same.</summary>
     object? rows;
 
     /// <summary>The map of a layer in inference mode.</summary>
@@ -56,8 +56,8 @@ public sealed class AffineMap
     }
 
     /// <summary>
-    /// Whether floats hold the map to their last digit: no scale is too small, nor any mean so large that the
-    /// difference to it may overflow.
+    /// Whether floats are precise enough for the map: no scale is denormal, and no mean is so large that the difference
+    /// from it may overflow.
     /// </summary>
     bool FloatsHoldAll()
     {
@@ -75,19 +75,19 @@ public sealed class AffineMap
     /// <summary>The number of channels.</summary>
     public int Channels => normalization.InverseDeviation.Length;
 
-    /// <summary>What is taken off first, a channel: the mean, in the input's unit.</summary>
+    /// <summary>What is subtracted first, per channel: the mean, in the input's unit.</summary>
     public ReadOnlySpan<double> Mean => normalization.Mean;
 
-    /// <summary>The factor a channel, <c>γ/√(variance + ε)</c>, in one over the input's unit.</summary>
+    /// <summary>The factor per channel, <c>γ/√(variance + ε)</c>, in the inverse of the input's unit.</summary>
     public ReadOnlySpan<double> Scale => InDouble.Scale;
 
-    /// <summary>What is added last, a channel: β.</summary>
+    /// <summary>What is added last, per channel: β.</summary>
     public ReadOnlySpan<double> Shift => InDouble.Shift;
 
     Exact InDouble => exact ??= new Exact(normalization, gamma, beta);
 
     /// <summary>Maps one row of features.</summary>
-    /// <param name="x">One value a channel.</param>
+    /// <param name="x">One value per channel.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
     /// <exception cref="ArgumentException">
     /// A length differs from the number of channels, or the memory overlaps.
@@ -100,7 +100,7 @@ public sealed class AffineMap
 
     /// <summary>Maps an array.</summary>
     /// <param name="layout">Where the channels lie in <paramref name="x"/> and <paramref name="y"/>.</param>
-    /// <param name="x">One value an element of the layout.</param>
+    /// <param name="x">One value per element of the layout.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <exception cref="ArgumentException">
@@ -117,7 +117,7 @@ public sealed class AffineMap
     /// <summary>Whether values that are not finite pass through unchanged.</summary>
     internal bool IgnoresNonFinite => nonFinite == NonFinite.Ignore;
 
-    /// <summary>The map over rows of <paramref name="row"/>, which has as many channels, one row at a time.</summary>
+    /// <summary>The map over single rows of a layout, which has as many channels as the map.</summary>
     internal RowMap<T> ForRows<T>(ChannelLayout row) where T : unmanaged
     {
         if (rows is RowMap<T> made && made.Layout == row)
@@ -144,7 +144,7 @@ public sealed class AffineMap
             NonFiniteInput.ThrowIfAny(layout, x, mask, nameof(x));
     }
 
-    /// <summary>Maps without a word on inputs that are not finite; false where there was one.</summary>
+    /// <summary>Maps without an error; false if an input is not finite.</summary>
     internal unsafe bool ApplyUnchecked<T>(ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y, int threads)
         where T : unmanaged
     {
@@ -167,7 +167,7 @@ public sealed class AffineMap
         return found == 0;
     }
 
-    /// <summary>For maps whose numbers no float holds, such as that of a column with deviation 1e-42.</summary>
+    /// <summary>For maps that floats cannot represent, such as that of a column with a deviation of 1e-42.</summary>
     bool ApplyInDouble<T>(ChannelLayout layout, ReadOnlySpan<T> x, Span<T> y) where T : unmanaged
     {
         ReadOnlySpan<double> mean = Mean, scale = Scale, shift = Shift;
@@ -187,7 +187,7 @@ public sealed class AffineMap
 
     ChannelParameters<T> Parameters<T>(ChannelLayout layout) where T : unmanaged
     {
-        int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
+        int inner = layout.IsColumns ? layout.Inner : 1;
         object parameters =
             typeof(T) != typeof(float) ? InDouble.Parameters(inner) : inner == 1 ? singles : Singles(inner);
         return (ChannelParameters<T>)parameters;

@@ -3,19 +3,13 @@ using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Adds the statistics of an array to those of its channels, by whichever kernel fits the layout.</summary>
+/// <summary>Adds the moments of an array to those of its channels, by the kernel that fits the layout.</summary>
 static unsafe class BatchMoments
 {
-    /// <summary>Runs shorter than this are summed as columns, and folded.</summary>
-    const int LeastRun = 16;
-
-    /// <summary>Whether a layout is seen as rows of channels × inner columns, or else as runs of a channel.</summary>
-    public static bool IsColumns(ChannelLayout layout) => layout.Inner < LeastRun;
-
-    /// <summary>Adds all positions; false where a sum is not finite and such values count.</summary>
+    /// <summary>Adds all positions; false if a sum is not finite and such values are not ignored.</summary>
     public static bool Add<T>(ChannelLayout layout, T* data, int threads, bool ignoreNonFinite, Moments target)
         where T : unmanaged =>
-        IsColumns(layout)
+        layout.IsColumns
             ? AddColumns(layout, data, threads, ignoreNonFinite, target)
             : AddRuns(layout, data, threads, ignoreNonFinite, target);
 
@@ -65,10 +59,11 @@ static unsafe class BatchMoments
         }
     }
 
-    /// <summary>Folds the columns of a packed row, in chunk space, into those of the array.</summary>
+    /// <summary>Merges the columns of a packed row, in chunk space, into those of the array.</summary>
     static void Fold(ColumnPlan plan, Moments shard, Moments byColumn)
     {
-        int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, tail = plan.Width - whole, shift = plan.Padded - plan.Width;
+        int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, tail = plan.Width - whole;
+        int shift = plan.Padded - plan.Width;
         for (int array = 0; array < Moments.Arrays; array++)
         {
             var values = new Span<double>(shard.Count + array * (nint)plan.Padded, plan.Padded);
@@ -105,8 +100,8 @@ static unsafe class BatchMoments
 }
 
 /// <summary>
-/// Statistics under a mask: the kept positions are gathered, a piece at a time, into a dense array of the same
-/// channels, which is then added as if there were no mask.
+/// Moments under a mask: the positions that it keeps are copied, piece by piece, into a dense array of the same
+/// channels, which is then added without a mask.
 /// </summary>
 static unsafe class MaskedMoments
 {

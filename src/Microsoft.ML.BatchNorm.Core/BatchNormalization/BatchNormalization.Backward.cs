@@ -6,22 +6,23 @@ namespace Microsoft.ML.BatchNorm;
 public static partial class BatchNormalization
 {
     /// <summary>
-    /// The gradients of a loss by x, γ and β, from its gradient by y: through the batch's statistics where the forward
-    /// call used them, or through the fixed map where it used the moving ones. Renormalization's r and d are constants.
+    /// The gradients of a loss by x, γ and β, from its gradient by y. If the forward call used the batch's statistics,
+    /// they go through these; if it used the moving ones, through the fixed map. Renormalization's r and d are
+    /// constants.
     /// </summary>
     /// <param name="pass">What the forward call returned.</param>
     /// <param name="x">The input of that call.</param>
     /// <param name="dy">The loss's gradient by its output, as long as <paramref name="x"/>.</param>
     /// <param name="dx">
     /// Receives the gradient by the input, as long as <paramref name="x"/>; may be the memory of
-    /// <paramref name="dy"/>; or empty where it is not wanted.
+    /// <paramref name="dy"/>; or empty if you do not need it.
     /// </param>
-    /// <param name="dGamma">Receives that by γ, one value a channel; or empty where it is not wanted.</param>
-    /// <param name="dBeta">Receives that by β, one value a channel; or empty where it is not wanted.</param>
+    /// <param name="dGamma">Receives the gradient by γ, one value per channel; or empty if you do not need it.</param>
+    /// <param name="dBeta">Receives the gradient by β, one value per channel; or empty if you do not need it.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <remarks>
-    /// γ's and β's gradients are formed for a frozen layer too; <see cref="UpdateAffine"/> is what leaves it as it is.
-    /// A position that <see cref="NonFinite.Ignore"/> passed through unchanged passes its gradient through likewise.
+    /// A frozen layer has gradients of γ and β too; <see cref="UpdateAffine"/> then ignores them. Where
+    /// <see cref="NonFinite.Ignore"/> passed a value through unchanged, its gradient passes through unchanged too.
     /// </remarks>
     /// <exception cref="ArgumentException">A length does not fit, or the memory overlaps.</exception>
     /// <exception cref="InvalidDataException">
@@ -107,7 +108,7 @@ public static partial class BatchNormalization
         }
     }
 
-    /// <summary>The gradients where some positions do not count, one value after the other.</summary>
+    /// <summary>The gradients if some positions do not count, value by value.</summary>
     static GradientSums RunSelected<T>(
         BatchNormalizationOptions options, Normalization normalization, ChannelLayout layout, ReadOnlySpan<bool> mask,
         ReadOnlySpan<T> x, ReadOnlySpan<T> dy, Span<T> dx, ReadOnlySpan<float> scale) where T : unmanaged
@@ -140,11 +141,11 @@ public static partial class BatchNormalization
 
 /// <summary>
 /// The gradient of the input, as one map per channel: with <c>s = γ·factor·inverse</c> and n values behind the
-/// statistics, <c>dx = s·(dy − Σdy/n − (x − μ)·inverse²·Σdy(x − μ)/n)</c>, and <c>dx = s·dy</c> through statistics that
-/// are constants.
+/// statistics, <c>dx = s·(dy − Σdy/n − (x − μ)·inverse²·Σdy(x − μ)/n)</c>. If the statistics are constants,
+/// <c>dx = s·dy</c>.
 /// </summary>
 /// <remarks>
-/// s is multiplied last: <c>s·inverse²</c> leaves float's range where the deviation is 1e-13 or 1e13.
+/// s is multiplied last: <c>s·inverse²</c> leaves the range of floats if the deviation is 1e-13 or 1e13.
 /// </remarks>
 readonly ref struct InputGradient
 {
@@ -179,7 +180,7 @@ readonly ref struct InputGradient
             for (int c = 0; c < rest.Length; c++)
                 rest[c] = shift[c] - (mean[c] - (float)mean[c]) * slope[c];
         }
-        int inner = BatchMoments.IsColumns(layout) ? layout.Inner : 1;
+        int inner = layout.IsColumns ? layout.Inner : 1;
         var parameters = new ChannelParameters<T>(inner, mean, slope, rest, scale);
         var plan = new ElementPlan(layout, parameters.Period);
         fixed (T* values = x, gradients = dy, target = dx, numbers = parameters.Values)
@@ -191,14 +192,14 @@ readonly ref struct InputGradient
     }
 
     /// <summary>
-    /// The gradient at one position: of a value that counts in the statistics, or that only passed through them.
+    /// The gradient at one position, of a value that counts in the statistics or is only normalized with them.
     /// </summary>
     public double At(int channel, double x, double dy, bool counts) =>
         scale[channel] * (counts ? dy - (slope[channel] * (x - mean[channel]) + shift[channel]) : dy);
 }
 
 /// <summary>
-/// <c>Σ dy</c> and <c>Σ dy·(x − mean)</c> by channel, over all positions: what every gradient is made of.
+/// <c>Σ dy</c> and <c>Σ dy·(x − mean)</c> of each channel over all positions. All gradients follow from them.
 /// </summary>
 sealed unsafe class GradientSums
 {
@@ -225,7 +226,7 @@ sealed unsafe class GradientSums
         var sums = new GradientSums(mean);
         fixed (T* values = x, gradients = dy)
         {
-            if (BatchMoments.IsColumns(layout))
+            if (layout.IsColumns)
                 sums.AddColumns(layout, values, gradients, threads);
             else
                 sums.AddRuns(layout, values, gradients, threads);
@@ -234,7 +235,7 @@ sealed unsafe class GradientSums
     }
 
     /// <summary>
-    /// The same, one value after the other, over the positions where <paramref name="counts"/> is true of the index.
+    /// The same, value by value, over those for which <paramref name="counts"/>, given value and index, is true.
     /// </summary>
     public static GradientSums Of<T>(
         ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<T> dy, double[] mean, Func<T, int, bool> counts)

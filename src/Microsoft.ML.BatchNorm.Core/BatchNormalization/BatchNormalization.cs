@@ -6,8 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Batch normalization as functions from options and state to outputs and a next state. In training mode each channel
-/// of <c>x</c> becomes <c>γ (x − μ)/√(σ² + ε) + β</c> with its batch's mean and variance, and the moving statistics
-/// take a step; in inference mode <c>γ (x − movingMean)/√(movingVariance + ε) + β</c>, and nothing moves.
+/// of <c>x</c> becomes <c>γ (x − μ)/√(σ² + ε) + β</c> with the batch's mean and variance, and the moving statistics
+/// take a step. In inference mode it becomes <c>γ (x − movingMean)/√(movingVariance + ε) + β</c>, and nothing moves.
 /// </summary>
 /// <remarks>
 /// Source: Ioffe and Szegedy, "Batch Normalization", 2015 (arXiv 1502.03167); Keras's <c>BatchNormalization</c> and
@@ -36,16 +36,16 @@ public static partial class BatchNormalization
     }
 
     /// <summary>
-    /// The state after training mode has seen a batch, without forming its output: the same moving statistics as a
-    /// forward call's.
+    /// The state after training mode has seen a batch, with the same moving statistics as after a forward call, but
+    /// without an output.
     /// </summary>
     /// <param name="options">The layer's options.</param>
     /// <param name="state">The state before; it does not change.</param>
     /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
-    /// <param name="x">The batch, one value an element of the layout.</param>
-    /// <param name="mask">One entry a position, false to leave it out of the statistics; or empty to count all.</param>
+    /// <param name="x">The batch, one value per element of the layout.</param>
+    /// <param name="mask">One entry per position: false leaves it out of the statistics. Empty counts all.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
-    /// <returns>The next state: the same object where the options freeze it, or the mask hides everything.</returns>
+    /// <returns>The next state: the same object if the options freeze it, or the mask hides everything.</returns>
     /// <exception cref="ArgumentException">
     /// Options contradict each other, or lengths or channels do not fit.
     /// </exception>
@@ -68,13 +68,13 @@ public static partial class BatchNormalization
         Update(options, state, layout, x, mask, threads);
 
     /// <summary>
-    /// The state with learned γ and β, projected onto the options' constraints: the same object where the options
-    /// freeze them.
+    /// The state with new γ and β, projected onto the options' constraints: the same object if the options freeze
+    /// them.
     /// </summary>
     /// <param name="options">The layer's options.</param>
     /// <param name="state">The state before; it does not change.</param>
-    /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
-    /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
+    /// <param name="gamma">One finite value per channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value per channel, or empty for a layer without center.</param>
     /// <exception cref="ArgumentException">
     /// Options contradict each other, or a length or a value is out of range.
     /// </exception>
@@ -106,8 +106,8 @@ public static partial class BatchNormalization
     /// <summary>Adds the gradient of the options' penalties to those of γ and β.</summary>
     /// <param name="options">The layer's options.</param>
     /// <param name="state">The state that holds γ and β.</param>
-    /// <param name="dGamma">One value a channel, or empty for a layer without scale.</param>
-    /// <param name="dBeta">One value a channel, or empty for a layer without center.</param>
+    /// <param name="dGamma">One value per channel, or empty for a layer without scale.</param>
+    /// <param name="dBeta">One value per channel, or empty for a layer without center.</param>
     /// <exception cref="ArgumentException">Options contradict each other, or lengths do not fit.</exception>
     public static void AddPenaltyGradient(
         BatchNormalizationOptions options, BatchNormalizationState state, Span<float> dGamma, Span<float> dBeta)
@@ -178,19 +178,18 @@ public static partial class BatchNormalization
         Array.ConvertAll(Values(initializer, channels), value => (float)value);
 
     /// <summary>
-    /// Normalizes a batch, in the mode that <paramref name="training"/> and the options give.
+    /// Normalizes a batch, in the mode that follows from <paramref name="training"/> and the options.
     /// </summary>
     /// <param name="options">The layer's options.</param>
     /// <param name="state">The state before; it does not change.</param>
     /// <param name="layout">Where the channels lie in <paramref name="x"/> and <paramref name="y"/>.</param>
-    /// <param name="x">The batch, one value an element of the layout.</param>
+    /// <param name="x">The batch, one value per element of the layout.</param>
     /// <param name="y">The output, as long as <paramref name="x"/>; may be the same memory.</param>
     /// <param name="training">
     /// Whether training mode is asked for; a layer that is not trainable stays in inference mode.
     /// </param>
     /// <param name="mask">
-    /// One entry a position, false to leave it out of the statistics; or empty to count all. Output is formed at every
-    /// position.
+    /// One entry per position: false leaves it out of the statistics. Empty counts all. Every position gets an output.
     /// </param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <returns>The next state, and what the backward pass needs.</returns>
@@ -258,8 +257,8 @@ public static partial class BatchNormalization
 }
 
 /// <summary>
-/// What a forward call leaves behind: the state after it, and the numbers that <see cref="BatchNormalization"/>'s
-/// backward pass needs beside the input, which is not kept. Immutable.
+/// The result of a forward call: the next state, and what <see cref="BatchNormalization"/>'s backward pass needs beside
+/// the input, which is not kept. Immutable.
 /// </summary>
 public sealed class ForwardPass
 {
@@ -275,7 +274,7 @@ public sealed class ForwardPass
         Groups = groups;
     }
 
-    /// <summary>The state after the call: the one before it, the same object, where no statistic moved.</summary>
+    /// <summary>The state after the call: the same object as before it if no statistic moved.</summary>
     public BatchNormalizationState NextState { get; }
 
     /// <summary>Whether the output was normalized with the batch's own statistics.</summary>
@@ -292,13 +291,13 @@ public sealed class ForwardPass
     internal Normalization[] Groups { get; }
 
     /// <summary>
-    /// The mean that was taken off, one value a channel, in the input's unit. With
+    /// The mean that was subtracted, one value per channel, in the input's unit. With
     /// <see cref="BatchNormalizationOptions.VirtualBatchSize"/>, that of one group of rows.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The group does not exist.</exception>
     public ReadOnlySpan<double> Mean(int group = 0) => Group(group).Mean;
 
-    /// <summary>1/√(variance + ε), one value a channel; the same of a group.</summary>
+    /// <summary>1/√(variance + ε), one value per channel, of one group of rows.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The group does not exist.</exception>
     public ReadOnlySpan<double> InverseDeviation(int group = 0) => Group(group).InverseDeviation;
 
@@ -311,7 +310,7 @@ public sealed class ForwardPass
 /// <summary>Checks of the memory that an operation reads and writes.</summary>
 static class Buffers
 {
-    /// <summary>An output is as long as the input, and either the same memory or apart from it.</summary>
+    /// <summary>An output must be as long as the input, and be the same memory or not overlap it.</summary>
     public static void CheckOutput<T>(ReadOnlySpan<T> input, ReadOnlySpan<T> output, string name)
     {
         if (output.Length != input.Length)

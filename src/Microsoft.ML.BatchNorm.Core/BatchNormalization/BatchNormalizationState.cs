@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// All that a batch normalization layer has learned and seen: γ, β, moving mean and variance, and what continuing
-/// needs. An immutable value; two are equal when every bit is.
+/// What a batch normalization layer has learned and seen: γ, β, moving mean and variance, and what it needs to
+/// continue. An immutable value; two are equal if every bit is.
 /// </summary>
 /// <remarks>
 /// Statistics are kept in double, γ and β in float. <see cref="BatchNormalization.Initialize"/> makes a fresh one,
@@ -20,10 +20,10 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     readonly PopulationMoments? population;
 
     /// <summary>A state from known statistics, such as those of a pretrained network.</summary>
-    /// <param name="movingMean">One finite value a channel; at least one channel.</param>
-    /// <param name="movingVariance">One value a channel, finite and not negative.</param>
-    /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
-    /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
+    /// <param name="movingMean">One finite value per channel; at least one channel.</param>
+    /// <param name="movingVariance">One value per channel, finite and not negative.</param>
+    /// <param name="gamma">One finite value per channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value per channel, or empty for a layer without center.</param>
     /// <param name="batchesSeen">
     /// The number of batches in the statistics (PyTorch's <c>num_batches_tracked</c>).
     /// </param>
@@ -62,16 +62,16 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <summary>The number of channels.</summary>
     public int Channels => movingMean.Length;
 
-    /// <summary>γ, one value a channel; empty for a layer without scale.</summary>
+    /// <summary>γ, one value per channel; empty for a layer without scale.</summary>
     public ReadOnlySpan<float> Gamma => gamma;
 
-    /// <summary>β, one value a channel; empty for a layer without center.</summary>
+    /// <summary>β, one value per channel; empty for a layer without center.</summary>
     public ReadOnlySpan<float> Beta => beta;
 
-    /// <summary>The moving mean, one value a channel, in the input's unit.</summary>
+    /// <summary>The moving mean, one value per channel, in the input's unit.</summary>
     public ReadOnlySpan<double> MovingMean => movingMean;
 
-    /// <summary>The moving variance, one value a channel, in the square of the input's unit.</summary>
+    /// <summary>The moving variance, one value per channel, in the square of the input's unit.</summary>
     public ReadOnlySpan<double> MovingVariance => movingVariance;
 
     /// <summary>The number of batches that have moved the statistics.</summary>
@@ -79,12 +79,12 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
     /// <summary>
     /// The share of the moving statistics, from 0 to 1, that is still the initializer's: 1 in a fresh state,
-    /// <c>dᵗ</c> after t batches of <see cref="MovingStatistics.Exponential"/>, 0 after one of the other kinds and in
-    /// a state made from known statistics. Over 0.05, inference is visibly biased towards the initializer.
+    /// <c>dᵗ</c> after t batches of <see cref="MovingStatistics.Exponential"/>, 0 after a batch of another kind and in
+    /// a state from known statistics. Above 0.05, inference is visibly biased towards the initializer.
     /// </summary>
     public double InitialWeight { get; }
 
-    /// <summary>Renormalization's averages, or null where the layer has none.</summary>
+    /// <summary>Renormalization's averages, or null if the layer has none.</summary>
     public RenormStatistics? Renorm { get; }
 
     internal PopulationMoments? Population => population;
@@ -100,12 +100,12 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     public BatchStatistics? GetPopulation() => population?.ToStatistics(movingMean);
 
     /// <summary>
-    /// The same state with exact statistics: the moving mean and variance of each channel that
-    /// <paramref name="statistics"/> has values of become its own.
+    /// The same state with exact statistics: each channel for which <paramref name="statistics"/> has values takes its
+    /// mean and variance from them.
     /// </summary>
-    /// <param name="statistics">Statistics of as many channels.</param>
+    /// <param name="statistics">Statistics of the same number of channels.</param>
     /// <param name="convention">Which variance becomes the moving one.</param>
-    /// <param name="batches">The number of batches behind the statistics, added to <see cref="BatchesSeen"/>.</param>
+    /// <param name="batches">The number of batches in the statistics, added to <see cref="BatchesSeen"/>.</param>
     /// <exception cref="ArgumentException">The number of channels differs.</exception>
     /// <exception cref="InvalidDataException">
     /// A channel has one value and the sample variance is asked for, or a statistic overflowed.
@@ -135,7 +135,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
         movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);
 
-    /// <summary>The same state with the exact variance of channels that count as constant.</summary>
+    /// <summary>The same state, where channels that were treated as constant have their exact variance.</summary>
     internal BatchNormalizationState WithoutConstants(VarianceConvention convention)
     {
         if (GetPopulation() is not { } exact)
@@ -150,8 +150,8 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     }
 
     /// <summary>The same state with other γ and β.</summary>
-    /// <param name="gamma">One finite value a channel, or empty for a layer without scale.</param>
-    /// <param name="beta">One finite value a channel, or empty for a layer without center.</param>
+    /// <param name="gamma">One finite value per channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value per channel, or empty for a layer without center.</param>
     /// <exception cref="ArgumentException">A length or a value is out of range.</exception>
     [Pure]
     public BatchNormalizationState WithAffine(ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta)
@@ -221,20 +221,20 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
 /// <summary>
 /// What <see cref="BatchNormalizationState.Load"/> or <see cref="BatchNormalizationState.LoadSafetensors"/> found: how
-/// a layer computes, and what it has learned. Equal when both are.
+/// a layer computes, and what it has learned. Equal if both are.
 /// </summary>
 /// <param name="Options">
-/// The layer's options. From a file that states none they are those that its names imply:
+/// The layer's options. If the file states none, they are those that its names imply:
 /// <see cref="BatchNormalizationOptions.PyTorch"/> or <see cref="BatchNormalizationOptions.Keras"/>, with γ and β as
-/// the file has them. If you know better, say so:
+/// the file has them. If you know better, write
 /// <c>saved with { Options = saved.Options with { Epsilon = 1e-4 } }</c>.
 /// </param>
 /// <param name="State">The layer's state.</param>
 public sealed record SavedBatchNormalization(BatchNormalizationOptions Options, BatchNormalizationState State);
 
 /// <summary>
-/// What a state keeps, beside the moving mean, to go on merging exact statistics: count and sum of squared deviations
-/// per channel, and what the doubles of mean and sum do not hold.
+/// What a state keeps beside the moving mean to continue merging exact statistics: the count and sum of squared
+/// deviations of each channel, and what is known of mean and sum beyond their doubles.
 /// </summary>
 sealed class PopulationMoments(double[] count, double[] m2, double[] meanRest, double[] m2Rest)
 {
@@ -260,7 +260,7 @@ sealed class PopulationMoments(double[] count, double[] m2, double[] meanRest, d
     public PopulationMoments Reorder(Func<double[], double[]> order) =>
         new(order(count), order(m2), order(meanRest), order(m2Rest));
 
-    /// <param name="mean">The moving means; those of channels that have values are the exact ones.</param>
+    /// <param name="mean">The moving means, which are exact for channels that have values.</param>
     public BatchStatistics ToStatistics(ReadOnlySpan<double> mean)
     {
         double[] means = mean.ToArray();

@@ -3,17 +3,17 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The exact statistics of all values seen, by channel: count, mean and M2, the sum of squared deviations from the
-/// mean. Blocks are added and other statistics merged in any order, with the same result to rounding; this is how
-/// shards, threads and machines agree.
+/// The exact statistics of all values seen, per channel: count, mean and M2, the sum of squared deviations from the
+/// mean. You can add blocks and merge other statistics in any order, with the same result up to rounding; so shards,
+/// threads and machines agree.
 /// </summary>
 /// <remarks>
-/// Sums are formed around the mean and in double throughout, never as Σx² (Chan, Golub, LeVeque, "Algorithms for
+/// Sums are always formed around the mean and in double, never as Σx² (Chan, Golub, LeVeque, "Algorithms for
 /// Computing the Sample Variance", 1983). An instance is for one thread at a time: give each thread its own, and merge.
 /// </remarks>
 public sealed class BatchStatistics
 {
-    /// <summary>Counts, means and M2, and the rests of the latter two, behind each other.</summary>
+    /// <summary>Counts, means, M2, and the rests of the latter two, one array after the other.</summary>
     readonly double[] moments;
 
     /// <summary>Statistics of no values.</summary>
@@ -26,13 +26,13 @@ public sealed class BatchStatistics
 
     /// <summary>Statistics from elsewhere, such as another process or framework.</summary>
     /// <param name="count">The number of values per channel; at least one channel.</param>
-    /// <param name="mean">The mean per channel; without meaning where there are no values.</param>
+    /// <param name="mean">The mean per channel; ignored if it has no values.</param>
     /// <param name="m2">The sum of squared deviations from the mean per channel.</param>
     /// <param name="meanRest">
-    /// <see cref="MeanRest"/> per channel, or empty where it is not known: merged statistics are then as exact as the
-    /// means are, which shows in M2 where the deviation is much smaller than the mean.
+    /// <see cref="MeanRest"/> per channel, or empty if it is not known. Merged statistics are then only as exact as the
+    /// means, which matters for M2 if the deviation is much smaller than the mean.
     /// </param>
-    /// <param name="m2Rest"><see cref="M2Rest"/> per channel, or empty where it is not known.</param>
+    /// <param name="m2Rest"><see cref="M2Rest"/> per channel, or empty if it is not known.</param>
     /// <exception cref="ArgumentException">
     /// Lengths differ, or a value is out of range; the message names it.
     /// </exception>
@@ -63,7 +63,7 @@ public sealed class BatchStatistics
     }
 
     /// <summary>Statistics whose values are not checked.</summary>
-    /// <param name="moments">Counts, means, M2, and the rests of the latter two, behind each other.</param>
+    /// <param name="moments">Counts, means, M2, and the rests of the latter two, one array after the other.</param>
     internal BatchStatistics(double[] moments)
     {
         this.moments = moments;
@@ -79,15 +79,15 @@ public sealed class BatchStatistics
     /// <summary>The number of values per channel: whole numbers.</summary>
     public ReadOnlySpan<double> Count => moments.AsSpan(0, Channels);
 
-    /// <summary>The mean per channel, in the input's unit; 0 where there are no values.</summary>
+    /// <summary>The mean per channel, in the input's unit; 0 if it has no values.</summary>
     public ReadOnlySpan<double> Mean => moments.AsSpan(Channels, Channels);
 
     /// <summary>The sum of squared deviations from the mean, per channel.</summary>
     public ReadOnlySpan<double> M2 => moments.AsSpan(2 * Channels, Channels);
 
     /// <summary>
-    /// What is known of each mean beyond the double in <see cref="Mean"/>: less than its last digit. Where statistics
-    /// are sent elsewhere, it goes with them, so that they can be merged exactly there.
+    /// What is known of each mean beyond the double in <see cref="Mean"/>: less than its last digit. If you send
+    /// statistics elsewhere, send it too, so that they can be merged exactly there.
     /// </summary>
     public ReadOnlySpan<double> MeanRest => moments.AsSpan(3 * Channels, Channels);
 
@@ -111,7 +111,8 @@ public sealed class BatchStatistics
             variance = M2[channel] / Math.Max(count, 1);
         else if (count < 2)
             throw new InvalidDataException(
-                $"Channel {channel} has {(count == 0 ? "no" : "one")} value; the sample variance, divided by n − 1, needs two.");
+                $"Channel {channel} has {(count == 0 ? "no" : "one")} value; "
+                + "the sample variance, divided by n − 1, needs two.");
         else
             variance = M2[channel] / (count - 1);
         return double.IsFinite(variance)
@@ -121,9 +122,9 @@ public sealed class BatchStatistics
 
     /// <summary>Adds a block of values.</summary>
     /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
-    /// <param name="x">One value an element of the layout.</param>
-    /// <param name="mask">One entry a position, false to leave it out; or empty to count all.</param>
-    /// <param name="nonFinite">What becomes of NaN and infinities.</param>
+    /// <param name="x">One value per element of the layout.</param>
+    /// <param name="mask">One entry per position: false leaves it out. Empty counts all.</param>
+    /// <param name="nonFinite">What happens to NaN and infinities.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <exception cref="ArgumentException">
     /// A length or the number of channels does not fit; nothing was added.

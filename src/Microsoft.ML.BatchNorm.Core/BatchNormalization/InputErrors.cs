@@ -3,22 +3,22 @@ using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A variance that no double holds.</summary>
+/// <summary>The error that a variance overflows a double.</summary>
 static class VarianceOverflow
 {
     const string Channel = "Channel";
 
-    /// <summary>What is wrong, and what to do about it, behind the name of what it is the variance of.</summary>
+    /// <summary>The second half of the message, after what it is the variance of.</summary>
     public const string Text =
         "overflows a double: values lie 1e150 or more apart. Scale them, or leave such values out";
 
     public static InvalidDataException Of(int channel) =>
         new($"The variance of channel {channel} {Text}.") { Data = { [Channel] = channel } };
 
-    /// <summary>The channel, or null where an error is another.</summary>
+    /// <summary>The channel, or null if it is a different error.</summary>
     public static int? ChannelOf(Exception error) => error.Data[Channel] as int?;
 
-    /// <summary>The first channel of finite values whose variance overflows, value by value.</summary>
+    /// <summary>Finds the first channel whose variance overflows, value by value.</summary>
     public static unsafe InvalidDataException In<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask)
         where T : unmanaged
     {
@@ -52,13 +52,13 @@ static class VarianceOverflow
 }
 
 /// <summary>
-/// A single value per channel, where the options have the sample variance: an error wherever a batch's own statistics
-/// normalize, as in PyTorch.
+/// The error that a channel has a single value although the options have the sample variance. As in PyTorch, it is an
+/// error whenever the batch's own statistics normalize.
 /// </summary>
 static class SingleValue
 {
-    /// <param name="statistics">The batch's.</param>
-    /// <param name="moves">Whether they move the moving ones.</param>
+    /// <param name="statistics">The statistics of the batch.</param>
+    /// <param name="moves">Whether the batch moves the moving statistics.</param>
     public static void ThrowIfAny(BatchStatistics statistics, bool moves)
     {
         int channel = statistics.Count.IndexOf(1);
@@ -73,10 +73,10 @@ static class SingleValue
                 + "least two rows, or let the layer keep moving statistics (TrackMovingStatistics).");
 }
 
-/// <summary>Finds and names the input that is NaN or infinite.</summary>
+/// <summary>The error that an input is NaN or infinite, with its place.</summary>
 static class NonFiniteInput
 {
-    /// <summary>Throws where a kept value is not finite, naming channel, row and value.</summary>
+    /// <summary>Throws if a value that the mask keeps is not finite, and names its channel, row and value.</summary>
     public static void ThrowIfAny<T>(
         ChannelLayout layout, ReadOnlySpan<T> values, ReadOnlySpan<bool> mask, string name) where T : unmanaged
     {

@@ -3,9 +3,9 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The numbers that one pass normalizes with, by channel: <c>x̂ = (x − Mean)·InverseDeviation</c>, and with
-/// renormalization <c>x̂·Factor + Offset</c>. <see cref="Count"/> values stand behind the mean and deviation of a
-/// channel, or 0 where these are constants to the gradient.
+/// The numbers that one pass normalizes with, per channel: <c>x̂ = (x − Mean)·InverseDeviation</c>, and with
+/// renormalization <c>x̂·Factor + Offset</c>. Mean and deviation come from <see cref="Count"/> values of the batch; if
+/// that is 0, they are constants for the gradient.
 /// </summary>
 sealed unsafe class Normalization
 {
@@ -22,7 +22,7 @@ sealed unsafe class Normalization
         ChannelMath.InverseDeviation(state.MovingVariance, options.EffectiveEpsilon, inverseDeviation);
     }
 
-    /// <summary>Training: the batch's own, and the moving ones for a channel without a value.</summary>
+    /// <summary>Training: the batch's own statistics, and the moving ones for a channel without a value.</summary>
     public Normalization(
         BatchNormalizationOptions options, BatchNormalizationState state, BatchStatistics statistics)
     {

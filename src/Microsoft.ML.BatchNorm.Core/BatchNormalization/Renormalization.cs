@@ -81,7 +81,7 @@ public sealed class RenormStatistics
 {
     readonly double[] movingStandardDeviation, mean, standardDeviation;
 
-    /// <summary>Three averages of one value a channel, finite, deviations not negative.</summary>
+    /// <summary>Takes three averages with one finite value per channel; deviations must not be negative.</summary>
     /// <exception cref="ArgumentException">Lengths differ, or a value is out of range.</exception>
     public RenormStatistics(
         ReadOnlySpan<double> movingStandardDeviation, ReadOnlySpan<double> mean, ReadOnlySpan<double> standardDeviation)
@@ -95,11 +95,11 @@ public sealed class RenormStatistics
     RenormStatistics((double[] MovingStandardDeviation, double[] Mean, double[] StandardDeviation) averages) =>
         (movingStandardDeviation, mean, standardDeviation) = averages;
 
-    /// <summary>Takes the arrays as they are, unchecked.</summary>
+    /// <summary>Takes the arrays without a copy or a check.</summary>
     internal static RenormStatistics Of(double[] movingStandardDeviation, double[] mean, double[] standardDeviation) =>
         new((movingStandardDeviation, mean, standardDeviation));
 
-    /// <summary>The moving average of √(σ² + ε), of which the moving variance is the square less ε.</summary>
+    /// <summary>The moving average of √(σ² + ε). The moving variance is its square minus ε.</summary>
     public ReadOnlySpan<double> MovingStandardDeviation => movingStandardDeviation;
 
     /// <summary>The renormalization average of the batch mean.</summary>

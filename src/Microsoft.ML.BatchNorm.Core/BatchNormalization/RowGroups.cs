@@ -2,8 +2,8 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// The groups of rows that share statistics: one of the whole batch, or with a virtual batch size
-/// <c>g = ⌈rows / size⌉</c> of them, row <c>i</c> in group <c>i mod g</c>. With a size of 2 an odd row would be alone;
-/// there is one group less then, and one of three rows.
+/// <c>g = ⌈rows / size⌉</c> of them, where row <c>i</c> is in group <c>i mod g</c>. With a size of 2 and an odd number
+/// of rows, one row would be alone; then there is one group less, and one group has three rows.
 /// </summary>
 readonly struct RowGroups
 {
@@ -26,7 +26,7 @@ readonly struct RowGroups
     public ChannelLayout Layout(int group) => layout.WithRows((layout.Rows - group + Count - 1) / Count);
 
     /// <summary>
-    /// Copies a group's rows, of <paramref name="source"/>'s length over the rows each, behind each other.
+    /// Copies the rows of a group, one after the other, from an array of as many values for each row.
     /// </summary>
     public T[] Gather<T>(ReadOnlySpan<T> source, int group)
     {

@@ -6,8 +6,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// An <see cref="AffineMap"/> over rows of one layout that come one at a time. What is the same for all of them is made
-/// once, so that a row of a few features costs its arithmetic and not its preparation. The bits are those of
+/// An <see cref="AffineMap"/> over single rows of one layout. What all rows have in common is prepared once, so that a
+/// row of a few features costs its arithmetic alone. The bits are those of
 /// <see cref="AffineMap.Apply(ChannelLayout, ReadOnlySpan{float}, Span{float}, int)"/>. Immutable, and safe from any
 /// number of threads.
 /// </summary>
@@ -18,13 +18,13 @@ sealed unsafe class RowMap<T> where T : unmanaged
     readonly T[] parameters;
     readonly nint stride, period;
 
-    /// <summary>The parameters once more for short rows, where no load of them straddles two cache lines.</summary>
+    /// <summary>A copy of the parameters for short rows, where no load of them spans two cache lines.</summary>
     readonly T[] aligned = [];
     readonly nuint alignedStart;
 
-    /// <param name="map">The map, of as many channels as the layout.</param>
+    /// <param name="map">The map, which has as many channels as the layout.</param>
     /// <param name="layout">One row.</param>
-    /// <param name="parameters">The map's parameters for the layout, or null where only the map itself will do.</param>
+    /// <param name="parameters">The map's parameters for the layout, or null if floats do not suffice.</param>
     public RowMap(AffineMap map, ChannelLayout layout, ChannelParameters<T>? parameters)
     {
         (this.map, Layout) = (map, layout);
@@ -40,7 +40,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
             (aligned, alignedStart) = Aligned(Pieces());
     }
 
-    /// <summary>What maps a row; the first three are those of <see cref="RowKernel"/>.</summary>
+    /// <summary>How to map a row; the first three are methods of <see cref="RowKernel"/>.</summary>
     enum Kernel { Whole, Overlapping, Pieces, Flat, Runs, Map }
 
     /// <summary>One row.</summary>
@@ -52,10 +52,10 @@ sealed unsafe class RowMap<T> where T : unmanaged
     /// <summary>Whether values that are not finite pass through unchanged.</summary>
     public bool IgnoresNonFinite { get; }
 
-    /// <summary>Maps one row; false where a value was not finite, which is then for the caller to tell.</summary>
+    /// <summary>Maps one row; false if a value is not finite, which the caller then reports.</summary>
     /// <param name="x"><see cref="Length"/> values.</param>
-    /// <param name="y">As many; the same memory, or apart from it.</param>
-    // For the caller's loop: the rows that are many and short cost no call.
+    /// <param name="y">As many values; the same memory, or memory that does not overlap.</param>
+    // Inlined into the caller's loop, so that many short rows cost no call.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Apply(ReadOnlySpan<T> x, Span<T> y)
     {
@@ -70,7 +70,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
 
     ref T First => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(aligned), alignedStart);
 
-    // Compiled in full at once: what the first calls are like says nothing about those after them.
+    // Optimized at once: the first calls tell nothing about those after them.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     bool ApplyOther(ReadOnlySpan<T> x, Span<T> y) => kernel switch
     {
@@ -83,7 +83,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
         _ => ApplyLong(x, y),
     };
 
-    // Apart from the path of short rows, which would pay for these locals.
+    // Not inlined: the path of short rows would pay for these locals.
     [MethodImpl(MethodImplOptions.NoInlining)]
     bool ApplyLong(ReadOnlySpan<T> x, Span<T> y)
     {
@@ -103,7 +103,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
         int vector = Vector512<T>.Count;
         if (parameters.Length == 0 || Length > ShardJob.ItemElements)
             return Kernel.Map;
-        if (!BatchMoments.IsColumns(Layout))
+        if (!Layout.IsColumns)
             return Kernel.Runs;
         if (Length < Vector128<T>.Count || Length > period)
             return Kernel.Flat;
@@ -112,7 +112,7 @@ sealed unsafe class RowMap<T> where T : unmanaged
             : Kernel.Pieces;
     }
 
-    /// <summary>The parameters of a row shorter than a vector, by the quarters in which it is read.</summary>
+    /// <summary>The parameters of a row shorter than a vector, in the quarters in which it is read.</summary>
     T[] Pieces()
     {
         int vector = Vector512<T>.Count, quarter = Vector128<T>.Count;

@@ -5,9 +5,9 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The sums of each column of a few rows that lie apart from each other, about a shard's centers. The rows of a unit
-/// are added in their order by one thread, and units in their order to a shard: whoever sums them, and when, the bits
-/// are the same.
+/// Sums of each column over a unit of rows, which may lie anywhere, around the centers of a shard. One thread adds the
+/// rows of a unit in their order, and units are added to a shard in their order. So the bits do not depend on which
+/// thread sums a unit, or when.
 /// </summary>
 /// <remarks>For one thread at a time.</remarks>
 sealed unsafe class RowUnit
@@ -15,7 +15,7 @@ sealed unsafe class RowUnit
     /// <summary>The rows that are added at once.</summary>
     public const int Group = 4;
 
-    /// <summary>The rows of a unit, of which only the last of all may have fewer.</summary>
+    /// <summary>The rows of a unit; only the last unit of all may have fewer.</summary>
     public const int MostRows = 128;
 
     readonly int columns;
@@ -37,13 +37,13 @@ sealed unsafe class RowUnit
 
     public bool IsFull => Rows >= MostRows;
 
-    /// <summary>The centers that it was begun with.</summary>
+    /// <summary>The centers of the sums.</summary>
     public RowCenter Center => center ?? throw new InvalidOperationException("The unit has not been begun.");
 
     /// <summary>The number of values in all chunks.</summary>
     public int Padded { get; }
 
-    /// <summary>Takes the centers of the rows to come; where it has rows, those that it has already.</summary>
+    /// <summary>Sets the centers for the rows to come. A unit that has rows already must keep its centers.</summary>
     public void Begin(RowCenter center)
     {
         if (this.center == center)
@@ -54,8 +54,8 @@ sealed unsafe class RowUnit
         center.Values.CopyTo(new Span<double>(centers, Padded));
     }
 
-    /// <summary>Adds the sums to others, and has no rows.</summary>
-    /// <param name="others">As many values as <see cref="Padded"/> twice.</param>
+    /// <summary>Adds the sums to others, and empties the unit.</summary>
+    /// <param name="others">Twice <see cref="Padded"/> values: sums, then sums of squares.</param>
     public void MoveTo(double* others)
     {
         for (int at = 0; at < 2 * Padded; at += RowCenter.Chunk)
@@ -67,7 +67,7 @@ sealed unsafe class RowUnit
     }
 
     /// <summary>
-    /// Adds four rows; false where a value is not finite, or a sum overflows, and the unit is spoilt.
+    /// Adds four rows. If a value is not finite or a sum overflows, it returns false, and the unit is unusable.
     /// </summary>
     public bool Add<T>(ReadOnlySpan<T> a, ReadOnlySpan<T> b, ReadOnlySpan<T> c, ReadOnlySpan<T> d) where T : unmanaged
     {
@@ -82,7 +82,7 @@ sealed unsafe class RowUnit
         }
     }
 
-    /// <summary>Adds one row; false as for four.</summary>
+    /// <summary>Adds one row; otherwise the same.</summary>
     public bool Add<T>(ReadOnlySpan<T> row) where T : unmanaged
     {
         Check(row);
@@ -98,7 +98,7 @@ sealed unsafe class RowUnit
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     bool Sum<T>(T* a, T* b, T* c, T* d) where T : unmanaged
     {
-        // 0 · x is 0 where x is finite, and there only.
+        // 0·x is 0 if and only if x is finite.
         Vector512<double> zero = Vector512<double>.Zero, rest = zero;
         double* middles = centers, sum = sums, square = squares;
         int length = Padded, last = columns - RowCenter.Chunk;
@@ -132,16 +132,16 @@ sealed unsafe class RowUnit
 }
 
 /// <summary>
-/// What the columns of a shard's rows are centred on, the mean of its first rows; <see cref="ColumnMoments{T}"/> tells
+/// The centers of the columns of a shard's rows: the mean of its first rows. <see cref="ColumnMoments{T}"/> explains
 /// why this loses next to nothing.
 /// </summary>
 /// <remarks>
-/// Columns go in chunks of eight; where their number is no multiple of it, the last chunk starts earlier and repeats
-/// columns.
+/// Columns are cut into chunks of eight. If their number is not a multiple of eight, the last chunk starts earlier and
+/// repeats columns.
 /// </remarks>
 sealed unsafe class RowCenter
 {
-    /// <summary>The columns of a chunk, and the fewest that there may be.</summary>
+    /// <summary>The columns of a chunk, and the fewest columns of all.</summary>
     public const int Chunk = 8;
 
     readonly int columns;
@@ -156,7 +156,7 @@ sealed unsafe class RowCenter
     /// <summary>The values of all chunks.</summary>
     public ReadOnlySpan<double> Values => values;
 
-    /// <summary>The mean of four rows, which may be one and the same.</summary>
+    /// <summary>The mean of four rows, which may be the same row.</summary>
     public static RowCenter Of<T>(ReadOnlySpan<T> a, ReadOnlySpan<T> b, ReadOnlySpan<T> c, ReadOnlySpan<T> d)
         where T : unmanaged
     {
@@ -183,7 +183,8 @@ sealed unsafe class RowCenter
             for (int at = 0; at < values.Length; at += Chunk)
             {
                 int column = Math.Min(at, columns - Chunk);
-                Vector512<double> one = Vectors.LoadEight(first + column), more = Vectors.LoadEight(second + column) - one;
+                Vector512<double> one = Vectors.LoadEight(first + column);
+                Vector512<double> more = Vectors.LoadEight(second + column) - one;
                 more += Vectors.LoadEight(third + column) - one + (Vectors.LoadEight(fourth + column) - one);
                 (one + more * 0.25).Store(to + at);
             }
@@ -193,14 +194,14 @@ sealed unsafe class RowCenter
     void Check<T>(ReadOnlySpan<T> row) => ArgumentOutOfRangeException.ThrowIfNotEqual(row.Length, columns);
 }
 
-/// <summary>Count, mean and sum of squared deviations of each column of units of rows about the same centers.</summary>
+/// <summary>Moments of each column over units of rows that have the same centers.</summary>
 /// <remarks>For one thread at a time.</remarks>
 sealed unsafe class RowShard
 {
-    /// <summary>The fewest columns, and the most whose sums stay in the first-level cache.</summary>
+    /// <summary>The fewest columns, and the most whose sums fit into the first-level cache.</summary>
     public const int LeastColumns = RowCenter.Chunk, MostColumns = 1024;
 
-    /// <summary>The units of a shard: with centers from the first rows, some 2e-13 of M2 is lost at worst.</summary>
+    /// <summary>The units of a shard. With centers from the first rows, they lose at most some 2e-13 of M2.</summary>
     public const int Units = 64;
 
     readonly int columns, padded;
@@ -221,7 +222,7 @@ sealed unsafe class RowShard
 
     public bool IsFull => Rows >= Units * RowUnit.MostRows;
 
-    /// <summary>Adds a unit, about the same centers as those before it, which then has no rows.</summary>
+    /// <summary>Adds the sums of a unit and empties it. All units of a shard must have the same centers.</summary>
     public void Add(RowUnit unit)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(unit.Padded, padded);
@@ -232,7 +233,7 @@ sealed unsafe class RowShard
         unit.MoveTo(sums);
     }
 
-    /// <summary>Merges the rows into other statistics, and begins with none.</summary>
+    /// <summary>Merges the moments into statistics, and empties the shard.</summary>
     /// <exception cref="InvalidDataException">A value was not finite, or a sum overflowed.</exception>
     public void MoveTo(BatchStatistics statistics)
     {

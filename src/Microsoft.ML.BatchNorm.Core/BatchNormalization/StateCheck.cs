@@ -40,7 +40,7 @@ static class StateCheck
         return null;
     }
 
-    /// <summary>What is wrong with what sums have beyond their doubles, in words, or null.</summary>
+    /// <summary>What is wrong with the rests of sums, in words, or null.</summary>
     public static string? RestFault(ReadOnlySpan<double> rests, ReadOnlySpan<double> sums, string name)
     {
         if (rests.Length != sums.Length)

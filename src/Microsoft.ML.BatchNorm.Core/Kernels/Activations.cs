@@ -3,16 +3,16 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>A function of one value, on a vector. NaN gives NaN.</summary>
+/// <summary>A function of each value of a vector. NaN gives NaN.</summary>
 interface IActivationFunction
 {
     Vector512<float> Forward(Vector512<float> x);
 
-    /// <summary>The gradient by x from that by y = f(x).</summary>
+    /// <summary>The gradient by x from the gradient by y = f(x).</summary>
     Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy);
 }
 
-/// <summary>f(x) = f′(x)·x; at 0 the slope is the one below.</summary>
+/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
 readonly struct ReLUFunction : IActivationFunction, IFusedActivation
 {
     public static bool IsUsed => true;
@@ -28,9 +28,9 @@ readonly struct ReLUFunction : IActivationFunction, IFusedActivation
         Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), Vector512<float>.Zero, dy);
 }
 
-/// <summary>f(x) = f′(x)·x; at 0 the slope is the one below.</summary>
+/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
 /// <param name="slope">
-/// Not 0, which would make NaN of −∞; above 0 where it is fused, so that the output has the input's sign.
+/// Not 0, since 0·−∞ is NaN. Where the function is fused, above 0, so that the output has the input's sign.
 /// </param>
 readonly struct LeakyReLUFunction(float slope) : IActivationFunction, IFusedActivation
 {
@@ -58,7 +58,9 @@ readonly struct SigmoidFunction : IActivationFunction
         dy * (y * (Vector512<float>.One - y));
 }
 
-/// <summary>In double, where (1 − e^−2|x|) keeps a float's digits until tanh x is x to as many.</summary>
+/// <summary>
+/// Computed in double: there (1 − e^−2|x|) keeps enough digits for a float until x is so small that tanh x is x.
+/// </summary>
 readonly struct TanhFunction : IActivationFunction
 {
     const double Linear = 1e-5;
@@ -87,7 +89,7 @@ readonly struct GeluFunction : IActivationFunction
     public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
         dy * Vector512.Narrow(Slope(Vector512.WidenLower(x)), Slope(Vector512.WidenUpper(x)));
 
-    /// <summary>0 far below 0, where an infinite x would give −∞·0.</summary>
+    /// <summary>Far below 0 the result is set to 0, since −∞ would give −∞·0.</summary>
     static Vector512<double> Gelu(Vector512<double> x) =>
         Vector512.ConditionalSelect(
             Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero,
@@ -98,7 +100,8 @@ readonly struct GeluFunction : IActivationFunction
 }
 
 /// <summary>
-/// An activation whose slope its output tells, in the same pass as the normalization before it. NaN stays NaN.
+/// An activation that is applied in the same pass as the normalization before it. Its slope follows from its output
+/// alone. NaN stays NaN.
 /// </summary>
 interface IFusedActivation
 {
@@ -120,7 +123,7 @@ readonly struct NoActivation : IFusedActivation
     public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => dy;
 }
 
-/// <summary>A function of each value of an array; a value's bits do not depend on where it stands.</summary>
+/// <summary>A function of each value of an array. The bits of a result do not depend on the value's place.</summary>
 static unsafe class ActivationMap
 {
     public static void Run(Activation function, float negativeSlope, float* x, float* y, nint length)
@@ -155,10 +158,10 @@ static unsafe class ActivationMap
     }
 }
 
-/// <summary>The standard normal distribution, to 2e-12 of its value.</summary>
+/// <summary>The standard normal distribution, with a relative error of at most 2e-12.</summary>
 /// <remarks>
-/// <c>(1 + 2z)·e^z²·erfc z</c> is a polynomial in <c>t = (z − 3.75)/(z + 3.75)</c> for all z from 0 (the form of
-/// Shepherd and Laframboise, 1981); the coefficients are those of its Chebyshev expansion to the 16th.
+/// For z ≥ 0, <c>(1 + 2z)·e^z²·erfc z</c> is close to a polynomial in <c>t = (z − 3.75)/(z + 3.75)</c> (Shepherd and
+/// Laframboise, 1981). The coefficients are those of its Chebyshev expansion of degree 16.
 /// </remarks>
 static class NormalDistribution
 {
@@ -167,10 +170,10 @@ static class NormalDistribution
     /// <summary>Φ(x).</summary>
     public static Vector512<double> Cumulative(Vector512<double> x)
     {
-        // Behind 40 the tail is 0; what is infinite would give no t.
+        // Beyond 40 the tail is 0, and an infinite z would make t NaN.
         Vector512<double> z = Vector512.Min(Vector512.Abs(x) * Math.Sqrt(0.5), Vector512.Create(40.0));
         Vector512<double> t = (z - Vector512.Create(Middle)) / (z + Vector512.Create(Middle));
-        // Written out: as an array of constants they are copied to the heap where code is not optimized.
+        // Not an array of constants, which code that is not optimized copies to the heap.
         Vector512<double> sum = Vector512.Create(9.400367071066285e-07);
         sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.035154082273948e-06));
         sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.011255380944931e-05));

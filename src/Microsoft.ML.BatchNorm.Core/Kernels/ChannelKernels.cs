@@ -5,12 +5,11 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// The passes of a batch normalization over rows of one layout: <see cref="FeatureKernels{T}"/> or
-/// <see cref="ImageKernels{T}"/>. Rows are given by the first and the distance to the next. Numbers of the channels are
-/// filled up to whole vectors.
+/// <see cref="ImageKernels{T}"/>. Arrays of one number per channel are padded to whole vectors.
 /// </summary>
 abstract unsafe class ChannelKernels
 {
-    /// <summary>The first of some rows, and the floats from each row to the next.</summary>
+    /// <summary>Some rows: where the first one starts, and the floats from each row to the next.</summary>
     public readonly struct Rows(float* first, nint stride)
     {
         public float* First { get; } = first;
@@ -20,7 +19,7 @@ abstract unsafe class ChannelKernels
         public float* this[int row] => First + row * Stride;
     }
 
-    /// <summary>Count, mean and squared deviations of some rows, at least one.</summary>
+    /// <summary>Writes the moments of at least one row; M2 is not finite if a value is not.</summary>
     public abstract void AddMoments(Rows x, int rows, Moments result);
 
     /// <summary><c>y = activation((x − center)·scale + shift)</c>.</summary>
@@ -33,7 +32,7 @@ abstract unsafe class ChannelKernels
         Rows x, Rows y, Rows dy, int rows, float* center, double* gradients, double* products);
 
     /// <summary>
-    /// <c>dx = scale·(dy − (x − center)·slope − shift)</c>, in place, behind <see cref="SumGradients"/>.
+    /// <c>dx = scale·(dy − (x − center)·slope − shift)</c>, in place, after <see cref="SumGradients"/>.
     /// </summary>
     public abstract void FormGradient(
         Rows x, Rows dy, int rows, float* center, float* scale, float* slope, float* shift);
@@ -43,8 +42,9 @@ abstract unsafe class ChannelKernels
 }
 
 /// <summary>
-/// <see cref="NonFinite.Ignore"/>: in rows that hold something not finite, it counts in no sum, and it and its gradient
-/// pass through the normalization unchanged; such rows go one value after the other.
+/// Rows that may hold values that are not finite, and ignore them (<see cref="NonFinite.Ignore"/>): such a value counts
+/// in no sum, and it and its gradient pass through the normalization unchanged. Blocks of rows that hold one are done
+/// value by value.
 /// </summary>
 sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActivation activation, ChannelLayout row)
     : ChannelKernels

@@ -4,11 +4,11 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// The arithmetic of one number a channel, eight channels at a time: what a batch costs beside reading and writing it.
+/// Arithmetic on arrays of one number per channel, eight channels at a time.
 /// </summary>
 static unsafe class ChannelMath
 {
-    /// <summary>1/√(variance + ε) of each channel; 0 where neither is above 0.</summary>
+    /// <summary>1/√(M2/count + ε) of each channel; 0 where the variance and ε are 0.</summary>
     public static void InverseDeviation(
         ReadOnlySpan<double> m2, ReadOnlySpan<double> count, double epsilon, Span<double> inverse)
     {
@@ -18,13 +18,14 @@ static unsafe class ChannelMath
             {
                 int n = inverse.Length - c;
                 Vector512<double> variance =
-                    Vectors.LoadEight(squares + c, n) / Vector512.Max(Vectors.LoadEight(counts + c, n), Vector512<double>.One);
+                    Vectors.LoadEight(squares + c, n)
+                    / Vector512.Max(Vectors.LoadEight(counts + c, n), Vector512<double>.One);
                 Vectors.StoreEight(InverseRoot(variance + Vector512.Create(epsilon)), result + c, n);
             }
         }
     }
 
-    /// <summary>The same of variances as they are.</summary>
+    /// <summary>1/√(variance + ε) of each channel; 0 where both are 0.</summary>
     public static void InverseDeviation(ReadOnlySpan<double> variance, double epsilon, Span<double> inverse)
     {
         fixed (double* variances = variance, result = inverse)
@@ -32,21 +33,21 @@ static unsafe class ChannelMath
             for (int c = 0; c < inverse.Length; c += Vectors.Doubles)
             {
                 int n = inverse.Length - c;
-                Vectors.StoreEight(InverseRoot(Vectors.LoadEight(variances + c, n) + Vector512.Create(epsilon)), result + c, n);
+                Vector512<double> sum = Vectors.LoadEight(variances + c, n) + Vector512.Create(epsilon);
+                Vectors.StoreEight(InverseRoot(sum), result + c, n);
             }
         }
     }
 
     /// <summary>
-    /// Moves averages in place by a batch: of the old ones the share <paramref name="decay"/> stays, and all of it
-    /// where a channel has no value. False where a variance is not finite, because the channel has too few values or
-    /// because it overflowed.
+    /// Moves averages in place towards those of a batch. Averages of a channel without a value stay. Returns false if a
+    /// variance is not finite, because a channel has too few values or because it overflowed.
     /// </summary>
     /// <param name="batch">The moments of the batch.</param>
-    /// <param name="less">Variances are divided by n less this.</param>
-    /// <param name="decay">The share that stays.</param>
-    /// <param name="mean">The averages of the mean.</param>
-    /// <param name="variance">Those of the variance.</param>
+    /// <param name="less">Variances are M2/(n − less).</param>
+    /// <param name="decay">The share of the old averages that stays.</param>
+    /// <param name="mean">The average of the mean of each channel.</param>
+    /// <param name="variance">The average of the variance of each channel.</param>
     public static bool Move(Moments batch, int less, double decay, Span<double> mean, Span<double> variance)
     {
         Vector512<double> stays = Vector512.Create(decay), comes = Vector512.Create(1 - decay);
@@ -75,8 +76,9 @@ static unsafe class ChannelMath
     }
 
     /// <summary>
-    /// Center, scale and shift of <c>γ ((x − mean)·inverse·factor + offset) + β</c> as floats: the center is the float
-    /// next to the mean, and what it lacks goes into the shift. γ, β, factors and offsets may be empty.
+    /// Writes <c>γ ((x − mean)·inverse·factor + offset) + β</c> as <c>(x − center)·scale + shift</c> with floats: the
+    /// center is the float nearest to the mean, and the shift makes up for the difference. γ, β, factors and offsets
+    /// may be empty.
     /// </summary>
     public static void Affine(
         ReadOnlySpan<double> mean, ReadOnlySpan<double> inverse, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta,

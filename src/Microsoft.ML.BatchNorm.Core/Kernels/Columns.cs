@@ -4,13 +4,15 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each column, in one read of the data. A shard is centred on the mean of
-/// its first rows, a block that stays in the first-level cache, and sums <c>d = x − center</c> and <c>d²</c> in double.
+/// Count, mean and sum of squared deviations of each column, in one read of the data. Each shard sums
+/// <c>d = x − center</c> and <c>d²</c> in double. The center is the mean of its first rows, which are still in the
+/// first-level cache when they are read again.
 /// </summary>
 /// <remarks>
-/// <c>M2 = Σd² − (Σd)²/n</c> is as good as a second pass. Its loss is u·n·δ², with δ from the center to the mean, and
-/// the k first rows alone contribute k·δ² to M2; so in a shard of n rows at most n/k units of rounding of M2 are lost,
-/// some 2e-13 of it for the worst data, and next to none where the first rows are like the others.
+/// <c>M2 = Σd² − (Σd)²/n</c> is as good as a second pass. It loses u·n·δ², where u is the unit of rounding and δ the
+/// distance from the center to the mean. The k first rows alone contribute k·δ² to M2, so that a shard of n rows loses
+/// at most n/k units of rounding of M2: some 2e-13 for the worst data, and next to nothing if the first rows are like
+/// the others.
 /// </remarks>
 readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards, int* failed, bool ignoreNonFinite)
     : IShardJob
@@ -18,7 +20,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
 {
     const int CenterRows = 8;
 
-    /// <summary>How far ahead memory is asked for: its latency times its rate.</summary>
+    /// <summary>How far ahead memory is prefetched: its latency times its rate.</summary>
     const int PrefetchBytes = 4096;
 
     /// <summary>The results of a shard, in chunk space.</summary>
@@ -44,8 +46,8 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     }
 
     /// <summary>
-    /// The mean of the first rows, formed around the first, so that it is that of equal rows to the last bit, and no
-    /// sum overflows where the variance does not.
+    /// The mean of the first rows. It is summed around the first row, so that equal rows give exactly their value, and
+    /// no sum overflows unless the variance does.
     /// </summary>
     void SumFirst(ColumnPlan.Item item, double* centers)
     {
@@ -67,7 +69,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         }
     }
 
-    /// <summary>Sums around the centers, row after row, as the memory delivers them.</summary>
+    /// <summary>Sums around the centers, row after row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Sum(ColumnPlan.Item item, double* centers, double* sums, double* squares)
     {
@@ -119,9 +121,8 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     }
 
     /// <summary>
-    /// Does the columns that hold something not finite again, one value after the other, without it; and those whose
-    /// sums overflow around their centers. Where they do again, M2 is not finite. False where that, or a value that is
-    /// not finite, counts.
+    /// Sums the columns again whose result is not finite, value by value and without values that are not finite. If a
+    /// sum overflows again, M2 stays infinite. Returns false if a column fails and such values are not ignored.
     /// </summary>
     bool SumAgain(ColumnPlan.Item item, Moments result, int length)
     {
@@ -142,10 +143,10 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
 }
 
 /// <summary>
-/// How an array of rows is cut where each column is summed by itself. Short rows are packed: several behind each
-/// other make one wide row, whose columns are folded together at the end. Columns go in chunks of
-/// <see cref="Vectors.Chunk"/>; where the width is no multiple of it, the last chunk starts earlier and repeats columns,
-/// so results lie in "chunk space", <see cref="Padded"/> values a row.
+/// How an array of rows is cut into items if each column is summed by itself. Short rows are packed: several in a row
+/// make one wide row, whose columns are merged at the end. Columns are cut into chunks of <see cref="Vectors.Chunk"/>.
+/// If the width is not a multiple of that, the last chunk starts earlier and repeats columns. Results are therefore
+/// arrays of <see cref="Padded"/> values, the columns of chunk after chunk: "chunk space".
 /// </summary>
 readonly struct ColumnPlan
 {
@@ -169,19 +170,19 @@ readonly struct ColumnPlan
         Tiles = (Chunks + TileChunks - 1) / TileChunks;
     }
 
-    /// <summary>Columns of the array itself.</summary>
+    /// <summary>The number of columns of the array.</summary>
     public int Columns { get; }
 
-    /// <summary>Rows of the array in a packed row.</summary>
+    /// <summary>The number of the array's rows in a packed row.</summary>
     public int Pack { get; }
 
-    /// <summary>Columns of a packed row: at least <see cref="Vectors.Chunk"/>.</summary>
+    /// <summary>The number of columns of a packed row: at least <see cref="Vectors.Chunk"/>.</summary>
     public int Width { get; }
 
-    /// <summary>Packed rows.</summary>
+    /// <summary>The number of packed rows.</summary>
     public int Rows { get; }
 
-    /// <summary>Rows of the array, at its end, that make no packed row.</summary>
+    /// <summary>The number of rows at the end of the array that do not fill a packed row.</summary>
     public int LeftOver { get; }
 
     public int Chunks { get; }
@@ -211,8 +212,8 @@ readonly struct ColumnPlan
 }
 
 /// <summary>
-/// The sums of a shard's columns: <c>d = x − center</c> and <c>d²</c> in double. <see cref="ColumnMoments{T}"/> tells
-/// what they lose.
+/// Sums of <c>d = x − center</c> and <c>d²</c> of columns, in double; <see cref="ColumnMoments{T}"/> explains what
+/// they lose.
 /// </summary>
 static unsafe class CenteredSums
 {
@@ -222,10 +223,10 @@ static unsafe class CenteredSums
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AddSquares(
         double* square, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
-        (Vectors.MultiplyAdd(a, a, Vectors.MultiplyAdd(b, b, Vector512.Load(square))) + Vectors.MultiplyAdd(c, c, d * d))
-        .Store(square);
+        (Vectors.MultiplyAdd(a, a, Vectors.MultiplyAdd(b, b, Vector512.Load(square)))
+            + Vectors.MultiplyAdd(c, c, d * d)).Store(square);
 
-    /// <summary>Turns the sums of eight columns into moments; false where one is not finite.</summary>
+    /// <summary>Turns the sums of eight columns into moments; false if one is not finite.</summary>
     public static bool Store(double* center, double* sum, double* square, int rows, Moments result)
     {
         Vector512<double> count = Vector512.Create((double)rows), sums = Vector512.Load(sum);

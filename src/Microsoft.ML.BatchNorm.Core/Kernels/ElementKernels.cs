@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary><c>y = (x − center)·scale + shift</c>, by channel: one read and one write of the data.</summary>
+/// <summary><c>y = (x − center)·scale + shift</c> per channel, with one read and one write of the data.</summary>
 /// <param name="plan">How the array is cut.</param>
 /// <param name="x">The input.</param>
 /// <param name="y">The output; may be the input.</param>
@@ -11,7 +11,7 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// <param name="stride">The distance from one parameter to the next.</param>
 /// <param name="ignoreNonFinite">Whether inputs that are not finite pass through unchanged.</param>
 /// <param name="streaming">Whether the output is written past the caches.</param>
-/// <param name="foundNonFinite">Set to 1 where an input was not finite.</param>
+/// <param name="foundNonFinite">Set to 1 if an input is not finite.</param>
 readonly unsafe struct AffineKernel<T>(
     ElementPlan plan, T* x, T* y, T* parameters, int stride, bool ignoreNonFinite, bool streaming,
     int* foundNonFinite)
@@ -129,8 +129,8 @@ readonly unsafe struct AffineKernel<T>(
 }
 
 /// <summary>
-/// How an array is cut where each element is mapped by itself: flat, with parameters that repeat from row to row, or
-/// by runs, each of one channel.
+/// How an array is cut into items if each element is mapped by itself: flat, with parameters that repeat from row to
+/// row, or by runs of one channel each.
 /// </summary>
 /// <param name="layout">The array's layout.</param>
 /// <param name="period">The period of the parameters in a flat array.</param>
@@ -138,13 +138,13 @@ readonly struct ElementPlan(ChannelLayout layout, int period)
 {
     readonly int count = layout.Count, inner = layout.Inner, channels = layout.Channels;
 
-    public bool IsFlat { get; } = BatchMoments.IsColumns(layout);
+    public bool IsFlat { get; } = layout.IsColumns;
 
     public int Inner => inner;
 
     public int Period => period;
 
-    /// <summary>Whole periods or whole runs, so that an item starts where its parameters do.</summary>
+    /// <summary>Whole periods or whole runs, so that each item starts with the first parameter.</summary>
     int ItemLength
     {
         get
@@ -165,11 +165,11 @@ readonly struct ElementPlan(ChannelLayout layout, int period)
     public int NextChannel(int channel) => channel + 1 == channels ? 0 : channel + 1;
 }
 
-/// <summary><c>dx = scale·(dy − (slope·(x − center) + shift))</c>, by channel.</summary>
+/// <summary><c>dx = scale·(dy − (slope·(x − center) + shift))</c> per channel.</summary>
 /// <param name="plan">How the array is cut.</param>
 /// <param name="x">The input of the forward pass.</param>
 /// <param name="dy">The gradient of its output.</param>
-/// <param name="dx">The gradient of its input; may be either of the two.</param>
+/// <param name="dx">The gradient of its input; may be the memory of x or dy.</param>
 /// <param name="parameters">Center, slope, shift and scale, <paramref name="stride"/> apart.</param>
 /// <param name="stride">The distance from one parameter to the next.</param>
 readonly unsafe struct GradientKernel<T>(

@@ -4,12 +4,12 @@ using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Rows in which each value is a channel, in whole vectors.</summary>
+/// <summary>Rows in which each value is a channel, padded to whole vectors.</summary>
 sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int width) : ChannelKernels
     where TActivation : struct, IFusedActivation
 {
-    // Sums are formed around the block's first row; ColumnMoments explains what that loses. With as few rows as a
-    // block has, it is at most 1e-14 of a variance.
+    // Sums are centred on the first row, as ColumnMoments explains. With as few rows as a block has, they lose at most
+    // 1e-14 of a variance.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void AddMoments(Rows x, int rows, Moments result)
     {

@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows of <c>outer × channels × inner</c> values: runs of inner values of one channel, at any address. The vector that
-/// a run's end does not fill is loaded and stored in part.
+/// Rows of <c>outer × channels × inner</c> values: runs of inner values of one channel, at any address. Where the end
+/// of a run does not fill a vector, only a part is loaded and stored.
 /// </summary>
 sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLayout row) : ChannelKernels
     where TActivation : struct, IFusedActivation

@@ -7,11 +7,11 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 static unsafe class LossKernels
 {
     /// <summary><c>−log softmax(x)[target]</c>.</summary>
-    /// <param name="x">The row's outputs; filled up to whole vectors.</param>
-    /// <param name="classes">Their number.</param>
-    /// <param name="target">The class.</param>
+    /// <param name="x">The row's outputs, padded to whole vectors.</param>
+    /// <param name="classes">The number of outputs.</param>
+    /// <param name="target">The index of the right class.</param>
     /// <param name="factor">What the gradient is multiplied by.</param>
-    /// <param name="gradient">Receives the gradient, with zeros behind it.</param>
+    /// <param name="gradient">Receives the gradient; its padding is zero.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Softmax(float* x, int classes, int target, float factor, float* gradient)
     {
@@ -34,13 +34,13 @@ static unsafe class LossKernels
         return Math.Log(sum) + ((double)most - x[target]);
     }
 
-    /// <summary>The sum of a loss of each output.</summary>
+    /// <summary>The sum of the losses of all outputs.</summary>
     /// <param name="loss">The loss of one output.</param>
-    /// <param name="x">The row's outputs; filled up to whole vectors.</param>
-    /// <param name="targets">As many targets, and nothing behind them.</param>
-    /// <param name="count">Their number.</param>
+    /// <param name="x">The row's outputs, padded to whole vectors.</param>
+    /// <param name="targets">As many targets, without padding.</param>
+    /// <param name="count">The number of outputs.</param>
     /// <param name="factor">What the gradient is multiplied by.</param>
-    /// <param name="gradient">Receives the gradient, with zeros behind it.</param>
+    /// <param name="gradient">Receives the gradient; its padding is zero.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Sum<TLoss>(TLoss loss, float* x, float* targets, int count, double factor, float* gradient)
         where TLoss : struct, IElementLoss
@@ -63,7 +63,7 @@ static unsafe class LossKernels
         return Vectors.Sum(sum);
     }
 
-    /// <summary>Adds the loss of up to eight outputs to a sum, and gives their slopes.</summary>
+    /// <summary>Adds the losses of up to eight outputs to a sum, and returns their derivatives.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<double> Half<TLoss>(
         TLoss loss, Vector512<double> x, Vector512<double> target, int left, ref Vector512<double> sum)
@@ -80,7 +80,7 @@ static unsafe class LossKernels
         return slope;
     }
 
-    /// <summary>A vector whose lanes behind the last value are <paramref name="fill"/>.</summary>
+    /// <summary>A vector whose padding is replaced by <paramref name="fill"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Known(float* x, int left, Vector512<float> fill) =>
         left >= Vectors.Floats
@@ -96,7 +96,7 @@ static unsafe class LossKernels
     }
 }
 
-/// <summary>A loss of one output and its target, on a vector.</summary>
+/// <summary>A loss of one output and its target, for a vector of them.</summary>
 interface IElementLoss
 {
     /// <param name="x">The outputs.</param>

@@ -4,18 +4,18 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Pointers to counts, means and sums of squared deviations, by channel, each mean and sum with the rest that its
-/// double does not hold.
+/// Pointers to the count, mean and sum of squared deviations (M2) of each channel. The rests are what is known of each
+/// mean and M2 beyond its double.
 /// </summary>
 readonly unsafe struct Moments(double* count, double* mean, double* m2, double* meanRest, double* m2Rest)
 {
-    /// <summary>The arrays of one value a channel.</summary>
+    /// <summary>The number of arrays.</summary>
     public const int Arrays = 5;
 
     public readonly double* Count = count, Mean = mean, M2 = m2, MeanRest = meanRest, M2Rest = m2Rest;
 
     /// <summary>
-    /// <see cref="Arrays"/> of <paramref name="length"/> each behind each other in <paramref name="memory"/>.
+    /// <see cref="Arrays"/> arrays of <paramref name="length"/> values, one after the other.
     /// </summary>
     public static Moments In(double* memory, int length) => new(
         memory, memory + length, memory + 2 * (nint)length, memory + 3 * (nint)length, memory + 4 * (nint)length);
@@ -28,8 +28,8 @@ readonly unsafe struct Moments(double* count, double* mean, double* m2, double* 
 /// <summary>
 /// The union of two samples from their counts, means and sums of squared deviations:
 /// <c>δ = m₂ − m₁, n = n₁ + n₂, m = m₁ + δ·n₂/n, M = M₁ + M₂ + δ²·n₁·n₂/n</c> (Chan, Golub, LeVeque, 1983), with
-/// the rounding errors of m and M carried along (Knuth's two-sum), so that a million merges of one row each are as
-/// exact as one of a million rows.
+/// the rounding errors of m and M carried along (Knuth's two-sum), so that a million merges of one row are as exact as
+/// one merge of a million rows.
 /// </summary>
 static unsafe class MomentsMerge
 {
@@ -64,7 +64,7 @@ static unsafe class MomentsMerge
         Select(first, none, otherM2Rest, m2Rest, target.M2Rest);
     }
 
-    /// <summary>Where one side is empty, the union is the other side, to the last bit.</summary>
+    /// <summary>If one side is empty, the union is exactly the other side.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Select(
         Vector512<double> first, Vector512<double> none, Vector512<double> other, Vector512<double> merged,
@@ -104,7 +104,7 @@ static unsafe class MomentsMerge
         sum = total;
     }
 
-    /// <summary>Adds to a sum; what its double does not hold becomes the rest.</summary>
+    /// <summary>Adds to a sum; the rest receives what its double cannot hold.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Add(ref double sum, ref double rest, double value)
     {
@@ -116,18 +116,18 @@ static unsafe class MomentsMerge
 }
 
 /// <summary>
-/// Moments of single columns: of the few rows that fill no vector, around values that are not finite, and where the
-/// sums of whole vectors overflow.
+/// Moments of single columns: of rows that fill no vector, of columns that hold values that are not finite, and of
+/// columns whose sums overflowed.
 /// </summary>
 static unsafe class ScalarMoments
 {
     /// <summary>
-    /// Merges a column into one channel; false where it holds something not finite that counts, or overflows.
+    /// Merges a column into one channel; false if it holds a value that is not finite and not ignored, or overflows.
     /// </summary>
     public static bool Merge<T>(T* column, int rows, nint stride, Moments result, bool ignoreNonFinite)
         where T : unmanaged
     {
-        // Around the first value: equal values have a mean to the last bit, and no sum overflows where M2 does not.
+        // Around the first value: the mean of equal values is exact, and no sum overflows unless M2 does.
         double count = 0, first = 0, sum = 0;
         for (int row = 0; row < rows; row++)
         {
@@ -163,7 +163,7 @@ static unsafe class ScalarMoments
         return double.IsFinite(*result.M2);
     }
 
-    /// <summary>The moments of values whose deviations from a center, and their squares, have these sums.</summary>
+    /// <summary>Moments from the sums of deviations from a center and of their squares.</summary>
     public static void Set(Moments result, double count, double center, double sum, double square)
     {
         double shift = sum / count;

@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// A step of an optimizer over a slice of all parameters, in whole vectors, in one pass. Gradients are multiplied by
-/// <c>clip</c> first.
+/// One step of an optimizer over a slice of all parameters, in whole vectors. Gradients are first multiplied by
+/// <c>clip</c>.
 /// </summary>
 static unsafe class OptimizerKernels
 {
@@ -32,7 +32,8 @@ static unsafe class OptimizerKernels
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Vector512<float> velocity = Vectors.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
+            Vector512<float> velocity =
+                Vectors.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
             velocity.Store(v + i);
             Vector512<float> step = nesterov
                 ? Vectors.MultiplyAdd(velocity, Vector512.Create(momentum), gradient)
@@ -83,7 +84,7 @@ static unsafe class OptimizerKernels
 }
 
 /// <summary>
-/// The numbers of one step of Adam: <c>p ← keep·p − step·m/(root·√v + ε)</c> with <c>step = rate/(1 − β₁ᵗ)</c> and
+/// The constants of one step of Adam: <c>p ← keep·p − step·m/(root·√v + ε)</c> with <c>step = rate/(1 − β₁ᵗ)</c> and
 /// <c>root = 1/√(1 − β₂ᵗ)</c>.
 /// </summary>
 readonly record struct AdamNumbers(

@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Count, mean and sum of squared deviations of each channel where its values lie in runs behind each other (channels
-/// first), in one read of the data. A channel of a shard is centred on the mean of the start of its first run, which is
-/// read twice, out of a cache; <see cref="ColumnMoments{T}"/> tells why this loses next to nothing.
+/// Count, mean and sum of squared deviations of each channel whose values lie in runs (channels first), in one read of
+/// the data. In each shard, a channel is centred on the mean of the start of its first run, which is still in a cache
+/// when it is read again; <see cref="ColumnMoments{T}"/> explains why this loses next to nothing.
 /// </summary>
 readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int* failed, bool ignoreNonFinite)
     : IShardJob
@@ -15,7 +15,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
     const int LeastCenterLength = 1024;
     const int CentersInRun = 256;
 
-    /// <summary>The results of a shard, one value a channel.</summary>
+    /// <summary>The results of a shard, one value per channel.</summary>
     public Moments Shard(int shard) => Moments.In(memory + Moments.Arrays * (nint)plan.Channels * shard, plan.Channels);
 
     public void Run(int index)
@@ -30,7 +30,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
             Add(first, length, center, ref sum, ref square);
             result.Mean[channel] = center + sum / length;
         }
-        // Until the end of the shard, Mean holds the center and M2 the sum Σd² beside Σd in sums.
+        // Until the end of the shard, Mean holds the center, M2 holds Σd², and sums holds Σd.
         double[] sums = new double[item.Channels];
         for (int outer = item.FirstOuter; outer < item.FirstOuter + item.Outers; outer++)
         {
@@ -97,7 +97,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
     }
 }
 
-/// <summary>How an outer × channels × inner array is cut where the values of a channel lie in runs of inner.</summary>
+/// <summary>How an array of outer × channels × inner values is cut into items of whole runs.</summary>
 readonly struct RunPlan
 {
     const int LeastShardOuters = 4;
@@ -143,11 +143,11 @@ readonly struct RunPlan
     public readonly record struct Item(int Shard, int FirstOuter, int Outers, int FirstChannel, int Channels);
 }
 
-/// <summary><c>Σ dy</c> and <c>Σ dy·(x − mean)</c> of each channel, in double, where its values lie in runs.</summary>
+/// <summary><c>Σ dy</c> and <c>Σ dy·(x − mean)</c> of each channel, in double, if its values lie in runs.</summary>
 readonly unsafe struct RunGradients<T>(RunPlan plan, T* x, T* dy, double* means, double* memory) : IShardJob
     where T : unmanaged
 {
-    /// <summary>The first sums of a shard, one a channel; the second ones follow them.</summary>
+    /// <summary>The first sums of a shard, one per channel; the second ones follow them.</summary>
     public double* Shard(int shard) => memory + 2 * (nint)plan.Channels * shard;
 
     public void Run(int index)

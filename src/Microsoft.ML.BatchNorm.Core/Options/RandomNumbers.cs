@@ -3,7 +3,8 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Random numbers that are the same on every runtime, and normal ones from those of a <see cref="Random"/>.
+/// <summary>
+/// Random numbers that are the same on every runtime, and normally distributed ones from a <see cref="Random"/>.
 /// </summary>
 static class RandomNumbers
 {
@@ -12,7 +13,7 @@ static class RandomNumbers
     /// <summary>The next number of SplitMix64 (Steele, Lea and Flood, 2014).</summary>
     public static ulong Next(ref ulong state) => Mix(unchecked(state += Weyl));
 
-    /// <summary>SplitMix64's mixing: neighbouring numbers become ones that have nothing in common.</summary>
+    /// <summary>SplitMix64's mixing: close numbers become ones that are not related.</summary>
     public static ulong Mix(ulong z)
     {
         unchecked

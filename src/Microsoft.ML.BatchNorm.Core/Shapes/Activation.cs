@@ -10,7 +10,7 @@ public enum Activation
     LeakyReLU,
 
     /// <summary>
-    /// <c>x·Φ(x)</c> with the normal distribution's Φ (Hendrycks and Gimpel, 2016), exactly, through erf.
+    /// <c>x·Φ(x)</c> with the normal distribution's Φ (Hendrycks and Gimpel, 2016): the exact form, with erf.
     /// </summary>
     Gelu,
 

@@ -11,6 +11,8 @@ namespace Microsoft.ML.BatchNorm;
 /// </remarks>
 public readonly record struct ChannelLayout
 {
+    const int LeastRun = 16;
+
     /// <summary>The layout of an input of the given shape, batch first.</summary>
     /// <param name="shape">At least two dimensions, each at least 1.</param>
     /// <param name="axis">The channel axis, negative from the end. Default: the last.</param>
@@ -63,14 +65,19 @@ public readonly record struct ChannelLayout
     /// <summary>The size of the channel axis.</summary>
     public int Channels { get; }
 
-    /// <summary>The product of the dimensions behind the channel axis.</summary>
+    /// <summary>The product of the dimensions after the channel axis.</summary>
     public int Inner { get; }
 
     /// <summary>The number of elements.</summary>
     public int Count => Outer * Channels * Inner;
 
-    /// <summary>The number of positions: of values a channel, and of a mask's entries.</summary>
+    /// <summary>The number of positions, which is the number of values per channel and of entries in a mask.</summary>
     public int Positions => Outer * Inner;
+
+    /// <summary>
+    /// Whether kernels see rows of channels × inner columns; else they see runs of inner values, each of one channel.
+    /// </summary>
+    internal bool IsColumns => Inner < LeastRun;
 
     /// <summary>The layout of <paramref name="rows"/> rows of <paramref name="channels"/> features.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A number is below 1.</exception>
@@ -89,7 +96,7 @@ public readonly record struct ChannelLayout
     /// <summary>The same channels in an input of another number of rows.</summary>
     internal ChannelLayout WithRows(int rows) => new(rows, Outer / Rows * rows, Channels, Inner);
 
-    /// <summary>Throws on the default value, which is no layout.</summary>
+    /// <summary>Throws if this is the default value, which is no layout.</summary>
     internal void CheckMade(string name)
     {
         if (Rows == 0)

@@ -8,7 +8,7 @@ static class Check
     public static double Share(double value, string name) =>
         value is >= 0 and <= 1 ? value : throw OutOfRange(value, name, "between 0 and 1");
 
-    /// <summary>A share of the old in an average.</summary>
+    /// <summary>The share of the old average that stays.</summary>
     public static double Momentum(double value, string name) =>
         value is >= 0 and <= 1
             ? value
@@ -52,7 +52,7 @@ static class Check
         new(name, string.Create(CultureInfo.InvariantCulture, $"{Subject(name)} must be {must}, not {value}."));
 
     /// <summary>
-    /// What an argument's error says, for another error: without the name of the parameter, which .NET puts behind it.
+    /// The message of an argument's error, for use in another error: without the parameter's name, which .NET appends.
     /// </summary>
     public static string Text(ArgumentException error)
     {
@@ -62,7 +62,7 @@ static class Check
         return end < 0 ? error.Message : error.Message[..end];
     }
 
-    /// <summary>How a message that begins with the name of an option or a parameter begins.</summary>
+    /// <summary>The subject of a message about an option or a parameter.</summary>
     public static string Subject(string name) =>
         char.IsUpper(name[0]) ? name
         : name.StartsWith("the ", StringComparison.Ordinal) ? $"The {name.AsSpan(4)}"

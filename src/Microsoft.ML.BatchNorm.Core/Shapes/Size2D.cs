@@ -1,7 +1,7 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A height and a width in elements, as of a kernel, a stride or a padding. One number stands for both.
+/// A height and a width in elements, as a kernel, a stride or a padding has. One number converts to a square.
 /// </summary>
 /// <param name="Height">The height.</param>
 /// <param name="Width">The width.</param>
@@ -25,7 +25,7 @@ public readonly record struct Size2D(int Height, int Width)
 /// <summary>How a window moves over an image of <c>[channels, height, width]</c>.</summary>
 readonly record struct Window2D(Size2D Size, Size2D Stride, Size2D Padding)
 {
-    /// <summary>The number of places the window takes, or null where the image is smaller than it.</summary>
+    /// <summary>The number of places of the window, or null if the window is larger than the padded image.</summary>
     public Size2D? Places(TensorShape image) =>
         Places(image[1], Size.Height, Stride.Height, Padding.Height) is { } height
         && Places(image[2], Size.Width, Stride.Width, Padding.Width) is { } width

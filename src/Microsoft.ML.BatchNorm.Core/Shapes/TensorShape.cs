@@ -2,8 +2,10 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The dimensions of one row that goes into or comes out of a layer, without the batch's: <c>[64]</c>, or
-/// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.</summary>
+/// <summary>
+/// The dimensions of one row that goes into a layer or comes out of it, without the batch's: <c>[64]</c>, or
+/// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.
+/// </summary>
 public sealed class TensorShape : IEquatable<TensorShape>
 {
     const int MaxRank = 32;
@@ -11,9 +13,10 @@ public sealed class TensorShape : IEquatable<TensorShape>
     readonly ImmutableArray<int> dimensions;
 
     /// <summary>A shape of the given dimensions.</summary>
-    /// <param name="dimensions">From one to 32, the outermost first.</param>
+    /// <param name="dimensions">One to 32 dimensions, the outermost first.</param>
     /// <exception cref="ArgumentException">
-    /// There is none or over 32, one is not positive, or there are more elements than an array can have.
+    /// There are no dimensions or more than 32, one of them is not positive, or there are more elements than an array
+    /// can have.
     /// </exception>
     public TensorShape(params ReadOnlySpan<int> dimensions)
     {
@@ -41,7 +44,7 @@ public sealed class TensorShape : IEquatable<TensorShape>
     public int Size { get; }
 
     /// <summary>One dimension.</summary>
-    /// <param name="index">From 0, the outermost, to below <see cref="Rank"/>.</param>
+    /// <param name="index">From 0 for the outermost to <see cref="Rank"/> − 1.</param>
     /// <exception cref="IndexOutOfRangeException">There is no such dimension.</exception>
     public int this[int index] => dimensions[index];
 

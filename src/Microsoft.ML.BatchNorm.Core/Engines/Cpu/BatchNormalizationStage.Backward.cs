@@ -40,7 +40,8 @@ sealed unsafe partial class BatchNormalizationStage
             Map(0, 1));
 
     /// <summary>
-    /// Behind the sums, which have gone through the activation: slope and rest are 0 for a fixed map.
+    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For a fixed map, slope and
+    /// rest are 0.
     /// </summary>
     void FormGradient(RowBlock block)
     {
@@ -76,7 +77,8 @@ sealed unsafe partial class BatchNormalizationStage
     }
 
     /// <summary>
-    /// The map of a group's gradient from its sums, as <see cref="InputGradient"/> has it; adds to γ's and β's.
+    /// Forms the map of a group's gradient from its sums, by the formula of <see cref="InputGradient"/>, and adds to
+    /// the gradients of γ and β.
     /// </summary>
     void FormMap(int group)
     {
@@ -86,7 +88,8 @@ sealed unsafe partial class BatchNormalizationStage
         for (int c = 0; c < room; c += 8)
         {
             Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
-            Vector512<double> off = mean - Vectors.Widen(Vector256.Load(center + c)), inverses = Vector512.Load(inverse.Start + at + c);
+            Vector512<double> off = mean - Vectors.Widen(Vector256.Load(center + c));
+            Vector512<double> inverses = Vector512.Load(inverse.Start + at + c);
             Vector512<double> gradient = Vector512.Load(sums.Start + c);
             Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
             Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;

@@ -14,15 +14,15 @@ sealed unsafe partial class BatchNormalizationStage
         ? [Pass.OnRows(AddMoments, MergeMoments), Pass.OnRows(Normalize)]
         : [Pass.OnRows(Normalize)];
 
-    /// <summary>Gathers the moments of all rows that pass by from here to <see cref="EndRecompute"/>.</summary>
+    /// <summary>Collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
     public Pass BeginRecompute()
     {
         total = new AlignedMemory<double>(Moments.Arrays * (long)room);
         return Pass.OnRows(AddMoments, MergeIntoTotal);
     }
 
-    /// <summary>Takes the moments gathered for the moving statistics.</summary>
-    /// <exception cref="InvalidDataException">A value was not finite, or too few were there.</exception>
+    /// <summary>Makes the collected moments the moving statistics.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, or a channel has too few.</exception>
     public void EndRecompute()
     {
         Moments all = Moments.In(total!.Start, room);
@@ -37,8 +37,8 @@ sealed unsafe partial class BatchNormalizationStage
         total = null;
     }
 
-    /// <summary>Moves the statistics by the batch that has gone forward in training mode, if they move.</summary>
-    /// <exception cref="InvalidDataException">A value was not finite; nothing has moved.</exception>
+    /// <summary>Moves the statistics by the last batch in training mode, if the options let them move.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite; nothing has moved.</exception>
     public void TakeStatistics()
     {
         if (!moves)
@@ -102,7 +102,7 @@ sealed unsafe partial class BatchNormalizationStage
         }
     }
 
-    /// <summary>The map of a group from its moments.</summary>
+    /// <summary>Forms the map of a group from its moments.</summary>
     void Fold(int group)
     {
         Moments merged = MomentsOf(group);

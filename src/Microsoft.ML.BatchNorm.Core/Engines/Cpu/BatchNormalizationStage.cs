@@ -3,12 +3,12 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass
-/// where <see cref="IFusedActivation"/> has it.
+/// <see cref="BatchNormalizationLayer"/> in a training session. An activation after it is part of the same pass if it
+/// is an <see cref="IFusedActivation"/>.
 /// </summary>
 sealed unsafe partial class BatchNormalizationStage : Stage
 {
-    /// <summary>Maps of one group: center, scale, shift forward; slope and rest backward.</summary>
+    /// <summary>The arrays of one group's maps: center, scale and shift forward, slope and rest backward.</summary>
     const int MapArrays = 5;
 
     readonly Step step;
@@ -21,14 +21,14 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     BatchNormalizationState loaded = null!;
     bool changed;
 
-    /// <summary>The groups of rows that share statistics in the batch at hand: one, or the virtual batches.</summary>
+    /// <summary>The groups of rows of the current batch that share statistics: one, or the virtual batches.</summary>
     int groups = 1;
 
-    /// <summary>Moments of each block and group; those of each group; 1/√(σ² + ε), r and d of each group.</summary>
+    /// <summary>The moments of each block and group, those of each group, and its 1/√(σ² + ε), r and d.</summary>
     AlignedMemory<double> blockMoments = new(0), moments = new(0);
     AlignedMemory<double> inverse = new(0), factor = new(0), offset = new(0);
 
-    /// <summary>Two sums of each block and group; room for those of a group.</summary>
+    /// <summary>The two sums of each block and group; then those of one group and those of all.</summary>
     AlignedMemory<double> blockSums = new(0);
     readonly AlignedMemory<double> sums, affineSums;
     AlignedMemory<float> maps = new(0);
@@ -71,7 +71,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         beta?.Write(loaded.Beta, beta.Value);
     }
 
-    /// <summary>Takes moving statistics; γ and β stay.</summary>
+    /// <summary>Replaces the moving statistics; γ and β stay.</summary>
     public void SetStatistics(BatchNormalizationState state)
     {
         running = new RunningStatistics(options, state);
@@ -158,7 +158,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
     }
 
-    /// <summary>A group's rows of a buffer, from its first on.</summary>
+    /// <summary>The rows of a group in a buffer, from the given first one.</summary>
     ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
 
     float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>What is done to all values of a channel, which lie behind one another at any address.</summary>
+/// <summary>Sums and quotients of values that lie one after the other, at any address.</summary>
 static unsafe class PlaneKernels
 {
     /// <summary><c>Σ x</c>, in double.</summary>
@@ -57,7 +57,7 @@ static unsafe class PlaneKernels
             Vectors.StorePart(Vectors.LoadPart(x + i, length - i) / divisors, y + i, length - i);
     }
 
-    /// <summary><c>sum = Σ terms</c>, term by term in their order; whole vectors.</summary>
+    /// <summary><c>sum = Σ terms</c>, in the order of the terms; whole vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Merge(float* terms, nint distance, int count, float* sum, int length)
     {

@@ -3,12 +3,12 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>The maximum or mean of each window of one channel, which lies in its padding.</summary>
+/// <summary>The maximum or mean of each window of one padded channel.</summary>
 static unsafe class PoolKernels
 {
     /// <summary>
-    /// The first of the greatest values of each window, and its index in the channel without padding; the last that is
-    /// no number wins over all.
+    /// The greatest value of each window and its index in the channel without padding. Among equal values the first
+    /// wins; the last NaN wins over all.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Max(ImageWindows windows, float* padded, float* values, int* indices)
@@ -45,7 +45,7 @@ static unsafe class PoolKernels
         }
     }
 
-    /// <summary>The mean of each window, with the zeros of the padding.</summary>
+    /// <summary>The mean of each window; the zeros of the padding count.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Average(ImageWindows windows, float* padded, float* values)
     {
@@ -67,8 +67,8 @@ static unsafe class PoolKernels
         }
     }
 
-    /// <summary>Adds to each value of a channel its share of the gradients of the means it is in.</summary>
-    /// <remarks>The gradients are divided by the area already, and a vector may be read behind them.</remarks>
+    /// <summary>Adds to each value of a channel its share of the gradients of the means that it is part of.</summary>
+    /// <remarks>The shares are gradients divided by the area; a vector after the last one may be read.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddShares(ImageWindows windows, float* shares, float* padded)
     {
@@ -87,7 +87,7 @@ static unsafe class PoolKernels
     }
 }
 
-/// <summary>What pooling does to all channels of one place of an image.</summary>
+/// <summary>Pooling of all channels at one place of an image with channels last.</summary>
 static unsafe class ChannelSums
 {
     /// <summary><c>target = max(target, source)</c>; NaN stays.</summary>
@@ -107,8 +107,8 @@ static unsafe class ChannelSums
         for (int c = 0; c < channels; c += Vectors.Floats)
         {
             int count = Math.Min(Vectors.Floats, channels - c);
-            Vector512<float> result = operation.Of(Vectors.LoadPart(source + c, count), Vectors.LoadPart(target + c, count));
-            Vectors.StorePart(result, target + c, count);
+            Vector512<float> old = Vectors.LoadPart(target + c, count);
+            Vectors.StorePart(operation.Of(Vectors.LoadPart(source + c, count), old), target + c, count);
         }
     }
 

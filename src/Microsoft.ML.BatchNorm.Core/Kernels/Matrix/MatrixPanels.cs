@@ -6,8 +6,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// The right factor of a product, <c>[k × n]</c>, as panels of 32 columns: a <see cref="PackedMatrix"/>, or a plain
-/// matrix where it lies.
+/// The right factor of a product, <c>[k × n]</c>, as panels of 32 columns: a <see cref="PackedMatrix"/>, or a matrix in
+/// plain rows.
 /// </summary>
 readonly unsafe struct MatrixPanels
 {
@@ -38,11 +38,11 @@ readonly unsafe struct MatrixPanels
     /// <summary>What must stay reachable as long as the memory is used.</summary>
     public PackedMatrix? Owner { get; }
 
-    /// <summary>Whether a last panel of one vector has its rows one behind the other, as a packed matrix has.</summary>
+    /// <summary>Whether the rows of a last panel of one vector follow each other, as in a packed matrix.</summary>
     public bool IsPacked => lastWidth == Vectors.Floats;
 
     /// <summary>
-    /// A matrix as it is: no packing, and as fast where every row is read for many rows of the left factor.
+    /// A matrix in plain rows. It needs no packing, and is as fast if the left factor has many rows.
     /// </summary>
     /// <param name="b">The matrix, <c>[k × n]</c>.</param>
     /// <param name="stride">From one of its rows to the next, at least n.</param>
@@ -56,7 +56,7 @@ readonly unsafe struct MatrixPanels
         return new(b, PackedMatrix.PanelColumns, stride, stride, steps, columns, owner: null);
     }
 
-    /// <summary>A matrix in memory of the caller's that is laid out as a <see cref="PackedMatrix"/>'s.</summary>
+    /// <summary>Memory of the caller with the layout of a <see cref="PackedMatrix"/>.</summary>
     /// <param name="packed">The first panel, at a multiple of 64.</param>
     /// <param name="steps">k.</param>
     /// <param name="columns">n.</param>
@@ -78,9 +78,9 @@ readonly unsafe struct MatrixPanels
 }
 
 /// <summary>
-/// The right factor of a product, <c>[k × n]</c>, as panels of 32 columns, the last of 16 where it has no more: step
-/// after step of the sum, a panel's columns lie next to each other, and zeros fill up the last vector. The memory is
-/// made once; each packing writes over the one before. Distinct panels can be packed from distinct threads.
+/// The right factor of a product, <c>[k × n]</c>, as panels of 32 columns; the last one has 16 if that is enough. In a
+/// panel, the columns of one step of the sum lie next to each other, and the padding of the last vector is zero. Each
+/// packing overwrites the one before. Different threads may pack different panels.
 /// </summary>
 sealed unsafe class PackedMatrix
 {
@@ -139,7 +139,7 @@ sealed unsafe class PackedMatrix
         GC.KeepAlive(memory);
     }
 
-    /// <summary>The first float of a panel; the address holds as long as this object is reachable.</summary>
+    /// <summary>The first float of a panel; the address is valid as long as this object is reachable.</summary>
     public float* Panel(int panel) => memory.Start + panel * PanelLength;
 
     /// <summary>From one panel to the next, in floats.</summary>
@@ -150,7 +150,7 @@ sealed unsafe class PackedMatrix
 }
 
 /// <summary>
-/// Writes one panel of a <see cref="PackedMatrix"/>. What fills up its last vector is zero from the start and stays so.
+/// Writes one panel of a <see cref="PackedMatrix"/>. The padding of its last vector stays zero.
 /// </summary>
 static unsafe class MatrixPacking
 {
@@ -163,7 +163,8 @@ static unsafe class MatrixPacking
             for (int k = 0; k < steps; k++, source += stride, panel += 2 * Vectors.Floats)
             {
                 Vector512.Load(source).StoreAligned(panel);
-                Vectors.LoadPart(source + Vectors.Floats, columns - Vectors.Floats).StoreAligned(panel + Vectors.Floats);
+                Vector512<float> upper = Vectors.LoadPart(source + Vectors.Floats, columns - Vectors.Floats);
+                upper.StoreAligned(panel + Vectors.Floats);
             }
         }
         else
@@ -173,7 +174,7 @@ static unsafe class MatrixPacking
         }
     }
 
-    /// <summary>From one row for each of the panel's columns, four by four.</summary>
+    /// <summary>From rows that are the panel's columns, in blocks of four by four.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Columns(float* source, nint stride, int steps, int columns, float* panel)
     {

@@ -1,40 +1,40 @@
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Products of row-major matrices of floats. Every element of the output is one chain of fused multiply-adds over the
-/// steps of its sum in their order, from zero, from the output's own value or from a bias: its bits depend on its row
-/// of A and its column of B alone, not on the shape, the vectors' width or the number of calls that share the rows.
-/// Nothing is allocated, and nothing outside the matrices is read or written. Strides are in floats from row to row.
-/// Calls may run at once on distinct rows of the output. The output overlaps neither factor nor bias.
+/// Products of row-major matrices of floats. Each element of the output is one chain of fused multiply-adds over the
+/// steps of its sum in their order, which starts from zero, from the output's own value or from a bias. Its bits depend
+/// on its row of A and its column of B alone: not on the shape, the width of vectors or the number of calls that share
+/// the rows. Nothing is allocated, and nothing outside the matrices is read or written. Strides are in floats. Calls
+/// may run at the same time on different rows of the output, which must not overlap a factor or the bias.
 /// </summary>
 static unsafe class MatrixProduct
 {
     /// <summary><c>C[m×n] = A[m×k]·B[k×n]</c>, or <c>C += A·B</c>: a layer's output, or its input's gradient.</summary>
-    /// <param name="a">A's first row of those to multiply.</param>
+    /// <param name="a">The first row of A to multiply.</param>
     /// <param name="aStride">From one row of A to the next, at least k.</param>
-    /// <param name="rows">m, the number of rows, from 0.</param>
+    /// <param name="rows">m, the number of rows, at least 0.</param>
     /// <param name="b">B: a <see cref="PackedMatrix"/>, or <see cref="MatrixPanels.OfRows"/>.</param>
-    /// <param name="c">The first of as many rows of C.</param>
+    /// <param name="c">The first of the same number of rows of C.</param>
     /// <param name="cStride">From one row of C to the next, at least n.</param>
     /// <param name="accumulate">Whether the sums start from C instead of zero.</param>
     public static void Multiply(
         float* a, nint aStride, int rows, MatrixPanels b, float* c, nint cStride, bool accumulate = false) =>
         MatrixBlocks.Run(a, aStride, 1, rows, b, accumulate ? c : null, cStride, c, cStride);
 
-    /// <summary><c>C[m×n] = bias[n] + A[m×k]·B[k×n]</c>: as above, but the sums start from n of a bias.</summary>
+    /// <summary><c>C[m×n] = bias[n] + A[m×k]·B[k×n]</c>: the same, but the sums start from a bias.</summary>
     public static void Multiply(
         float* a, nint aStride, int rows, MatrixPanels b, float* c, nint cStride, float* bias) =>
         MatrixBlocks.Run(a, aStride, 1, rows, b, bias, 0, c, cStride);
 
     /// <summary>
     /// <c>C[m×n] = Aᵀ·B[k×n]</c> where A is stored as <c>[k×m]</c>, or <c>C += Aᵀ·B</c>: the gradient of a layer's
-    /// weights, of A, its inputs, and B, its outputs' gradient, both of k rows.
+    /// weights, where A is the layer's inputs and B the gradient of its outputs, both of k rows.
     /// </summary>
-    /// <param name="a">A's first column of those to multiply: for a share of C's rows from i on, its start + i.</param>
+    /// <param name="a">The first column of A to multiply; for the rows of C from i on, the start of A + i.</param>
     /// <param name="aStride">From one row of A to the next.</param>
-    /// <param name="rows">m, the number of C's rows and A's columns, from 0.</param>
+    /// <param name="rows">m, the number of C's rows and A's columns, at least 0.</param>
     /// <param name="b">B: a <see cref="PackedMatrix"/>, or <see cref="MatrixPanels.OfRows"/>.</param>
-    /// <param name="c">The first of as many rows of C.</param>
+    /// <param name="c">The first of the same number of rows of C.</param>
     /// <param name="cStride">From one row of C to the next, at least n.</param>
     /// <param name="accumulate">Whether the sums start from C instead of zero.</param>
     public static void MultiplyTransposed(
@@ -43,15 +43,15 @@ static unsafe class MatrixProduct
 }
 
 /// <summary>
-/// Cuts a product into blocks that the caches hold, and those into tiles. The sums of a block go on from what the block
-/// of steps before it left in C, so that no cut shows in the bits.
+/// Cuts a product into blocks that fit into the caches, and blocks into tiles. The sums of a block of steps go on from
+/// what the block before it left in C, so that the cuts do not change any bit.
 /// </summary>
 static unsafe class MatrixBlocks
 {
-    /// <summary>The most steps in a block: a panel of as many takes 32 KB, what the first cache holds.</summary>
+    /// <summary>The most steps in a block: a panel of so many fills the first-level cache with 32 KB.</summary>
     const int MaxSteps = 256;
 
-    /// <summary>The most rows in a block: as many of as many steps take 224 KB of the second cache.</summary>
+    /// <summary>The most rows in a block: with the most steps they take 224 KB of the second-level cache.</summary>
     const int MaxRows = 224;
 
     /// <summary><c>C = start + A·B</c>.</summary>
@@ -115,7 +115,7 @@ static unsafe class MatrixBlocks
         }
     }
 
-    /// <summary>A panel's rows in tiles as equal as can be: a low one does not keep the processor busy.</summary>
+    /// <summary>Cuts rows into tiles of almost equal height: a low tile would not keep the processor busy.</summary>
     static void Tiles<TVectors>(ref TileOperands tile, int rows) where TVectors : struct, ICount
     {
         int tiles = Count(rows, MatrixTile.MaxRows), height = rows / tiles, higher = rows - tiles * height;
@@ -130,7 +130,7 @@ static unsafe class MatrixBlocks
         }
     }
 
-    /// <summary>One row, by several panels at once.</summary>
+    /// <summary>One row times several panels at once.</summary>
     static void Row(float* a, nint stepStride, in MatrixPanels b, float* start, float* c)
     {
         int most = MatrixTile.MaxRowVectors * Vectors.Floats;
@@ -149,6 +149,6 @@ static unsafe class MatrixBlocks
 
     static int Count(int length, int most) => (int)(((uint)length + (uint)most - 1) / (uint)most);
 
-    /// <summary>Where part <paramref name="part"/> of <paramref name="parts"/>, as equal as can be, starts.</summary>
+    /// <summary>Where a part starts if there are <paramref name="parts"/> of almost equal length.</summary>
     static int Cut(int length, int part, int parts) => (int)((long)length * part / parts);
 }

@@ -5,8 +5,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
 /// One tile of a product: <typeparamref name="TRows"/> rows by <typeparamref name="TVectors"/> vectors (1 or 2) of a
-/// panel, whose sums stay in registers from the first step to the last. Each sum is a variable of its own, since the
-/// compiler keeps an array of vectors in memory; a row or vector that the tile does not have leaves no code behind.
+/// panel. Its sums stay in registers from the first step to the last. Each sum is a variable of its own, since the
+/// compiler would keep an array of vectors in memory. Rows and vectors that the tile does not have make no code.
 /// </summary>
 static unsafe class TileKernel<TRows, TVectors>
     where TRows : struct, ICount
@@ -16,7 +16,7 @@ static unsafe class TileKernel<TRows, TVectors>
     public static void Run(in TileOperands operands)
     {
         nint row = operands.RowStride, twoRows = 2 * row, step = operands.StepStride, width = operands.PanelWidth;
-        // Three rows to an address, which leaves registers for all of them.
+        // One address for three rows, so that the registers suffice.
         float* a0 = operands.A, a3 = a0 + 3 * row, a6 = a3 + 3 * row, a9 = a6 + 3 * row, a12 = a9 + 3 * row;
         Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default;
         Vector512<float> c6 = default, c7 = default, c8 = default, c9 = default, c10 = default, c11 = default;
@@ -128,8 +128,8 @@ static unsafe class TileKernel<TRows, TVectors>
 }
 
 /// <summary>
-/// One row of a product: <typeparamref name="TVectors"/> (1 to 8) vectors, side by side in up to four panels. Each
-/// sum waits for its last step, and the two of a tile of one row would keep the processor waiting with them.
+/// One row of a product: <typeparamref name="TVectors"/> (1 to 8) vectors, side by side in up to four panels. Each sum
+/// waits for its step before, so that a tile of one row, with two sums, would not keep the processor busy.
 /// </summary>
 static unsafe class SingleRowKernel<TVectors>
     where TVectors : struct, ICount
@@ -187,7 +187,9 @@ static unsafe class SingleRowKernel<TVectors>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Load(int vector, float* row, int last) =>
-        vector + 1 < TVectors.Value ? Vector512.Load(row + vector * Vectors.Floats) : Vectors.LoadPart(row + vector * Vectors.Floats, last);
+        vector + 1 < TVectors.Value
+            ? Vector512.Load(row + vector * Vectors.Floats)
+            : Vectors.LoadPart(row + vector * Vectors.Floats, last);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Store(int vector, Vector512<float> sum, float* row, int last)
@@ -199,19 +201,19 @@ static unsafe class SingleRowKernel<TVectors>
     }
 }
 
-/// <summary>Picks the code for a tile of 1 to 14 rows, and for a row of 1 to 8 vectors.</summary>
+/// <summary>Calls the code for a tile of 1 to 14 rows, or for a single row of 1 to 8 vectors.</summary>
 static class MatrixTile
 {
     /// <summary>
-    /// The most rows of a tile: two vectors of sums in each, two of B and one of A fill 32 registers. Where the runtime
-    /// splits a vector in two, one of sums in each of six rows fills 16.
+    /// The most rows of a tile: with two vectors of sums per row, two of B and one of A, it fills 32 registers. If the
+    /// runtime splits vectors in two, six rows with one vector of sums fill 16.
     /// </summary>
     public static int MaxRows => Vector512.IsHardwareAccelerated ? 14 : 6;
 
-    /// <summary>The vectors of a tile's row.</summary>
+    /// <summary>The number of vectors in a row of a tile.</summary>
     public static int RowVectors => Vector512.IsHardwareAccelerated ? 2 : 1;
 
-    /// <summary>The most vectors of a single row: as many sums as are under way at once.</summary>
+    /// <summary>The most vectors of a single row: the number of sums that the processor can work on at once.</summary>
     public static int MaxRowVectors => Vector512.IsHardwareAccelerated ? 8 : 4;
 
     public static void Run<TVectors>(int rows, in TileOperands operands) where TVectors : struct, ICount
@@ -281,7 +283,7 @@ unsafe struct TileOperands
     public int LastColumns;
 }
 
-/// <summary>A number that the compiler knows: each makes code of its own.</summary>
+/// <summary>A number that the compiler knows, so that each makes code of its own.</summary>
 interface ICount
 {
     static abstract int Value { get; }

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Training;
 
 /// <summary>
-/// Orders of rows from a seed and a number alone, by Fisher and Yates's shuffle on SplitMix64: <see cref="Random"/> may draw other numbers on another runtime, this never does.
+/// Orders of rows from a seed and a number alone, by Fisher and Yates's shuffle on SplitMix64: <see cref="Random"/> may
+/// draw other numbers on another runtime, this never does.
 /// </summary>
 static class RowOrder
 {
