@@ -178,7 +178,7 @@ public sealed class BatchStatistics
         {
             Moments target = Moments.In(memory, layout.Channels);
             finite = mask.IsEmpty
-                ? BatchMoments.Add(layout, data, threads, ignore, target)
+                ? ArrayMoments.Add(layout, data, threads, ignore, target)
                 : MaskedMoments.Add(layout, data, mask, threads, ignore, target);
         }
         if (finite)

@@ -17,7 +17,7 @@ public class DirectionTests
     static readonly string[] exceptions = [];
 
     [TestMethod]
-    public void EachFolderOfCoreRefersToThoseBelowItOnly()
+    public void Each_folder_of_Core_refers_to_those_below_it_only()
     {
         FolderReference[] wrong =
         [
@@ -42,7 +42,7 @@ public class DirectionTests
     [DataRow("ByCall", "UpperBase")]
     [DataRow("ByLambda", "UpperCall")]
     [DataRow("ByIterator", "UpperBase")]
-    public void AReferenceAgainstTheOrderIsFoundWithBothNames(string from, string to)
+    public void A_reference_against_the_order_is_found_with_both_names(string from, string to)
     {
         string[] wrong = [.. Wrong(order: ["Build/Directions/Lower", "Build/Directions/Upper"])];
 
@@ -50,7 +50,7 @@ public class DirectionTests
     }
 
     [TestMethod]
-    public void AReferenceInTheOrderIsNone()
+    public void A_reference_in_the_order_is_right()
     {
         Assert.IsEmpty(Wrong(order: ["Build/Directions/Upper", "Build/Directions/Lower"]));
         Assert.IsFalse(
@@ -59,7 +59,7 @@ public class DirectionTests
     }
 
     [TestMethod]
-    public void AFolderThatIsNotInTheOrderIsAnError()
+    public void A_folder_that_is_not_in_the_order_is_an_error()
     {
         AssertFailedException error = Assert.ThrowsExactly<AssertFailedException>(
             () => FolderReferences.Of(

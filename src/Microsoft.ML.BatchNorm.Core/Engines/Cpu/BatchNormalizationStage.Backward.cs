@@ -65,7 +65,7 @@ sealed unsafe partial class BatchNormalizationStage
             sums.Span.Clear();
             for (int block = 0; block < step.Blocks; block++)
                 Add(BlockSums(block, group), sums.Start, 2 * room);
-            FormMap(group);
+            FormGradientMap(group);
         }
         if (!Finite.All<double>(affineSums.Span[..channels])
             || !Finite.All<double>(affineSums.Span.Slice(room, channels)))
@@ -80,7 +80,7 @@ sealed unsafe partial class BatchNormalizationStage
     /// Forms the map of a group's gradient from its sums, by the formula of <see cref="InputGradient"/>, and adds to
     /// the gradients of γ and β.
     /// </summary>
-    void FormMap(int group)
+    void FormGradientMap(int group)
     {
         Moments merged = MomentsOf(group);
         nint at = (nint)group * room;

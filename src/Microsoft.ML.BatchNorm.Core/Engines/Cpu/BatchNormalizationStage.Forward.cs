@@ -27,11 +27,7 @@ sealed unsafe partial class BatchNormalizationStage
     {
         Moments all = Moments.In(total!.Start, room);
         CheckFinite(all);
-        for (int c = 0; c < channels; c++)
-        {
-            if (options.EffectiveVarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
-                throw SingleValue.Error($"Channel {c} of layer '{Path}'", moves: true);
-        }
+        CheckCounts(all, moves: true);
         running.Replace(total.Span);
         changed = true;
         total = null;
@@ -44,7 +40,10 @@ sealed unsafe partial class BatchNormalizationStage
         if (!moves)
             return;
         for (int group = 0; group < groups; group++)
+        {
             CheckFinite(MomentsOf(group));
+            CheckCounts(MomentsOf(group), moves);
+        }
         Move();
         changed = true;
     }
@@ -54,6 +53,15 @@ sealed unsafe partial class BatchNormalizationStage
         int channel = Finite.IndexOf<double>(new(gathered.M2, channels));
         if (channel >= 0)
             throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {channel}.");
+    }
+
+    void CheckCounts(Moments gathered, bool moves)
+    {
+        if (options.EffectiveVarianceConvention != VarianceConvention.Sample)
+            return;
+        int channel = new ReadOnlySpan<double>(gathered.Count, channels).IndexOf(1);
+        if (channel >= 0)
+            throw SingleValue.Error($"Channel {channel} of layer '{Path}'", moves);
     }
 
     void Move() => running.Move(moments.Start, groups);
@@ -77,7 +85,7 @@ sealed unsafe partial class BatchNormalizationStage
         for (int group = 0; group < groups; group++)
         {
             MergeBlocks(group, MomentsOf(group));
-            Fold(group);
+            FormMap(group);
         }
     }
 
@@ -103,7 +111,7 @@ sealed unsafe partial class BatchNormalizationStage
     }
 
     /// <summary>Forms the map of a group from its moments.</summary>
-    void Fold(int group)
+    void FormMap(int group)
     {
         Moments merged = MomentsOf(group);
         Span<double> mean = new(merged.Mean, room), inverses = InverseOf(group);
@@ -121,16 +129,16 @@ sealed unsafe partial class BatchNormalizationStage
             Renormalization.Correct(
                 options, merged, running.RenormMean, running.RenormDeviation, factors, offsets);
         }
-        FoldAffine(mean, group, factors, offsets);
+        FormMap(mean, group, factors, offsets);
     }
 
-    void FoldMoving()
+    void FormMovingMap()
     {
         ChannelMath.InverseDeviation(running.Variance, options.EffectiveEpsilon, InverseOf(group: 0));
-        FoldAffine(running.Mean, group: 0, factors: default, offsets: default);
+        FormMap(running.Mean, group: 0, factors: default, offsets: default);
     }
 
-    void FoldAffine(
+    void FormMap(
         ReadOnlySpan<double> mean, int group, ReadOnlySpan<double> factors, ReadOnlySpan<double> offsets) =>
         ChannelMath.Affine(
             mean, InverseOf(group), Padded(gamma), Padded(beta), factors, offsets, MapOf(group, 0), MapOf(group, 1),

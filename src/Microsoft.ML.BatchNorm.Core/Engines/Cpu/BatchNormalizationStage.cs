@@ -102,7 +102,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     {
         groups = usesBatch ? GroupsOf(rows) : 1;
         if (!usesBatch)
-            FoldMoving();
+            FormMovingMap();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows, moves);
     }
@@ -111,13 +111,17 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     {
         groups = 1;
         if (!InfersFromBatch)
-            FoldMoving();
+            FormMovingMap();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows, moves: false);
     }
 
     public override double Penalize()
     {
+        // Of a channel, all values but one may have been ignored.
+        bool ignores = usesBatch && options.NonFinite == NonFinite.Ignore && !step.Failed;
+        for (int group = 0; ignores && group < groups; group++)
+            CheckCounts(MomentsOf(group), moves);
         double penalty = 0;
         if (options.GammaRegularizer is { } onGamma && gamma is { IsTrained: true })
         {

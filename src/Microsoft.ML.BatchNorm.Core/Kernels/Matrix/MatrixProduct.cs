@@ -116,7 +116,7 @@ static unsafe class MatrixBlocks
     }
 
     /// <summary>Cuts rows into tiles of almost equal height: a low tile would not keep the processor busy.</summary>
-    static void Tiles<TVectors>(ref TileOperands tile, int rows) where TVectors : struct, ICount
+    static void Tiles<TVectors>(ref TileOperands tile, int rows) where TVectors : struct, ICompileTimeInt
     {
         int tiles = Count(rows, MatrixTile.MaxRows), height = rows / tiles, higher = rows - tiles * height;
         for (int i = 0; i < tiles; i++)

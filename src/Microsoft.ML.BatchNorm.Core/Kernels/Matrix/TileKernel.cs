@@ -9,8 +9,8 @@ namespace Microsoft.ML.BatchNorm.Kernels;
 /// compiler would keep an array of vectors in memory. Rows and vectors that the tile does not have make no code.
 /// </summary>
 static unsafe class TileKernel<TRows, TVectors>
-    where TRows : struct, ICount
-    where TVectors : struct, ICount
+    where TRows : struct, ICompileTimeInt
+    where TVectors : struct, ICompileTimeInt
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(in TileOperands operands)
@@ -132,7 +132,7 @@ static unsafe class TileKernel<TRows, TVectors>
 /// waits for its step before, so that a tile of one row, with two sums, would not keep the processor busy.
 /// </summary>
 static unsafe class SingleRowKernel<TVectors>
-    where TVectors : struct, ICount
+    where TVectors : struct, ICompileTimeInt
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(in TileOperands operands, nint panel)
@@ -216,7 +216,7 @@ static class MatrixTile
     /// <summary>The most vectors of a single row: the number of sums that the processor can work on at once.</summary>
     public static int MaxRowVectors => Vector512.IsHardwareAccelerated ? 8 : 4;
 
-    public static void Run<TVectors>(int rows, in TileOperands operands) where TVectors : struct, ICount
+    public static void Run<TVectors>(int rows, in TileOperands operands) where TVectors : struct, ICompileTimeInt
     {
         switch (rows)
         {
@@ -284,35 +284,35 @@ unsafe struct TileOperands
 }
 
 /// <summary>A number that the compiler knows, so that each makes code of its own.</summary>
-interface ICount
+interface ICompileTimeInt
 {
     static abstract int Value { get; }
 }
 
-readonly struct Count1 : ICount { public static int Value => 1; }
+readonly struct Count1 : ICompileTimeInt { public static int Value => 1; }
 
-readonly struct Count2 : ICount { public static int Value => 2; }
+readonly struct Count2 : ICompileTimeInt { public static int Value => 2; }
 
-readonly struct Count3 : ICount { public static int Value => 3; }
+readonly struct Count3 : ICompileTimeInt { public static int Value => 3; }
 
-readonly struct Count4 : ICount { public static int Value => 4; }
+readonly struct Count4 : ICompileTimeInt { public static int Value => 4; }
 
-readonly struct Count5 : ICount { public static int Value => 5; }
+readonly struct Count5 : ICompileTimeInt { public static int Value => 5; }
 
-readonly struct Count6 : ICount { public static int Value => 6; }
+readonly struct Count6 : ICompileTimeInt { public static int Value => 6; }
 
-readonly struct Count7 : ICount { public static int Value => 7; }
+readonly struct Count7 : ICompileTimeInt { public static int Value => 7; }
 
-readonly struct Count8 : ICount { public static int Value => 8; }
+readonly struct Count8 : ICompileTimeInt { public static int Value => 8; }
 
-readonly struct Count9 : ICount { public static int Value => 9; }
+readonly struct Count9 : ICompileTimeInt { public static int Value => 9; }
 
-readonly struct Count10 : ICount { public static int Value => 10; }
+readonly struct Count10 : ICompileTimeInt { public static int Value => 10; }
 
-readonly struct Count11 : ICount { public static int Value => 11; }
+readonly struct Count11 : ICompileTimeInt { public static int Value => 11; }
 
-readonly struct Count12 : ICount { public static int Value => 12; }
+readonly struct Count12 : ICompileTimeInt { public static int Value => 12; }
 
-readonly struct Count13 : ICount { public static int Value => 13; }
+readonly struct Count13 : ICompileTimeInt { public static int Value => 13; }
 
-readonly struct Count14 : ICount { public static int Value => 14; }
+readonly struct Count14 : ICompileTimeInt { public static int Value => 14; }

@@ -4,7 +4,7 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Adds the moments of an array to those of its channels, by the kernel that fits the layout.</summary>
-static unsafe class BatchMoments
+static unsafe class ArrayMoments
 {
     /// <summary>Adds all positions; false if a sum is not finite and such values are not ignored.</summary>
     public static bool Add<T>(ChannelLayout layout, T* data, int threads, bool ignoreNonFinite, Moments target)
@@ -36,7 +36,7 @@ static unsafe class BatchMoments
                 if (failed != 0)
                     return false;
                 for (int shard = 0; shard < plan.Shards; shard++)
-                    Fold(plan, job.Shard(shard), byColumn);
+                    MergePacked(plan, job.Shard(shard), byColumn);
 
                 T* rest = data + (nint)plan.Rows * plan.Width;
                 for (int column = 0; plan.LeftOver > 0 && column < columns; column++)
@@ -60,7 +60,7 @@ static unsafe class BatchMoments
     }
 
     /// <summary>Merges the columns of a packed row, in chunk space, into those of the array.</summary>
-    static void Fold(ColumnPlan plan, Moments shard, Moments byColumn)
+    static void MergePacked(ColumnPlan plan, Moments shard, Moments byColumn)
     {
         int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, tail = plan.Width - whole;
         int shift = plan.Padded - plan.Width;
@@ -129,7 +129,7 @@ static unsafe class MaskedMoments
                     ChannelLayout dense = layout.Inner == 1
                         ? GatherRows(source, kept, layout.Channels, count, piece)
                         : GatherRuns(source, kept, layout, count, piece);
-                    if (!BatchMoments.Add(dense, piece, threads, ignoreNonFinite, target))
+                    if (!ArrayMoments.Add(dense, piece, threads, ignoreNonFinite, target))
                         return false;
                 }
             }
