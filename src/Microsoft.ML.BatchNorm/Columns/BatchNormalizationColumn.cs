@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>One column of a <see cref="BatchNormalizationTransformer"/>: where it comes from, and its layer.</summary>
+/// <summary>One column of a <see cref="BatchNormalizationTransformer"/>: its names and its layer.</summary>
 public sealed class BatchNormalizationColumn
 {
     internal BatchNormalizationColumn(
@@ -27,7 +27,7 @@ public sealed class BatchNormalizationColumn
     /// <summary>The name of the column that is normalized.</summary>
     public string InputColumnName { get; }
 
-    /// <summary>The layer's options. Their axis is <see cref="Axis"/>.</summary>
+    /// <summary>The layer's options, with <see cref="Axis"/> as their axis.</summary>
     public BatchNormalizationOptions Options { get; }
 
     /// <summary>The layer's state.</summary>
@@ -39,10 +39,10 @@ public sealed class BatchNormalizationColumn
     /// </summary>
     public int Axis => Options.Axis!.Value;
 
-    /// <summary>The column that the layer was fitted to, or null where that is not known.</summary>
+    /// <summary>The column that the layer was fitted to, or null if it is not known.</summary>
     internal FittedInput? Input { get; }
 
-    /// <summary>Inference folded to one affine map a channel.</summary>
+    /// <summary>Inference folded into one affine map per channel.</summary>
     internal AffineMap Map { get; }
 
     internal BatchNormalizationColumn FittedTo(FittedInput? input) =>

@@ -3,16 +3,16 @@ using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>How a column's dimensions go with those that a layer or a network expects.</summary>
+/// <summary>Compares a column's dimensions with those that a layer or a network expects.</summary>
 static class ColumnShape
 {
-    /// <summary>The dimensions of a row of known size; a scalar's are one.</summary>
+    /// <summary>The dimensions of a row of known size; a scalar has one dimension of size 1.</summary>
     public static TensorShape Of(DataViewType type) =>
         type is VectorDataViewType vector ? new TensorShape([.. vector.Dimensions]) : new TensorShape(1);
 
     /// <summary>
-    /// The dimensions of a row that a network is made for: without the one that <c>DnnFeaturizeImage</c> and
-    /// <c>ApplyOnnxModel</c> write in the batch's place.
+    /// The dimensions of a row as a network takes it: without the leading 1 that <c>DnnFeaturizeImage</c> and
+    /// <c>ApplyOnnxModel</c> write for the batch.
     /// </summary>
     public static TensorShape OfRow(DataViewType type)
     {
@@ -21,22 +21,22 @@ static class ColumnShape
     }
 
     /// <summary>
-    /// Whether rows can be taken in dimensions that are expected: they have the same, with or without ones in front, or
-    /// as many values and no dimensions.
+    /// Whether rows can be read in the expected dimensions: they have the same dimensions, apart from leading ones, or
+    /// they are plain vectors of the same size.
     /// </summary>
     public static bool Fits(TensorShape given, TensorShape expected) =>
         given.Size == expected.Size
         && (Trimmed(given).Length == 1 || Trimmed(given).SequenceEqual(Trimmed(expected)));
 
-    /// <summary>The same of a network, which takes a row in any dimensions where its input has none.</summary>
+    /// <summary>The same for a network; one whose input is a plain vector also takes rows with dimensions.</summary>
     public static bool FitsNetwork(TensorShape given, TensorShape input) =>
         Fits(given, input) || given.Size == input.Size && Trimmed(input).Length == 1;
 
-    /// <summary>The type of a vector column of such rows, as ML.NET writes it.</summary>
+    /// <summary>The type of a vector column with these dimensions, as ML.NET writes it.</summary>
     public static string Describe(DataViewType item, TensorShape shape) =>
         new VectorDataViewType((PrimitiveDataViewType)item, shape.Dimensions.ToArray()).ToString();
 
-    /// <summary>What a column must be, for the message when it has other dimensions.</summary>
+    /// <summary>The expected type, for the message about a column with other dimensions.</summary>
     public static string Expected(DataViewType given, TensorShape expected)
     {
         string type = Describe(given.GetItemType(), expected);

@@ -1,27 +1,28 @@
+using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Fills batches from a cursor's rows, those of wide columns with fewer rows than those of narrow ones, and adds each
-/// while the next is filled.
+/// Copies a cursor's rows into batches, and adds each batch while the next one is filled. Wide columns have fewer rows
+/// per batch than narrow ones.
 /// </summary>
-/// <param name="host">Whose errors and cancellation it is.</param>
+/// <param name="host">Reports errors and a cancellation.</param>
 /// <param name="columns">The columns, with room for a batch and one row.</param>
-/// <param name="overlaps">Whether a batch is added on another thread.</param>
-/// <param name="counted">Where rows are counted.</param>
-sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount counted) : FitPass(host, counted)
+/// <param name="overlaps">Whether another thread adds a batch.</param>
+/// <param name="counted">Counts the rows.</param>
+sealed class BatchScan(IHost host, ColumnFit[] columns, bool overlaps, RowCount counted) : Scan(host, counted)
 {
     readonly Batch[] batches =
         [.. columns.GroupBy(column => column.BatchRows).Select(group => new Batch(host, [.. group], overlaps))];
 
-    public override void Read(DataViewRowCursor cursor, ValueGetter<bool>? mask)
+    protected override void Read(DataViewRowCursor cursor, ValueGetter<bool>? mask)
     {
         foreach (Batch batch in batches)
             batch.Open(cursor);
         try
         {
-            // Rows in the data's order are numbered as they are counted.
+            // Only rows in the data's order have their count as position.
             if (columns.Length == 1 && mask is null && cursor is not ShuffledCursor)
                 batches[0].ReadOne(cursor, Counted);
             else
@@ -38,7 +39,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
             batch.ThrowIfFailed();
     }
 
-    /// <summary>Reads several columns, or rows in another order or that a mask shows.</summary>
+    /// <summary>Reads several columns, a shuffled cursor, or rows with a mask.</summary>
     void ReadAll(DataViewRowCursor cursor, ValueGetter<bool>? mask)
     {
         while (MoveNext(cursor, mask))
@@ -50,7 +51,8 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
     }
 
     /// <summary>
-    /// The batch of the columns that have as many rows in one; a last batch of one row is added to the one before it.
+    /// The batch of those columns that have the same number of rows per batch. A last batch of one row is joined to
+    /// the batch before it, so up to one row more than a batch is read before a batch is added.
     /// </summary>
     sealed class Batch(IHost host, ColumnFit[] columns, bool overlaps)
     {
@@ -63,7 +65,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
 
         public void Open(DataViewRow row) => readers = Array.ConvertAll(columns, column => column.Open(host, row));
 
-        /// <summary>Reads the one column of all rows, as many at once as there are between checks.</summary>
+        /// <summary>Reads all rows of a single column, many rows per call of its reader.</summary>
         public void ReadOne(DataViewRowCursor cursor, RowCount counted)
         {
             RowReader reader = readers[0];
@@ -80,7 +82,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
                     if (filled < to)
                         return;
                 }
-                // With one row behind a full batch, the next tells whether that row is the last.
+                // A full batch and one row are read. If there is another row, that one row is not the last.
                 if (!cursor.MoveNext())
                     return;
                 Add(batchRows, keepsNext: true);
@@ -91,7 +93,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
             }
         }
 
-        /// <summary>Reads the cursor's row.</summary>
+        /// <summary>Reads the cursor's current row.</summary>
         public void Read(long position)
         {
             if (filled > batchRows)
@@ -113,8 +115,8 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
         }
 
         /// <summary>
-        /// Whatever ended the pass, nothing works on the batches any more when it is over. To wait by the task adds the
-        /// batch here where no other thread has begun to, as none may where every thread fits.
+        /// Always wait for the background add, also after an error. Waiting on the task runs it on this thread if the
+        /// thread pool has not started it; the pool may be full of fits.
         /// </summary>
         public void Wait() => adding.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
 
@@ -135,7 +137,7 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
             adding = Task.Run(() => Add(count, positions));
         }
 
-        /// <summary>Begins the next batch, with the row behind this one where there is one.</summary>
+        /// <summary>Begins the next batch, with the row after this batch if it has been read.</summary>
         void Next(int count, bool keepsNext)
         {
             foreach (ColumnFit column in columns)
@@ -151,4 +153,28 @@ sealed class BatchPass(IHost host, ColumnFit[] columns, bool overlaps, RowCount 
                 column.Add(host, count, positions);
         }
     }
+}
+
+/// <summary>How many values of a channel share the statistics of a batch.</summary>
+static class BatchValues
+{
+    /// <summary>
+    /// With fewer values per batch, the average of the batches' variances is more than 5 % too small: it is (n − 1)/n
+    /// of the variance.
+    /// </summary>
+    const int Few = 20;
+
+    /// <param name="options">The layer's options.</param>
+    /// <param name="row">The layout of one row.</param>
+    /// <param name="batchRows">The number of rows in a batch.</param>
+    public static long PerChannel(BatchNormalizationOptions options, ChannelLayout row, int batchRows) =>
+        (long)Math.Min(batchRows, options.VirtualBatchSize ?? batchRows) * row.Positions;
+
+    /// <summary>Whether averaging the variances of this many values each gives visibly less than the variance.</summary>
+    public static bool AreFew(BatchNormalizationOptions options, long values) =>
+        values < Few && options.EffectiveVarianceConvention == VarianceConvention.Population;
+
+    public static string DescribeFew(long values) => FormattableString.Invariant(
+        $"the average of the variances of {values} values per channel and batch is {100.0 / values:F0} % less than the ")
+        + "variance.";
 }

@@ -5,17 +5,17 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>The batch of one column that is normalized with its own statistics.</summary>
-abstract class TrainingColumn(DataViewSchema.Column output)
+/// <summary>One column's batch, which is normalized with its own statistics.</summary>
+abstract class DownstreamColumn(DataViewSchema.Column output)
 {
     public DataViewSchema.Column Output => output;
 
-    /// <param name="host">Whose errors they are.</param>
+    /// <param name="host">Reports errors.</param>
     /// <param name="column">The column's layer.</param>
     /// <param name="schema">The schema of the normalized view.</param>
     /// <param name="row">The cursor that is read.</param>
-    /// <param name="batchSize">Rows in a batch; two more may be held.</param>
-    public static TrainingColumn Of(
+    /// <param name="batchSize">The number of rows in a batch; up to two more rows are held.</param>
+    public static DownstreamColumn Of(
         IHost host, BatchNormalizationColumn column, DataViewSchema schema, DataViewRow row, int batchSize)
     {
         DataViewSchema.Column input = row.Schema[column.InputColumnName], output = schema[column.OutputColumnName];
@@ -27,23 +27,23 @@ abstract class TrainingColumn(DataViewSchema.Column output)
                 BatchNorm.BatchNormalization.Forward(column.Options, column.State, rows, x, y, training: true, mask));
     }
 
-    /// <summary>Moves rows that were read for the next batch to its start.</summary>
+    /// <summary>Moves rows that belong to the next batch to its start.</summary>
     public abstract void KeepFrom(int row, int rows);
 
-    /// <summary>Copies the cursor's row to one of the batch.</summary>
+    /// <summary>Copies the cursor's current row to a row of the batch.</summary>
     public abstract void Read(int row);
 
-    /// <param name="rows">The rows of the batch.</param>
-    /// <param name="shown">Which of them count in its statistics, or empty for all.</param>
-    /// <param name="position">The position of the first of them in the data.</param>
+    /// <param name="rows">The number of rows in the batch.</param>
+    /// <param name="shown">Which rows count in its statistics, or empty for all.</param>
+    /// <param name="position">The position of its first row in the data.</param>
     public abstract void Normalize(int rows, ReadOnlySpan<bool> shown, long position);
 
-    /// <summary>A getter of the normalized value in the row that <paramref name="current"/> gives.</summary>
+    /// <summary>A getter of the normalized value of the row that <paramref name="current"/> returns.</summary>
     public abstract Delegate Getter(Func<int> current);
 
     delegate void Forward<T>(ChannelLayout rows, ReadOnlySpan<T> x, Span<T> y, ReadOnlySpan<bool> mask);
 
-    sealed class Values<T> : TrainingColumn where T : unmanaged, IFloatingPointIeee754<T>
+    sealed class Values<T> : DownstreamColumn where T : unmanaged, IFloatingPointIeee754<T>
     {
         readonly IHost host;
         readonly DataViewSchema.Column input;
@@ -62,7 +62,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         {
             (this.host, this.input, this.layout, this.column, this.forward) = (host, input, layout, column, forward);
             hasConstants = column.Options.EffectiveEpsilon == 0 && column.State.MovingVariance.Contains(0);
-            x = BatchRows.Allocate<T>(host, batchSize, 2, layout.Count);
+            x = RowReader.Allocate<T>(host, batchSize, 2, layout.Count);
             y = new T[x.Length];
             reader = RowReader.Of<T>(host, row, input, layout.Count);
             reader.Target = x;
@@ -77,7 +77,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
         {
             int length = rows * layout.Count;
             BatchNormalizationOptions options = column.Options;
-            // Renormalization has the moving statistics in its output.
+            // With renormalization the output depends on the moving statistics, and is not just β.
             if (options.UsesBatchStatistics(training: true) && options.Renorm is null
                 && BatchValues.PerChannel(options, layout, rows) == 1)
                 throw host.Except(
@@ -100,7 +100,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             }
         }
 
-        /// <summary>What counts as constant is β here too, whatever the rounding of a batch looks like.</summary>
+        /// <summary>Channels that count as constant are β here too, whatever rounding leaves in a batch.</summary>
         void SetConstants(int length)
         {
             ReadOnlySpan<double> variance = column.State.MovingVariance;
@@ -113,7 +113,7 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             }
         }
 
-        /// <summary>What is not finite in a hidden row comes out as it went in.</summary>
+        /// <summary>Values of a hidden row that are not finite come out unchanged.</summary>
         void PassNonFinite(int row)
         {
             for (int i = row * layout.Count; i < (row + 1) * layout.Count; i++)
@@ -129,13 +129,13 @@ abstract class TrainingColumn(DataViewSchema.Column output)
             {
                 ReadOnlySpan<T> values = x.AsSpan(row * layout.Count, layout.Count);
                 if ((shown.IsEmpty || shown[row])
-                    && NonFiniteRow.Describe(input, values, position + row) is { } found)
+                    && RowFaults.NonFinite(input, values, position + row) is { } found)
                     return found;
             }
-            return StatisticsFault.Describe(input.Name, layout, error);
+            return RowFaults.Statistics(input.Name, layout, error);
         }
 
-        /// <summary>A row's entry at each of its positions.</summary>
+        /// <summary>The mask with one entry per position: a row's entry is repeated for each of its positions.</summary>
         ReadOnlySpan<bool> Positions(ReadOnlySpan<bool> shown)
         {
             if (layout.Positions == 1 || shown.IsEmpty)

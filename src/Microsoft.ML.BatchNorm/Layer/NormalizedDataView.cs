@@ -5,20 +5,21 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// The data that a <see cref="BatchNormalizationTransformer"/> gives. It stands in for ML.NET's own
-/// <see cref="RowToRowMapperTransform"/>, which hands rows from thread to thread to spread the work of a mapper over
-/// them: that costs a multiple of normalizing a row. Here a row is normalized where it is read, and threads are as many
-/// as the source gives cursors. Schema, saving and single rows are those of ML.NET's view.
+/// The view that a <see cref="BatchNormalizationTransformer"/> returns. It replaces ML.NET's own
+/// <see cref="RowToRowMapperTransform"/>, which hands rows from thread to thread so that several threads share a
+/// mapper's work. That takes several times as long as normalizing a row. Here a row is normalized on the thread that
+/// reads it, and there are as many threads as cursors of the source. Schema, saving and single rows are left to ML.NET's
+/// view.
 /// </summary>
 /// <param name="host">The transformer's host.</param>
 /// <param name="transformer">The transformer.</param>
 /// <param name="mapped">ML.NET's view of the same data.</param>
-/// <param name="bindings">Which columns of the view the transformer adds.</param>
+/// <param name="bindings">Which of the view's columns the transformer adds.</param>
 sealed class NormalizedDataView(
     IHost host, BatchNormalizationTransformer transformer, RowToRowMapperTransform mapped, ColumnBindings bindings)
     : RowToRowTransformBase(host, mapped.Source), IRowToRowMapper, ITransformCanSaveOnnx, ITransformTemplate
 {
-    readonly DriftWarning warning = new();
+    readonly DriftCheck.Schedule driftChecks = new();
     readonly DataViewSchema.Column? mask =
         transformer.Settings.WarnOnDrift ? transformer.MaskIn(mapped.Source.Schema) : null;
 
@@ -75,17 +76,17 @@ sealed class NormalizedDataView(
         return [.. Enumerable.Range(0, OutputSchema.Count).Select(isActive)];
     }
 
-    /// <summary>The source's columns that a cursor reads, with the mask's where rows are sampled.</summary>
+    /// <summary>The source's columns that a cursor reads, with the mask if rows are sampled.</summary>
     IEnumerable<DataViewSchema.Column> Read(IEnumerable<DataViewSchema.Column> columns, bool isChecked) =>
         mask is { } counts && isChecked ? Dependencies(columns).Append(counts).Distinct() : Dependencies(columns);
 
     DriftCheck? Check(bool isChecked, int cursors) =>
-        isChecked ? new DriftCheck(Host, warning, cursors, Source.GetRowCount(), mask) : null;
+        isChecked ? new DriftCheck(Host, driftChecks, cursors, Source.GetRowCount(), mask) : null;
 
     bool IsChecked(bool[] active) =>
         transformer.Settings.WarnOnDrift
         && Array.Exists(bindings.AddedColumnIndices.ToArray(), added => active[added])
-        && warning.IsDue();
+        && driftChecks.IsDue();
 
     DataViewRowCursor[] Cursors(DataViewRowCursor[] inputs, bool[] active, DriftCheck? check)
     {
@@ -103,7 +104,7 @@ sealed class NormalizedDataView(
 
     NormalizedCursor Cursor(DataViewRowCursor input, bool[] active, DriftCheck? check)
     {
-        PassSamples? samples = check is null ? null : new PassSamples(check, input);
+        DriftCheck.CursorSamples? samples = check is null ? null : new DriftCheck.CursorSamples(check, input);
         Delegate?[] getters =
         [
             .. bindings.AddedColumnIndices.Select(
@@ -111,5 +112,52 @@ sealed class NormalizedDataView(
         ];
         return new NormalizedCursor(
             Host, input, OutputSchema, bindings, active, getters, samples is null ? null : samples.Complete);
+    }
+}
+
+/// <summary>The source's rows, with getters of the normalized columns.</summary>
+/// <param name="provider">Opens the cursor's channel.</param>
+/// <param name="input">The source's cursor; this one disposes of it.</param>
+/// <param name="schema">The view's schema.</param>
+/// <param name="bindings">Which of its columns are the source's.</param>
+/// <param name="active">Which of its columns were asked for.</param>
+/// <param name="getters">The getters of the added columns, null for those that were not asked for.</param>
+/// <param name="disposer">Called when the cursor is disposed of, or null.</param>
+sealed class NormalizedCursor(
+    IChannelProvider provider, DataViewRowCursor input, DataViewSchema schema, ColumnBindings bindings, bool[] active,
+    Delegate?[] getters, Action? disposer)
+    : SynchronizedCursorBase(provider, input)
+{
+    bool isDisposed;
+
+    /// <inheritdoc/>
+    public override DataViewSchema Schema => schema;
+
+    /// <inheritdoc/>
+    public override bool IsColumnActive(DataViewSchema.Column column)
+    {
+        Ch.CheckParam(column.Index < active.Length, nameof(column));
+        return active[column.Index];
+    }
+
+    /// <inheritdoc/>
+    public override ValueGetter<TValue> GetGetter<TValue>(DataViewSchema.Column column)
+    {
+        Ch.CheckParam(IsColumnActive(column), nameof(column), "requested column is not active");
+        int index = bindings.MapColumnIndex(out bool isSource, column.Index);
+        if (isSource)
+            return Input.GetGetter<TValue>(Input.Schema[index]);
+        return getters[index] as ValueGetter<TValue>
+            ?? throw Ch.Except(
+                $"Invalid TValue in GetGetter: '{typeof(TValue)}', expected type: '{column.Type.RawType}'.");
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (!isDisposed && disposing)
+            disposer?.Invoke();
+        isDisposed = true;
+        base.Dispose(disposing);
     }
 }

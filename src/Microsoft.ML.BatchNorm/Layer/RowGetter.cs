@@ -9,16 +9,16 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Getter of a normalized column over the rows of one cursor or of one prediction engine, and like them for one thread
-/// at a time. A row is read into the caller's buffer, which is the caller's own by ML.NET's rules, and mapped in place;
-/// a member of the user's own object is mapped from where it lies.
+/// The getter of a normalized column, for the rows of one cursor or of one prediction engine; like them it is for one
+/// thread at a time. It reads a row into the caller's buffer, which by ML.NET's rules belongs to the caller, and
+/// normalizes it there.
 /// </summary>
-/// <param name="host">Whose errors they are.</param>
+/// <param name="host">Reports errors.</param>
 /// <param name="row">The row that is read.</param>
 /// <param name="input">Its column.</param>
 /// <param name="column">The layer.</param>
-/// <param name="layout">Where its channels lie in the row.</param>
-/// <param name="mask">Whether the row counts, or null where all do. One that does not may hold any value.</param>
+/// <param name="layout">Where the channels lie in the row.</param>
+/// <param name="mask">Whether the row counts, or null if all rows do. A row that does not may hold any value.</param>
 sealed class RowGetter<T>(
     IExceptionContext host, DataViewRow row, DataViewSchema.Column input, BatchNormalizationColumn column,
     ChannelLayout layout, ValueGetter<bool>? mask)
@@ -27,14 +27,13 @@ sealed class RowGetter<T>(
     readonly RowMap<T> rowMap = column.Map.ForRows<T>(layout);
     RowMap<T>? hiddenMap;
 
-    /// <param name="sample">What rows are sampled for as they are read, or null.</param>
+    /// <param name="sample">Takes some of the rows as they are read; or null.</param>
     public Delegate Create(RowSample<T>? sample = null) => input.Type is VectorDataViewType
         ? new Vector(this, row.GetGetter<VBuffer<T>>(input), sample).Get
         : new Scalar(this, row.GetGetter<T>(input), sample).Get;
 
     /// <summary>
-    /// Maps a row that the mask hides, whose values that are not finite come out as they went in; false where the row
-    /// counts.
+    /// Normalizes a row that the mask hides; its values that are not finite come out unchanged. False if the row counts.
     /// </summary>
     bool MapHidden(ReadOnlySpan<T> x, Span<T> y)
     {
@@ -48,10 +47,10 @@ sealed class RowGetter<T>(
         return true;
     }
 
-    Exception NonFinite(ReadOnlySpan<T> x) => host.Except(NonFiniteRow.Describe(input, x, row.Position)!);
+    Exception NonFinite(ReadOnlySpan<T> x) => host.Except(RowFaults.NonFinite(input, x, row.Position)!);
 
-    Exception OtherLength(int length) =>
-        host.Except(WrongLength.Describe(input.Name, length, row.Position, rowMap.Length));
+    Exception WrongLength(int length) =>
+        host.Except(RowFaults.WrongLength(input.Name, length, row.Position, rowMap.Length));
 
     sealed class Scalar(RowGetter<T> parent, ValueGetter<T> source, RowSample<T>? sample)
     {
@@ -75,13 +74,12 @@ sealed class RowGetter<T>(
     sealed class Vector(RowGetter<T> parent, ValueGetter<VBuffer<T>> source, RowSample<T>? sample)
     {
         readonly RowMap<T> map = parent.rowMap;
-        MemberValues<T>? member = MemberValues<T>.Of(source);
         T[] scratch = [];
         long untilSpecial = 1;
 
         public ValueGetter<VBuffer<T>> Get => Next;
 
-        // Compiled in full at once: by the profile of its first calls it came out up to twice as slow.
+        // Fully optimized from the first call: compiled by the profile of its first calls it was up to twice as slow.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Next(ref VBuffer<T> y)
         {
@@ -90,8 +88,6 @@ sealed class RowGetter<T>(
                 Special(ref y);
                 return;
             }
-            if (member is not null && MapMember(member, ref y))
-                return;
             source(ref y);
             Map(ref y);
         }
@@ -100,33 +96,15 @@ sealed class RowGetter<T>(
         [MethodImpl(MethodImplOptions.NoInlining)]
         void Special(ref VBuffer<T> y)
         {
-            // The caller, who most often hands in the same buffer for every row, is given a better one.
+            // Most callers pass the same buffer for every row, so it pays to give them an aligned one.
             if (y.Length != map.Length && AlignedArray.IsOfUse<T>(map.Length))
                 y = new VBuffer<T>(map.Length, AlignedArray.Allocate<T>(map.Length));
             source(ref y);
-            if (member is not null && !IsRow(y, member.Current))
-                member = null;
             untilSpecial = sample?.Take(in y) ?? long.MaxValue;
             Map(ref y);
         }
 
-        bool IsRow(in VBuffer<T> y, ReadOnlySpan<T> x) =>
-            x.Length == map.Length && y.IsDense && x.SequenceEqual(y.GetValues());
-
-        /// <summary>False where not all values of a row are there, or no buffer of its length to map into.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        bool MapMember(MemberValues<T> member, ref VBuffer<T> y)
-        {
-            ReadOnlySpan<T> x = member.Current, values = y.GetValues();
-            if (x.Length != map.Length || values.Length != x.Length || !y.IsDense)
-                return false;
-            Span<T> own = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(values), values.Length);
-            return map.Apply(x, own) || map.IgnoresNonFinite || parent.MapHidden(x, own)
-                ? true
-                : throw parent.NonFinite(x);
-        }
-
-        // Apart from Next: within it, in one process of two, rows took twice as long for as long as it ran.
+        // Not inlined into Next: there, in every second process, rows took twice as long until the process ended.
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
         void Map(ref VBuffer<T> y)
         {
@@ -136,17 +114,17 @@ sealed class RowGetter<T>(
                 Rest(ref y);
         }
 
-        /// <summary>What is still to be done of a row that is sparse, not finite, or of another length.</summary>
+        /// <summary>Does the rest for a row that is sparse, not finite, or of another length.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
         void Rest(ref VBuffer<T> y)
         {
             if (y.Length != map.Length)
-                throw parent.OtherLength(y.Length);
+                throw parent.WrongLength(y.Length);
             if ((y.IsDense || !Sparse(ref y)) && !map.IgnoresNonFinite)
                 Hidden(ref y);
         }
 
-        /// <summary>A zero that is not stored becomes a number of its own: what comes out is dense.</summary>
+        /// <summary>Normalizes a sparse row. Its zeros become other numbers, so the output is dense.</summary>
         bool Sparse(ref VBuffer<T> y)
         {
             if (scratch.Length != y.Length)
@@ -159,7 +137,7 @@ sealed class RowGetter<T>(
         }
 
         /// <summary>
-        /// Maps a row that the mask hides, or throws. Its values have been written over by now, and are read again.
+        /// Normalizes a row that the mask hides, or throws. Its values have been overwritten by now and are read again.
         /// </summary>
         void Hidden(ref VBuffer<T> y)
         {

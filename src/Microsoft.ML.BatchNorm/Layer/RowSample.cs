@@ -6,42 +6,43 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Rows of a cursor, evenly spread over all that it gives, however many these turn out to be: one in a stride; where
-/// there is no room for more, every other one goes, and from there on half as many are taken.
+/// A sample of a cursor's rows, spread evenly over all of them, however many there turn out to be. It takes one row per
+/// stride. When it is full, it drops every other row and doubles the stride.
 /// </summary>
 /// <remarks>
-/// A row that is kept and compared costs as much as some ten that are normalized. Few will do while rows are few;
-/// one in <see cref="WideStride"/> is a part of the time that hardly shows, and from there on there is room for more.
+/// Keeping and comparing a row costs as much as normalizing some ten rows. As long as there are few rows, a small sample
+/// is enough. From <see cref="WideStride"/> on the sample's share of the time hardly shows, and there is room for more.
 /// </remarks>
 /// <param name="column">The layer that normalizes the rows.</param>
 /// <param name="input">Its column.</param>
-/// <param name="layout">One row.</param>
-/// <param name="stride">One row in as many is taken at first, by <see cref="FirstStride"/>.</param>
+/// <param name="layout">The layout of one row.</param>
+/// <param name="stride">The first stride (<see cref="FirstStride"/>).</param>
 abstract class RowSample(
     BatchNormalizationColumn column, DataViewSchema.Column input, ChannelLayout layout, int stride)
 {
     const int LeastStride = 4, WideStride = 512, MostStride = 1 << 30;
 
     /// <summary>
-    /// The most rows that are kept, even numbers: up to the wide stride, from there on, and at the least.
+    /// Even numbers: the most rows that are kept below the wide stride and from there on, and the least such bound for
+    /// long rows.
     /// </summary>
     protected const int FewRows = 64, MostRows = 256, LeastRows = 16;
 
-    /// <summary>The most values, unless they are of the least rows.</summary>
+    /// <summary>The most values, unless <see cref="LeastRows"/> rows have more.</summary>
     const int MostValues = 1 << 15;
 
     public BatchNormalizationColumn Column => column;
 
-    /// <summary>The names of the channels, where they have some.</summary>
-    public string[]? Names => ChannelNames.Of(input, layout);
+    /// <summary>The names of the channels, or null.</summary>
+    public string[]? Names => RowLayout.ChannelNames(input, layout);
 
     /// <summary>The number of rows that are kept.</summary>
     public abstract int Rows { get; }
 
-    /// <summary>The number of rows that they stand for, to within a stride.</summary>
+    /// <summary>The number of rows that they were taken from, to within a stride.</summary>
     public long RowsSeen => (long)Rows * Stride;
 
-    /// <summary>One row in as many is taken.</summary>
+    /// <summary>One row in this many is taken.</summary>
     protected int Stride { get; private set; } = stride;
 
     protected ChannelLayout Layout => layout;
@@ -49,7 +50,7 @@ abstract class RowSample(
     /// <summary>The most rows that are kept at once.</summary>
     protected int Room => RoomOf(Stride < WideStride ? FewRows : MostRows, layout.Count);
 
-    /// <summary>A stride that gives as many rows as there is room for, where their number is known.</summary>
+    /// <summary>A stride that fills the sample, if the number of rows is known.</summary>
     /// <param name="rows">The number of rows, or null.</param>
     /// <param name="length">The number of values in a row.</param>
     public static int FirstStride(long? rows, int length)
@@ -75,7 +76,7 @@ abstract class RowSample(
     /// <summary>Adds the rows to statistics.</summary>
     public abstract void AddTo(DriftStatistics statistics);
 
-    /// <summary>Drops the rows, and gives their memory back to others.</summary>
+    /// <summary>Drops the rows and returns their memory to the pool.</summary>
     public abstract void Release();
 
     protected void Widen() => Stride = Math.Min(2 * Stride, MostStride);
@@ -90,14 +91,14 @@ abstract class RowSample(
         statistics.Add(rows, x, NonFinite.Ignore);
 }
 
-/// <summary>The same, of one type of values.</summary>
+/// <summary>A <see cref="RowSample"/> of one type of values.</summary>
 sealed class RowSample<T>(
     BatchNormalizationColumn column, DataViewSchema.Column input, ChannelLayout layout, int stride,
     ValueGetter<bool>? mask, RowSample<T>.Adding add)
     : RowSample(column, input, layout, stride)
     where T : unmanaged
 {
-    /// <summary>The values that are added at once, which the caches have room for, unless a row has more.</summary>
+    /// <summary>How many values are added at once, so that they fit in a cache; at least one row.</summary>
     const int ValuesAtOnce = 1 << 13;
 
     T[] kept = [];
@@ -107,8 +108,8 @@ sealed class RowSample<T>(
 
     public override int Rows => rows;
 
-    /// <summary>Takes a row, and gives the number of rows up to the next that it wants.</summary>
-    /// <remarks>One of another length is left to whoever normalizes it, for whom it is an error.</remarks>
+    /// <summary>Takes a row, and returns the number of rows until it takes the next.</summary>
+    /// <remarks>It skips a row of another length, which is an error when the row is normalized.</remarks>
     public int Take(in VBuffer<T> row)
     {
         if (row.Length == Layout.Count && Counts())

@@ -1,37 +1,34 @@
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
+using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
 
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Reads a data view in training mode, once an epoch: exact statistics sum the rows where a cursor puts them, or where
-/// the cursors of a set do, each on a thread of its own; all else fills batches, each added while the next is filled.
-/// Memory does not grow with the rows, and the result has the same bits however many threads work.
+/// Fits columns as the options say: reads the view once for exact statistics, or once per epoch for averages. Memory
+/// does not grow with the rows, and the result has the same bits for any number of threads.
 /// </summary>
-sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
+sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
 {
-    /// <summary>Above this share of the initializer a fitted average is visibly biased.</summary>
+    /// <summary>If more than this share of an average is still its initial value, the average is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;
 
     /// <summary>
-    /// Elements in a population's batch of one column and of all of them, whose size changes nothing but the speed:
-    /// both lie in caches.
+    /// The elements in a batch of exact statistics, for one column and for all columns together. The size changes
+    /// nothing but the speed: both fit in caches.
     /// </summary>
     const int PopulationElements = 1 << 17, AllPopulationElements = 1 << 19;
 
-    /// <summary>Elements of a column below which the calls cost more than the sums.</summary>
+    /// <summary>With fewer elements per column, the calls cost more than the sums.</summary>
     const int LeastPopulationElements = 64;
 
     const int MostPopulationRows = 8192;
     const int LeastPopulationRows = 8;
 
-    /// <summary>Cursors of a set; ML.NET's views hold rows for each, and start a thread.</summary>
-    const int MostCursors = 64;
-
     int Threads => options.NumberOfThreads ?? Environment.ProcessorCount;
 
     /// <summary>
-    /// Fits all columns that move; those that do not stay as they are, and the data is not read for them.
+    /// Fits all columns whose statistics move. The others stay as they are, and the data is not read for them.
     /// </summary>
     public void Run(IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask)
     {
@@ -39,7 +36,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         ColumnFit[] averages = [.. columns.Where(column => column.Moves && !column.IsPopulation)];
         if (populations.Length + averages.Length == 0)
             return;
-        IStatisticsEngine engine = EngineChoice.Of(host, channel, options);
+        IStatisticsEngine engine = EngineChoice.Of(host, channel, options.Engine);
         using IProgressChannel progress = host.StartProgressChannel("Batch normalization");
         if (populations.Length > 0)
         {
@@ -86,7 +83,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         }
     }
 
-    /// <summary>Reads the data once an epoch, and gives the number of rows that counted in the last.</summary>
+    /// <summary>Reads the data once per epoch, and returns the number of rows that counted in the last epoch.</summary>
     long Run(
         IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, IStatisticsEngine engine,
         IProgressChannel progress, Func<ColumnFit, int> batchRows, int epochs)
@@ -96,10 +93,10 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
         {
             foreach (ColumnFit column in columns)
                 column.Start(engine);
-            foreach (ColumnFit column in SumRows(columns) ? [] : columns)
+            foreach (ColumnFit column in Scan.SumsRows(columns) ? [] : columns)
                 column.Allocate(host, batchRows(column), Threads > 1);
             bool shuffles = options.Shuffle && !columns[0].IsPopulation;
-            // The context's random numbers are for one thread at a time, and a fit that needs none may share it.
+            // The context's random numbers are for one thread at a time. A fit that needs none may run beside others.
             int seed = shuffles ? options.Seed ?? host.Rand.Next() : 0;
             for (int epoch = 0; epoch < epochs; epoch++)
             {
@@ -116,7 +113,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
                 rows = Cancellation.Run(
-                    host, run => Read(run, input, columns, mask, shuffleSeed, counted),
+                    host, run => Scan.Run(run, input, columns, mask, Threads, shuffleSeed, counted),
                     options.CancellationToken);
                 if (rows == 0)
                     throw NoRows(input, mask);
@@ -129,7 +126,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
                 }
             }
             foreach (ColumnFit column in columns)
-                Complete(column);
+                column.Complete(host);
         }
         finally
         {
@@ -141,47 +138,6 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
 
     /// <summary>Whether a batch of one row has no variance to average.</summary>
     static bool HasSingleValues(ColumnFit column) => !column.IsPopulation && column.Layout.Positions == 1;
-
-    static bool SumRows(ColumnFit[] columns) => Array.TrueForAll(columns, column => column.SumsRows);
-
-    /// <summary>Reads the data once, and gives the number of rows that count.</summary>
-    long Read(
-        IHost run, IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask, int? shuffleSeed,
-        RowCount counted)
-    {
-        bool sumsRows = SumRows(columns);
-        DataViewRowCursor[] cursors = Open(
-            run, input, columns.Select(column => column.Column), mask, sumsRows ? Math.Min(Threads, MostCursors) : 1,
-            shuffleSeed);
-        try
-        {
-            if (cursors.Length > 1)
-            {
-                new RowSetPass(run, columns, counted).Read(cursors, mask);
-                return counted.Value;
-            }
-            FitPass pass = sumsRows
-                ? new RowPass(run, columns, counted)
-                : new BatchPass(run, columns, Threads > 1, counted);
-            pass.Read(cursors[0], mask is { } counts ? cursors[0].GetGetter<bool>(counts) : null);
-            return counted.Value;
-        }
-        finally
-        {
-            foreach (DataViewRowCursor cursor in cursors)
-                cursor.Dispose();
-        }
-    }
-
-    static DataViewRowCursor[] Open(
-        IHost run, IDataView input, IEnumerable<DataViewSchema.Column> columns, DataViewSchema.Column? mask, int most,
-        int? shuffleSeed)
-    {
-        DataViewSchema.Column[] needed = [.. (mask is { } counts ? columns.Append(counts) : columns).Distinct()];
-        if (shuffleSeed is { } seed)
-            return [ShuffledCursor.Open(run, input, needed, seed)];
-        return most > 1 ? input.GetRowCursorSet(needed, most) : [input.GetRowCursor(needed)];
-    }
 
     Exception NoRows(IDataView input, DataViewSchema.Column? mask)
     {
@@ -196,17 +152,5 @@ sealed class StatisticsFitter(IHost host, IChannel channel, FitSettings options)
             ? $"All {all} rows are hidden by mask column '{column.Name}'; the statistics of batch normalization need " +
                 "rows where it is true."
             : "The data has no rows for the statistics of batch normalization.");
-    }
-
-    void Complete(ColumnFit column)
-    {
-        try
-        {
-            column.Complete();
-        }
-        catch (InvalidDataException error)
-        {
-            throw host.Except(error, StatisticsFault.Describe(column.Column.Name, column.Layout, error));
-        }
     }
 }
