@@ -4,58 +4,13 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Transformer;
 
-/// <summary>A member of the user's own object is read where it lies, and gives what ML.NET's getter gives.</summary>
+/// <summary>Rows of a prediction engine, whose values are members of the user's own object.</summary>
 [TestClass]
-public class MemberValuesTests
+public class PredictionRowTests
 {
     const int Length = 64;
 
     static readonly BatchNormalizationTransformer Transformer = Layers.Transformer(Length);
-
-    [TestMethod]
-    public void A_prediction_engine_s_member_is_found()
-    {
-        float[] x = View.Floats(1, Length)[0];
-        Assert.IsTrue(IsSame<float>(x, Current<float, Property>(new() { X = x })));
-        Assert.IsTrue(IsSame<float>(x, Current<float, Field>(new() { X = x })));
-        Assert.IsTrue(IsSame<float>(x, Current<float, Buffer>(new() { X = new(Length, x) })));
-        double[] doubles = View.Doubles(1, Length)[0];
-        Assert.IsTrue(IsSame<double>(doubles, Current<double, Doubles>(new() { X = doubles })));
-    }
-
-    [TestMethod]
-    public void Of_a_sparse_buffer_or_no_array_nothing_is_given()
-    {
-        Assert.AreEqual(0, Current<float, Buffer>(new() { X = new(Length, 2, [1, 2], [3, 4]) }).Length);
-        Assert.AreEqual(0, Current<float, Buffer>(new()).Length);
-        Assert.AreEqual(0, Current<float, Property>(new() { X = null! }).Length);
-    }
-
-    [TestMethod]
-    public void The_arrays_of_LoadFromEnumerable_are_found()
-    {
-        Field[] rows = [.. View.Floats(3, Length).Select(x => new Field { X = x })];
-        IDataView view = View.ML.Data.LoadFromEnumerable(rows, Definition<Field>());
-        using DataViewRowCursor cursor = view.GetRowCursor(view.Schema);
-        MemberValues<float>? member = MemberValues<float>.Of(cursor.GetGetter<VBuffer<float>>(view.Schema["X"]));
-        Assert.IsNotNull(member);
-        for (int i = 0; cursor.MoveNext(); i++)
-            Assert.IsTrue(IsSame(rows[i].X, member.Current));
-    }
-
-    [TestMethod]
-    public void Of_other_getters_nothing_is_assumed()
-    {
-        IDataView vectors = View.Vectors(View.Dense(View.Floats(2, Length)), Length);
-        IDataView copied = View.ML.Transforms.CopyColumns("Y", "X").Fit(vectors).Transform(vectors);
-        foreach ((IDataView view, string column) in ((IDataView, string)[])
-            [(View.ML.Data.Cache(vectors), "X"), (Transformer.Transform(vectors), "Y"), (copied, "Y")])
-        {
-            using DataViewRowCursor cursor = view.GetRowCursor(view.Schema);
-            Assert.IsNull(MemberValues<float>.Of(cursor.GetGetter<VBuffer<float>>(view.Schema[column])));
-        }
-        Assert.IsNull(MemberValues<float>.Of((ref VBuffer<float> value) => value = default));
-    }
 
     [TestMethod]
     public void Rows_of_a_prediction_engine_have_the_bits_of_a_data_view()
@@ -178,18 +133,6 @@ public class MemberValuesTests
 
     static IHostEnvironment Env => View.ML;
 
-    static bool IsSame<T>(ReadOnlySpan<T> expected, ReadOnlySpan<T> actual) => expected == actual;
-
-    static ReadOnlySpan<T> Current<T, TRow>(TRow value) where TRow : class
-    {
-        PrimitiveDataViewType item = typeof(T) == typeof(float) ? NumberDataViewType.Single : NumberDataViewType.Double;
-        var row = DataViewConstructionUtils.CreateInputRow<TRow>(Env, Definition<TRow>(item));
-        MemberValues<T>? member = MemberValues<T>.Of(row.GetGetter<VBuffer<T>>(row.Schema["X"]));
-        Assert.IsNotNull(member);
-        row.ExtractValues(value);
-        return member.Current;
-    }
-
     static float[] Predict(float[] values) =>
         Transformer.Transform(View.Vectors(View.Dense([values]), Length)).Rows<float>("Y")[0];
 
@@ -209,10 +152,10 @@ public class MemberValuesTests
     static PredictionEngine<TRow, Output> Engine<TRow>() where TRow : class =>
         View.ML.Model.CreatePredictionEngine<TRow, Output>(Transformer, inputSchemaDefinition: Definition<TRow>());
 
-    static SchemaDefinition Definition<TRow>(PrimitiveDataViewType? item = null)
+    static SchemaDefinition Definition<TRow>()
     {
         SchemaDefinition definition = SchemaDefinition.Create(typeof(TRow));
-        definition["X"].ColumnType = new VectorDataViewType(item ?? NumberDataViewType.Single, Length);
+        definition["X"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, Length);
         return definition;
     }
 
@@ -224,11 +167,6 @@ public class MemberValuesTests
     sealed class Field
     {
         public float[] X = [];
-    }
-
-    sealed class Doubles
-    {
-        public double[] X { get; set; } = [];
     }
 
     sealed class Buffer
