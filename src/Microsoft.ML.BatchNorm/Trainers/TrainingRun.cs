@@ -17,7 +17,7 @@ sealed class TrainingRun(
         host.CheckAlive();
         using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(options.CancellationToken);
         using IProgressChannel progress = host.StartProgressChannel("Training");
-        ITrainingEngine engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
+        ITrainingEngine engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options.Engine, options.NumberOfThreads), cancellation);
         if (scale is { } targets)
             engine = new StandardizedTargets(engine, targets);
         var report = new Report(channel, progress);
