@@ -2,14 +2,14 @@ using System.Diagnostics.Contracts;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The factor of the learning rate at each step of a run. An immutable value.</summary>
+/// <summary>A factor that the learning rate is multiplied by at each step of a run. An immutable value.</summary>
 public abstract record LearningRateSchedule
 {
     private protected LearningRateSchedule()
     {
     }
 
-    /// <summary>The factor is 1 all along.</summary>
+    /// <summary>The factor is always 1.</summary>
     public static LearningRateSchedule Constant { get; } = new ConstantSchedule();
 
     /// <summary>
@@ -29,8 +29,8 @@ public abstract record LearningRateSchedule
     public static LearningRateSchedule Cosine(double last = 0) => new CosineSchedule(Check.Share(last, nameof(last)));
 
     /// <summary>
-    /// The same schedule behind a straight rise from near 0 over the first epochs: step i of the n in them has the
-    /// factor (i + 1)/n, and the schedule begins where they end.
+    /// The same schedule after a linear warm-up over the first epochs: step i of their n steps has the factor
+    /// (i + 1)/n, and the schedule begins where they end.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The epochs are not positive.</exception>
     [Pure]

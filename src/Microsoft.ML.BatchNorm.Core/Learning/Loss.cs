@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// What training makes small: the mean over a batch's rows, or with weights <c>Σ wᵢ·lossᵢ / Σ wᵢ</c>, as PyTorch's
-/// losses with class weights. Immutable values, told apart by their type.
+/// What training minimizes: the mean over a batch's rows, or with weights <c>Σ wᵢ·lossᵢ / Σ wᵢ</c>, as in PyTorch's
+/// losses with class weights. An immutable value; its type says which loss it is.
 /// </summary>
 public abstract record Loss
 {
@@ -30,11 +30,11 @@ public abstract record Loss
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive and finite.</exception>
     public static HuberLoss Huber(double delta = 1) => new() { Delta = delta };
 
-    /// <summary>The number of targets that a row has where the network has that many outputs.</summary>
+    /// <summary>The number of targets per row of a network with that many outputs.</summary>
     public virtual int TargetsPerRow(int outputs) => outputs;
 }
 
-/// <summary><c>−log softmax(x)[target]</c>: one target a row, the index of its class.</summary>
+/// <summary><c>−log softmax(x)[target]</c>: one target per row, the index of its class.</summary>
 public sealed record SoftmaxCrossEntropyLoss : Loss
 {
     /// <inheritdoc/>
@@ -51,12 +51,74 @@ public sealed record MeanSquaredErrorLoss : Loss;
 public sealed record MeanAbsoluteErrorLoss : Loss;
 
 /// <summary>
-/// <c>½(x − target)²</c> where that difference is at most δ, else <c>δ(|x − target| − ½δ)</c>, averaged over a row's
-/// outputs: Keras's and PyTorch's.
+/// <c>½(x − target)²</c> if |x − target| is at most δ, else <c>δ(|x − target| − ½δ)</c>, averaged over a row's outputs,
+/// as in Keras and PyTorch.
 /// </summary>
 public sealed record HuberLoss : Loss
 {
-    /// <summary>Where the square ends, positive. Default: 1.</summary>
+    /// <summary>The difference up to which the loss is a square; positive. Default: 1.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive and finite.</exception>
     public double Delta { get; init => field = Check.PositiveFinite(value, nameof(Delta)); } = 1;
+}
+
+/// <summary>
+/// Loss and metric of one row in double: what an evaluation reports, on every engine. Engines have formulas of their
+/// own for training, in float and with gradients.
+/// </summary>
+static class RowLoss
+{
+    public static double Of(Loss loss, ReadOnlySpan<float> output, ReadOnlySpan<float> target)
+    {
+        if (loss is SoftmaxCrossEntropyLoss)
+            return LogSumExp(output) - output[(int)target[0]];
+        double sum = 0;
+        for (int i = 0; i < output.Length; i++)
+            sum += Of(loss, output[i], target[i]);
+        return sum / output.Length;
+    }
+
+    /// <summary>The accuracy for cross-entropies, the mean absolute error for other losses.</summary>
+    public static double Metric(Loss loss, ReadOnlySpan<float> output, ReadOnlySpan<float> target)
+    {
+        if (loss is SoftmaxCrossEntropyLoss)
+            return FirstGreatest(output) == (int)target[0] ? 1 : 0;
+        double sum = 0;
+        for (int i = 0; i < output.Length; i++)
+            sum += loss is BinaryCrossEntropyLoss
+                ? output[i] > 0 == target[i] >= 0.5f ? 1 : 0
+                : Math.Abs((double)output[i] - target[i]);
+        return sum / output.Length;
+    }
+
+    static double Of(Loss loss, double x, double target)
+    {
+        double difference = Math.Abs(x - target);
+        return loss switch
+        {
+            BinaryCrossEntropyLoss => Math.Max(x, 0) - x * target + double.LogP1(Math.Exp(-Math.Abs(x))),
+            MeanAbsoluteErrorLoss => difference,
+            HuberLoss { Delta: var delta } when difference > delta => delta * (difference - delta / 2),
+            HuberLoss => difference * difference / 2,
+            _ => difference * difference,
+        };
+    }
+
+    static double LogSumExp(ReadOnlySpan<float> output)
+    {
+        double greatest = output[FirstGreatest(output)], sum = 0;
+        foreach (float value in output)
+            sum += Math.Exp(value - greatest);
+        return greatest + Math.Log(sum);
+    }
+
+    static int FirstGreatest(ReadOnlySpan<float> output)
+    {
+        int best = 0;
+        for (int i = 1; i < output.Length; i++)
+        {
+            if (output[i] > output[best])
+                best = i;
+        }
+        return best;
+    }
 }

@@ -1,8 +1,10 @@
+using System.Collections.Immutable;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// How gradients change parameters: an immutable value, told apart by its type. Formulas are PyTorch's, defaults
-/// Keras's.
+/// How gradients change parameters. An immutable value; its type says which optimizer it is. The formulas are
+/// PyTorch's, the defaults Keras's.
 /// </summary>
 public abstract record Optimizer
 {
@@ -13,16 +15,16 @@ public abstract record Optimizer
     public double LearningRate { get; init => field = Check.NotNegative(value, nameof(LearningRate)); }
 
     /// <summary>
-    /// The share of each parameter that is added to its gradient (for <see cref="AdamWOptimizer"/>, taken off the
-    /// parameter itself, times the learning rate); at least 0. <see cref="DecayedParameters"/> says which parameters.
-    /// Default: 0, for AdamW 0.01.
+    /// The share of each parameter that is added to its gradient; for <see cref="AdamWOptimizer"/>, that share times
+    /// the learning rate is subtracted from the parameter itself. At least 0. <see cref="DecayedParameters"/> says
+    /// which parameters. Default: 0, for AdamW 0.01.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double WeightDecay { get; init => field = Check.NotNegative(value, nameof(WeightDecay)); }
 
     /// <summary>
-    /// Which parameters <see cref="WeightDecay"/> applies to. Default: the kernels alone, since γ and β that shrink
-    /// towards 0 regularize nothing; PyTorch and Keras decay all by default.
+    /// Which parameters <see cref="WeightDecay"/> applies to. Default: only the kernels, since shrinking γ and β
+    /// towards 0 regularizes nothing; PyTorch and Keras decay all parameters by default.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not defined.</exception>
     public DecayedParameters DecayedParameters
@@ -51,11 +53,11 @@ public abstract record Optimizer
 /// </summary>
 public sealed record SgdOptimizer() : Optimizer(0.01)
 {
-    /// <summary>The share of the last step that goes on, from 0 to 1. Default: 0.</summary>
+    /// <summary>The share of the last step that is added to the next one, from 0 to 1. Default: 0.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not between 0 and 1.</exception>
     public double Momentum { get; init => field = Check.Share(value, nameof(Momentum)); }
 
-    /// <summary>Whether the gradient is looked up ahead (Sutskever and others, 2013). Default: false.</summary>
+    /// <summary>Whether the momentum is Nesterov's (Sutskever and others, 2013). Default: false.</summary>
     public bool Nesterov { get; init; }
 }
 
@@ -89,4 +91,32 @@ public sealed record AdamWOptimizer : AdamOptimizer
 {
     /// <summary>AdamW with its defaults.</summary>
     public AdamWOptimizer() => WeightDecay = 0.01;
+}
+
+/// <summary>Which parameters <see cref="Optimizer.WeightDecay"/> applies to.</summary>
+public enum DecayedParameters
+{
+    /// <summary>
+    /// Only the kernels of dense and convolutional layers, not γ, β and biases; of a TorchScript module, the parameters
+    /// with more than one dimension.
+    /// </summary>
+    Kernels,
+
+    /// <summary>All parameters that train, which is the default in PyTorch and Keras.</summary>
+    All,
+}
+
+/// <summary>
+/// What an optimizer has accumulated over its steps: moments, each in the layout of its parameter, by names such as
+/// <c>dense/kernel/m</c>. An immutable value.
+/// </summary>
+/// <param name="Steps">The number of steps taken.</param>
+/// <param name="Moments">
+/// By name: the parameter's path, followed by <c>velocity</c> for SGD with momentum, <c>m</c> and <c>v</c> for Adam.
+/// </param>
+public sealed record OptimizerState(long Steps, ImmutableSortedDictionary<string, ImmutableArray<float>> Moments)
+{
+    /// <summary>An optimizer that has taken no step.</summary>
+    public static OptimizerState Empty { get; } =
+        new(0, ImmutableSortedDictionary.Create<string, ImmutableArray<float>>(StringComparer.Ordinal));
 }

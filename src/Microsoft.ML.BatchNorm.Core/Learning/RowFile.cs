@@ -1,39 +1,39 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows in a temporary file: written once, then read in blocks, of which the last ones stay in memory. The file has no
-/// name where the system allows that, and is the system's to delete where it does not, so that nothing of it is left
-/// behind, whatever becomes of the process.
+/// Rows in a temporary file: written once, then read in blocks. The blocks that were read last stay in memory. The file
+/// disappears with the process, also when that is killed: on Unix its name is deleted at once, on Windows the system
+/// deletes it when it is closed.
 /// </summary>
 sealed class RowFile : ITrainingRows, IDisposable
 {
     readonly FileStream file;
     readonly int valuesPerRow, blockRows, mostHeld;
 
-    /// <summary>The blocks in memory, what number each has, and when it was last read.</summary>
+    /// <summary>The blocks in memory, with the number of each and when it was last read.</summary>
     readonly List<float[]> held = [];
     readonly List<int> numbers = [];
     readonly List<long> used = [];
 
-    /// <summary>Where a block is in memory, or −1.</summary>
+    /// <summary>The index in <see cref="held"/> of each block, or −1.</summary>
     int[] places = [];
 
     float[] writing;
     int written;
     long time;
 
-    /// <param name="folder">Where the file is.</param>
+    /// <param name="folder">The folder that the file is in.</param>
     /// <param name="featuresPerRow">The number of values in a row's features.</param>
     /// <param name="targetsPerRow">The number of values in a row's targets.</param>
     /// <param name="hasWeights">Whether each row has a weight.</param>
     /// <param name="isMixed">
-    /// Whether as many blocks stay in memory as an epoch mixes; else one, for rows that are read in ascending order.
+    /// Whether as many blocks stay in memory as an epoch shuffles together; false keeps one, which is enough for rows
+    /// that are read in ascending order.
     /// </param>
-    /// <exception cref="IOException">There can be no file.</exception>
-    /// <exception cref="UnauthorizedAccessException">There can be no file.</exception>
+    /// <exception cref="IOException">The file cannot be created.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file cannot be created.</exception>
     public RowFile(string folder, int featuresPerRow, int targetsPerRow, bool hasWeights, bool isMixed = true)
     {
         (FeaturesPerRow, TargetsPerRow, HasWeights) = (featuresPerRow, targetsPerRow, hasWeights);
@@ -56,15 +56,15 @@ sealed class RowFile : ITrainingRows, IDisposable
     /// <inheritdoc/>
     public bool HasWeights { get; }
 
-    /// <summary>The bytes of the rows.</summary>
+    /// <summary>The number of bytes of all rows.</summary>
     public long Length => (long)Rows * valuesPerRow * sizeof(float);
 
-    /// <summary>The most bytes of them in memory.</summary>
+    /// <summary>The most bytes of rows that are in memory.</summary>
     public long BytesInMemory => (long)mostHeld * blockRows * valuesPerRow * sizeof(float);
 
-    /// <summary>Adds a row behind the others; before the first is read.</summary>
-    /// <exception cref="IOException">It cannot be written.</exception>
-    /// <exception cref="InvalidOperationException">There are 2,147,483,647 rows.</exception>
+    /// <summary>Appends a row. All rows are added before the first is read.</summary>
+    /// <exception cref="IOException">The row cannot be written.</exception>
+    /// <exception cref="InvalidOperationException">There are 2,147,483,647 rows already.</exception>
     public void Add(ReadOnlySpan<float> features, ReadOnlySpan<float> targets, float weight = 1)
     {
         if (Rows == int.MaxValue)
@@ -174,4 +174,42 @@ sealed class RowFile : ITrainingRows, IDisposable
             offset += read;
         }
     }
+}
+
+/// <summary>
+/// How rows are split for shuffling: into blocks of neighbours, which a disk reads fast, and windows of several blocks,
+/// which fit in memory. The split depends only on the number and the size of the rows, so that rows in memory and in a
+/// file are shuffled alike. Rows that fit in one window are one block.
+/// </summary>
+readonly record struct RowBlocks
+{
+    /// <summary>256 KB and 64 MB of floats.</summary>
+    const int BlockValues = 1 << 16, WindowValues = 1 << 24;
+
+    public RowBlocks(int rows, int valuesPerRow)
+    {
+        Rows = rows;
+        int blockRows = RowsPerBlock(valuesPerRow), windowBlocks = BlocksPerWindow(valuesPerRow);
+        (BlockRows, WindowBlocks) = rows <= (long)blockRows * windowBlocks ? (rows, 1) : (blockRows, windowBlocks);
+    }
+
+    /// <summary>The number of rows.</summary>
+    public int Rows { get; }
+
+    /// <summary>The rows of a block; the last one may have fewer.</summary>
+    public int BlockRows { get; }
+
+    /// <summary>The blocks whose rows are shuffled together; the last window may have fewer.</summary>
+    public int WindowBlocks { get; }
+
+    /// <summary>The number of blocks.</summary>
+    public int Count => (int)(((long)Rows + BlockRows - 1) / BlockRows);
+
+    public static int RowsPerBlock(int valuesPerRow) => Math.Max(1, BlockValues / valuesPerRow);
+
+    public static int BlocksPerWindow(int valuesPerRow) =>
+        (int)Math.Max(1, WindowValues / ((long)RowsPerBlock(valuesPerRow) * valuesPerRow));
+
+    /// <summary>The first row of a block; after the last block, the number of rows.</summary>
+    public int FirstRow(int block) => (int)Math.Min((long)block * BlockRows, Rows);
 }

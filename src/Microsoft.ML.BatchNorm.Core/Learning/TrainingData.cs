@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.Training;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows to train on or to validate with: features, targets, and weights if there are any. They are in memory, which
-/// must not change while it is used, or are read from an <see cref="ITrainingRows"/>.
+/// Rows to train on or to validate with: features, targets, and weights if there are any. The rows are in memory, which
+/// must not change during the run, or are read from an <see cref="ITrainingRows"/>.
 /// </summary>
 public sealed class TrainingData
 {
@@ -12,14 +12,14 @@ public sealed class TrainingData
     readonly ReadOnlyMemory<float> features, targets, weights;
     RowInspection? inspection;
 
-    /// <summary>Data of rows in memory.</summary>
+    /// <summary>Takes rows that are in memory.</summary>
     /// <param name="rows">The number of rows.</param>
     /// <param name="features">Row after row, as many finite values each as a network has inputs.</param>
     /// <param name="targets">
-    /// Row after row: the index of the class for <see cref="Loss.SoftmaxCrossEntropy"/>, else one finite value an
+    /// Row after row: the index of the class for <see cref="Loss.SoftmaxCrossEntropy"/>, else one finite value per
     /// output.
     /// </param>
-    /// <param name="weights">One weight a row, finite and not negative; or empty for equal ones.</param>
+    /// <param name="weights">One weight per row, finite and not negative; empty for equal weights.</param>
     /// <exception cref="ArgumentException">
     /// A length is not a multiple of the rows, or a weight is out of range.
     /// </exception>
@@ -38,11 +38,11 @@ public sealed class TrainingData
     }
 
     /// <summary>
-    /// Data of rows that are read when they are needed, so that there can be more of them than fit in memory. With the
-    /// same rows a run gives the same bits as in memory.
+    /// Takes rows that are read when they are needed, so that there can be more than fit in memory. A run gives the
+    /// same bits as with the same rows in memory.
     /// </summary>
     /// <param name="source">The rows. Weights are checked when a run or a session begins.</param>
-    /// <exception cref="ArgumentOutOfRangeException">One of its numbers is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">One of the source's numbers is not positive.</exception>
     public TrainingData(ITrainingRows source)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -53,7 +53,7 @@ public sealed class TrainingData
         HasWeights = source.HasWeights;
     }
 
-    /// <summary>The same rows with targets that are computed from theirs.</summary>
+    /// <summary>Takes the same rows, with each target replaced by a function of it.</summary>
     internal TrainingData(TrainingData data, Func<float, float> target)
     {
         (Rows, FeaturesPerRow, TargetsPerRow) = (data.Rows, data.FeaturesPerRow, data.TargetsPerRow);
@@ -91,13 +91,13 @@ public sealed class TrainingData
     /// <exception cref="InvalidOperationException">The rows are read from a <see cref="Source"/>.</exception>
     public ReadOnlyMemory<float> Targets => InMemory(targets);
 
-    /// <summary>One weight a row, in memory; or empty.</summary>
+    /// <summary>One weight per row, in memory; or empty.</summary>
     /// <exception cref="InvalidOperationException">The rows are read from a <see cref="Source"/>.</exception>
     public ReadOnlyMemory<float> Weights => InMemory(weights);
 
     internal int ValuesPerRow => FeaturesPerRow + TargetsPerRow + (HasWeights ? 1 : 0);
 
-    /// <summary>What one reading of a source's rows has shown; null for rows in memory.</summary>
+    /// <summary>What reading the source's rows once has shown; null for rows in memory.</summary>
     internal RowInspection? Inspection
     {
         get
@@ -107,7 +107,7 @@ public sealed class TrainingData
         }
     }
 
-    /// <summary>Copies rows, wherever they are, one behind the other.</summary>
+    /// <summary>Copies rows, one after the other, from memory or from the source.</summary>
     /// <param name="rows">Their numbers, from 0.</param>
     /// <param name="features">Receives <see cref="FeaturesPerRow"/> values for each of them.</param>
     /// <param name="targets">Receives <see cref="TargetsPerRow"/> values for each of them.</param>
@@ -133,10 +133,10 @@ public sealed class TrainingData
     }
 
     /// <summary>
-    /// Rows for work that no target goes into, with class 0 as each one's, which <see cref="TrainingOptions"/>'s own
-    /// loss takes.
+    /// Rows for work that needs no targets. Each row's target is class 0, which the default loss of
+    /// <see cref="TrainingOptions"/> accepts.
     /// </summary>
-    /// <exception cref="ArgumentException">The features are no rows of the network's inputs.</exception>
+    /// <exception cref="ArgumentException">The features are not rows of the network's inputs.</exception>
     internal static TrainingData WithoutTargets(Network network, ReadOnlyMemory<float> features)
     {
         int inputs = network.InputShape.Size, rows = features.Length / inputs;
@@ -149,8 +149,8 @@ public sealed class TrainingData
 
     /// <summary>Checks that the data fits a network and a loss.</summary>
     /// <exception cref="ArgumentException">
-    /// The numbers of features or targets differ, or a class index is none, and the message names the row; or a weight
-    /// of a <see cref="Source"/> is out of range.
+    /// The number of features or targets differs; a target is not the index of a class, and the message names the row;
+    /// or a weight of a <see cref="Source"/> is out of range.
     /// </exception>
     public void CheckFits(Network network, Loss loss)
     {
@@ -169,8 +169,8 @@ public sealed class TrainingData
             CheckClasses(outputs);
     }
 
-    /// <summary>Reads the rows of a source once, if they were not read before, and looks at them.</summary>
-    /// <param name="check">Is called before each part, and may throw.</param>
+    /// <summary>Reads all rows of a source to check them, unless that was done before.</summary>
+    /// <param name="check">Called before each part is read; it may throw.</param>
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
     internal void Inspect(Action check)
     {
@@ -208,7 +208,7 @@ public sealed class TrainingData
             return;
         }
         int first = 0;
-        foreach (RowPart part in RowPart.Of(this, new RowSet(this)))
+        foreach (RowPart part in RowPart.Of(this))
         {
             CheckPart(first, part.Targets);
             first += part.Rows.Length;
@@ -265,4 +265,38 @@ public sealed class TrainingData
                 value = target(value);
         }
     }
+}
+
+/// <summary>
+/// A source of rows to train on, which a run reads by their numbers as often as it needs them: a file, a database, or
+/// several arrays. <see cref="TrainingData(ITrainingRows)"/> makes data of it.
+/// </summary>
+/// <remarks>
+/// A row must have the same values each time. A run first reads all rows once in ascending order, to check them and to
+/// recognize them when it is resumed. Each epoch then takes 64 MB of rows at a time, made of blocks of 256 KB of
+/// neighbouring rows (or of one row, if a row is larger), and reads these rows in random order. A source that keeps
+/// 64 MB of blocks in memory therefore reads each block once per epoch. Evaluations and statistics read in ascending
+/// order. Calls come one at a time, but not always on the same thread.
+/// </remarks>
+public interface ITrainingRows
+{
+    /// <summary>The number of rows, at least 1.</summary>
+    int Rows { get; }
+
+    /// <summary>The number of values in a row's features, at least 1.</summary>
+    int FeaturesPerRow { get; }
+
+    /// <summary>The number of values in a row's targets, at least 1.</summary>
+    int TargetsPerRow { get; }
+
+    /// <summary>Whether each row has a weight.</summary>
+    bool HasWeights { get; }
+
+    /// <summary>Copies rows, one after the other.</summary>
+    /// <param name="rows">Their numbers, from 0.</param>
+    /// <param name="features">Receives <see cref="FeaturesPerRow"/> values for each of them.</param>
+    /// <param name="targets">Receives <see cref="TargetsPerRow"/> values for each of them.</param>
+    /// <param name="weights">Receives one value for each of them; empty without <see cref="HasWeights"/>.</param>
+    /// <exception cref="IOException">The rows cannot be read.</exception>
+    void Read(ReadOnlySpan<int> rows, Span<float> features, Span<float> targets, Span<float> weights);
 }

@@ -1,6 +1,15 @@
-namespace Microsoft.ML.BatchNorm.Training;
+using Microsoft.ML.BatchNorm.Training;
 
-/// <summary>Loss and metric of a session's network on rows, in inference mode.</summary>
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>What a trained network achieves on rows, in inference mode. An immutable value.</summary>
+/// <param name="Loss">
+/// The loss without penalties, averaged over the rows by their weights; NaN if all weights are 0.
+/// </param>
+/// <param name="Metric">The accuracy or the mean absolute error, as <see cref="EpochResult.Metric"/> says.</param>
+public sealed record EvaluationResult(double Loss, double Metric);
+
+/// <summary>Measures loss and metric of a session's network on rows, in inference mode.</summary>
 sealed class Evaluation(Network network, TrainingOptions options)
 {
     const int ChunkElements = 1 << 20;
@@ -8,7 +17,10 @@ sealed class Evaluation(Network network, TrainingOptions options)
     readonly int inputs = network.InputShape.Size, outputs = network.OutputShape.Size;
     float[] predictions = [];
 
-    public EvaluationResult Of(ITrainingSession session, RowSet rows)
+    /// <param name="session">The session that predicts.</param>
+    /// <param name="rows">The rows.</param>
+    /// <param name="check">Called before each part of the rows; it may throw.</param>
+    public EvaluationResult Of(ITrainingSession session, RowSet rows, Action? check = null)
     {
         TrainingData data = rows.Data;
         int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count), targets = data.TargetsPerRow;
@@ -18,6 +30,7 @@ sealed class Evaluation(Network network, TrainingOptions options)
         var metric = new WeightedMean();
         foreach (RowPart part in RowPart.Of(data, rows, chunk))
         {
+            check?.Invoke();
             session.Predict(part.Features, predictions.AsSpan(0, part.Rows.Length * outputs));
             for (int i = 0; i < part.Rows.Length; i++)
             {

@@ -2,24 +2,24 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm.Training;
 
-/// <summary>What does not change in a run: the network as given, and the phases with their switches thrown.</summary>
-/// <param name="Network">The network as it was given.</param>
-/// <param name="Options">The options as they were given.</param>
-/// <param name="Phases">At least one.</param>
-/// <param name="DataChecksum">Of all rows, so that a run is not resumed on others.</param>
+/// <summary>What does not change during a run: network, options, and the phases with their switches.</summary>
+/// <param name="Network">The network that the run was given.</param>
+/// <param name="Options">The options that the run was given.</param>
+/// <param name="Phases">At least one phase.</param>
+/// <param name="DataChecksum">The checksum of all rows, so that a run is not resumed on other rows.</param>
 sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<RunPhase> Phases, uint DataChecksum)
 {
-    /// <summary>With another number of epochs in the last phase.</summary>
+    /// <summary>The same setup with another number of epochs in the last phase.</summary>
     public RunSetup WithEpochs(int epochs) => this with
     {
         Options = Options with { Epochs = epochs },
         Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
     };
 
-    /// <summary>The epochs of the phases before this one, as planned.</summary>
+    /// <summary>The planned epochs of all phases before this one.</summary>
     public long EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => (long)earlier.Epochs);
 
-    /// <summary>What a phase's session is given.</summary>
+    /// <summary>The options of a phase's session.</summary>
     public TrainingOptions OptionsOf(RunPhase phase) => Options with
     {
         Epochs = phase.Epochs,
@@ -27,7 +27,7 @@ sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<
     };
 }
 
-/// <summary>A phase on its network, which differs from the given one in switches alone.</summary>
+/// <summary>A phase, with its network: the run's network with the phase's switches.</summary>
 sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Network)
 {
     public static ImmutableArray<RunPhase> Of(Network network, TrainingOptions options, FineTuningPlan? plan) =>
@@ -36,7 +36,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             : [.. plan.Phases.Select(phase => Of(network, phase))];
 
     /// <exception cref="ArgumentException">
-    /// The phase's network differs from the given one in more than switches.
+    /// The phase's network differs from the run's in more than switches.
     /// </exception>
     public void CheckSameLayers(Network given)
     {
@@ -49,7 +49,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
     }
 
     /// <exception cref="ArgumentException">
-    /// Nothing in the network trains, or a batch normalization would give β for whatever it gets.
+    /// Nothing in the network trains, or a batch normalization would give β for any input.
     /// </exception>
     public void CheckTrains(Batches batches)
     {
@@ -66,7 +66,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
                 + "freeze the layer.");
     }
 
-    /// <summary>Renormalization is the exception: it has the moving statistics in its output.</summary>
+    /// <summary>Renormalization is an exception: its output depends on the moving statistics.</summary>
     static bool HasSingleValues(NetworkNode node, int rows) =>
         node.Layer is BatchNormalizationLayer { EffectiveOptions: { Renorm: null } options } layer
         && options.UsesBatchStatistics(training: true)
@@ -87,4 +87,62 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
         }
         return run;
     }
+}
+
+/// <summary>The rows of a run.</summary>
+/// <param name="Training">The rows to train on.</param>
+/// <param name="Validation">The rows to validate with; null for none.</param>
+sealed record RunData(RowSet Training, RowSet? Validation)
+{
+    /// <exception cref="ArgumentException">Data and options do not fit the network or each other.</exception>
+    public static RunData Of(TrainingData data, TrainingData? validation, Network network, TrainingOptions options)
+    {
+        data.CheckFits(network, options.Loss);
+        validation?.CheckFits(network, options.Loss);
+        (RowSet training, RowSet? held) = RowSet.Split(
+            data, validation is null ? options.ValidationSplit : 0, options.Seed);
+        if (validation is not null)
+            held = new RowSet(validation);
+        if (options.EarlyStopping is not null && held is null)
+            throw new ArgumentException("EarlyStopping needs validation data, or a ValidationSplit.", nameof(options));
+        TrainingOptions.CheckClassWeights(options, network.OutputShape.Size);
+        return new RunData(training, held);
+    }
+}
+
+/// <summary>What all phases of a run share.</summary>
+/// <param name="Setup">The run's network, options and phases.</param>
+/// <param name="Data">The rows.</param>
+/// <param name="Engine">Where to train.</param>
+/// <param name="Progress">Receives the progress; or null.</param>
+/// <param name="Clock">Measures the speed of the run.</param>
+/// <param name="Cancellation">Cancels the run.</param>
+/// <param name="IsAskedToCancel">
+/// Whether a caller who cannot cancel a token wants to cancel the run; null for a caller with a token.
+/// </param>
+sealed record RunContext(
+    RunSetup Setup, RunData Data, ITrainingEngine Engine, IProgress<TrainingProgress>? Progress, TimeProvider Clock,
+    CancellationToken Cancellation, Func<bool>? IsAskedToCancel = null)
+{
+    public bool IsCanceled => Cancellation.IsCancellationRequested || IsAskedToCancel?.Invoke() == true;
+
+    public TrainingResult Run(RunPosition position)
+    {
+        if (Setup.Options.CheckpointPath is { } path)
+            CheckpointFile.CheckFolder(path);
+        while (true)
+        {
+            using var phase = new PhaseRun(this, position);
+            (RunPosition end, NetworkState state) = phase.Run();
+            if (end.Phase == Setup.Phases.Length - 1)
+            {
+                var checkpoint = new TrainingCheckpoint(Setup, end);
+                return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch);
+            }
+            position = RunPosition.StartOf(end.Phase + 1, state, end.History, end.Statistics);
+        }
+    }
+
+    public TrainingCanceledException Canceled(TrainingCheckpoint checkpoint) => new(
+        checkpoint, Cancellation.IsCancellationRequested ? Cancellation : CancellationToken.None);
 }
