@@ -1,6 +1,5 @@
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.Transforms;
 
@@ -14,10 +13,10 @@ static class EngineChoice
         ?? Gpu<IStatisticsEngine>(host, channel, "Batch normalization is fitted")
         ?? new CpuEngine();
 
-    public static ITrainingEngine Of(IHost host, IChannel channel, BatchNormNetworkTrainerOptions options) =>
-        options.Engine
+    public static ITrainingEngine Of(IHost host, IChannel channel, ITrainingEngine? engine, int? threads) =>
+        engine
         ?? Gpu<ITrainingEngine>(host, channel, "The network is trained")
-        ?? new CpuEngine(options.NumberOfThreads);
+        ?? new CpuEngine(threads);
 
     /// <summary>
     /// The engine on the GPU that the context asks for, or null where it asks for none. One that cannot be had is an

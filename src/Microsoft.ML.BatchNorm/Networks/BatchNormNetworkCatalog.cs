@@ -6,18 +6,18 @@ using Defaults = Microsoft.ML.Trainers.BatchNormNetworkTrainerOptions.Defaults;
 
 namespace Microsoft.ML;
 
-/// <summary>Networks with batch normalization among ML.NET's trainers.</summary>
+/// <summary>The network trainers in ML.NET's catalogs.</summary>
 public static class BatchNormNetworkCatalog
 {
     /// <summary>Trains a network to tell classes apart.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
     /// <param name="labelColumnName">The label, a key.</param>
     /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal ones.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="network">
-    /// The network, with one output a class, before the softmax. Null for a small one with batch normalization.
+    /// The network, with one output per class, before the softmax. Null for a small one with batch normalization.
     /// </param>
-    /// <param name="epochs">How often the data is gone through; at least 1.</param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
@@ -30,7 +30,7 @@ public static class BatchNormNetworkCatalog
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
-    /// <summary>Trains a network to tell classes apart, as the options say.</summary>
+    /// <summary>Trains a network to tell classes apart, with all options.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
@@ -38,15 +38,15 @@ public static class BatchNormNetworkCatalog
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
         BatchNormNetworkMulticlassTrainer.Options options) => new(CatalogUtils.GetEnvironment(catalog), options);
 
-    /// <summary>Trains a network to tell two classes apart; it gives a score and its probability.</summary>
+    /// <summary>Trains a network to tell two classes apart. It predicts a score and a probability.</summary>
     /// <param name="catalog">The binary trainers.</param>
     /// <param name="labelColumnName">The label, a <see cref="bool"/>.</param>
     /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal ones.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="network">
     /// The network, with one output, before the sigmoid. Null for a small one with batch normalization.
     /// </param>
-    /// <param name="epochs">How often the data is gone through; at least 1.</param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
@@ -59,7 +59,7 @@ public static class BatchNormNetworkCatalog
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
-    /// <summary>Trains a network to tell two classes apart, as the options say.</summary>
+    /// <summary>Trains a network to tell two classes apart, with all options.</summary>
     /// <param name="catalog">The binary trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
@@ -67,13 +67,13 @@ public static class BatchNormNetworkCatalog
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
         BatchNormNetworkBinaryTrainer.Options options) => new(CatalogUtils.GetEnvironment(catalog), options);
 
-    /// <summary>Trains a network to predict a number, by the mean squared error.</summary>
+    /// <summary>Trains a network to predict a number, with the mean squared error.</summary>
     /// <param name="catalog">The regression trainers.</param>
     /// <param name="labelColumnName">The label, a <see cref="float"/>.</param>
     /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
-    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal ones.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="network">The network, with one output. Null for a small one with batch normalization.</param>
-    /// <param name="epochs">How often the data is gone through; at least 1.</param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
@@ -86,7 +86,7 @@ public static class BatchNormNetworkCatalog
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
-    /// <summary>Trains a network to predict a number, as the options say.</summary>
+    /// <summary>Trains a network to predict a number, with all options.</summary>
     /// <param name="catalog">The regression trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>

@@ -1,18 +1,25 @@
+using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
+using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+
+[assembly: LoadableClass(
+    typeof(BatchNormNetworkRegressionModelParameters), null, typeof(SignatureLoadModel),
+    "Batch normalization network, regression", BatchNormNetworkRegressionModelParameters.LoaderSignature)]
 
 namespace Microsoft.ML.Trainers;
 
 /// <summary>Trains a network to predict a number: a <see cref="float"/> label, and a score in its unit.</summary>
 /// <remarks>
-/// The label's unit does not matter. The network is trained on labels of mean 0 and deviation 1, and its last layer
-/// with a kernel takes the mean and the deviation of the training rows in, so that the model gives the label's unit
-/// without any further step. Losses, metrics and the states of checkpoints are in the label's unit too; a checkpoint's
-/// optimizer is not, so go on with <c>Fit(rows, model)</c>: <see cref="NetworkTrainer.Resume"/> refuses it. Regularizers,
-/// weight decay and the limit of the gradient's length apply to the network that is trained. Where that layer has no
-/// bias, or a ReLU follows it, only the scale is taken out; where another activation follows it, the labels are taken as
-/// they are. The log says which.
+/// The label's unit does not matter. The network is trained on labels of mean 0 and deviation 1. Its last layer with a
+/// kernel then absorbs mean and deviation of the training rows, so that the model predicts in the label's unit without
+/// any further step. If that layer has no bias, or a ReLU follows it, only the deviation is taken out; if another
+/// activation follows it, the labels are used as they are. The log says which. Losses, metrics and the states of
+/// checkpoints are in the label's unit too, but a checkpoint's optimizer is not: continue with <c>Fit(rows, model)</c>,
+/// since <see cref="NetworkTrainer.Resume"/> refuses the checkpoint. Regularizers, weight decay and the limit of the
+/// gradient's norm apply to the network on standardized labels.
 /// </remarks>
 /// <seealso cref="BatchNormNetworkCatalog"/>
 public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerBase<
@@ -23,7 +30,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
 
     internal BatchNormNetworkRegressionTrainer(IHostEnvironment env, Options options)
         : base(
-            TrainerHost.Of<BatchNormNetworkRegressionTrainer>(env, options), options,
+            HostOf<BatchNormNetworkRegressionTrainer>(env, options), options,
             TrainerUtils.MakeR4ScalarColumn(options.LabelColumnName), options.Loss, [])
     {
         Host.CheckUserArg(
@@ -36,8 +43,8 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     public sealed class Options : BatchNormNetworkTrainerOptions
     {
         /// <summary>
-        /// What training makes small: <see cref="Loss.MeanSquaredError"/>, <see cref="Loss.MeanAbsoluteError"/> or
-        /// <see cref="Loss.Huber"/>, whose δ counts in the label's unit. Default: the mean squared error.
+        /// What training minimizes: <see cref="Loss.MeanSquaredError"/>, <see cref="Loss.MeanAbsoluteError"/> or
+        /// <see cref="Loss.Huber"/> with δ in the label's unit. Default: the mean squared error.
         /// </summary>
         public Loss Loss { get; set; } = Loss.MeanSquaredError;
     }
@@ -90,4 +97,20 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     private protected override BatchNormNetworkRegressionModelParameters CreateModel(
         Network network, NetworkState state) =>
         new(Host, new SavedNetwork(network, state));
+}
+
+/// <summary>A network whose one output is the predicted value.</summary>
+public sealed class BatchNormNetworkRegressionModelParameters : BatchNormNetworkModelParametersBase<float>
+{
+    internal const string LoaderSignature = "BatchNormNetRegression";
+
+    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETREG", LoaderSignature);
+
+    internal BatchNormNetworkRegressionModelParameters(IHostEnvironment env, SavedNetwork saved)
+        : base(env, nameof(BatchNormNetworkRegressionModelParameters), PredictionKind.Regression, version, saved)
+    {
+    }
+
+    internal static BatchNormNetworkRegressionModelParameters Create(IHostEnvironment env, ModelLoadContext ctx) =>
+        new(env, Load(env, ctx, version));
 }

@@ -7,21 +7,26 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Trains a network on a feature and a label column: reads the rows once, into memory or, where they do not fit, into a
-/// temporary file (<see cref="BatchNormNetworkTrainerOptions.DataBytesInMemory"/>), then goes through them epoch by
+/// Trains a network on a feature and a label column. It reads the rows once, into memory or, if they do not fit, into a
+/// temporary file (<see cref="BatchNormNetworkTrainerOptions.DataBytesInMemory"/>), and then goes through them epoch by
 /// epoch.
 /// </summary>
 /// <remarks>
+/// <para>
 /// The feature column is a vector of <see cref="float"/> of known size. Its dimensions are the shape of a row: a column
-/// of dimensions <c>[C, H, W]</c> or <c>[1, C, H, W]</c> gives images, channels first. A network whose input has
-/// dimensions takes a column of the same, or a plain vector of their size; a column of other dimensions is an error.
+/// with dimensions <c>[C, H, W]</c> or <c>[1, C, H, W]</c> has images, channels first. A network whose input has
+/// dimensions takes a column with the same dimensions, or a plain vector of the same size; a column with other
+/// dimensions is an error.
+/// </para>
+/// <para>
 /// Rows without a label, with a weight that is not positive and finite, or with a feature that is not finite are
-/// skipped, with a warning of how many; <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> makes such a feature an
-/// error. A prediction from features that are not finite is NaN where a batch normalization of the network has
-/// <see cref="NonFinite.Throw"/>; other networks compute with them.
+/// skipped, and a warning says how many. <see cref="BatchNormNetworkTrainerOptions.NonFinite"/> can make such a feature
+/// an error. A prediction from features that are not finite is NaN if a batch normalization of the network has
+/// <see cref="NonFinite.Throw"/>; other networks compute with these features.
+/// </para>
 /// </remarks>
 /// <typeparam name="TTransformer">The prediction transformer.</typeparam>
-/// <typeparam name="TModel">The model in it.</typeparam>
+/// <typeparam name="TModel">The model in the transformer.</typeparam>
 public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : TrainerEstimatorBase<TTransformer, TModel>
     where TTransformer : ISingleFeaturePredictionTransformer<TModel>
     where TModel : class
@@ -35,7 +40,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             host, TrainerUtils.MakeR4VecFeature(options.FeatureColumnName), label,
             TrainerUtils.MakeR4ScalarWeightColumn(options.ExampleWeightColumnName))
     {
-        training = TrainerOptionsCheck.Run(host, options, loss, classWeights);
+        training = options.ForRun(host, loss, classWeights);
         this.options = options.Copy();
     }
 
@@ -43,16 +48,16 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     public override TrainerInfo Info { get; } =
         new(normalization: false, caching: false, supportValid: true, supportIncrementalTrain: true);
 
-    /// <summary>Trains, and validates each epoch with rows of their own.</summary>
+    /// <summary>Trains, and validates each epoch with the given rows.</summary>
     /// <param name="trainData">The rows to train on.</param>
-    /// <param name="validationData">The rows to validate with, in columns of the same names.</param>
+    /// <param name="validationData">The rows to validate with, in columns with the same names.</param>
     /// <exception cref="ArgumentOutOfRangeException">A column is missing, or of a type that cannot be used.</exception>
     /// <exception cref="OperationCanceledException">The context or the options' token was canceled.</exception>
     /// <exception cref="IOException">
-    /// The rows do not fit in memory, and cannot be kept in a temporary file; or the checkpoint cannot be written.
+    /// The rows do not fit in memory and cannot be kept in a temporary file, or the checkpoint cannot be written.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// No row has a label and finite features, training diverged, or a GPU was asked for that cannot be had.
+    /// No row has a label and finite features, training diverged, or the requested GPU is not available.
     /// </exception>
     public TTransformer Fit(IDataView trainData, IDataView validationData)
     {
@@ -61,15 +66,15 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     }
 
     /// <summary>
-    /// Goes on from a trained model: its network with its switches, and its parameters. A layer that is frozen there
-    /// stays frozen. Where the label asks for another number of outputs, and there is a plan in
-    /// <see cref="BatchNormNetworkTrainerOptions.FineTune"/>, the network gets a new head.
+    /// Continues from a trained model, with its network, its switches and its parameters. A layer that is frozen there
+    /// stays frozen. If the label needs another number of outputs, and
+    /// <see cref="BatchNormNetworkTrainerOptions.FineTune"/> has a plan, the network gets a new head.
     /// </summary>
     /// <param name="trainData">The rows to train on.</param>
     /// <param name="previous">
-    /// A prediction transformer with a network, fitted or loaded, or a chain whose last transformer is one.
+    /// A prediction transformer with a network, fitted or loaded, or a chain that ends in one.
     /// </param>
-    /// <exception cref="ArgumentException">There is no network in it, or one that does not fit.</exception>
+    /// <exception cref="ArgumentException">The model has no network, or one that does not fit.</exception>
     /// <inheritdoc cref="Fit(IDataView, IDataView)"/>
     public TTransformer Fit(IDataView trainData, ITransformer previous)
     {
@@ -97,7 +102,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         memory = Math.Max(0, memory - rows.BytesInMemory);
         using TrainingRows? held = validation is null ? null : Read(validation, isValidation: true);
         RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed).Training;
-        DataWarnings.Tell(
+        DataWarnings.Warn(
             channel, start.Network, rows.Data, givesLogits: PredictionKind != PredictionKind.Regression);
         TargetScale? scale = Cancellation.Run(
             Host, run => Scale(run, channel, start.Network, rows.Data, kept), options.CancellationToken);
@@ -113,14 +118,22 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             options.CancellationToken);
     }
 
-    /// <summary>
-    /// Checks the label column's values and options, and gives the number of outputs that it asks for.
-    /// </summary>
+    /// <summary>Registers a trainer's host, which checks what the base's constructor needs.</summary>
+    private protected static IHost HostOf<TTrainer>(IHostEnvironment env, BatchNormNetworkTrainerOptions options)
+    {
+        IHost host = Contracts.CheckRef(env, nameof(env)).Register(typeof(TTrainer).Name);
+        host.CheckValue(options, nameof(options));
+        host.CheckNonEmpty(options.LabelColumnName, nameof(options.LabelColumnName));
+        host.CheckNonEmpty(options.FeatureColumnName, nameof(options.FeatureColumnName));
+        return host;
+    }
+
+    /// <summary>Checks the label column, and returns the number of outputs that it needs.</summary>
     private protected abstract int CheckLabel(RoleMappedData data);
 
     private protected abstract TModel CreateModel(Network network, NetworkState state);
 
-    /// <summary>What is taken out of the targets of the rows that are kept for training; null for nothing.</summary>
+    /// <summary>The scale to standardize targets with, from the rows kept for training; null for none.</summary>
     private protected virtual TargetScale? Scale(
         IHost host, IChannel channel, Network network, TrainingData rows, IReadOnlyCollection<int> kept) => null;
 
@@ -141,7 +154,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
                     $"ValidationData has no column '{column.Name}'. Give rows that have been through the steps before " +
                     "the trainer, as the training data has.");
             }
-            // Checks the columns as those of the training data.
+            // This checks the types of the columns.
             GetOutputSchema(SchemaShape.Create(view.Schema));
             validation = MakeRoles(view);
         }

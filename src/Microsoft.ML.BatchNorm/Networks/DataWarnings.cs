@@ -4,30 +4,30 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Trainers;
 
-/// <summary>Warns where a network and its rows are likely not meant for each other.</summary>
+/// <summary>Warns if a network and its rows probably do not fit each other.</summary>
 static class DataWarnings
 {
     /// <summary>
-    /// Training by gradient suffers where a feature's root mean square is this many times greater or less than 1.
+    /// Gradient descent suffers if a feature's root mean square is this many times greater or less than 1.
     /// </summary>
     const double FarFromOne = 30;
 
-    /// <summary>A feature that deviates by less than this share of its value is a constant but for rounding.</summary>
+    /// <summary>A feature that deviates by less than this share of its value is constant apart from rounding.</summary>
     const double LeastShare = 1e-6;
 
     const int SampledRows = 1000;
 
-    /// <param name="channel">Is told.</param>
+    /// <param name="channel">Receives the warnings.</param>
     /// <param name="network">The network that is trained.</param>
     /// <param name="rows">The rows that it is trained on.</param>
-    /// <param name="givesLogits">Whether the trainer puts a softmax or sigmoid behind the network.</param>
-    public static void Tell(IChannel channel, Network network, TrainingData rows, bool givesLogits)
+    /// <param name="givesLogits">Whether the trainer applies a softmax or sigmoid to the network's outputs.</param>
+    public static void Warn(IChannel channel, Network network, TrainingData rows, bool givesLogits)
     {
         NetworkNode? first = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer);
         if (first?.Layer is DenseLayer or Conv2DLayer)
-            TellScale(channel, first, rows);
+            WarnOfScale(channel, first, rows);
         else if (first is { Layer: BatchNormalizationLayer { Options: var options }, Input.Rank: 1 })
-            TellEpsilon(channel, first, Math.Sqrt(options.EffectiveEpsilon), rows);
+            WarnOfEpsilon(channel, first, Math.Sqrt(options.EffectiveEpsilon), rows);
         NetworkNode? last = network.Nodes.Count > 0 ? network.Nodes[^1] : null;
         if (givesLogits && last?.Layer is ActivationLayer { Function: Activation.Sigmoid or Activation.Tanh })
         {
@@ -37,7 +37,7 @@ static class DataWarnings
         }
     }
 
-    static void TellScale(IChannel channel, NetworkNode first, TrainingData rows)
+    static void WarnOfScale(IChannel channel, NetworkNode first, TrainingData rows)
     {
         double[] scales = Deviations(rows, new double[rows.FeaturesPerRow]);
         double greatest = scales.Max();
@@ -50,8 +50,8 @@ static class DataWarnings
             + "features.");
     }
 
-    /// <summary>A feature that is small beside √ε leaves the first batch normalization as good as constant.</summary>
-    static void TellEpsilon(IChannel channel, NetworkNode first, double epsilonRoot, TrainingData rows)
+    /// <summary>The first batch normalization turns a feature that is small beside √ε into almost a constant.</summary>
+    static void WarnOfEpsilon(IChannel channel, NetworkNode first, double epsilonRoot, TrainingData rows)
     {
         double[] means = new double[rows.FeaturesPerRow];
         int[] sample = Sample(rows);

@@ -6,13 +6,13 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Which network a trainer trains and which values it begins with: those of an earlier training, of a pretrained
+/// Chooses the network that a trainer trains, and its first values: those of an earlier training, of a pretrained
 /// network, or fresh ones.
 /// </summary>
-/// <param name="host">Whose errors they are.</param>
+/// <param name="host">Reports the errors.</param>
 /// <param name="options">The trainer's options.</param>
 /// <param name="input">The shape of a row.</param>
-/// <param name="outputs">The number of outputs that the label asks for.</param>
+/// <param name="outputs">The number of outputs that the label needs.</param>
 sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, TensorShape input, int outputs)
 {
     const int DefaultUnits = 128, MostListed = 20;
@@ -20,7 +20,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
     HashSet<string> known = [];
 
     /// <summary>
-    /// Whether a layer has first values of its own, and none of an earlier training; known once a network is chosen.
+    /// Whether a layer has fresh values, not those of an earlier training; valid after <see cref="Choose"/>.
     /// </summary>
     public bool IsFresh(NetworkNode node) => !known.Contains(node.Path);
 
@@ -36,7 +36,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         return new SavedNetwork(network, start.State);
     }
 
-    /// <summary>Batch normalization of the features, and one hidden layer with batch normalization.</summary>
+    /// <summary>Batch normalization of the features, then one hidden layer with batch normalization.</summary>
     Network Default()
     {
         Network network = Network.Input(input.Dimensions);
@@ -78,7 +78,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         return new SavedNetwork(network, state);
     }
 
-    /// <summary>The layers with parameters by path and shapes, for a message.</summary>
+    /// <summary>Lists the layers with parameters by path and shapes, for a message.</summary>
     static string Shapes(Network network)
     {
         string[] layers = [.. network.Nodes.Where(Network.HasState).Select(
@@ -88,7 +88,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
                 + (layers.Length > MostListed ? $" and {layers.Length - MostListed} more" : "");
     }
 
-    /// <summary>The network itself, or under a new head.</summary>
+    /// <summary>The network itself, or with a new head if its number of outputs differs.</summary>
     SavedNetwork WithOutputs(SavedNetwork saved, int seed)
     {
         if (saved.Network.OutputShape.Size == outputs)
@@ -118,7 +118,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
     }
 
-    /// <summary>A plan that begins by freezing what was never trained would learn on top of random values.</summary>
+    /// <summary>Refuses a plan that starts by freezing fresh layers: it would train on top of random values.</summary>
     void CheckPlan(Network network)
     {
         if (options.FineTune is not { } plan)
@@ -130,7 +130,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
         }
         catch (ArgumentException)
         {
-            // The run says what is wrong with the switches.
+            // The run reports what is wrong with the switches.
             return;
         }
         NetworkNode? random = network.Nodes.Zip(first).FirstOrDefault(pair =>

@@ -4,11 +4,11 @@ using Microsoft.ML.BatchNorm.Training;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// An engine that trains on targets of mean 0 and deviation 1, whatever their unit, and gives everything in that unit:
-/// it takes mean and deviation out of the network's head when a session starts and puts them back into every state that
-/// the session gives. A head that is frozen comes back with every bit.
+/// An engine that trains on targets of mean 0 and deviation 1, and returns everything in the targets' own unit. It
+/// divides mean and deviation out of the network's head when a session starts, and multiplies them into every state
+/// that the session returns. A frozen head is returned with its original bits.
 /// </summary>
-/// <param name="engine">Where to train.</param>
+/// <param name="engine">The engine that trains.</param>
 /// <param name="scale">Mean and deviation.</param>
 sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : ITrainingEngine
 {
@@ -70,16 +70,16 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
     }
 }
 
-/// <summary>The mean and the deviation of targets, and how a network's head takes them in.</summary>
-/// <param name="Mean">The mean, or 0 where the head has no place for one.</param>
-/// <param name="Deviation">The deviation from <paramref name="Mean"/>, positive.</param>
+/// <summary>Mean and deviation of targets, and how a network's head absorbs them.</summary>
+/// <param name="Mean">The mean, or 0 if the head cannot absorb one.</param>
+/// <param name="Deviation">The standard deviation from <paramref name="Mean"/>, positive.</param>
 readonly record struct TargetScale(double Mean, double Deviation)
 {
-    /// <summary>The exact scale of some rows' targets, by their weights.</summary>
+    /// <summary>The exact mean and deviation of the targets of some rows, by their weights.</summary>
     /// <param name="data">One target per row.</param>
     /// <param name="rows">The rows that count.</param>
-    /// <param name="isCentered">Whether the mean is taken out.</param>
-    /// <param name="check">Is called before each part of the rows, and may throw.</param>
+    /// <param name="isCentered">Whether the mean is subtracted; otherwise it is 0.</param>
+    /// <param name="check">Called before each part of the rows; it may throw.</param>
     public static TargetScale Of(
         TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, Action? check = null)
     {
@@ -105,8 +105,8 @@ readonly record struct TargetScale(double Mean, double Deviation)
     }
 
     /// <summary>
-    /// Whether the head can take in the targets' mean besides their deviation: false where it has no bias or a ReLU
-    /// follows; null where it can take in neither.
+    /// Whether the head can absorb the targets' mean besides their deviation: false if it has no bias or a ReLU
+    /// follows; null if it can absorb neither.
     /// </summary>
     public static bool? IsCentered(Network network)
     {
@@ -130,14 +130,14 @@ readonly record struct TargetScale(double Mean, double Deviation)
         return isCentered;
     }
 
-    /// <summary>The state that gives <c>(y − mean) / deviation</c> where the given one gives y.</summary>
+    /// <summary>The state whose outputs are <c>(y − mean) / deviation</c> if the given state's are y.</summary>
     public NetworkState TakeOut(Network network, NetworkState state)
     {
         (double mean, double deviation) = this;
         return Map(network, state, weight => weight / deviation, bias => (bias - mean) / deviation);
     }
 
-    /// <summary>The state that gives <c>y · deviation + mean</c> where the given one gives y.</summary>
+    /// <summary>The state whose outputs are <c>y · deviation + mean</c> if the given state's are y.</summary>
     public NetworkState PutBack(Network network, NetworkState state)
     {
         (double mean, double deviation) = this;

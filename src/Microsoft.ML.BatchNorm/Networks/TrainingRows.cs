@@ -6,18 +6,18 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML.Trainers;
 
 /// <summary>
-/// Reads the rows that a network is trained on, once: into memory, or, where there are more than may be there, into a
-/// temporary file that is gone when this is disposed of. Rows without a label, with a feature that is not finite, or
-/// whose weight is not positive and finite are left out, as ML.NET's trainers leave them out.
+/// Reads the rows that a network is trained on once: into memory or, if they do not fit there, into a temporary file,
+/// which <see cref="Dispose"/> deletes. Like ML.NET's trainers, it skips rows without a label, with a feature that is
+/// not finite, or with a weight that is not positive and finite.
 /// </summary>
 sealed class TrainingRows : IDisposable
 {
     const int CheckedRows = 256;
 
-    /// <summary>The memory that is taken before a row has been read, however many rows a view claims.</summary>
+    /// <summary>The most memory to allocate before a row has been read, however many rows a view claims.</summary>
     const long FirstBytes = 16 << 20;
 
-    /// <summary>How many times as many rows as have been read there is room for, where a view claims more.</summary>
+    /// <summary>The most room, as a multiple of the rows read so far, if a view claims more rows.</summary>
     const long BelievedTimes = 8;
 
     readonly IHost host;
@@ -44,16 +44,16 @@ sealed class TrainingRows : IDisposable
         claimedRows = data.Data.GetRowCount() ?? 0;
     }
 
-    /// <summary>The bytes of memory that the rows take.</summary>
+    /// <summary>The bytes of memory that the rows occupy.</summary>
     public long BytesInMemory => file?.BytesInMemory ?? rows * BytesPerRow;
 
     long BytesPerRow => sizeof(float) * (length + (isWeighted ? 2L : 1));
 
-    /// <param name="host">Whose errors and cancellation it is.</param>
-    /// <param name="channel">Is told how many rows were left out, and where the others are if not in memory.</param>
-    /// <param name="data">Data with checked feature, label and weight columns.</param>
+    /// <param name="host">Reports errors, and may cancel.</param>
+    /// <param name="channel">Learns how many rows were skipped, and where the others are if not in memory.</param>
+    /// <param name="data">The data, whose feature, label and weight columns were checked.</param>
     /// <param name="isValidation">Whether the rows are for validation, not for training.</param>
-    /// <param name="nonFinite">What becomes of a row with a feature that is not finite.</param>
+    /// <param name="nonFinite">What happens to a row with a feature that is not finite.</param>
     /// <param name="bytesInMemory">The most bytes of rows in memory.</param>
     public static TrainingRows Read(
         IHost host, IChannel channel, RoleMappedData data, bool isValidation, NonFinite nonFinite, long bytesInMemory)
@@ -62,7 +62,7 @@ sealed class TrainingRows : IDisposable
         try
         {
             rows.Read(data);
-            rows.Tell(channel);
+            rows.Report(channel);
             rows.Data.Inspect(host.CheckAlive);
             return rows;
         }
@@ -129,7 +129,7 @@ sealed class TrainingRows : IDisposable
             OnFile(file.Complete);
     }
 
-    /// <summary>Makes room for more rows in memory, or goes on in a file.</summary>
+    /// <summary>Makes room for more rows in memory, or moves the rows to a file.</summary>
     void Grow()
     {
         int capacity = rows == 0
@@ -145,7 +145,7 @@ sealed class TrainingRows : IDisposable
         }
         catch (OutOfMemoryException)
         {
-            // Something else has the memory. What has been read is still here.
+            // The memory is used up; the rows that were read are kept and move to the file.
         }
         OnFile(() =>
         {
@@ -162,7 +162,8 @@ sealed class TrainingRows : IDisposable
         long least = Math.Min(mostRows, claimedRows > 0 ? Math.Max(1, FirstBytes / BytesPerRow) : CheckedRows);
         if (claimedRows > 0 && claimedRows <= least)
             return (int)claimedRows;
-        // From half to half of the most rows, so that the last array is never copied from one almost as large.
+        // The capacity is halved from the maximum, so that doubling ends exactly there and no array is copied into one
+        // that is hardly larger.
         int capacity = mostRows;
         while (capacity / 2 >= least && least > 0)
             capacity = (capacity + 1) / 2;
@@ -199,7 +200,7 @@ sealed class TrainingRows : IDisposable
         }
     }
 
-    void Tell(IChannel channel)
+    void Report(IChannel channel)
     {
         if (unlabeled > 0)
             channel.Warning($"Skipped {unlabeled} rows of the {role} data whose label is missing.");

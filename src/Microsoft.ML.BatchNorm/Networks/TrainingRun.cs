@@ -4,43 +4,33 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.Trainers;
 
-/// <summary>One training of one network, told to ML.NET's channels and stopped by its context.</summary>
+/// <summary>One training, which reports to ML.NET's channels and which its host can cancel.</summary>
 sealed class TrainingRun(
     IHost host, IChannel channel, BatchNormNetworkTrainerOptions options, TrainingOptions training,
     TargetScale? scale)
 {
-    /// <summary>Above this share of the initializer a moving average is visibly biased.</summary>
+    /// <summary>A moving average with more than this share of its initial value is visibly biased.</summary>
     const double LargeInitialWeight = 0.05;
 
     public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
     {
         host.CheckAlive();
-        using var cancellation = CancellationTokenSource.CreateLinkedTokenSource(options.CancellationToken);
         using IProgressChannel progress = host.StartProgressChannel("Training");
-        ITrainingEngine engine = new CancelableEngine(host, EngineChoice.Of(host, channel, options), cancellation);
+        ITrainingEngine engine = EngineChoice.Of(host, channel, options.Engine, options.NumberOfThreads);
         if (scale is { } targets)
             engine = new StandardizedTargets(engine, targets);
-        var report = new Report(channel, progress);
         try
         {
-            TrainingResult result = options.FineTune is { } plan
-                ? NetworkTrainer.Train(
-                    start.Network, start.State, data, training, plan, validation, engine, report, cancellation.Token)
-                : NetworkTrainer.Train(
-                    start.Network, start.State, data, training, validation, engine, report, cancellation.Token);
+            TrainingResult result = NetworkTrainer.Start(
+                start.Network, start.State, data, training, options.FineTune, validation, engine,
+                new Report(channel, progress), TimeProvider.System, options.CancellationToken,
+                () => host is ICancelable { IsCanceled: true });
             if (result.StoppedEarly)
                 channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
             WarnOfBias(result);
             if (!options.RecomputeStatistics)
                 WarnOfSmallBatches(result, data.Rows);
             return result;
-        }
-        catch (TrainingCanceledException error)
-        {
-            // The caller's token, where that was canceled; the run's own is nobody's who may look at it.
-            CancellationToken token = options.CancellationToken;
-            throw new TrainingCanceledException(
-                error.Checkpoint, token.IsCancellationRequested ? token : CancellationToken.None);
         }
         catch (Exception error) when (error is TrainingDivergedException or InvalidDataException)
         {
@@ -90,7 +80,7 @@ sealed class TrainingRun(
         }
     }
 
-    /// <summary>Keeps the last progress for whoever asks ML.NET for it, and tells each epoch's end.</summary>
+    /// <summary>Keeps the last progress, for which ML.NET may ask, and reports the end of each epoch.</summary>
     sealed class Report : IProgress<TrainingProgress>
     {
         static readonly string[] metrics = ["loss", "validation loss", "rows/s"], units = ["epochs", "steps"];
