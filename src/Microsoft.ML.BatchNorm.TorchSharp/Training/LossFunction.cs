@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
@@ -13,24 +12,14 @@ sealed class LossFunction : IDisposable
     readonly Tensor? classWeights;
 
     /// <exception cref="ArgumentException">Class weights do not go with the loss or the number of outputs.</exception>
-    public LossFunction(Loss loss, ImmutableArray<double> classWeights, int outputs, torch.Device device)
+    public LossFunction(TrainingOptions options, int outputs, torch.Device device)
     {
-        this.loss = loss;
-        if (classWeights.IsEmpty)
+        TrainingOptions.CheckClassWeights(options, outputs);
+        loss = options.Loss;
+        if (options.ClassWeights.IsEmpty)
             return;
-        int classes = loss switch
-        {
-            SoftmaxCrossEntropyLoss => outputs,
-            BinaryCrossEntropyLoss when outputs == 1 => 2,
-            _ => throw new ArgumentException(
-                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.",
-                nameof(classWeights)),
-        };
-        if (classWeights.Length != classes)
-            throw new ArgumentException(
-                $"There are {classWeights.Length} ClassWeights for {classes} classes.", nameof(classWeights));
-        float[] weights = [.. classWeights.Select(weight => (float)weight)];
-        this.classWeights = Tensors.Keep(Tensors.Upload<float>(weights, device, classes));
+        float[] weights = [.. options.ClassWeights.Select(weight => (float)weight)];
+        classWeights = Tensors.Keep(Tensors.Upload<float>(weights, device, weights.Length));
     }
 
     /// <param name="outputs">The network's, a row for each row.</param>

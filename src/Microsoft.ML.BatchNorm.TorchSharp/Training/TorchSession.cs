@@ -30,7 +30,7 @@ sealed class TorchSession : ITrainingSession
         TrainingData data)
     {
         (this.device, this.engine, this.network, this.options) = (device, engine, network, options);
-        loss = new LossFunction(options.Loss, options.ClassWeights, network.OutputShape.Size, device);
+        loss = new LossFunction(options, network.OutputShape.Size, device);
         module = new NetworkModule(network, state, engine.MixedPrecision, device);
         optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
         features = new FeatureCheck(network, data);
