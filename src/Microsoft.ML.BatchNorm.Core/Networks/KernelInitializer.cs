@@ -69,8 +69,7 @@ public abstract record KernelInitializer : IInitializer
         {
             while (true)
             {
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                double value = radius * Math.Cos(Math.Tau * random.NextDouble());
+                double value = RandomNumbers.NextNormal(random);
                 if (Math.Abs(value) <= 2)
                     return value;
             }

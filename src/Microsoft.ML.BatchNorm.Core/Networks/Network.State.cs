@@ -68,14 +68,11 @@ public sealed partial class Network
 
     static int SeedOf(string path, int seed)
     {
-        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): the first numbers of Random
-        // are near one another for seeds that are.
+        // FNV-1a over the path, then mixed: close seeds give a Random whose first numbers are close.
         ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (char character in path)
             hash = unchecked((hash ^ character) * 0x100000001B3);
-        hash = unchecked((hash ^ hash >> 30) * 0xBF58476D1CE4E5B9);
-        hash = unchecked((hash ^ hash >> 27) * 0x94D049BB133111EB);
-        return (int)((hash ^ hash >> 31) & int.MaxValue);
+        return (int)(RandomNumbers.Mix(hash) & int.MaxValue);
     }
 
     /// <summary>How a layer's state does not fit, or null where it does.</summary>

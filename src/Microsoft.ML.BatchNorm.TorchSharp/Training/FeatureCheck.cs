@@ -16,7 +16,7 @@ sealed class FeatureCheck
         this.data = data;
         ignores = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer)?.Layer
             is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore };
-        isClean = ignores || (data.Inspection?.AreFinite ?? FiniteSearch.AreFinite(data.Features.Span));
+        isClean = ignores || (data.Inspection?.AreFinite ?? Finite.All(data.Features.Span));
     }
 
     /// <exception cref="InvalidDataException">A feature of a row is not finite.</exception>
@@ -34,7 +34,7 @@ sealed class FeatureCheck
     /// <inheritdoc cref="Check(IReadOnlyCollection{int})"/>
     public void Check(ReadOnlySpan<float> features)
     {
-        if (ignores || FiniteSearch.AreFinite(features))
+        if (ignores || Finite.All(features))
             return;
         for (int row = 0; row * data.FeaturesPerRow < features.Length; row++)
             Check(features.Slice(row * data.FeaturesPerRow, data.FeaturesPerRow), row);
@@ -42,7 +42,7 @@ sealed class FeatureCheck
 
     static void Check(ReadOnlySpan<float> features, int row)
     {
-        int slot = FiniteSearch.IndexOfNonFinite(features);
+        int slot = Finite.IndexOf(features);
         if (slot >= 0)
             throw new InvalidDataException(FormattableString.Invariant(
                 $"A feature is not finite: row {row}, slot {slot} has {features[slot]}. ")
