@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.TorchSharp.Training;
+using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
@@ -32,4 +33,22 @@ abstract class KernelModule : LayerModule
         new(ValuesOf("kernel", values), ValuesOf("bias", values), null);
 
     protected abstract Tensor Product(Tensor x, Tensor kernel, Tensor? bias);
+}
+
+/// <summary>A <see cref="DenseLayer"/>.</summary>
+sealed class DenseModule(NetworkNode node, LayerState state, bool isMixed) : KernelModule(node, state, isMixed)
+{
+    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => F.linear(x, kernel, bias);
+}
+
+/// <summary>A <see cref="Conv2DLayer"/>.</summary>
+sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state, bool isMixed, torch.Device device)
+    : KernelModule(node, state, isMixed)
+{
+    readonly long[] stride = [layer.Stride.Height, layer.Stride.Width];
+    readonly long[] padding = [layer.Padding.Height, layer.Padding.Width];
+    readonly MatrixConvolution? onCpu = device.type == DeviceType.CPU ? new(layer, node.Input) : null;
+
+    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
+        onCpu?.Apply(x, kernel, bias) ?? F.conv2d(x, kernel, bias, stride, padding);
 }
