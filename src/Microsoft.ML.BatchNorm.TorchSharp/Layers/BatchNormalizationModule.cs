@@ -5,8 +5,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Training;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// A <see cref="BatchNormalizationLayer"/>. Its options say which mode it runs in: <c>train()</c> on a module around it
-/// asks for training mode, and a frozen layer stays in inference mode.
+/// A <see cref="BatchNormalizationLayer"/>. Its options decide the mode: <c>train()</c> on a module around it asks for
+/// training mode, and a frozen layer stays in inference mode.
 /// </summary>
 abstract class BatchNormalizationModule : LayerModule
 {
@@ -38,14 +38,14 @@ abstract class BatchNormalizationModule : LayerModule
     protected ParameterSlot? Beta => beta;
 
     /// <summary>
-    /// The state before the steps that have moved the statistics on the device; γ and β are as at the beginning.
+    /// The state before the steps that moved the statistics on the device. Its γ and β are those of the beginning.
     /// </summary>
     protected BatchNormalizationState State { get; set; }
 
     /// <summary>The layout of a batch.</summary>
     protected ChannelLayout Layout(int rows) => new(node.Input.WithRows(rows), axis);
 
-    /// <summary>What <c>γ</c> and <c>β</c> are shaped to.</summary>
+    /// <summary>The shape in which γ and β are broadcast over <see cref="View"/>.</summary>
     protected long[] ChannelShape => IsChannelsFirst
         ? [State.Channels, .. Enumerable.Repeat(1L, node.Input.Rank - 1)]
         : Layout(1).Inner == 1 ? [State.Channels] : [State.Channels, 1];
@@ -65,7 +65,7 @@ abstract class BatchNormalizationModule : LayerModule
             throw SingleValue.Error($"A channel of layer '{Path}'", MovesStatistics);
     }
 
-    /// <summary>The input with its channels in dimension 1, in as few other dimensions as there are.</summary>
+    /// <summary>The input with its channels in dimension 1 and as few other dimensions as possible.</summary>
     protected Tensor View(Tensor x)
     {
         if (IsChannelsFirst)
@@ -76,7 +76,7 @@ abstract class BatchNormalizationModule : LayerModule
             : x.reshape(layout.Outer, layout.Channels, layout.Inner);
     }
 
-    /// <summary>What <see cref="View"/> gave, in the input's shape again.</summary>
+    /// <summary>Undoes <see cref="View"/>: the values in the input's shape.</summary>
     protected Tensor Back(Tensor y, Tensor x) => IsChannelsFirst ? y : y.reshape(x.shape);
 
     /// <summary>The normalized values with γ and β.</summary>
@@ -123,7 +123,7 @@ abstract class BatchNormalizationModule : LayerModule
     }
 
     /// <summary>
-    /// Takes the exact statistics of all data in place of the moving ones; they are one batch where none was seen.
+    /// Replaces the moving statistics by exact ones of all data. They count as one batch if no batch was seen before.
     /// </summary>
     public void Replace(BatchStatistics statistics)
     {
@@ -132,20 +132,20 @@ abstract class BatchNormalizationModule : LayerModule
             statistics, Options.EffectiveVarianceConvention, batches: current.BatchesSeen == 0 ? 1 : 0));
     }
 
-    /// <summary>Takes the moving statistics of a state.</summary>
+    /// <summary>Replaces the moving statistics by those of a state.</summary>
     public virtual void Replace(BatchNormalizationState state)
     {
         State = state;
         StatisticsMoved();
     }
 
-    /// <summary>The state with the statistics as they are now.</summary>
+    /// <summary>The state with the current statistics.</summary>
     protected abstract BatchNormalizationState Current();
 
     /// <summary>Normalizes with the batch's own statistics.</summary>
     protected abstract Tensor WithBatchStatistics(Tensor x);
 
-    /// <summary>Takes the statistics of the last forward pass into the moving ones.</summary>
+    /// <summary>Updates the moving statistics with those of the last forward pass.</summary>
     public abstract void Commit(int rows);
 
     /// <summary>The moving mean and variance, in double on the device; inside a dispose scope.</summary>
@@ -210,8 +210,8 @@ abstract class BatchNormalizationModule : LayerModule
 }
 
 /// <summary>
-/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The mean is taken off before anything
-/// is multiplied, and what a float of it lacks is in the rest, so that a large mean costs no digits.
+/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The center is the mean rounded to
+/// float, and is subtracted first; the rest corrects the rounding. So a large mean costs no digits.
 /// </summary>
 sealed class MovingNormalization : IDisposable
 {
@@ -220,7 +220,7 @@ sealed class MovingNormalization : IDisposable
     /// <param name="mean">The moving mean, in double on the device.</param>
     /// <param name="variance">The moving variance.</param>
     /// <param name="epsilon">ε.</param>
-    /// <param name="shape">What the tensors are shaped to, for broadcasting over the input.</param>
+    /// <param name="shape">The shape in which the tensors are broadcast over the input.</param>
     public MovingNormalization(Tensor mean, Tensor variance, double epsilon, long[] shape)
     {
         using var scope = torch.NewDisposeScope();

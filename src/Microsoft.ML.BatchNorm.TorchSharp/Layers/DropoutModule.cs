@@ -3,9 +3,9 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// A <see cref="DropoutLayer"/>, whose choice is a function of the step's key and of its place in the network.
+/// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's place in the network.
 /// </summary>
-sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int place) : LayerModule(node)
+sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex) : LayerModule(node)
 {
     /// <summary>The key of the step.</summary>
     public ulong StepKey { get; set; }
@@ -14,15 +14,15 @@ sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom r
     {
         if (!IsTraining || layer.Rate == 0)
             return x;
-        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)place));
+        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)layerIndex));
         return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
     }
 }
 
 /// <summary>
-/// Random numbers on the device that are a function of a key and their place alone: SplitMix64's mixing (Steele, Lea
-/// and Flood, 2014) of consecutive counters. TorchSharp's generators are on the CPU alone, and the device's own is one
-/// for the whole process.
+/// Random numbers on the device that depend only on a key and on their place: SplitMix64's mixing (Steele, Lea and
+/// Flood, 2014) of consecutive counters. TorchSharp's generators exist only on the CPU, and the device's own generator
+/// is shared by the whole process.
 /// </summary>
 sealed class CounterRandom : IDisposable
 {
@@ -42,12 +42,12 @@ sealed class CounterRandom : IDisposable
     }
 
     /// <summary>
-    /// Ones where a uniform number is at least <paramref name="rate"/>, else zeros; as floats, in one dimension.
+    /// One where a uniform number is at least <paramref name="rate"/>, otherwise zero; floats in one dimension.
     /// </summary>
     public Tensor AtLeast(double rate, long count, ulong key)
     {
         using var scope = torch.NewDisposeScope();
-        // Below 2⁶², so that no counter overflows.
+        // The first counter is below 2⁶², so no counter overflows.
         long first = (long)(Mix(key) >> 2);
         Tensor x = torch.arange(
             Scalars.Of(first), Scalars.Of(first + count), Scalars.One, ScalarType.Int64, device);
@@ -58,7 +58,7 @@ sealed class CounterRandom : IDisposable
         return atLeast.to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The key of one of several things that a key is for.</summary>
+    /// <summary>Derives one of several keys from a key.</summary>
     public static ulong Key(ulong key, ulong part) => Mix(key ^ unchecked(part * 0x9E3779B97F4A7C15));
 
     public void Dispose()
@@ -67,7 +67,7 @@ sealed class CounterRandom : IDisposable
         Array.ForEach(masks, mask => mask.Dispose());
     }
 
-    /// <summary>Shifted to the right, with zeros from the left: libtorch's own shift copies the sign.</summary>
+    /// <summary>Shifts right and fills with zeros; libtorch's own shift copies the sign.</summary>
     Tensor Shifted(Tensor x, int index) => x.bitwise_right_shift(shifts[index]).bitwise_and_(masks[index]);
 
     static ulong Mix(ulong value)

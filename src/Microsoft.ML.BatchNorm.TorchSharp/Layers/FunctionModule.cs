@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A layer that is one function of its input, in both modes.</summary>
+/// <summary>A layer that is the same function of its input in both modes.</summary>
 sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : LayerModule(node)
 {
     public override Tensor forward(Tensor x) => function(x);

@@ -3,18 +3,20 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// Batch normalization through libtorch's own operation, with an exponential moving average. The operation writes the
-/// batch's mean and sample variance, with a momentum of 1, to where <see cref="MovingAverages"/> takes them from for
-/// all layers at once.
+/// Batch normalization by libtorch's own operation, with an exponential moving average. The operation runs with a
+/// momentum of 1, and so writes the batch's mean and sample variance. <see cref="MovingAverages"/> reads them for all
+/// layers at once.
 /// </summary>
 sealed class FusedBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, MovingAverages averages)
     : BatchNormalizationModule(node, layer, state)
 {
-    readonly MovingAverages.Place place = averages.Reserve(state);
+    readonly MovingAverages.ChannelRange range = averages.Reserve(state);
     long steps;
 
-    /// <summary>Whether a layer can be one: libtorch knows neither masks, groups of rows nor renormalization.</summary>
+    /// <summary>
+    /// Whether libtorch's operation can compute a layer. It has no masks, no groups of rows and no renormalization.
+    /// </summary>
     public static bool Fits(BatchNormalizationOptions options) =>
         options is { Renorm: null, VirtualBatchSize: null, NonFinite: NonFinite.Throw, EffectiveEpsilon: > 0 }
         && (options.EffectiveMovingStatistics == MovingStatistics.Exponential
@@ -22,26 +24,26 @@ sealed class FusedBatchNormalizationModule(
 
     public override void Commit(int rows)
     {
-        averages.Set(place, Options, Layout(rows).Positions);
+        averages.Set(range, Options, Layout(rows).Positions);
         steps++;
         StatisticsMoved();
     }
 
     /// <remarks>
-    /// libtorch weighs what is there by 1 − momentum, which is 0, and 0 times what is not finite is not 0.
+    /// libtorch multiplies the old values by 1 − momentum, which is 0, and 0 times a value that is not finite is NaN.
     /// </remarks>
     public override void UndoStep()
     {
         using IDisposable noGradient = torch.no_grad();
-        place.BatchMean.zero_();
-        place.BatchVariance.zero_();
+        range.BatchMean.zero_();
+        range.BatchVariance.zero_();
     }
 
     protected override BatchNormalizationState Current()
     {
         if (steps == 0)
             return State;
-        (double[] mean, double[] variance) = averages.Read(place);
+        (double[] mean, double[] variance) = averages.Read(range);
         double initialWeight = State.InitialWeight;
         for (long i = 0; i < steps; i++)
             initialWeight *= Options.EffectiveMomentum;
@@ -54,10 +56,10 @@ sealed class FusedBatchNormalizationModule(
     {
         base.Replace(state);
         steps = 0;
-        averages.Write(place, State);
+        averages.Write(range, State);
     }
 
-    protected override (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => averages.Moving(place);
+    protected override (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => averages.Moving(range);
 
     protected override Tensor WithBatchStatistics(Tensor x)
     {
@@ -68,69 +70,71 @@ sealed class FusedBatchNormalizationModule(
             return Back(OfOne(View(x)), x);
         }
         Tensor y = F.batch_norm(
-            View(x), place.BatchMean, place.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0,
+            View(x), range.BatchMean, range.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0,
             Options.EffectiveEpsilon);
         return Back(y, x);
     }
 
-    /// <summary>A single value a channel is its own mean, and has no variance; libtorch refuses it.</summary>
+    /// <summary>
+    /// Normalizes a single value per channel, which libtorch refuses: it is its own mean, and its variance is 0.
+    /// </summary>
     Tensor OfOne(Tensor x)
     {
         using (torch.no_grad())
         {
-            place.BatchMean.copy_(x.reshape(-1));
-            place.BatchVariance.zero_();
+            range.BatchMean.copy_(x.reshape(-1));
+            range.BatchVariance.zero_();
         }
         return Scaled(x.sub(x));
     }
 }
 
 /// <summary>
-/// The exponential moving averages of several layers, in double behind each other on the device: means, then variances.
-/// One step of all of them is three operations.
+/// The exponential moving averages of all layers in one vector of doubles on the device: first the means, then the
+/// variances. One step of all layers is three operations.
 /// </summary>
 sealed class MovingAverages(torch.Device device) : IDisposable
 {
     readonly List<BatchNormalizationState> states = [];
-    readonly List<Place> places = [];
+    readonly List<ChannelRange> ranges = [];
     double[] hostDecay = [], hostGain = [];
     Tensor moving = null!, batch = null!, decay = null!, gain = null!;
     int channels;
     bool hasChanged;
 
-    /// <summary>Where a layer's channels are.</summary>
-    public sealed record Place(int Offset, int Channels)
+    /// <summary>Where a layer's channels are in the vector.</summary>
+    public sealed record ChannelRange(int Offset, int Channels)
     {
-        /// <summary>The number of values a channel that the factors stand for; 0 before the first step.</summary>
+        /// <summary>The number of values per channel that the factors are made for; 0 before the first step.</summary>
         public int Positions { get; set; }
 
         /// <summary>Where the mean of a batch is written.</summary>
-        // Made once: two views a batch take the host as long as the normalization of a small one.
+        // Made once: making two views per batch takes the host as long as normalizing a small batch.
         public Tensor BatchMean { get; set; } = null!;
 
         /// <summary>Where the sample variance of a batch is written.</summary>
         public Tensor BatchVariance { get; set; } = null!;
     }
 
-    public Place Reserve(BatchNormalizationState state)
+    public ChannelRange Reserve(BatchNormalizationState state)
     {
-        var place = new Place(channels, state.Channels);
+        var range = new ChannelRange(channels, state.Channels);
         channels += state.Channels;
-        places.Add(place);
+        ranges.Add(range);
         states.Add(state);
-        return place;
+        return range;
     }
 
-    /// <summary>Makes room on the device when all layers have reserved theirs.</summary>
+    /// <summary>Allocates the vector on the device, after all layers have reserved their ranges.</summary>
     public void Allocate()
     {
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
         double[] values = new double[2 * channels];
-        for (int i = 0; i < places.Count; i++)
+        for (int i = 0; i < ranges.Count; i++)
         {
-            states[i].MovingMean.CopyTo(values.AsSpan(places[i].Offset));
-            states[i].MovingVariance.CopyTo(values.AsSpan(channels + places[i].Offset));
+            states[i].MovingMean.CopyTo(values.AsSpan(ranges[i].Offset));
+            states[i].MovingVariance.CopyTo(values.AsSpan(channels + ranges[i].Offset));
         }
         hostDecay = new double[2 * channels];
         Array.Fill(hostDecay, 1);
@@ -139,29 +143,29 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         batch = Tensors.Keep(torch.zeros([2 * channels], ScalarType.Float32, device));
         decay = Tensors.Keep(Tensors.Upload<double>(hostDecay, device, hostDecay.Length));
         gain = Tensors.Keep(Tensors.Upload<double>(hostGain, device, hostGain.Length));
-        foreach (Place place in places)
+        foreach (ChannelRange range in ranges)
         {
-            (Tensor mean, Tensor variance) = Both(batch, place);
-            (place.BatchMean, place.BatchVariance) = (Tensors.Keep(mean), Tensors.Keep(variance));
+            (Tensor mean, Tensor variance) = Both(batch, range);
+            (range.BatchMean, range.BatchVariance) = (Tensors.Keep(mean), Tensors.Keep(variance));
         }
     }
 
     /// <summary>The moving mean and variance; inside a dispose scope.</summary>
-    public (Tensor Mean, Tensor Variance) Moving(Place place) => Both(moving, place);
+    public (Tensor Mean, Tensor Variance) Moving(ChannelRange range) => Both(moving, range);
 
-    /// <summary>Says by what the next step weighs a layer's batch.</summary>
-    public void Set(Place place, BatchNormalizationOptions options, int positions)
+    /// <summary>Sets the factors of a layer for the next step.</summary>
+    public void Set(ChannelRange range, BatchNormalizationOptions options, int positions)
     {
-        if (place.Positions == positions)
+        if (range.Positions == positions)
             return;
-        place.Positions = positions;
+        range.Positions = positions;
         double share = 1 - options.EffectiveMomentum;
         double population =
             options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
-        hostDecay.AsSpan(place.Offset, place.Channels).Fill(options.EffectiveMomentum);
-        hostDecay.AsSpan(channels + place.Offset, place.Channels).Fill(options.EffectiveMomentum);
-        hostGain.AsSpan(place.Offset, place.Channels).Fill(share);
-        hostGain.AsSpan(channels + place.Offset, place.Channels).Fill(share * population);
+        hostDecay.AsSpan(range.Offset, range.Channels).Fill(options.EffectiveMomentum);
+        hostDecay.AsSpan(channels + range.Offset, range.Channels).Fill(options.EffectiveMomentum);
+        hostGain.AsSpan(range.Offset, range.Channels).Fill(share);
+        hostGain.AsSpan(channels + range.Offset, range.Channels).Fill(share * population);
         hasChanged = true;
     }
 
@@ -177,28 +181,28 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         moving.mul_(decay).addcmul_(batch.to(ScalarType.Float64), gain, Scalars.One);
     }
 
-    public (double[] Mean, double[] Variance) Read(Place place)
+    public (double[] Mean, double[] Variance) Read(ChannelRange range)
     {
         using var scope = torch.NewDisposeScope();
-        (Tensor mean, Tensor variance) = Moving(place);
+        (Tensor mean, Tensor variance) = Moving(range);
         return (Tensors.Download<double>(mean), Tensors.Download<double>(variance));
     }
 
-    public void Write(Place place, BatchNormalizationState state)
+    public void Write(ChannelRange range, BatchNormalizationState state)
     {
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
-        (Tensor mean, Tensor variance) = Moving(place);
-        mean.copy_(Tensors.Upload(state.MovingMean, torch.CPU, place.Channels));
-        variance.copy_(Tensors.Upload(state.MovingVariance, torch.CPU, place.Channels));
+        (Tensor mean, Tensor variance) = Moving(range);
+        mean.copy_(Tensors.Upload(state.MovingMean, torch.CPU, range.Channels));
+        variance.copy_(Tensors.Upload(state.MovingVariance, torch.CPU, range.Channels));
     }
 
     public void Dispose()
     {
-        foreach (Place place in places)
+        foreach (ChannelRange range in ranges)
         {
-            place.BatchMean.Dispose();
-            place.BatchVariance.Dispose();
+            range.BatchMean.Dispose();
+            range.BatchVariance.Dispose();
         }
         moving.Dispose();
         batch.Dispose();
@@ -206,6 +210,6 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         gain.Dispose();
     }
 
-    (Tensor, Tensor) Both(Tensor values, Place place) => (
-        values.narrow(0, place.Offset, place.Channels), values.narrow(0, channels + place.Offset, place.Channels));
+    (Tensor, Tensor) Both(Tensor values, ChannelRange range) => (
+        values.narrow(0, range.Offset, range.Channels), values.narrow(0, channels + range.Offset, range.Channels));
 }

@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// Batch normalization with all that the options have, through autograd, in double. Each batch's count, mean and M2
-/// come back to the host, where the state moves by the same code as on the CPU.
+/// Batch normalization with every option, by autograd, in double. Each batch's count, mean and M2 are copied to the
+/// host, where the same code updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
 sealed class GeneralBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
@@ -35,7 +35,7 @@ sealed class GeneralBatchNormalizationModule(
             parts[group] =
                 Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
-        // Where the input is not finite, neither is the loss, and the step is not taken.
+        // If the input is not finite, neither is the loss, and the step is not taken.
         if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
             next = MovingUpdate.Next(Options, State, statistics);
         return (groups == 1 ? parts[0] : InOrder(parts, layout.Rows)).reshape(x.shape);
@@ -86,7 +86,7 @@ sealed class GeneralBatchNormalizationModule(
         return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1), Scalars.One);
     }
 
-    /// <summary>The rows of all groups, where row i is in group i mod the number of groups.</summary>
+    /// <summary>Puts the rows of all groups in order again: row i is in group i mod the number of groups.</summary>
     Tensor InOrder(Tensor[] groups, int rows)
     {
         long[] order = new long[rows];

@@ -3,7 +3,7 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A layer with a kernel and, it may be, a bias.</summary>
+/// <summary>A layer with a kernel and an optional bias.</summary>
 abstract class KernelModule : LayerModule
 {
     readonly bool isMixed;

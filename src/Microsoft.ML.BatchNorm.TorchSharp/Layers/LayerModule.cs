@@ -12,28 +12,28 @@ abstract class LayerModule(NetworkNode node) : torch.nn.Module<Tensor, Tensor>(n
     // The base's own property asks libtorch each time.
     protected bool IsTraining { get; private set; } = true;
 
-    /// <summary>The tensors that the layer learns or uses.</summary>
+    /// <summary>The tensors that the layer learns, or uses without learning them.</summary>
     public virtual IEnumerable<ParameterSlot> Slots => [];
 
-    /// <summary>What is added to the loss, or null.</summary>
+    /// <summary>What the layer adds to the loss, or null.</summary>
     public virtual Tensor? Penalty() => null;
 
-    /// <summary>Throws where a batch of so many rows cannot be trained on; before anything is changed.</summary>
+    /// <summary>Throws if the layer cannot be trained on a batch of so many rows. Changes nothing.</summary>
     public virtual void CheckRows(int rows)
     {
     }
 
-    /// <summary>Before a forward pass of training.</summary>
+    /// <summary>Prepares for a forward pass of training.</summary>
     public virtual void BeginStep()
     {
     }
 
-    /// <summary>Takes back what forward passes have changed since <see cref="BeginStep"/>.</summary>
+    /// <summary>Undoes what forward passes have changed since <see cref="BeginStep"/>.</summary>
     public virtual void UndoStep()
     {
     }
 
-    /// <summary>The layer's state now, or null where it has none.</summary>
+    /// <summary>The layer's current state, or null if it has none.</summary>
     /// <param name="values">The values of each parameter, by its path.</param>
     public virtual LayerState? StateNow(IReadOnlyDictionary<string, float[]> values) => null;
 

@@ -3,20 +3,23 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>, which TorchScript has a name for and
-/// TorchSharp has not.
+/// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>, which TorchScript can call and
+/// TorchSharp cannot.
 /// </summary>
 /// <remarks>
-/// <c>conv2d</c> takes oneDNN's there. The one in libtorch 2.10 reads memory that it has not written where a number of
-/// channels is no multiple of 16, and gives wrong gradients of the input for some strides where it is: seen on an AMD
-/// EPYC of family 26, with AVX2 and with AVX-512, in float32 and in bfloat16.
+/// On the CPU <c>conv2d</c> uses oneDNN. The oneDNN in libtorch 2.10 reads memory that it has not written if a number
+/// of channels is not a multiple of 16. If it is one, the gradients of the input are wrong for some strides. Both were
+/// seen on an AMD EPYC of family 26, with AVX2 and with AVX-512, in float32 and in bfloat16.
 /// </remarks>
 sealed class MatrixConvolution
 {
-    /// <summary>Values that are gathered for one product; memory for much more of them is new each time.</summary>
+    /// <summary>
+    /// How many values are gathered for one product. For many more, the allocator asks the system for new memory each
+    /// time.
+    /// </summary>
     const int Columns = 1 << 20;
 
-    // One for all layers, since libtorch does not give back all memory of a function that was compiled.
+    // Compiled once, since libtorch does not free all memory of a compiled function.
     static readonly torch.jit.CompilationUnit unit = torch.jit.compile(
         "def convolve(x, kernel, bias: Optional[Tensor], down: int, right: int, above: int, left: int):\n"
         + "  size = [kernel.size(2), kernel.size(3)]\n"
@@ -34,8 +37,8 @@ sealed class MatrixConvolution
     }
 
     /// <remarks>
-    /// What is bfloat16 is multiplied in float32, and rounded again: libtorch would add up a kernel's gradient over the
-    /// rows in bfloat16.
+    /// bfloat16 is multiplied in float32 and rounded afterwards. Otherwise libtorch would add up a kernel's gradient
+    /// over the rows in bfloat16.
     /// </remarks>
     public Tensor Apply(Tensor x, Tensor kernel, Tensor? bias)
     {
@@ -48,8 +51,8 @@ sealed class MatrixConvolution
     }
 
     /// <remarks>
-    /// The four numbers stay <c>int</c>: TorchSharp makes a <c>Scalar</c> of a <c>long</c> and
-    /// does not keep it alive, so that a garbage collection frees it before libtorch reads it.
+    /// The four numbers must be of type <c>int</c>: TorchSharp makes a scalar of a <c>long</c> and does not keep it
+    /// alive, see <see cref="Scalars"/>.
     /// </remarks>
     Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => (Tensor)unit.invoke(
         "convolve", x, kernel, bias!, layer.Stride.Height, layer.Stride.Width, layer.Padding.Height,
@@ -57,14 +60,15 @@ sealed class MatrixConvolution
 }
 
 /// <summary>
-/// oneDNN, from which libtorch takes its convolutions on the CPU. The engine's own layers do without it, see
-/// <see cref="MatrixConvolution"/>; a TorchScript module cannot.
+/// Tests oneDNN, with which libtorch computes convolutions on the CPU. The engine's own layers do not use it, see
+/// <see cref="MatrixConvolution"/>, but a TorchScript module does.
 /// </summary>
 static class OneDnn
 {
-    /// <summary>Far above rounding; what has been seen to be wrong is wrong by a tenth and more.</summary>
+    /// <summary>Far above rounding: the wrong results that were seen are wrong by a tenth or more.</summary>
     const double Tolerance = 1e-3;
 
+    // Each of them is wrong on some processors.
     static readonly (int Channels, Conv2DLayer Layer)[] known =
     [
         (48, new(16, 2) { Stride = new(2, 1), Padding = 1, UseBias = false }),
@@ -74,9 +78,7 @@ static class OneDnn
 
     static readonly Lazy<bool> isRight = new(() => Array.TrueForAll(known, each => Agrees(each.Channels, each.Layer)));
 
-    /// <summary>
-    /// Whether the convolutions that it is known to get wrong on some processors are right in this process.
-    /// </summary>
+    /// <summary>Whether the convolutions that are wrong on some processors are right in this process.</summary>
     public static bool IsRight => isRight.Value;
 
     static bool Agrees(int channels, Conv2DLayer layer)
@@ -102,7 +104,7 @@ static class OneDnn
         }
     }
 
-    /// <summary>Fills memory with NaN and frees it, so that a read of memory that was not written shows.</summary>
+    /// <summary>Fills memory with NaN and frees it, so that reading memory before writing it gives NaN.</summary>
     static void LeaveNaNInFreedMemory()
     {
         using var scope = torch.NewDisposeScope();

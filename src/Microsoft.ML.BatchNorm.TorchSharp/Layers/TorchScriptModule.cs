@@ -9,8 +9,8 @@ using TorchSharp;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
 /// <summary>
-/// A <see cref="TorchScriptLayer"/>. Frozen, it is in inference mode whatever is asked for. Else all of its parameters
-/// learn, which share the memory of the other layers', and it is in the mode that is asked for.
+/// A <see cref="TorchScriptLayer"/>. A frozen one is always in inference mode. In one that is trained, all parameters
+/// learn, and they lie in the same vector as those of the other layers.
 /// </summary>
 sealed class TorchScriptModule : LayerModule
 {
@@ -24,9 +24,9 @@ sealed class TorchScriptModule : LayerModule
     bool hasLearned;
 
     /// <exception cref="NotSupportedException">
-    /// The layer is to be trained, and has nothing that can be; or this CPU would compute its convolutions wrongly.
+    /// The layer is trained and has nothing to learn, or libtorch computes its convolutions wrongly on this CPU.
     /// </exception>
-    /// <exception cref="InvalidDataException">The bytes are no TorchScript module.</exception>
+    /// <exception cref="InvalidDataException">The bytes are not a TorchScript module.</exception>
     public TorchScriptModule(NetworkNode node, TorchScriptLayer layer, LayerState? state, torch.Device device)
         : base(node)
     {
@@ -41,7 +41,7 @@ sealed class TorchScriptModule : LayerModule
                 + "on this processor. Set the environment variable ONEDNN_MAX_CPU_ISA to SSE41 before the process "
                 + "starts, or use a GPU.");
         }
-        // TorchSharp's own, which it disposes of with the scope that is open now, or never.
+        // TorchSharp would dispose of them with the scope that is open now.
         ownParameters = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
         ownBuffers = [.. module.buffers().Select(Tensors.Keep)];
         slots = layer.Trainable ? Trained() : [];
@@ -62,7 +62,7 @@ sealed class TorchScriptModule : LayerModule
                 $"Layer '{Path}' (TorchScript) gives rows of [{string.Join(", ", row)}] instead of {layer.Output}.");
     }
 
-    // The module is in no field that TorchSharp would take for a child's, and a frozen one stays as it was put.
+    // RegisterComponents does nothing, so the module is not a child for TorchSharp, and base.train() does not reach it.
     public override void train(bool train = true)
     {
         base.train(train);
@@ -87,8 +87,8 @@ sealed class TorchScriptModule : LayerModule
     }
 
     /// <remarks>
-    /// Written by a module of its own: this one's parameters are parts of a larger memory, which libtorch would write
-    /// whole for each.
+    /// Copies the values to a second module and writes that one. The parameters of this one are slices of a large
+    /// vector, and libtorch would write the whole vector for each of them.
     /// </remarks>
     public override LayerState? StateNow(IReadOnlyDictionary<string, float[]> values)
     {
@@ -147,13 +147,13 @@ sealed class TorchScriptModule : LayerModule
     }
 }
 
-/// <summary>TorchScript modules from and to the bytes of a file.</summary>
+/// <summary>Reads TorchScript modules from the bytes of a file, and writes them.</summary>
 static partial class TorchScriptFile
 {
-    /// <param name="path">The layer's, for messages.</param>
+    /// <param name="path">The layer's path, for messages.</param>
     /// <param name="bytes">What <c>torch.jit.save</c> wrote.</param>
     /// <param name="device">Where the module's tensors are put.</param>
-    /// <exception cref="InvalidDataException">The bytes are no TorchScript module.</exception>
+    /// <exception cref="InvalidDataException">The bytes are not a TorchScript module.</exception>
     public static torch.jit.ScriptModule<Tensor, Tensor> Load(
         string path, ImmutableArray<byte> bytes, torch.Device device)
     {
@@ -164,17 +164,17 @@ static partial class TorchScriptFile
         }
         catch (ExternalException error)
         {
-            throw new InvalidDataException($"Layer '{path}' is no TorchScript module: {error.Message}", error);
+            throw new InvalidDataException($"Layer '{path}' is not a TorchScript module: {error.Message}", error);
         }
     }
 
-    /// <remarks>TorchSharp saves to a file or to a buffer whose size must be known.</remarks>
+    /// <remarks>TorchSharp saves to a file, or to a buffer whose size must be known before.</remarks>
     public static ImmutableArray<byte> Save(torch.jit.ScriptModule module)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("torchscript-");
         try
         {
-            // Always the same name, since libtorch writes it into the file.
+            // The name must always be the same, since libtorch writes it into the file.
             string file = Path.Combine(folder.FullName, "module.pt");
             torch.jit.save(module, file);
             return ImmutableCollectionsMarshal.AsImmutableArray(File.ReadAllBytes(file));

@@ -3,7 +3,7 @@ using TorchSharp;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 /// <summary>
-/// The number of threads that libtorch's CPU computes on for the thread that calls, until this is disposed of.
+/// Sets the number of threads that libtorch computes on for the calling thread, until this is disposed of.
 /// </summary>
 readonly struct CpuThreads : IDisposable
 {
@@ -26,8 +26,8 @@ readonly struct CpuThreads : IDisposable
 }
 
 /// <summary>
-/// Keeps libtorch from TF32, in which a GPU rounds the factors of float32 products to ten bits, and which libtorch
-/// allows in convolutions. The switches are the process's: they are put back with the last of these.
+/// Turns TF32 off, in which a GPU rounds the factors of float32 products to ten bits, and which libtorch allows in
+/// convolutions. The switches belong to the process. They are restored when the last instance is disposed of.
 /// </summary>
 sealed class FullFloat32 : IDisposable
 {

@@ -5,8 +5,8 @@ using TorchSharp;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 /// <summary>
-/// Loads libtorch and TorchSharp's own library before TorchSharp does, whose error is that of a type initializer, and
-/// which writes to the console. The libtorch for CUDA that lies in package folders is left to TorchSharp.
+/// Loads libtorch and TorchSharp's native library before TorchSharp loads them: TorchSharp would write to the console,
+/// and its error would come out of a type initializer. TorchSharp itself loads libtorch for CUDA from package folders.
 /// </summary>
 static class NativeLibraries
 {
@@ -26,7 +26,7 @@ static class NativeLibraries
     /// <exception cref="InvalidOperationException">They cannot be loaded, or have no CUDA.</exception>
     public static void NeedCuda()
     {
-        // Of package folders TorchSharp can take one alone, and would take that of the CPU.
+        // TorchSharp can load libtorch from only one package folder, and would prefer the one for the CPU.
         if (cuda.Value is not null && !NativeLoader.IsFoundByRuntime("torch_cpu") && hasCudaInPackages.Value)
             return;
         Need();
@@ -38,11 +38,11 @@ static class NativeLibraries
     }
 
     /// <summary>Loads what the CPU needs, and CUDA if it is there.</summary>
-    /// <returns>Null if it is loaded, else an error's message.</returns>
+    /// <returns>Null if they are loaded, otherwise the message of an error.</returns>
     static string? Load()
     {
         LoadFault? libtorch = NativeLoader.Load("torch_cpu");
-        // libtorch counts devices once, at its first backward pass, even if that is on the CPU.
+        // Before any backward pass, even on the CPU: libtorch counts the devices once, in its first one.
         _ = cuda.Value;
         NativeLoader.Load("torch");
         LoadFault? own = NativeLoader.Load("LibTorchSharp");
@@ -52,7 +52,7 @@ static class NativeLibraries
         return NativeFault.Explain(libtorch, own, CudaPackage);
     }
 
-    /// <summary>Whether TorchSharp finds a device's libraries in the package folders that it lies in itself.</summary>
+    /// <summary>Whether TorchSharp is used from a package folder and finds a device's libraries in another.</summary>
     static bool IsInPackages(DeviceType device)
     {
         if (NativeLoader.Packages is not { } packages
@@ -71,11 +71,11 @@ static class NativeLibraries
 }
 
 /// <summary>Why a native library is not loaded.</summary>
-/// <param name="File">The library; null if it is missing.</param>
-/// <param name="Reason">Why the loader refuses it, in the loader's own words.</param>
+/// <param name="File">The library's path; null if it is missing.</param>
+/// <param name="Reason">The loader's own message.</param>
 sealed record LoadFault(string? File, string Reason);
 
-/// <summary>Loads TorchSharp's native libraries from where the runtime looks for them or NuGet put them.</summary>
+/// <summary>Loads native libraries from where the runtime looks for them or NuGet put them.</summary>
 static class NativeLoader
 {
     /// <summary>The folder of TorchSharp's package, if it is used from there, as in a notebook or a script.</summary>
@@ -85,7 +85,7 @@ static class NativeLoader
     public static string? Packages { get; } = Path.GetDirectoryName(Path.GetDirectoryName(package));
 
     /// <summary>The version of libtorch that TorchSharp is built for; null if it is not known.</summary>
-    /// <remarks><see cref="torch.__version__"/> tells it too, but not before TorchSharp has loaded it.</remarks>
+    /// <remarks><see cref="torch.__version__"/> would load libtorch first.</remarks>
     public static string? LibtorchVersion { get; } =
         typeof(torch).GetField("libtorchPackageVersion", BindingFlags.NonPublic | BindingFlags.Static)
             ?.GetRawConstantValue() is string text && Version.TryParse(text, out Version? version)
@@ -99,7 +99,8 @@ static class NativeLoader
     ];
 
     /// <summary>
-    /// Where packages have native libraries. On Linux alone, a library need not lie beside those that it needs.
+    /// Where packages have native libraries. Only on Linux may a library lie in another folder than those that it
+    /// needs.
     /// </summary>
     static IEnumerable<string> PackageFolders =>
         package is not null && OperatingSystem.IsLinux()
@@ -128,12 +129,12 @@ static class NativeLoader
         return LoadFile(file) is { } reason ? new(file, reason) : null;
     }
 
-    /// <summary>Loads a library if the runtime finds it by its name, as TorchSharp loads it.</summary>
+    /// <summary>Loads a library by its name, as TorchSharp does, and returns whether the runtime found it.</summary>
     public static bool IsFoundByRuntime(string name) =>
         NativeLibrary.TryLoad(name, typeof(torch).Assembly, null, out _);
 
     /// <summary>Loads a file.</summary>
-    /// <returns>Null if it is loaded, else why not.</returns>
+    /// <returns>Null if it is loaded, otherwise the loader's message.</returns>
     public static string? LoadFile(string file)
     {
         try
@@ -143,7 +144,7 @@ static class NativeLoader
         }
         catch (Exception error) when (error is DllNotFoundException or BadImageFormatException)
         {
-            // The loader's own words stand in the last line, behind advice for debugging.
+            // The loader's own message is the last line; the lines before it give advice for debugging.
             return error.Message.TrimEnd().Split('\n')[^1];
         }
     }
@@ -160,7 +161,7 @@ static class NativeLoader
 /// <summary>Says what to do about a native library that is not loaded.</summary>
 static class NativeFault
 {
-    /// <summary>An error's message.</summary>
+    /// <summary>The message of an error.</summary>
     /// <param name="libtorch">Why libtorch is not loaded; null if it is.</param>
     /// <param name="own">Why TorchSharp's own library is not loaded.</param>
     /// <param name="cudaPackage">The package with libtorch for a GPU.</param>
@@ -188,7 +189,7 @@ static class NativeFault
         };
     }
 
-    /// <summary>The words of Linux, macOS and Windows.</summary>
+    /// <summary>Whether the loader's message on Linux, macOS or Windows says that a function is missing.</summary>
     static bool LacksFunction(string reason) =>
         ((string[])["undefined symbol", "Symbol not found", "0x8007007F"])
             .Any(words => reason.Contains(words, StringComparison.Ordinal));

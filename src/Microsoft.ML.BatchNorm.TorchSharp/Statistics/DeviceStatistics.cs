@@ -4,20 +4,20 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 
-/// <summary>The exact statistics of a tensor by channel, formed on its device in double.</summary>
+/// <summary>The exact statistics of a tensor per channel, computed on its device in double.</summary>
 static class DeviceStatistics
 {
     /// <summary>
-    /// Elements that are seen in double at a time, which bounds the memory that it takes: on the CPU what stays in its
+    /// How many elements are converted to double at a time. This bounds the memory; on the CPU the values stay in
     /// cache.
     /// </summary>
     const long ChunkElements = 1 << 24, CpuChunkElements = 1 << 17;
 
     /// <param name="x">Outer × channels × inner values.</param>
     /// <param name="ignoreNonFinite">
-    /// Whether values that are not finite do not count; else they show in the mean.
+    /// Whether values that are not finite do not count. Otherwise the mean is not finite either.
     /// </param>
-    /// <param name="mask">As many booleans, false where a value does not count; or null to count all.</param>
+    /// <param name="mask">One boolean per value, false if the value does not count; or null to count all.</param>
     public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false, Tensor? mask = null)
     {
         long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
@@ -40,11 +40,11 @@ static class DeviceStatistics
             all.narrow(0, row, Math.Min(outerRows, outer - row)).narrow(2, value, Math.Min(innerValues, inner - value));
     }
 
-    /// <summary>Statistics from the device, which is waited for once.</summary>
+    /// <summary>Copies statistics from the device, in one transfer.</summary>
     /// <param name="count">The number of values per channel.</param>
     /// <param name="center">A value near the mean.</param>
     /// <param name="shift">The mean of the deviations from it.</param>
-    /// <param name="m2">The sum of their squares around that.</param>
+    /// <param name="m2">The sum of the squared differences between the deviations and their mean.</param>
     public static BatchStatistics Read(Tensor count, Tensor center, Tensor shift, Tensor m2)
     {
         using var scope = torch.NewDisposeScope();
@@ -61,12 +61,12 @@ static class DeviceStatistics
     }
 
     /// <summary>
-    /// The statistics of values that deviate by so much from a center; 0 where a value does not count.
+    /// The statistics of values, given their deviations from a center.
     /// </summary>
     /// <param name="count">The number of values per channel.</param>
     /// <param name="center">A value near the mean.</param>
-    /// <param name="deviations">Outer × channels × inner.</param>
-    /// <param name="squares">The sums of their squares per channel, where they are known.</param>
+    /// <param name="deviations">Outer × channels × inner values; 0 if a value does not count.</param>
+    /// <param name="squares">The sums of the deviations' squares per channel, if they are known.</param>
     public static BatchStatistics OfDeviations(
         Tensor count, Tensor center, Tensor deviations, Tensor? squares = null)
     {
@@ -99,7 +99,7 @@ static class DeviceStatistics
     static BatchStatistics All(Tensor x)
     {
         double count = x.shape[0] * (double)x.shape[2];
-        // Around the first value, whose difference to others close by is exact.
+        // Around the first value: differences between values that are close are exact.
         Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
         (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
         return Read(torch.full_like(mean, Scalars.Of(count)), first, mean, variance.mul(Scalars.Of(count)));
@@ -108,7 +108,7 @@ static class DeviceStatistics
     static BatchStatistics Kept(Tensor x, Tensor kept)
     {
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
-        // Around the least value, so that equal values have a mean to the last bit, and the sum does not overflow.
+        // Around the least value, so that the mean of equal values is exact, and the sum does not overflow.
         Tensor least = torch.where(kept, x, torch.full_like(x, Scalars.Of(double.PositiveInfinity))).amin([0, 2], true);
         least = torch.where(count.gt(Scalars.Of(0)), least, torch.zeros_like(least));
         Tensor mean = least.add(
@@ -117,20 +117,20 @@ static class DeviceStatistics
     }
 }
 
-/// <summary>A tensor as its channel layout sees it.</summary>
+/// <summary>Reshapes a tensor by its channel layout.</summary>
 static class TensorLayout
 {
     /// <summary>Outer × channels × inner.</summary>
     public static Tensor Of(Tensor x, ChannelLayout layout) => x.reshape(layout.Outer, layout.Channels, layout.Inner);
 
     /// <summary>
-    /// Outer × channels × inner of the rows of one group: those whose number leaves <paramref name="group"/> over when
-    /// it is divided by the number of <paramref name="groups"/>.
+    /// Outer × channels × inner of the rows of one group: every <paramref name="groups"/>-th row, starting at row
+    /// <paramref name="group"/>.
     /// </summary>
     /// <param name="x">Outer × channels × inner of all rows.</param>
-    /// <param name="layout">Its layout.</param>
-    /// <param name="group">The group.</param>
-    /// <param name="groups">How many there are.</param>
+    /// <param name="layout">The layout of all rows.</param>
+    /// <param name="group">The group's number.</param>
+    /// <param name="groups">The number of groups.</param>
     public static Tensor Group(Tensor x, ChannelLayout layout, int group, int groups)
     {
         if (groups == 1)

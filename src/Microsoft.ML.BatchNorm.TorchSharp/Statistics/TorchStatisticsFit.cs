@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 
 /// <summary>
-/// Fits one layer: each batch goes to the device once, its count, mean and M2 come back, and the state moves by the
-/// same code as on the CPU.
+/// Fits one layer. Each batch is copied to the device once. Its count, mean and M2 are copied back, and the same code
+/// updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
 sealed class TorchStatisticsFit : IStatisticsFit
 {

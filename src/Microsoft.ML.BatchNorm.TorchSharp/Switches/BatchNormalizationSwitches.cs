@@ -64,8 +64,8 @@ public static class BatchNormalizationSwitches
     /// </param>
     /// <param name="batches">The data, rows in the first dimension.</param>
     /// <param name="onePass">
-    /// False: each layer gets the exact statistics of its input when the module is in inference mode and the layers that
-    /// run before it have their new statistics. They do not depend on the size of the batches, and are those of
+    /// False: each layer gets the exact statistics of its input when the module is in inference mode and the layers
+    /// that run before it have their new statistics. They do not depend on the size of the batches, and are those of
     /// <see cref="TrainingOptions.RecomputeStatistics"/>. The module goes through all batches once per layer, and must
     /// run each layer by <c>call()</c>. True: the module goes through all batches once, while its batch normalizations
     /// are in training mode and normalize with each batch's own statistics. A layer that is run by <c>call()</c> gets

@@ -5,13 +5,14 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>Replaces the moving statistics of a module's batch normalizations by those of a data set.</summary>
 /// <remarks>
-/// A hook sees what goes into a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no hooks
-/// in <c>forward()</c>. A layer that is run by it averages the statistics of the batches itself, in training mode.
+/// A hook sees what goes into a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no
+/// hooks in <c>forward()</c>. A layer that is run by it averages the statistics of the batches itself, in training
+/// mode.
 /// </remarks>
 sealed class Recomputation : IDisposable
 {
     readonly (torch.nn.Module Module, bool Training)[] modes;
-    readonly Layer[] layers;
+    readonly HookedLayer[] layers;
     readonly Func<long> pass;
     bool isDone;
 
@@ -23,7 +24,7 @@ sealed class Recomputation : IDisposable
     {
         modes = [.. module.named_modules().Select(entry => entry.module).Prepend(module)
             .Select(each => (each, each.training))];
-        layers = [.. norms.Select(norm => new Layer(norm.Name, norm.Module))];
+        layers = [.. norms.Select(norm => new HookedLayer(norm.Name, norm.Module))];
         this.pass = pass;
         module.eval();
     }
@@ -34,18 +35,18 @@ sealed class Recomputation : IDisposable
     /// </summary>
     public void RunLayerByLayer()
     {
-        var left = new HashSet<Layer>(layers);
+        var left = new HashSet<HookedLayer>(layers);
         long batches = 0;
         while (left.Count > 0)
         {
-            Layer? first = null;
-            foreach (Layer layer in layers)
+            HookedLayer? first = null;
+            foreach (HookedLayer layer in layers)
                 layer.Begin(() => left.Contains(layer) && (first ??= layer) == layer);
             batches = pass();
             CheckReached(
                 left, layer => layer.Calls,
-                " by call(). TorchSharp runs no hooks in forward(): run layers by call(), or set onePass to average the "
-                + "statistics of the batches");
+                " by call(). TorchSharp runs no hooks in forward(): run layers by call(), or set onePass to average "
+                + "the statistics of the batches");
             first!.TakeInput();
             left.Remove(first);
         }
@@ -58,14 +59,14 @@ sealed class Recomputation : IDisposable
     /// </summary>
     public void RunOnce()
     {
-        foreach (Layer layer in layers)
+        foreach (HookedLayer layer in layers)
         {
             layer.Begin(() => true);
             layer.BeginAverage();
         }
         long batches = pass();
         CheckReached(layers, layer => layer.Runs, "");
-        foreach (Layer layer in layers)
+        foreach (HookedLayer layer in layers)
         {
             if (layer.Calls == layer.Runs)
                 layer.TakeInput();
@@ -88,7 +89,7 @@ sealed class Recomputation : IDisposable
         isDone = true;
     }
 
-    static void CheckReached(IEnumerable<Layer> layers, Func<Layer, long> runs, string how)
+    static void CheckReached(IEnumerable<HookedLayer> layers, Func<HookedLayer, long> runs, string how)
     {
         string[] missing = [.. layers.Where(layer => runs(layer) == 0).Select(layer => $"'{layer.Name}'")];
         if (missing.Length > 0)
@@ -96,7 +97,7 @@ sealed class Recomputation : IDisposable
     }
 
     /// <summary>A batch normalization, with a hook that sees its input when it is run by <c>call()</c>.</summary>
-    sealed class Layer
+    sealed class HookedLayer
     {
         readonly BatchNormModule module;
         readonly double? momentum;
@@ -105,7 +106,7 @@ sealed class Recomputation : IDisposable
         Func<bool> isWanted = () => false;
         BatchStatistics? input;
 
-        public Layer(string name, BatchNormModule module)
+        public HookedLayer(string name, BatchNormModule module)
         {
             Name = name;
             this.module = module;

@@ -11,28 +11,28 @@ abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
     protected TrainingData Data => data;
 
     /// <summary>
-    /// Whether host memory is read for each batch, so that a step had better return before it is through.
+    /// Whether each batch is gathered on the host, so that a step should return before the device has finished it.
     /// </summary>
     public abstract bool IsStreamed { get; }
 
     public static BatchSource Of(TrainingData data, TensorShape input, torch.Device device, long bytesOnDevice)
     {
-        // What is not in the host's memory has no place in it under the name of a device either.
-        bool hasMemory = data.Source is null || device.type != DeviceType.CPU;
-        return hasMemory && (long)data.Rows * data.ValuesPerRow * sizeof(float) <= bytesOnDevice
+        // Data from a source need not fit in the host's memory, so it is not kept there if the device is the CPU.
+        bool mayReside = data.Source is null || device.type != DeviceType.CPU;
+        return mayReside && (long)data.Rows * data.ValuesPerRow * sizeof(float) <= bytesOnDevice
             ? new ResidentData(data, input, device)
             : new StreamedData(data, input, device);
     }
 
-    /// <summary>The rows on the device; inside a dispose scope.</summary>
+    /// <summary>Copies rows to the device. Call it inside a dispose scope.</summary>
     public abstract Batch Take(ReadOnlySpan<int> rows);
 
-    /// <summary>Says which rows will be taken next.</summary>
+    /// <summary>Announces the rows that will be taken next.</summary>
     public virtual void Prefetch(ReadOnlySpan<int> rows)
     {
     }
 
-    /// <exception cref="ArgumentException">There is no row, or one does not exist.</exception>
+    /// <exception cref="ArgumentException">There are no rows, or one does not exist.</exception>
     public void Check(ReadOnlySpan<int> rows)
     {
         if (rows.IsEmpty)
@@ -50,14 +50,14 @@ abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
 
 /// <summary>Rows on the device.</summary>
 /// <param name="Features">In the shape of a batch of the network's input.</param>
-/// <param name="Targets">One row of targets for each.</param>
-/// <param name="Weights">One weight a row, or null.</param>
+/// <param name="Targets">One row of targets per row.</param>
+/// <param name="Weights">One weight per row, or null.</param>
 sealed record Batch(Tensor Features, Tensor Targets, Tensor? Weights);
 
-/// <summary>Data that is on the device from the beginning: a batch is its rows' numbers sent there.</summary>
+/// <summary>Data that is on the device from the beginning: only the numbers of a batch's rows are sent there.</summary>
 sealed class ResidentData : BatchSource
 {
-    /// <summary>Values that go to the device at a time.</summary>
+    /// <summary>How many values go to the device at a time.</summary>
     const int ChunkValues = 1 << 22;
 
     readonly torch.Device device;
@@ -113,16 +113,16 @@ sealed class ResidentData : BatchSource
 }
 
 /// <summary>
-/// Data that is too large for the device: each batch is gathered in host memory, by another thread where it was told of
-/// in time, and copied from there without the host waiting for it.
+/// Data that is too large for the device. Another thread gathers each batch in host memory, ahead of time if the batch
+/// was announced. The host does not wait for the copy to the device.
 /// </summary>
 /// <remarks>
-/// TorchSharp has no CUDA streams, so that a copy takes its turn behind the work already given to the device; what
-/// overlaps with that work is the gathering.
+/// TorchSharp has no CUDA streams, so the copy starts after the work that the device already has. The gathering
+/// overlaps with that work.
 /// </remarks>
 sealed class StreamedData(TrainingData data, TensorShape input, torch.Device device) : BatchSource(data, input)
 {
-    // Two: one is read by the device while the other is filled.
+    // Two, so that one can be filled while the device reads the other.
     readonly Staging[] stagings = [new(data, device), new(data, device)];
     Staging? taken;
 
@@ -155,10 +155,10 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
         return staging => staging.Rows.AsSpan().SequenceEqual(wanted);
     }
 
-    /// <summary>The one that was not taken last: what was taken before that, the device has read since.</summary>
+    /// <summary>The staging that was not taken last. The device has read it before it read the last one.</summary>
     Staging Free() => taken == stagings[0] ? stagings[1] : stagings[0];
 
-    /// <summary>Host memory for one batch, pinned where the device is another.</summary>
+    /// <summary>Host memory for one batch, pinned if the device is a GPU.</summary>
     sealed class Staging(TrainingData data, torch.Device device) : IDisposable
     {
         Tensor? memory;
@@ -168,7 +168,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
 
         int Width => data.ValuesPerRow;
 
-        /// <summary>Begins to gather rows.</summary>
+        /// <summary>Starts to gather rows.</summary>
         public void Fill(int[] rows)
         {
             filling.GetAwaiter().GetResult();
@@ -219,15 +219,15 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
     }
 }
 
-/// <summary>How many rows go through a network at a time where no step depends on it.</summary>
+/// <summary>How many rows go through a network at a time when the result does not depend on it.</summary>
 static class ChunkRows
 {
-    /// <summary>Values in the widest layer of a chunk.</summary>
+    /// <summary>At most so many values in the widest layer of a chunk.</summary>
     const int Values = 1 << 24;
 
     public static int Of(Network network, int rows)
     {
-        // A layer without moving statistics takes those of the rows that it is given.
+        // A layer without moving statistics normalizes with those of the rows that it is given.
         bool isWhole = network.Nodes.Any(
             node => node.Layer is BatchNormalizationLayer layer
                 && layer.EffectiveOptions.UsesBatchStatistics(training: false));

@@ -3,16 +3,18 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
-/// <summary>The loss of a batch, as a tensor that gradients are taken of.</summary>
+/// <summary>The loss of a batch, as a tensor with gradients.</summary>
 sealed class LossFunction : IDisposable
 {
-    /// <summary>The divisor where all rows weigh nothing, which have no loss.</summary>
+    /// <summary>The divisor if all weights are 0; the loss is 0 then.</summary>
     const double LeastWeight = 1e-37;
 
     readonly Loss loss;
     readonly Tensor? classWeights;
 
-    /// <exception cref="ArgumentException">Class weights do not go with the loss or the number of outputs.</exception>
+    /// <exception cref="ArgumentException">
+    /// The loss takes no class weights, or their number is not the number of classes.
+    /// </exception>
     public LossFunction(Loss loss, ImmutableArray<double> classWeights, int outputs, torch.Device device)
     {
         this.loss = loss;
@@ -33,8 +35,8 @@ sealed class LossFunction : IDisposable
         this.classWeights = Tensors.Keep(Tensors.Upload<float>(weights, device, classes));
     }
 
-    /// <param name="outputs">The network's, a row for each row.</param>
-    /// <param name="batch">Targets and weights.</param>
+    /// <param name="outputs">The network's outputs, one row per row of the batch.</param>
+    /// <param name="batch">The targets and weights.</param>
     public Tensor Of(Tensor outputs, Batch batch)
     {
         Tensor rows = Rows(outputs, batch.Targets);

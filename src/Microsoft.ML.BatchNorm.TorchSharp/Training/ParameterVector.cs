@@ -3,8 +3,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// The parameters on the device. All that are trained lie behind each other in one vector, and their gradients in
-/// another, so that an optimizer's step is a handful of operations however many layers there are.
+/// The parameters on the device. All trained parameters are slices of one vector, and their gradients are slices of
+/// another. So an optimizer's step is a handful of operations, however many layers there are.
 /// </summary>
 sealed class ParameterVector : IDisposable
 {
@@ -41,13 +41,13 @@ sealed class ParameterVector : IDisposable
         }
     }
 
-    /// <summary>Those that the optimizer changes, in the order of the vector: kernels first.</summary>
+    /// <summary>The trained parameters in the order of the vector: kernels first.</summary>
     public ParameterSlot[] Trained { get; }
 
-    /// <summary>The number of values that are trained.</summary>
+    /// <summary>The number of trained values.</summary>
     public long Length { get; }
 
-    /// <summary>The number of values of kernels that are trained: the first ones.</summary>
+    /// <summary>The number of trained values in kernels. They are the first in the vector.</summary>
     public long KernelLength { get; }
 
     /// <summary>All trained values.</summary>
@@ -56,14 +56,14 @@ sealed class ParameterVector : IDisposable
     /// <summary>The gradient that was taken last.</summary>
     public Tensor Gradient { get; }
 
-    /// <summary>A parameter's part of a vector as long as <see cref="Values"/>, in its own shape.</summary>
+    /// <summary>A parameter's slice of a vector as long as <see cref="Values"/>, in the parameter's shape.</summary>
     public static Tensor Slice(Tensor vector, ParameterSlot slot) =>
         vector.narrow(0, slot.Offset, slot.Initial.Length).reshape(slot.Shape);
 
     /// <summary>
-    /// Takes the gradient of a loss, once; zeros where the loss does not depend on a parameter.
+    /// Computes the gradient of a loss, once. It is 0 for a parameter that the loss does not depend on.
     /// </summary>
-    // By backward(): an error of libtorch in TorchSharp's autograd.grad ends the process.
+    // By backward(), since an error of libtorch in TorchSharp's autograd.grad ends the process.
     public void TakeGradient(Tensor loss)
     {
         using (torch.no_grad())
@@ -71,7 +71,9 @@ sealed class ParameterVector : IDisposable
         loss.backward();
     }
 
-    /// <summary>The norm of the gradient, formed in double; inside a dispose scope and without gradients.</summary>
+    /// <summary>
+    /// The norm of the gradient, computed in double. Call it inside a dispose scope and without gradients.
+    /// </summary>
     public Tensor GradientNorm()
     {
         wide ??= Tensors.Keep(torch.empty_like(Gradient, ScalarType.Float64));
@@ -98,12 +100,12 @@ sealed class ParameterVector : IDisposable
     }
 }
 
-/// <summary>One tensor that a layer learns or only uses.</summary>
+/// <summary>One tensor that a layer learns, or uses without learning it.</summary>
 /// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
 /// <param name="shape">Its dimensions.</param>
 /// <param name="initial">Its values at the beginning.</param>
 /// <param name="isTrained">Whether the optimizer changes it.</param>
-/// <param name="own">The tensor of a module that knows no other, or null.</param>
+/// <param name="own">The tensor of a TorchScript module, which then becomes a slice of the vector; or null.</param>
 sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained, Tensor? own = null)
 {
     public string Path => path;
@@ -117,16 +119,16 @@ sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTr
 
     public bool IsTrained => isTrained;
 
-    /// <summary>Whether it is a kernel, which has more than one dimension, unlike γ, β and biases.</summary>
+    /// <summary>Whether it is a kernel. A kernel has more than one dimension; γ, β and biases have one.</summary>
     public bool IsKernel => shape.Length > 1;
 
     public Tensor? Own => own;
 
-    /// <summary>Where it begins among all that are trained.</summary>
+    /// <summary>Where its slice of the vector begins.</summary>
     public long Offset { get; set; }
 
     /// <summary>
-    /// The tensor on the device; a trained one shares the memory of <see cref="ParameterVector.Values"/>.
+    /// The tensor on the device; a slice of <see cref="ParameterVector.Values"/> if it is trained.
     /// </summary>
     public Tensor Tensor { get; set; } = null!;
 }

@@ -4,8 +4,8 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// How gradients change the vector of parameters, with the moments that it gathers. TorchSharp's own optimizers keep
-/// theirs in types that differ between its versions.
+/// Changes the vector of parameters by its gradient, and keeps the moments. TorchSharp's own optimizers change one
+/// parameter after the other, in several operations each.
 /// </summary>
 abstract class TensorOptimizer : IDisposable
 {
@@ -28,8 +28,8 @@ abstract class TensorOptimizer : IDisposable
         _ => throw new NotSupportedException($"{optimizer.GetType().Name} is not an optimizer of this engine."),
     };
 
-    /// <summary>Changes the parameters. Inside a dispose scope and without gradients.</summary>
-    /// <param name="gradient">As long as the parameters; may be changed as well.</param>
+    /// <summary>Changes the parameters. Call it inside a dispose scope and without gradients.</summary>
+    /// <param name="gradient">As long as the parameters. The optimizer may change it.</param>
     /// <param name="learningRate">The learning rate.</param>
     /// <param name="number">The number of the step, from 1.</param>
     public abstract void Apply(Tensor gradient, double learningRate, long number);
@@ -46,7 +46,9 @@ abstract class TensorOptimizer : IDisposable
         return read.ToImmutable();
     }
 
-    /// <exception cref="ArgumentException">Moments are missing, or belong to other parameters.</exception>
+    /// <exception cref="ArgumentException">
+    /// Moments are missing, have another length, or belong to other parameters.
+    /// </exception>
     public void Write(ImmutableSortedDictionary<string, ImmutableArray<float>> known)
     {
         string[] names =
@@ -74,7 +76,7 @@ abstract class TensorOptimizer : IDisposable
 
     protected Tensor Moment(int index) => moments[index].Values;
 
-    /// <summary>The part of a vector, as long as the parameters, that weight decay applies to.</summary>
+    /// <summary>The part of a vector as long as the parameters to which weight decay applies.</summary>
     protected Tensor Decayed(Tensor vector) => options.DecayedParameters == DecayedParameters.All
         ? vector
         : vector.narrow(0, 0, parameters.KernelLength);
@@ -95,7 +97,7 @@ abstract class TensorOptimizer : IDisposable
     }
 }
 
-/// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> states it.</summary>
+/// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> defines it.</summary>
 sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters)
     : TensorOptimizer(options, parameters, options.Momentum > 0 ? ["velocity"] : [])
 {
@@ -113,14 +115,16 @@ sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters
     }
 }
 
-/// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> state them.</summary>
+/// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> define them.</summary>
 sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters)
     : TensorOptimizer(options, parameters, "m", "v")
 {
-    // Made once: memory that is new in each step takes the CPU longer than the square roots in it.
+    // Allocated once: on the CPU, new memory in each step takes longer than the square roots.
     readonly Tensor deviation = Tensors.Keep(torch.empty_like(parameters.Values));
 
-    /// <summary>The divisor where ε and v are 0: what has never had a gradient stays.</summary>
+    /// <summary>
+    /// Replaces an ε of 0, so that a parameter which has never had a gradient, whose v is 0, does not change.
+    /// </summary>
     const double LeastEpsilon = 1e-37;
 
     public override void Apply(Tensor gradient, double learningRate, long number)

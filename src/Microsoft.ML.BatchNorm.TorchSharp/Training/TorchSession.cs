@@ -4,9 +4,9 @@ using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 /// <summary>
-/// One training of one network on a device. A step forms loss and gradients, and is settled when the host has seen that
-/// they are finite: only then parameters and statistics change. With data that is streamed, a step is settled at the
-/// next call, so that the next batch is gathered while the device works.
+/// One training of one network on a device. A step computes loss and gradients on the device. It is settled when the
+/// host has read that they are finite: only then do parameters and statistics change. If the data is streamed, a step
+/// is settled at the next call, so that the next batch is gathered while the device works.
 /// </summary>
 sealed class TorchSession : ITrainingSession
 {
@@ -176,7 +176,7 @@ sealed class TorchSession : ITrainingSession
 
     CpuThreads Threads() => new(device, engine.Threads);
 
-    /// <summary>The loss of a batch with what the layers add to it.</summary>
+    /// <summary>The loss of a batch with the penalties of the layers.</summary>
     Tensor Loss(Batch batch)
     {
         Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
@@ -186,7 +186,7 @@ sealed class TorchSession : ITrainingSession
     }
 
     /// <summary>
-    /// Ends the last step, if it is not ended: looks at its numbers, and changes parameters and statistics.
+    /// Settles the last step, if it is pending: checks that it is finite, and changes parameters and statistics.
     /// </summary>
     void Settle()
     {
@@ -235,11 +235,11 @@ sealed class TorchSession : ITrainingSession
 
 /// <summary>What the host reads of a step.</summary>
 /// <param name="Loss">The loss.</param>
-/// <param name="Sum">The sum of the gradients in float, which overflows where they are large.</param>
-/// <param name="Norm">Their norm, if it was asked for.</param>
+/// <param name="Sum">The sum of the gradient's values in float. It overflows if they are large.</param>
+/// <param name="Norm">The gradient's norm, if it was asked for.</param>
 readonly record struct StepResult(double Loss, double Sum, double Norm);
 
-/// <summary>A step of which loss and gradient are formed on the device, and nothing is changed yet.</summary>
+/// <summary>A step whose loss and gradient are on the device, and which has not changed anything yet.</summary>
 sealed class PendingStep : IDisposable
 {
     readonly Tensor result;
@@ -248,7 +248,7 @@ sealed class PendingStep : IDisposable
         (this.result, Gradient, Rows, LearningRate) = (result, gradient, rows, learningRate);
 
     /// <summary>
-    /// The gradient of all trained parameters, until the next one is taken; null where there are none.
+    /// The gradient of all trained parameters, valid until the next one is computed; null if there are none.
     /// </summary>
     public Tensor? Gradient { get; }
 
@@ -256,7 +256,7 @@ sealed class PendingStep : IDisposable
 
     public double LearningRate { get; }
 
-    /// <summary>Takes the gradients of a loss; inside a dispose scope.</summary>
+    /// <summary>Computes the gradient of a loss. Call it inside a dispose scope.</summary>
     public static PendingStep Of(
         ParameterVector parameters, Tensor loss, int[] rows, double learningRate, bool needsNorm)
     {
