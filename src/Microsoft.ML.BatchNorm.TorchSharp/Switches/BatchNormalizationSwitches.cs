@@ -20,7 +20,7 @@ public static class BatchNormalizationSwitches
     /// </param>
     /// <param name="trainAffine">
     /// False: γ and β no longer require gradients. An optimizer that has their gradients already may still apply its
-    /// weight decay to them: make one of the parameters that require gradients.
+    /// weight decay to them: make a new one from the parameters that require gradients.
     /// </param>
     /// <param name="names">
     /// Names of batch normalizations as <c>named_modules()</c> has them (<c>backbone.layer1.bn</c>), or of modules for
@@ -79,12 +79,12 @@ public static class BatchNormalizationSwitches
     /// <c>forward()</c>. <c>Sequential</c> runs its modules by <c>call()</c>.
     /// </remarks>
     /// <exception cref="InvalidOperationException">
-    /// No batch reached a layer, or not by <c>call()</c> where <paramref name="onePass"/> is false; the message names
-    /// it.
+    /// No batch reached a layer; or, if <paramref name="onePass"/> is false, none reached it by <c>call()</c>. The
+    /// message names the layer.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// A layer's input is not finite, or has a single value per channel: in a batch where <paramref name="onePass"/> is
-    /// true, and else in all.
+    /// A layer's input is not finite, or has a single value per channel: in all batches together, or, if
+    /// <paramref name="onePass"/> is true, in one batch.
     /// </exception>
     public static int RecomputeStatistics(
         this torch.nn.Module<Tensor, Tensor> module, IEnumerable<Tensor> batches, bool onePass = false) =>

@@ -5,9 +5,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>Replaces the moving statistics of a module's batch normalizations by those of a data set.</summary>
 /// <remarks>
-/// A hook sees what goes into a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no
-/// hooks in <c>forward()</c>. A layer that is run by it averages the statistics of the batches itself, in training
-/// mode.
+/// A hook sees the input of a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no hooks
+/// in <c>forward()</c>: a layer that is run so can only average the statistics of the batches itself, in training mode.
 /// </remarks>
 sealed class Recomputation : IDisposable
 {
@@ -54,8 +53,8 @@ sealed class Recomputation : IDisposable
     }
 
     /// <summary>
-    /// Gives all layers the statistics of their inputs in training mode, in one pass: exact ones where hooks saw every
-    /// run of a layer, and otherwise the average over the batches.
+    /// Gives all layers the statistics of their inputs in training mode, in one pass: exact ones if hooks saw every run
+    /// of a layer, and otherwise the average over the batches.
     /// </summary>
     public void RunOnce()
     {

@@ -8,8 +8,6 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// <summary>Where a session's batches come from.</summary>
 abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
 {
-    protected TrainingData Data => data;
-
     /// <summary>
     /// Whether each batch is gathered on the host, so that a step should return before the device has finished it.
     /// </summary>
