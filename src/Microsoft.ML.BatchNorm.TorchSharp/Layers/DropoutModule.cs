@@ -5,7 +5,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 /// <summary>
 /// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's place in the network.
 /// </summary>
-sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex) : LayerModule(node)
+sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex)
+    : LayerModule(node)
 {
     /// <summary>The key of the step.</summary>
     public ulong StepKey { get; set; }

@@ -108,6 +108,15 @@ sealed class ParameterVector : IDisposable
 /// <param name="own">The tensor of a TorchScript module, which then becomes a slice of the vector; or null.</param>
 sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained, Tensor? own = null)
 {
+    /// <summary>A tensor in a layer's table.</summary>
+    public ParameterSlot(string layerPath, TensorSpec spec, LayerState state)
+        : this(
+            $"{layerPath}/{spec.Name}", Array.ConvertAll(spec.Shape!.Dimensions.ToArray(), d => (long)d),
+            state.Get<float>(spec.Name).ToArray(), spec.IsTrained) => Spec = spec;
+
+    /// <summary>The tensor in the layer's table; null for one of a TorchScript module.</summary>
+    public TensorSpec? Spec { get; }
+
     public string Path => path;
 
     /// <summary>The layer's own path.</summary>
