@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
 using Microsoft.ML.BatchNorm.TorchSharp.Training;
@@ -56,5 +58,21 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
         return new TorchSession(device, Options, network, state, options, data);
+    }
+}
+
+/// <summary>Offers the engine to the ML.NET layer, which loads this assembly by its name.</summary>
+static class EngineRegistration
+{
+    /// <summary>
+    /// Runs when the assembly is first used. Nothing here needs TorchSharp, so that an application without it gets the
+    /// error of the engine's constructor.
+    /// </summary>
+    [ModuleInitializer]
+    [SuppressMessage("Usage", "CA2255", Justification = "The assembly has nobody else to register it.")]
+    internal static void Register()
+    {
+        GpuEngines.ForStatistics = device => new TorchEngine($"cuda:{device}");
+        GpuEngines.ForTraining = device => new TorchEngine($"cuda:{device}");
     }
 }

@@ -228,7 +228,7 @@ sealed class TrainingRows : IDisposable
     {
         int slot = FiniteSearch.IndexOfNonFinite(row);
         if (slot >= 0 && nonFinite == NonFinite.Throw)
-            throw host.Except(NonFiniteRow.Describe(
+            throw host.Except(RowFaults.NonFinite(
                 feature, row, position,
                 "or set NonFinite.Ignore in the trainer's options, which leaves such rows out")!);
         return slot < 0;
