@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -203,7 +204,7 @@ public class TrainerOptionTests
         string[] notOptions =
         [
             nameof(TrainingOptions.Loss), nameof(TrainingOptions.ClassWeights), nameof(TrainingOptions.Seed),
-            nameof(TrainingOptions.StandardizesTargets), nameof(TrainingOptions.EvaluateTrainingData),
+            "StandardizesTargets", nameof(TrainingOptions.EvaluateTrainingData),
             nameof(TrainingOptions.RecordStatistics),
         ];
         var options = new BatchNormNetworkRegressionTrainer.Options();
