@@ -1,4 +1,5 @@
 using System.Xml.Linq;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Build;
 
@@ -31,6 +32,17 @@ public class DroppedResultTests
             }
         }
         """;
+
+    [TestMethod]
+    public void Each_method_that_only_returns_a_new_value_is_marked_as_pure()
+    {
+        PureMethods.Check(
+            typeof(BatchNormalization).Assembly, "Network.Freeze", "Network.Unfreeze", "NetworkState.With",
+            "BatchNormalizationState.WithAffine", "NetworkTrainer.RecomputeStatistics");
+        PureMethods.Check(
+            typeof(BatchNormalizationTransformer).Assembly, "BatchNormalizationTransformer.FineTune",
+            "BatchNormalizationTransformer.Freeze", "BatchNormalizationTransformer.Unfreeze");
+    }
 
     [TestMethod]
     public void Each_dropped_result_is_a_warning_of_CA1806()
