@@ -53,7 +53,7 @@ public class DroppedResultTests
             File.WriteAllText(Path.Combine(folder.FullName, "Program.cs"), Program);
             Project().Save(Path.Combine(folder.FullName, "Example.csproj"));
             string output = DotNetBuild.Execute(
-                ["build", "-nodeReuse:false", "-tl:off", "-verbosity:quiet"], folder.FullName);
+                ["build", "-tl:off", "-verbosity:quiet"], folder.FullName);
             string[] lines = Program.Split('\n');
             for (int i = 0; i < lines.Length; i++)
             {
@@ -77,7 +77,6 @@ public class DroppedResultTests
             new XElement("OutputType", "Exe"),
             new XElement("TargetFramework", "net10.0"),
             new XElement("UseAppHost", "false"),
-            new XElement("UseSharedCompilation", "false"),
             new XElement("AnalysisLevel", "latest-recommended")),
         new XElement("ItemGroup", ((string[])
             [
