@@ -1,19 +1,18 @@
 using System.Text;
-using Microsoft.ML.BatchNorm.Reports.Charts;
 using Microsoft.ML.BatchNorm.Training;
 
-namespace Microsoft.ML.BatchNorm.Reports.Training;
+namespace Microsoft.ML.BatchNorm.Reports;
 
-/// <summary>Each batch normalization: how its moving statistics converged, and its γ and β.</summary>
+/// <summary>For each batch normalization, how its moving statistics converged, and its γ and β.</summary>
 static class NormalizationSection
 {
-    /// <summary>Over that share of the initializer, inference is visibly biased towards it.</summary>
+    /// <summary>If the initializer's share is greater, inference is visibly biased towards it.</summary>
     const double VisibleShare = 0.05;
 
-    /// <summary>Layers after so many are folded up, so that a deep network's report can be looked over.</summary>
+    /// <summary>The layers after these are collapsed, so that the report of a deep network stays readable.</summary>
     const int MostOpen = 8;
 
-    public static string Of(ReportedRun run)
+    public static string Of(TrainingPage run)
     {
         NetworkNode[] nodes = [.. run.Setup.Network.Nodes.Where(node => node.Layer is BatchNormalizationLayer)];
         if (nodes.Length == 0)
@@ -30,7 +29,7 @@ static class NormalizationSection
         return html.ToString();
     }
 
-    static string Layer(ReportedRun run, NetworkNode node, bool open)
+    static string Layer(TrainingPage run, NetworkNode node, bool open)
     {
         BatchNormalizationState state = run.State[node.Path].BatchNormalization!;
         StatisticsDistance[] distances = [.. run.Statistics.Where(distance => distance.Layer == node.Path)];
@@ -48,7 +47,7 @@ static class NormalizationSection
     }
 
     static string About(
-        ReportedRun run, NetworkNode node, BatchNormalizationState state, StatisticsDistance[] distances)
+        TrainingPage run, NetworkNode node, BatchNormalizationState state, StatisticsDistance[] distances)
     {
         var text = new StringBuilder(Html.Count(state.Channels, "channel"));
         foreach (RunPhase phase in run.Setup.Phases)
@@ -77,7 +76,7 @@ static class NormalizationSection
     }
 
     static string Distance(
-        ReportedRun run, NetworkNode node, StatisticsDistance[] distances, string title, string unit,
+        TrainingPage run, NetworkNode node, StatisticsDistance[] distances, string title, string unit,
         Func<StatisticsDistance, double> median, Func<StatisticsDistance, double> maximum)
     {
         double?[] medians = new double?[run.History.Length], maxima = new double?[run.History.Length];
@@ -91,7 +90,7 @@ static class NormalizationSection
         }
         return new LineChart(
             title, node.Path, unit,
-            [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)],
+            [new ChartSeries("median channel", "s4", medians), new ChartSeries("worst channel", "s5", maxima)],
             run.Spans).ToHtml(logarithmic: true);
     }
 
