@@ -23,11 +23,11 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
             ("New values", Range(channel => channel.Count)),
         ]);
         return facts + Html.Paragraph(
-            "The worst channels come first: by the p-value of the tests of mean and variance, corrected by Holm for "
-            + "all tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence say "
-            + "by how much."
-            + (report.HasTrainingCounts ? "" : " The number of training values is not known, and their statistics are "
-                + "taken as exact: p-values come out too small by the error that they have."));
+            "The worst channels come first, by the p-value of the tests of mean and variance, after Holm's correction "
+            + "for all tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence "
+            + "say by how much."
+            + (report.HasTrainingCounts ? "" : " The number of training values is not known. Their statistics are "
+                + "taken as exact, so the p-values are somewhat too small."));
     }
 
     string Worst()
@@ -73,7 +73,7 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
                 infinite == 0 ? "Mean shifts" : $"Mean shifts ({Html.Count(infinite)} infinite ones left out)",
                 "all channels", "shift (training deviations)", shifts).ToHtml()]))
             + table
-            + (left > 0 ? Html.Paragraph($"{Html.Count(left, "channel")} less severe than these not shown.") : "");
+            + (left > 0 ? Html.Paragraph($"Not shown: {Html.Count(left, "channel")} that moved less.") : "");
     }
 
     bool IsDrifted(ChannelDrift channel) => channel.AdjustedPValue <= significance;

@@ -19,11 +19,11 @@ static class NormalizationSection
             return "";
         var html = new StringBuilder(Html.Heading(2, "Batch normalization"));
         html.Append(Html.Paragraph(run.Setup.Options.RecordStatistics
-            ? "The distances are those of the moving statistics from the exact ones of the training rows, under the "
-                + "parameters that each epoch ended with: of means in the layer's deviations, of variances as the "
-                + "logarithm of their ratio to base e (0.7 is twice or half). A layer whose statistics do not move in "
-                + "a phase has none there."
-            : "How the moving statistics converged was not recorded; TrainingOptions.RecordStatistics does it."));
+            ? "The charts show how far the moving statistics are from the exact ones of the training rows, with the "
+                + "parameters at the end of each epoch. The distance of means is in standard deviations of the layer. "
+                + "That of variances is the natural logarithm of their ratio: 0.7 is twice or half. In a phase that "
+                + "does not move a layer's statistics, there is no distance."
+            : "The convergence of the moving statistics was not recorded; TrainingOptions.RecordStatistics records it."));
         for (int i = 0; i < nodes.Length; i++)
             html.Append(Layer(run, nodes[i], i < MostOpen));
         return html.ToString();
@@ -59,12 +59,12 @@ static class NormalizationSection
             text.Append($"; {Html.Number(100 * state.InitialWeight)} % of its statistics are still the initializer's");
         if (distances is [.., var last])
             text.Append(
-                $". After the last epoch that moved them: means {Html.Number(last.MeanMedian)} deviations off in the "
-                + $"median and {Html.Number(last.MeanMaximum)} at most, variances {Html.Number(last.VarianceMedian)} "
-                + $"and {Html.Number(last.VarianceMaximum)}");
+                $". Distances after the last epoch that moved them: means {Html.Number(last.MeanMedian)} (median) and "
+                + $"{Html.Number(last.MeanMaximum)} (greatest), variances {Html.Number(last.VarianceMedian)} and "
+                + $"{Html.Number(last.VarianceMaximum)}");
         bool replaced = run.Result is not null && run.Setup.Options.RecomputeStatistics
             && run.Setup.Phases[^1].Network.GetNode(node.Path).MovesStatistics;
-        return text.Append(replaced ? "; then replaced by the exact ones." : ".").ToString();
+        return text.Append(replaced ? "; then the exact statistics replaced them." : ".").ToString();
     }
 
     static string Switches(NetworkNode node)
@@ -72,7 +72,7 @@ static class NormalizationSection
         BatchNormalizationOptions options = ((BatchNormalizationLayer)node.Layer).EffectiveOptions;
         bool moves = node.MovesStatistics, learns = node.TrainableCount > 0;
         return !options.Trainable ? "frozen"
-            : $"{(learns ? "γ and β learn" : "γ and β stay")}, {(moves ? "statistics move" : "statistics stay")}";
+            : $"{(learns ? "γ and β learn" : "γ and β are fixed")}, {(moves ? "statistics move" : "statistics are fixed")}";
     }
 
     static string Distance(

@@ -60,7 +60,7 @@ sealed record TrainingPage(
             ("Epochs", History.Length == planned
                 ? Html.Count(planned)
                 : $"{Html.Count(History.Length)} of {Html.Count(planned)}"),
-            ("Ended", Result is null ? "not yet" : Result.StoppedEarly ? "early, as asked" : "as planned"),
+            ("Ended", Result is null ? "not yet" : Result.StoppedEarly ? "by early stopping" : "as planned"),
         };
         if (Best > 0)
             facts.Add(("Best epoch", Html.Count(Best)));
@@ -75,11 +75,11 @@ sealed record TrainingPage(
         }
         facts.Add(("Objective", LossText.Name(options.Loss)));
         facts.Add(("Optimizer", LossText.Optimizer(options.Optimizer)));
-        facts.Add(("Rows a step", Html.Count(options.BatchSize)));
+        facts.Add(("Rows per step", Html.Count(options.BatchSize)));
         facts.Add(("Parameters", Html.Count(Setup.Network.Nodes.Sum(node => node.ParameterCount))));
         return Html.Facts(facts) + (History.IsEmpty ? "" : Html.Paragraph(
-            $"Loss and metric are those of epoch {Html.Count(IsBestRestored ? Best : History.Length)}, "
-            + "whose parameters the network has."));
+            "The loss, the metric and the network's parameters are those of epoch "
+            + $"{Html.Count(IsBestRestored ? Best : History.Length)}."));
 
         void AddIfKnown(string name, double? value)
         {
