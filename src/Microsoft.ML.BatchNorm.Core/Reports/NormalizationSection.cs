@@ -1,36 +1,35 @@
 using System.Text;
-using Microsoft.ML.BatchNorm.Reports.Charts;
 using Microsoft.ML.BatchNorm.Training;
 
-namespace Microsoft.ML.BatchNorm.Reports.Training;
+namespace Microsoft.ML.BatchNorm.Reports;
 
-/// <summary>Each batch normalization: how its moving statistics converged, and its γ and β.</summary>
+/// <summary>For each batch normalization, how its moving statistics converged, and its γ and β.</summary>
 static class NormalizationSection
 {
-    /// <summary>Over that share of the initializer, inference is visibly biased towards it.</summary>
+    /// <summary>If the initializer's share is greater, inference is visibly biased towards it.</summary>
     const double VisibleShare = 0.05;
 
-    /// <summary>Layers after so many are folded up, so that a deep network's report can be looked over.</summary>
+    /// <summary>The layers after these are collapsed, so that the report of a deep network stays readable.</summary>
     const int MostOpen = 8;
 
-    public static string Of(ReportedRun run)
+    public static string Of(TrainingPage run)
     {
         NetworkNode[] nodes = [.. run.Setup.Network.Nodes.Where(node => node.Layer is BatchNormalizationLayer)];
         if (nodes.Length == 0)
             return "";
         var html = new StringBuilder(Html.Heading(2, "Batch normalization"));
         html.Append(Html.Paragraph(run.Setup.Options.RecordStatistics
-            ? "The distances are those of the moving statistics from the exact ones of the training rows, under the "
-                + "parameters that each epoch ended with: of means in the layer's deviations, of variances as the "
-                + "logarithm of their ratio to base e (0.7 is twice or half). A layer whose statistics do not move in "
-                + "a phase has none there."
-            : "How the moving statistics converged was not recorded; TrainingOptions.RecordStatistics does it."));
+            ? "The charts show how far the moving statistics are from the exact ones of the training rows, with the "
+                + "parameters at the end of each epoch. The distance of means is in standard deviations of the layer. "
+                + "That of variances is the natural logarithm of their ratio: 0.7 is twice or half. In a phase that "
+                + "does not move a layer's statistics, there is no distance."
+            : "The convergence of the moving statistics was not recorded; TrainingOptions.RecordStatistics records it."));
         for (int i = 0; i < nodes.Length; i++)
             html.Append(Layer(run, nodes[i], i < MostOpen));
         return html.ToString();
     }
 
-    static string Layer(ReportedRun run, NetworkNode node, bool open)
+    static string Layer(TrainingPage run, NetworkNode node, bool open)
     {
         BatchNormalizationState state = run.State[node.Path].BatchNormalization!;
         StatisticsDistance[] distances = [.. run.Statistics.Where(distance => distance.Layer == node.Path)];
@@ -48,7 +47,7 @@ static class NormalizationSection
     }
 
     static string About(
-        ReportedRun run, NetworkNode node, BatchNormalizationState state, StatisticsDistance[] distances)
+        TrainingPage run, NetworkNode node, BatchNormalizationState state, StatisticsDistance[] distances)
     {
         var text = new StringBuilder(Html.Count(state.Channels, "channel"));
         foreach (RunPhase phase in run.Setup.Phases)
@@ -60,12 +59,12 @@ static class NormalizationSection
             text.Append($"; {Html.Number(100 * state.InitialWeight)} % of its statistics are still the initializer's");
         if (distances is [.., var last])
             text.Append(
-                $". After the last epoch that moved them: means {Html.Number(last.MeanMedian)} deviations off in the "
-                + $"median and {Html.Number(last.MeanMaximum)} at most, variances {Html.Number(last.VarianceMedian)} "
-                + $"and {Html.Number(last.VarianceMaximum)}");
+                $". Distances after the last epoch that moved them: means {Html.Number(last.MeanMedian)} (median) and "
+                + $"{Html.Number(last.MeanMaximum)} (greatest), variances {Html.Number(last.VarianceMedian)} and "
+                + $"{Html.Number(last.VarianceMaximum)}");
         bool replaced = run.Result is not null && run.Setup.Options.RecomputeStatistics
             && run.Setup.Phases[^1].Network.GetNode(node.Path).MovesStatistics;
-        return text.Append(replaced ? "; then replaced by the exact ones." : ".").ToString();
+        return text.Append(replaced ? "; then the exact statistics replaced them." : ".").ToString();
     }
 
     static string Switches(NetworkNode node)
@@ -73,11 +72,11 @@ static class NormalizationSection
         BatchNormalizationOptions options = ((BatchNormalizationLayer)node.Layer).EffectiveOptions;
         bool moves = node.MovesStatistics, learns = node.TrainableCount > 0;
         return !options.Trainable ? "frozen"
-            : $"{(learns ? "γ and β learn" : "γ and β stay")}, {(moves ? "statistics move" : "statistics stay")}";
+            : $"{(learns ? "γ and β learn" : "γ and β are fixed")}, {(moves ? "statistics move" : "statistics are fixed")}";
     }
 
     static string Distance(
-        ReportedRun run, NetworkNode node, StatisticsDistance[] distances, string title, string unit,
+        TrainingPage run, NetworkNode node, StatisticsDistance[] distances, string title, string unit,
         Func<StatisticsDistance, double> median, Func<StatisticsDistance, double> maximum)
     {
         double?[] medians = new double?[run.History.Length], maxima = new double?[run.History.Length];
@@ -91,7 +90,7 @@ static class NormalizationSection
         }
         return new LineChart(
             title, node.Path, unit,
-            [new Series("median channel", "s4", medians), new Series("worst channel", "s5", maxima)],
+            [new ChartSeries("median channel", "s4", medians), new ChartSeries("worst channel", "s5", maxima)],
             run.Spans).ToHtml(logarithmic: true);
     }
 

@@ -1,36 +1,38 @@
-namespace Microsoft.ML.BatchNorm.Reports.Charts;
+namespace Microsoft.ML.BatchNorm.Reports;
 
-/// <summary>Values by epoch, with the phases of a plan behind them.</summary>
-/// <param name="Title">What it shows.</param>
-/// <param name="Subject">What it shows that of, for those who do not see what is around it; empty for the run.</param>
+/// <summary>Values by epoch, with the phases of a plan in the background.</summary>
+/// <param name="Title">The title.</param>
+/// <param name="Subject">
+/// The layer that it is about, for readers who cannot see where the chart stands; empty for the whole run.
+/// </param>
 /// <param name="Unit">The title of the vertical axis, with its unit.</param>
-/// <param name="Series">The lines; those without a finite value are left out.</param>
-/// <param name="Phases">The phases that the epochs belong to; one or none is not marked.</param>
-/// <param name="Best">The epoch, from 1 over all phases, to mark, or 0.</param>
+/// <param name="Series">The lines. A line without a finite value is left out.</param>
+/// <param name="Phases">The phases of the epochs. They are marked if there are at least two.</param>
+/// <param name="Best">The epoch to mark, from 1 over all phases, or 0.</param>
 sealed record LineChart(
-    string Title, string Subject, string Unit, IReadOnlyList<Series> Series, IReadOnlyList<PhaseSpan> Phases,
+    string Title, string Subject, string Unit, IReadOnlyList<ChartSeries> Series, IReadOnlyList<PhaseSpan> Phases,
     int Best = 0)
 {
     const int MostMarkers = 40, MostTicks = 5, StripHeight = 17;
 
-    /// <summary>The chart as a figure, or nothing where there is no finite value.</summary>
+    /// <summary>The chart as a figure; empty if there is no finite value.</summary>
     public string ToHtml(bool logarithmic)
     {
-        Series[] drawn = [.. Series.Where(series => series.Finite.Any())];
+        ChartSeries[] drawn = [.. Series.Where(series => series.Finite.Any())];
         if (drawn.Length == 0)
             return "";
         double[] values = [.. drawn.SelectMany(series => series.Finite)];
         int epochs = drawn.Max(series => series.Values.Count);
-        var frame = new Frame(
-            Axis.Whole(0.5, epochs + 0.5, 1, 8),
-            logarithmic ? Axis.LogarithmicOf(values, MostTicks) : Axis.Of(values, MostTicks),
+        var frame = new ChartFrame(
+            ChartAxis.Whole(0.5, epochs + 0.5, 1, 8),
+            logarithmic ? ChartAxis.LogarithmicOf(values, MostTicks) : ChartAxis.Of(values, MostTicks),
             strip: Phases.Count < 2 ? 0 : StripHeight);
-        var drawing = new Drawing(Frame.Width, Frame.Height);
+        var drawing = new Drawing(ChartFrame.Width, ChartFrame.Height);
         DrawPhases(drawing, frame);
         frame.Draw(drawing, "epoch", Unit);
         if (Best > 0)
-            drawing.Line("best", frame.AtX(Best), frame.Top, frame.AtX(Best), Frame.Bottom);
-        foreach (Series series in drawn)
+            drawing.Line("best", frame.AtX(Best), frame.Top, frame.AtX(Best), ChartFrame.Bottom);
+        foreach (ChartSeries series in drawn)
             Draw(drawing, frame, series, epochs);
         return Figure.Of(Title, drawing.ToSvg(Label(drawn)), [
             .. drawn.Select(series => (series.Style, series.Name)),
@@ -38,7 +40,7 @@ sealed record LineChart(
         ]);
     }
 
-    void DrawPhases(Drawing drawing, Frame frame)
+    void DrawPhases(Drawing drawing, ChartFrame frame)
     {
         if (Phases.Count < 2)
             return;
@@ -47,16 +49,16 @@ sealed record LineChart(
             PhaseSpan phase = Phases[i];
             double first = frame.AtX(phase.First - 0.5), last = frame.AtX(phase.Last + 0.5);
             double top = frame.Top - StripHeight;
-            drawing.Box(i % 2 == 0 ? "phase" : "phase odd", first, top, last - first, Frame.Bottom - top);
+            drawing.Box(i % 2 == 0 ? "phase" : "phase odd", first, top, last - first, ChartFrame.Bottom - top);
             if (i > 0)
-                drawing.Line("boundary", first, top, first, Frame.Bottom);
+                drawing.Line("boundary", first, top, first, ChartFrame.Bottom);
             string name = TextSize.Fit(phase.Name, last - first - 8);
             if (name.Length > 0)
                 drawing.Text("phase-name", first + 4, frame.Top - 5, name);
         }
     }
 
-    static void Draw(Drawing drawing, Frame frame, Series series, int epochs)
+    static void Draw(Drawing drawing, ChartFrame frame, ChartSeries series, int epochs)
     {
         var run = new List<(double X, double Y)>();
         for (int i = 0; i <= series.Values.Count; i++)
@@ -74,20 +76,20 @@ sealed record LineChart(
         }
     }
 
-    string Label(Series[] drawn) =>
+    string Label(ChartSeries[] drawn) =>
         $"{(Subject.Length == 0 ? Title : $"{Title} of {Subject}")} by epoch. "
         + string.Join("; ", drawn.Select(series =>
             $"{series.Name} from {Html.Number(series.Finite.First())} to {Html.Number(series.Finite.Last())}")) + ".";
 }
 
-/// <summary>A line of a chart: one value an epoch, null where there is none.</summary>
-/// <param name="Name">What the legend calls it.</param>
-/// <param name="Style">The class that has its color.</param>
-/// <param name="Values">By epoch over all phases.</param>
-sealed record Series(string Name, string Style, IReadOnlyList<double?> Values)
+/// <summary>A line of a chart.</summary>
+/// <param name="Name">Its name in the legend.</param>
+/// <param name="Style">The class with its color.</param>
+/// <param name="Values">One value per epoch over all phases; null if an epoch has none.</param>
+sealed record ChartSeries(string Name, string Style, IReadOnlyList<double?> Values)
 {
     public IEnumerable<double> Finite => Values.OfType<double>().Where(double.IsFinite);
 }
 
-/// <summary>The epochs of a phase, from 1 over all phases, both included.</summary>
+/// <summary>The first and the last epoch of a phase, counted from 1 over all phases.</summary>
 sealed record PhaseSpan(string Name, int First, int Last);

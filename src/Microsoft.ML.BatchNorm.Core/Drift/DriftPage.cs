@@ -1,9 +1,8 @@
-using System.Globalization;
-using Microsoft.ML.BatchNorm.Reports.Charts;
+using Microsoft.ML.BatchNorm.Reports;
 
-namespace Microsoft.ML.BatchNorm.Reports.Drift;
+namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A comparison of new data with statistics: the worst channels as charts, and the table.</summary>
+/// <summary>The page of a drift report: facts, the worst channels as charts, and the table of all channels.</summary>
 sealed class DriftPage(DriftReport report, double significance, string title) : IReport
 {
     const int MostBars = 16, MostRows = 200, LeastOfHistogram = 8;
@@ -16,23 +15,19 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
 
     string Facts()
     {
-        int drifted = report.Drifted(significance).Count;
-        string facts = "<dl class=\"facts\">\n"
-            + Fact("Channels", Html.Count(report.Channels.Count))
-            + Fact($"Drifted at the {Level}", Html.Count(drifted))
-            + Fact("Least p-value, corrected", Html.Number(report.PValue))
-            + Fact("Values in training", Range(channel => channel.TrainingCount))
-            + Fact("New values", Range(channel => channel.Count))
-            + "</dl>\n";
+        string facts = Html.Facts([
+            ("Channels", Html.Count(report.Channels.Count)),
+            ($"Drifted at the {Level}", Html.Count(report.Drifted(significance).Count)),
+            ("Least p-value, corrected", Html.Number(report.PValue)),
+            ("Values in training", Range(channel => channel.TrainingCount)),
+            ("New values", Range(channel => channel.Count)),
+        ]);
         return facts + Html.Paragraph(
-            "The worst channels come first: by the p-value of the tests of mean and variance, corrected by Holm for "
-            + "all tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence say by "
-            + "how much."
-            + (report.HasTrainingCounts ? "" : " The number of training values is not known, and their statistics are "
-                + "taken as exact: p-values come out too small by the error that they have."));
-
-        static string Fact(string name, string value) =>
-            $"<div><dt>{Html.Escape(name)}</dt><dd>{Html.Escape(value)}</dd></div>\n";
+            "The worst channels come first, by the p-value of the tests of mean and variance, after Holm's correction "
+            + "for all tests of all channels. A p-value says whether a channel has moved; shift, ratio and divergence "
+            + "say by how much."
+            + (report.HasTrainingCounts ? "" : " The number of training values is not known. Their statistics are "
+                + "taken as exact, so the p-values are somewhat too small."));
     }
 
     string Worst()
@@ -48,8 +43,8 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
 
         string Bars(string name, string unit, Func<ChannelDrift, double> value)
         {
-            Bar[] bars = [.. worst.Select(channel => new Bar(
-                NameOf(channel), value(channel), IsDrifted(channel) ? "drifted" : ""))];
+            ChartBar[] bars = [.. worst.Select(channel => new ChartBar(
+                channel.Label, value(channel), IsDrifted(channel) ? "drifted" : ""))];
             return bars.All(bar => double.IsNaN(bar.Value)) ? "" : new BarChart(name, unit, bars, [
                 .. worst.Any(IsDrifted) ? new[] { ("drifted", $"drifted at the {Level}") } : [],
                 .. worst.All(IsDrifted) ? [] : new[] { ("kept", "not drifted") },
@@ -65,7 +60,7 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
         foreach (ChannelDrift channel in report.Channels.Take(MostRows))
         {
             table.Add(
-                NameOf(channel), IsDrifted(channel) ? "yes" : "no", Number(channel.AdjustedPValue),
+                channel.Label, IsDrifted(channel) ? "yes" : "no", Number(channel.AdjustedPValue),
                 Number(channel.MeanShift), Number(channel.VarianceRatio), Number(channel.Divergence),
                 Number(channel.Mean), Number(channel.TrainingMean),
                 Number(Math.Sqrt(channel.Variance)), Number(Math.Sqrt(channel.TrainingVariance)));
@@ -78,7 +73,7 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
                 infinite == 0 ? "Mean shifts" : $"Mean shifts ({Html.Count(infinite)} infinite ones left out)",
                 "all channels", "shift (training deviations)", shifts).ToHtml()]))
             + table
-            + (left > 0 ? Html.Paragraph($"{Html.Count(left, "channel")} less severe than these not shown.") : "");
+            + (left > 0 ? Html.Paragraph($"Not shown: {Html.Count(left, "channel")} that moved less.") : "");
     }
 
     bool IsDrifted(ChannelDrift channel) => channel.AdjustedPValue <= significance;
@@ -90,9 +85,6 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
             : least == most ? Html.Count((long)least)
             : $"{Html.Count((long)least)} to {Html.Count((long)most)}";
     }
-
-    static string NameOf(ChannelDrift channel) =>
-        channel.Name ?? channel.Channel.ToString(CultureInfo.InvariantCulture);
 
     static string Number(double value) => double.IsNaN(value) ? HtmlTable.None : Html.Number(value);
 }

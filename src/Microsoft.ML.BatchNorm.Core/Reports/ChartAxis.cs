@@ -1,45 +1,47 @@
 using System.Collections.Immutable;
 using System.Globalization;
 
-namespace Microsoft.ML.BatchNorm.Reports.Charts;
+namespace Microsoft.ML.BatchNorm.Reports;
 
 /// <summary>A range of values with its ticks, linear or logarithmic.</summary>
-sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<Tick> Ticks)
+sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableArray<ChartTick> Ticks)
 {
-    /// <summary>A logarithmic axis is not worth its while under that ratio.</summary>
+    /// <summary>The axis is linear if the greatest value is less than this many times the least.</summary>
     const double LeastRatio = 30;
 
-    /// <summary>What is apart by less than that share differs by roundings alone.</summary>
+    /// <summary>Values that differ by a smaller share than this differ only by rounding.</summary>
     const double Rounding = 1e-6;
 
-    /// <summary>No axis goes further, nor is one shorter than its inverse: steps stay within what a double has.</summary>
+    /// <summary>
+    /// The greatest end of an axis; its inverse is the least length. Within them no step overflows or underflows.
+    /// </summary>
     const double Farthest = 1e300;
 
-    /// <summary>The share of the axis, from 0 to 1, below a value.</summary>
+    /// <summary>The share of the axis below a value, from 0 to 1.</summary>
     public double Share(double value) => IsLogarithmic
         ? (Math.Log10(value) - Math.Log10(Low)) / (Math.Log10(High) - Math.Log10(Low))
         : (value - Low) / (High - Low);
 
-    /// <summary>An axis over all values, from tick to tick.</summary>
-    /// <param name="values">Finite; at least one.</param>
-    /// <param name="most">About how many ticks.</param>
-    public static Axis Of(IReadOnlyCollection<double> values, int most)
+    /// <summary>An axis that holds all values and has a tick at both ends.</summary>
+    /// <param name="values">The values: finite, and at least one.</param>
+    /// <param name="most">About how many ticks it has.</param>
+    public static ChartAxis Of(IReadOnlyCollection<double> values, int most)
     {
         double low = Math.Max(values.Min(), -Farthest), high = Math.Min(values.Max(), Farthest);
-        if (AreOne(low, high))
+        if (AreEqual(low, high))
             (low, high) = Math.Abs(low) < 1 / Farthest ? (0, 1) : (Math.Min(0, 2 * low), Math.Max(0, 2 * high));
         double step = NiceStep((high - low) / most);
         low = Math.Floor(low / step + 1e-9) * step;
         high = Math.Ceiling(high / step - 1e-9) * step;
-        return new Axis(low, high, false, Between(low, high, step));
+        return new ChartAxis(low, high, false, Between(low, high, step));
     }
 
-    /// <summary>Whether two values, the lower first, are the same but for roundings.</summary>
-    public static bool AreOne(double low, double high) =>
+    /// <summary>Whether two values, the lower first, differ only by rounding.</summary>
+    public static bool AreEqual(double low, double high) =>
         high - low <= Math.Max(1 / Farthest, Rounding * Math.Max(Math.Abs(low), Math.Abs(high)));
 
-    /// <summary>A logarithmic axis where all values are positive and far apart; else a linear one.</summary>
-    public static Axis LogarithmicOf(IReadOnlyCollection<double> values, int most)
+    /// <summary>A logarithmic axis if all values are positive and far apart, else a linear one.</summary>
+    public static ChartAxis LogarithmicOf(IReadOnlyCollection<double> values, int most)
     {
         double low = values.Min(), high = values.Max();
         if (!(low > 1 / Farthest && high < Farthest && high / low >= LeastRatio))
@@ -47,33 +49,34 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
         int first = (int)Math.Floor(Math.Log10(low) + 1e-9), last = (int)Math.Ceiling(Math.Log10(high) - 1e-9);
         int stride = (last - first + most - 1) / most;
         last = first + (last - first + stride - 1) / stride * stride;
-        return new Axis(
+        return new ChartAxis(
             Power(first), Power(last), true,
             [.. Enumerable.Range(0, (last - first) / stride + 1)
                 .Select(i => first + i * stride)
                 .Select(power => Power(power))
-                .Select(power => new Tick(power, TickText(power, power, power)))]);
+                .Select(power => new ChartTick(power, TickText(power, power, power)))]);
     }
 
     /// <summary>An axis from <paramref name="low"/> to <paramref name="high"/> with ticks at whole numbers.</summary>
-    public static Axis Whole(double low, double high, int first, int most)
+    public static ChartAxis Whole(double low, double high, int first, int most)
     {
         int step = (int)Math.Max(1, NiceStep((high - low) / most));
-        var ticks = ImmutableArray.CreateBuilder<Tick>();
+        var ticks = ImmutableArray.CreateBuilder<ChartTick>();
         for (int value = first; value <= high; value += value % step == 0 ? step : step - value % step)
-            ticks.Add(new Tick(value, value.ToString(CultureInfo.InvariantCulture)));
+            ticks.Add(new ChartTick(value, value.ToString(CultureInfo.InvariantCulture)));
         if (ticks.Count > 2 && ticks[1].Value - ticks[0].Value < 0.7 * step)
             ticks.RemoveAt(0);
-        return new Axis(low, high, false, ticks.ToImmutable());
+        return new ChartAxis(low, high, false, ticks.ToImmutable());
     }
 
-    public static ImmutableArray<Tick> Between(double low, double high, double step) =>
+    /// <summary>The ticks from one multiple of the step to another.</summary>
+    public static ImmutableArray<ChartTick> Between(double low, double high, double step) =>
         [.. Enumerable.Range(0, (int)Math.Round((high - low) / step) + 1)
             .Select(i => Math.Round(low / step) + i)
-            .Select(steps => new Tick(
+            .Select(steps => new ChartTick(
                 steps * step, TickText(steps * step, step, Math.Max(Math.Abs(low), Math.Abs(high)))))];
 
-    /// <summary>The least of 1, 2 and 5 times a power of ten that is not below the value.</summary>
+    /// <summary>The least number of the form 1, 2 or 5 times a power of ten that is not below the value.</summary>
     public static double NiceStep(double value)
     {
         double power = Math.Pow(10, Math.Floor(Math.Log10(value)));
@@ -84,7 +87,7 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
     static double Power(int exponent) =>
         double.Parse(string.Create(CultureInfo.InvariantCulture, $"1e{exponent}"), CultureInfo.InvariantCulture);
 
-    /// <summary>A multiple of the step in as many digits as tell it from its neighbours.</summary>
+    /// <summary>A multiple of the step, with just enough digits to tell it from its neighbours.</summary>
     static string TickText(double value, double step, double largest)
     {
         if (Math.Abs(value) < step / 2)
@@ -97,5 +100,5 @@ sealed record Axis(double Low, double High, bool IsLogarithmic, ImmutableArray<T
     }
 }
 
-/// <summary>A value on an axis, and its text.</summary>
-readonly record struct Tick(double Value, string Text);
+/// <summary>A value on an axis and its text.</summary>
+readonly record struct ChartTick(double Value, string Text);
