@@ -23,7 +23,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
-        LossStage.CheckClassWeights(options, network.OutputShape.Size);
+        TrainingOptions.CheckClassWeights(options, network.OutputShape.Size);
         (this.network, this.data) = (network, data);
         step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         var features = new RowBuffer(data.FeaturesPerRow);
