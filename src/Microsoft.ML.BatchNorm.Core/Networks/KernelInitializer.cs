@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using Microsoft.ML.BatchNorm.Persistence;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -5,6 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// fan-out; those of a convolution times its kernel's area). An immutable value.
 /// </summary>
 /// <remarks>Names follow <c>keras.initializers</c>.</remarks>
+[JsonConverter(typeof(KernelInitializerConverter))]
 public abstract record KernelInitializer
 {
     private protected KernelInitializer()
@@ -34,6 +38,10 @@ public abstract record KernelInitializer
     /// <summary>Every value is <paramref name="value"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
+
+    /// <summary>Those that a definition names.</summary>
+    internal static IEnumerable<Scaled> Named =>
+        [.. new[] { GlorotUniform, GlorotNormal, HeUniform, HeNormal, PyTorch }.Cast<Scaled>()];
 
     internal abstract void Fill(Span<float> values, long fanIn, long fanOut, Random random);
 

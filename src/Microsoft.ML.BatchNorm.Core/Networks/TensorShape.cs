@@ -1,9 +1,12 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The dimensions of one row that goes into or comes out of a layer, without the batch's: <c>[64]</c>, or
 /// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.</summary>
+[JsonConverter(typeof(TensorShapeConverter))]
 public sealed class TensorShape : IEquatable<TensorShape>
 {
     const int MaxRank = 32;

@@ -1,6 +1,9 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What one epoch came to. An immutable value.</summary>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record EpochResult
 {
     /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>

@@ -1,9 +1,17 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// What training makes small: the mean over a batch's rows, or with weights <c>Σ wᵢ·lossᵢ / Σ wᵢ</c>, as PyTorch's
 /// losses with class weights. Immutable values, told apart by their type.
 /// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(SoftmaxCrossEntropyLoss), "softmaxCrossEntropy")]
+[JsonDerivedType(typeof(BinaryCrossEntropyLoss), "binaryCrossEntropy")]
+[JsonDerivedType(typeof(MeanSquaredErrorLoss), "meanSquaredError")]
+[JsonDerivedType(typeof(MeanAbsoluteErrorLoss), "meanAbsoluteError")]
+[JsonDerivedType(typeof(HuberLoss), "huber")]
 public abstract record Loss
 {
     private protected Loss()

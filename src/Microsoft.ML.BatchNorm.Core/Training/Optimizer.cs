@@ -1,9 +1,15 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// How gradients change parameters: an immutable value, told apart by its type. Formulas are PyTorch's, defaults
 /// Keras's.
 /// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(SgdOptimizer), "sgd")]
+[JsonDerivedType(typeof(AdamOptimizer), "adam")]
+[JsonDerivedType(typeof(AdamWOptimizer), "adamW")]
 public abstract record Optimizer
 {
     private protected Optimizer(double learningRate) => LearningRate = learningRate;

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -10,6 +12,7 @@ namespace Microsoft.ML.BatchNorm;
 /// moving mean m is |m − μ| / √(σ² + ε), in deviations of what the layer normalizes; that of its moving variance v is
 /// |ln((v + ε) / (σ² + ε))|, so that 0.7 is twice or half. A distance that is no number counts as infinite.
 /// </remarks>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record StatisticsDistance
 {
     /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>

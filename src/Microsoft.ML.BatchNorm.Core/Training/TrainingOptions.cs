@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -107,6 +108,7 @@ public sealed record TrainingOptions
     /// Whether the engine trains on targets in another unit than the data's, as that of ML.NET's regression trainer
     /// does: its optimizer means nothing to another engine.
     /// </summary>
+    [JsonInclude]
     internal bool StandardizesTargets { get; init; }
 
     /// <summary>
@@ -114,6 +116,7 @@ public sealed record TrainingOptions
     /// as a whole: whoever reads it finds the old one or the new one, never a part. It is written on the thread that
     /// trains, and is there when that epoch's end is reported. Default: null.
     /// </summary>
+    [JsonIgnore]
     public string? CheckpointPath { get; init; }
 
     static T NotNull<T>(T value) where T : class

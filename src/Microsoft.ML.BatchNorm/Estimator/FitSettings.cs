@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
 using Defaults = Microsoft.ML.Transforms.BatchNormalizationEstimator.Defaults;
@@ -28,11 +29,14 @@ sealed record FitSettings
     public bool WarnOnDrift { get; init; }
 
     /// <summary>Of this process, like the engine: no bit depends on it, and it is not stored.</summary>
+    [JsonIgnore]
     public int? NumberOfThreads { get; init; }
 
+    [JsonIgnore]
     public IStatisticsEngine? Engine { get; init; }
 
     /// <summary>Of an estimator's fits alone; what it fitted does not have it.</summary>
+    [JsonIgnore]
     public CancellationToken CancellationToken { get; init; }
 
     public static FitSettings Of(IHostEnvironment env, Options options)

@@ -18,7 +18,7 @@ public sealed class BatchNormNetworkBinaryModelParameters : BatchNormNetworkMode
 {
     internal const string LoaderSignature = "BatchNormNetBinary";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETBIN", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETBIN", LoaderSignature);
 
     internal BatchNormNetworkBinaryModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkBinaryModelParameters), saved)

@@ -75,7 +75,7 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
     {
         base.SaveCore(ctx);
         ctx.SetVersionInfo(Version);
-        NetworkEntry.Write(ctx, Network, State);
+        ModelEntry.Write(ctx, Network, State);
     }
 
     private protected static SavedNetwork Load(IHostEnvironment env, ModelLoadContext ctx, VersionInfo version)
@@ -83,6 +83,6 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(version);
-        return NetworkEntry.ReadModel(env, ctx);
+        return ModelEntry.ReadModel(env, ctx);
     }
 }

@@ -29,7 +29,7 @@ sealed class CalibratedNetworkParameters<TNetwork, TCalibrator>
 {
     internal const string LoaderSignature = "BatchNormNetCalibrated";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETCAL", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETCAL", LoaderSignature);
 
     readonly NetworkBinding binding;
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Training;
 
@@ -172,7 +171,10 @@ sealed class PhaseRun : IDisposable
     {
         if (!(loss < (best?.Loss ?? double.PositiveInfinity) - (options.EarlyStopping?.MinimumImprovement ?? 0)))
             return;
-        best = new BestEpoch(epoch, loss, options.EarlyStopping is { RestoreBest: true } ? delivered ?? Known() : null);
+        best = new BestEpoch(epoch, loss)
+        {
+            State = options.EarlyStopping is { RestoreBest: true } ? delivered ?? Known() : null,
+        };
     }
 
     NetworkState Finish(RunPosition end) =>
@@ -239,6 +241,6 @@ sealed class PhaseRun : IDisposable
     NetworkState LastGoodState()
     {
         NetworkState state = session.GetState();
-        return NetworkStateFormat.Fault(phase.Network, state) is null ? state : known;
+        return phase.Network.Fault(state) is null ? state : known;
     }
 }

@@ -15,16 +15,16 @@ sealed record RowInspection(
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
     public static RowInspection Of(TrainingData data, Action check)
     {
-        ByteSink features = new(Stream.Null), targets = new(Stream.Null), weights = new(Stream.Null);
+        Crc32C features = new(), targets = new(), weights = new();
         bool areFinite = true, areClasses = true;
         float greatest = float.NegativeInfinity;
         foreach (RowPart part in RowPart.Of(data, new RowSet(data)))
         {
             check();
             TrainingData.CheckWeights(part.Weights, nameof(weights));
-            features.WriteArray<float>(part.Features);
-            targets.WriteArray<float>(part.Targets);
-            weights.WriteArray<float>(part.Weights);
+            features.Append<float>(part.Features);
+            targets.Append<float>(part.Targets);
+            weights.Append<float>(part.Weights);
             areFinite &= FiniteSearch.AreFinite(part.Features);
             foreach (float target in part.Targets)
             {
@@ -32,7 +32,6 @@ sealed record RowInspection(
                 greatest = Math.Max(greatest, target);
             }
         }
-        return new(
-            features.Checksum.Value, targets.Checksum.Value, weights.Checksum.Value, areFinite, areClasses, greatest);
+        return new(features.Value, targets.Value, weights.Value, areFinite, areClasses, greatest);
     }
 }

@@ -48,23 +48,16 @@ sealed class RunData
     /// <summary>Of all rows, the same wherever they are.</summary>
     public static uint Checksum(params ReadOnlySpan<TrainingData?> parts)
     {
-        var sink = new ByteSink(Stream.Null);
+        var numbers = new List<uint>();
         foreach (TrainingData? part in parts)
         {
-            sink.Write(part?.Rows ?? 0);
+            numbers.Add((uint)(part?.Rows ?? 0));
             if (part is null)
                 continue;
-            sink.Write(part.Inspection?.Features ?? Of(part.Features));
-            sink.Write(part.Inspection?.Targets ?? Of(part.Targets));
-            sink.Write(part.Inspection?.Weights ?? Of(part.Weights));
+            numbers.Add(part.Inspection?.Features ?? Crc32C.Of(part.Features.Span));
+            numbers.Add(part.Inspection?.Targets ?? Crc32C.Of(part.Targets.Span));
+            numbers.Add(part.Inspection?.Weights ?? Crc32C.Of(part.Weights.Span));
         }
-        return sink.Checksum.Value;
-
-        static uint Of(ReadOnlyMemory<float> values)
-        {
-            var sink = new ByteSink(Stream.Null);
-            sink.WriteArray(values.Span);
-            return sink.Checksum.Value;
-        }
+        return Crc32C.Of<uint>([.. numbers]);
     }
 }

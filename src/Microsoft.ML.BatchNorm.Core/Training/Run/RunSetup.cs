@@ -16,6 +16,13 @@ sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<
         Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
     };
 
+    /// <summary>With a change of every network.</summary>
+    public RunSetup With(Func<Network, Network> change) => this with
+    {
+        Network = change(Network),
+        Phases = [.. Phases.Select(phase => phase with { Network = change(phase.Network) })],
+    };
+
     /// <summary>The epochs of the phases before this one, as planned.</summary>
     public long EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => (long)earlier.Epochs);
 
@@ -44,8 +51,8 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             || !Network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
             throw new ArgumentException($"Phase '{Name}' changes the layers themselves, not their switches alone.");
 
-        static (string Path, string Kind, TensorShape Output) Place(NetworkNode node) =>
-            (node.Path, node.Layer.Kind, node.Output);
+        static (string Path, string Kind, TensorShape Output, ImmutableArray<byte>? Module) Place(NetworkNode node) =>
+            (node.Path, node.Layer.Kind, node.Output, (node.Layer as TorchScriptLayer)?.Module);
     }
 
     /// <exception cref="ArgumentException">
