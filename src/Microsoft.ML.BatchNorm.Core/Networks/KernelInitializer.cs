@@ -9,7 +9,7 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 /// <remarks>Names follow <c>keras.initializers</c>.</remarks>
 [JsonConverter(typeof(KernelInitializerConverter))]
-public abstract record KernelInitializer
+public abstract record KernelInitializer : IInitializer
 {
     private protected KernelInitializer()
     {
@@ -41,9 +41,11 @@ public abstract record KernelInitializer
 
     /// <summary>Those that a definition names.</summary>
     internal static IEnumerable<Scaled> Named =>
-        [.. new[] { GlorotUniform, GlorotNormal, HeUniform, HeNormal, PyTorch }.Cast<Scaled>()];
+        new[] { GlorotUniform, GlorotNormal, HeUniform, HeNormal, PyTorch }.Cast<Scaled>();
 
-    internal abstract void Fill(Span<float> values, long fanIn, long fanOut, Random random);
+    void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random) => Fill(values, fan, random);
+
+    private protected abstract void Fill(Span<float> values, (long In, long Out) fan, Random random);
 
     internal enum FanMode
     {
@@ -53,7 +55,7 @@ public abstract record KernelInitializer
 
     internal sealed record Constant(double Value) : KernelInitializer
     {
-        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random) =>
+        private protected override void Fill(Span<float> values, (long In, long Out) fan, Random random) =>
             values.Fill((float)Value);
     }
 
@@ -63,9 +65,9 @@ public abstract record KernelInitializer
         /// <summary>The deviation that a standard normal has when it is cut off at ±2.</summary>
         const double TruncatedDeviation = 0.87962566103423978;
 
-        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random)
+        private protected override void Fill(Span<float> values, (long In, long Out) fan, Random random)
         {
-            double variance = Gain / (Fan == FanMode.In ? fanIn : (fanIn + fanOut) / 2.0);
+            double variance = Gain / (Fan == FanMode.In ? fan.In : (fan.In + fan.Out) / 2.0);
             double deviation = Math.Sqrt(variance) / TruncatedDeviation, limit = Math.Sqrt(3 * variance);
             foreach (ref float value in values)
                 value = (float)(IsNormal ? deviation * Truncated(random) : limit * (2 * random.NextDouble() - 1));

@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 [JsonDerivedType(typeof(ConstantInitializer), "constant")]
 [JsonDerivedType(typeof(UniformInitializer), "uniform")]
 [JsonDerivedType(typeof(NormalInitializer), "normal")]
-public abstract record Initializer
+public abstract record Initializer : IInitializer
 {
     private protected Initializer()
     {
@@ -38,6 +38,14 @@ public abstract record Initializer
 
     /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
     public abstract void Fill(Span<double> values);
+
+    void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random)
+    {
+        double[] exact = new double[values.Length];
+        Fill(exact);
+        for (int i = 0; i < exact.Length; i++)
+            values[i] = (float)exact[i];
+    }
 
     internal sealed record ConstantInitializer(double Value) : Initializer
     {

@@ -13,7 +13,7 @@ public sealed partial class BatchNormalizationState
     /// </param>
     /// <remarks>
     /// <para>
-    /// The tensors are <c>movingMean</c>, <c>movingVariance</c> and what else the state has, γ and β F32, statistics
+    /// The tensors are <c>moving_mean</c>, <c>moving_variance</c> and what else the state has, γ and β F32, statistics
     /// F64; the options are JSON in the metadata, and so is a checksum, by which loading notices any damage.
     /// <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the names that Keras and
     /// PyTorch know.
@@ -33,7 +33,8 @@ public sealed partial class BatchNormalizationState
         CheckSavable(options);
         SafetensorsWriter.Write(
             stream, FileKind.State, Definition.ToText(options.Or(BatchNormalizationOptions.Keras)),
-            LayerTensors.Of(options, Channels, "", TensorNames.Own).Write(new LayerState(this)));
+            new LayerTensors(BatchNormalizationTensors.Specs(options, Channels), "", TensorNames.Own)
+                .Write(new LayerState(this)));
     }
 
     /// <summary>
@@ -55,8 +56,9 @@ public sealed partial class BatchNormalizationState
         var file = new SafetensorsReader(stream);
         var options = Definition.Parse<BatchNormalizationOptions>(file.DefinitionOf(FileKind.State));
         var expected = new ExpectedTensors("state");
-        LayerTensors layer = expected.Add(LayerTensors.Of(
-            options, LayerSearch.Channels(file.Header, LayerTensor.MovingMean), "", TensorNames.Own));
+        int channels = LayerSearch.Channels(file.Header, BatchNormalizationTensors.Mean);
+        LayerTensors layer = expected.Add(new LayerTensors(
+            BatchNormalizationTensors.Specs(options, channels), "", TensorNames.Own));
         expected.Match(file.Header);
         SafetensorsValues values = file.Read(expected.Needs, toEnd: false);
         return Fitting(options, layer.Read(values)!.BatchNormalization!);
@@ -108,9 +110,10 @@ public sealed partial class BatchNormalizationState
             throw new ArgumentException(
                 "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
         CheckSavable(options);
-        LayerTensors layer = LayerTensors.Of(
-            LayerSearch.WithTensors(options, !Gamma.IsEmpty, !Beta.IsEmpty, Renorm is not null), Channels, prefix,
-            TensorNames.Of(naming));
+        BatchNormalizationOptions written =
+            LayerSearch.WithTensors(options, !Gamma.IsEmpty, !Beta.IsEmpty, Renorm is not null);
+        var layer = new LayerTensors(
+            BatchNormalizationTensors.Specs(written, Channels), prefix, TensorNames.Of(naming));
         var state = new LayerState(this);
         var definition = new WeightsDefinition(
             Preset: null, new() { [prefix] = options.Or(BatchNormalizationOptions.Keras) }, Slopes: [],
@@ -146,7 +149,8 @@ public sealed partial class BatchNormalizationState
         WeightsDefinition? stated = WeightsDefinition.Of(file);
         (TensorNames names, BatchNormalizationOptions implied, int channels) = LayerSearch.Find(file.Header, prefix);
         var expected = new ExpectedTensors("layer");
-        LayerTensors layer = expected.Add(LayerTensors.Of(implied, channels, prefix, names));
+        LayerTensors layer = expected.Add(
+            new LayerTensors(BatchNormalizationTensors.Specs(implied, channels), prefix, names));
         expected.Match(file.Header, allowOthers: true);
         SafetensorsValues values = file.Read(expected.Needs, toEnd: true);
         layer.AddPopulation(stated?.Populations.GetValueOrDefault(prefix), values);

@@ -22,7 +22,7 @@ sealed class ExpectedTensors
         : this("network")
     {
         names = TensorNames.Of(naming);
-        // Keras counts the features of a flattened image channels last, until a dense layer makes others of them.
+        // Keras counts the features of a flattened image channels last, until a kernel makes others of them.
         TensorShape? image = null;
         foreach (NetworkNode node in network.Nodes)
         {
@@ -31,11 +31,13 @@ sealed class ExpectedTensors
             if (Network.HasState(node))
             {
                 if (prefixOf(node.Path) is { } prefix)
-                    Add(LayerTensors.Of(node, Prefix(prefix, node.Path, names.Separator), names, image));
+                    Add(new LayerTensors(
+                        node.Tensors, Prefix(prefix, node.Path, names.Separator), names, node.Path, image,
+                        () => node.Layer.Initialize(node.Input, new Random(0))!));
                 else
                     withoutName.Add(node.Path);
             }
-            if (node.Layer is DenseLayer)
+            if (node.Tensors.Any(tensor => tensor.Role == TensorRole.Kernel))
                 image = null;
         }
 

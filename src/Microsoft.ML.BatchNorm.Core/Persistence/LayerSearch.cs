@@ -1,3 +1,5 @@
+using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
+
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>Finds a batch normalization in a safetensors file, and what its tensors tell of it.</summary>
@@ -14,7 +16,7 @@ static class LayerSearch
         SafetensorsHeader header, string prefix)
     {
         string[][] missing = Array.ConvertAll(families, names => (string[])[..
-            new[] { LayerTensor.MovingMean, LayerTensor.MovingVariance }
+            new[] { Tensors.Mean, Tensors.Variance }
                 .Select(tensor => prefix + names[tensor]).Where(name => header[name] is null)]);
         if (missing[0].Length == 0 && missing[1].Length == 0)
             throw new InvalidDataException(
@@ -30,8 +32,8 @@ static class LayerSearch
             found,
             WithTensors(
                 Network.OptionsOf(found == TensorNames.Keras ? NetworkPreset.Keras : NetworkPreset.PyTorch),
-                Has(LayerTensor.Gamma), Has(LayerTensor.Beta), Array.Exists(LayerTensor.Renorm, Has)),
-            Channels(header, prefix + found[LayerTensor.MovingMean]));
+                Has(Tensors.Gamma), Has(Tensors.Beta), Tensors.Renorm.Any(Has)),
+            Channels(header, prefix + found[Tensors.Mean]));
 
         bool Has(string tensor) => found[tensor] is { } name && header[prefix + name] is not null;
     }
@@ -77,10 +79,10 @@ static class LayerSearch
     {
         foreach (TensorNames family in families)
         {
-            string mean = family[LayerTensor.MovingMean]!;
+            string mean = family[Tensors.Mean]!;
             if (name.EndsWith(mean, StringComparison.Ordinal)
                 && name[..^mean.Length] is var prefix
-                && header[prefix + family[LayerTensor.MovingVariance]] is not null)
+                && header[prefix + family[Tensors.Variance]] is not null)
                 yield return prefix;
         }
     }

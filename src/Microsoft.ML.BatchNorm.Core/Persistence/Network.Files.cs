@@ -101,7 +101,7 @@ public sealed partial class Network
     {
         foreach ((string path, _) in Scripts)
             expected.Add(new FileTensor(
-                new(LayerTensor.Module, [LayerTensor.AnyLength], ElementType.Byte), NameOfModule(root, path)));
+                new("module", null, TensorType.U8, TensorRole.Other), NameOfModule(root, path)));
     }
 
     internal LayerTensors[] ExpectState(ExpectedTensors expected, string root) =>
@@ -134,7 +134,9 @@ public sealed partial class Network
                 return $"Layer '{node.Path}' {misfit}.";
             string? fault = layer.BatchNormalization is { } normalization
                 ? StateFault.Of(normalization, name => name)
-                : LayerState.Fault(layer.Kernel, "kernel") ?? LayerState.Fault(layer.Bias, "bias");
+                : layer.Names.Select(name => layer.TryGet(name, out ReadOnlySpan<float> values)
+                    ? LayerState.Fault(values, name)
+                    : null).FirstOrDefault(fault => fault is not null);
             if (fault is not null)
                 return $"Layer '{node.Path}': {fault}";
         }
@@ -146,9 +148,9 @@ public sealed partial class Network
         .Select(node => (node.Path, (TorchScriptLayer)node.Layer));
 
     static LayerTensors TensorsOf(NetworkNode node, string root) =>
-        LayerTensors.Of(node, $"{root}{node.Path}/", TensorNames.Own);
+        new(node.Tensors, $"{root}{node.Path}/", TensorNames.Own, node.Path);
 
-    static string NameOfModule(string root, string path) => $"{root}{path}/{LayerTensor.Module}";
+    static string NameOfModule(string root, string path) => $"{root}{path}/module";
 
     void CheckSavable(NetworkState state)
     {

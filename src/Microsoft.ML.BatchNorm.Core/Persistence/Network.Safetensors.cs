@@ -49,8 +49,9 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(stream);
         CheckSavable(state);
         ExpectedTensors tensors = Tensors(naming, prefix);
-        if (naming == TensorNaming.PyTorch
-            && tensors.Layers.FirstOrDefault(layer => layer.Options?.Renorm is not null) is { } renorm)
+        Dictionary<string, BatchNormalizationOptions> options = NormalizationOptions;
+        if (naming == TensorNaming.PyTorch && tensors.Layers.FirstOrDefault(
+            layer => options.GetValueOrDefault(layer.Path)?.Renorm is not null) is { } renorm)
             throw new ArgumentException(
                 $"Layer '{renorm.Path}' has renormalization, for which PyTorch has no names; Keras has.",
                 nameof(naming));
@@ -59,8 +60,8 @@ public sealed partial class Network
                 leaky => leaky.Path, leaky => leaky.Layer.EffectiveSlope), []);
         foreach (LayerTensors layer in tensors.Layers)
         {
-            if (layer.Options is { } options)
-                definition.Options.Add(layer.Prefix, options.Or(BatchNormalizationOptions.Keras));
+            if (options.GetValueOrDefault(layer.Path) is { } said)
+                definition.Options.Add(layer.Prefix, said.Or(BatchNormalizationOptions.Keras));
             if (layer.Population(state[layer.Path]) is { } population)
                 definition.Populations.Add(layer.Prefix, population);
         }
@@ -134,9 +135,10 @@ public sealed partial class Network
                 node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
 
         NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
-        var options = there.Where(layer => layer.Options is not null).ToDictionary(
-            layer => layer.Path, layer => (Stated(layer, stated) ?? new()).Or(OptionsOf(names)),
-            StringComparer.Ordinal);
+        Dictionary<string, BatchNormalizationOptions> said = NormalizationOptions;
+        var options = there.Where(layer => said.ContainsKey(layer.Path)).ToDictionary(
+            layer => layer.Path,
+            layer => (Stated(layer, said[layer.Path], stated) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
         foreach ((string path, ActivationLayer leaky) in LeakyLayers)
             Compare(path, leaky.NegativeSlope, SlopeOf(path), nameof(leaky.NegativeSlope));
         NetworkPreset preset = stated?.Preset ?? names;
@@ -149,16 +151,21 @@ public sealed partial class Network
             stated?.Slopes.TryGetValue(path, out double slope) == true ? slope : null;
     }
 
+    Dictionary<string, BatchNormalizationOptions> NormalizationOptions => Nodes
+        .Where(node => node.Layer is BatchNormalizationLayer)
+        .ToDictionary(node => node.Path, node => ((BatchNormalizationLayer)node.Layer).Options, StringComparer.Ordinal);
+
     IEnumerable<(string Path, ActivationLayer Layer)> LeakyLayers => Nodes
         .Where(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU })
         .Select(node => (node.Path, (ActivationLayer)node.Layer));
 
     /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
-    static BatchNormalizationOptions? Stated(LayerTensors layer, WeightsDefinition? definition)
+    static BatchNormalizationOptions? Stated(
+        LayerTensors layer, BatchNormalizationOptions said, WeightsDefinition? definition)
     {
         if (definition?.Options.GetValueOrDefault(layer.Prefix) is not { } stated)
             return null;
-        (string path, BatchNormalizationOptions said) = (layer.Path, layer.Options!);
+        string path = layer.Path;
         Compare(path, said.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
         Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
         Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));

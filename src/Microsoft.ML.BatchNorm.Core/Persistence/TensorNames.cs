@@ -1,38 +1,34 @@
+using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
+
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>What the tensors of a layer are called in a file, by their names here.</summary>
+/// <summary>What the tensors of a layer are called in a file.</summary>
 sealed class TensorNames
 {
-    readonly IReadOnlyDictionary<string, string>? names;
+    readonly Func<string, string?> nameOf;
 
-    TensorNames(string family, char separator, IReadOnlyDictionary<string, string>? names) =>
-        (Family, Separator, this.names) = (family, separator, names);
+    TensorNames(string family, char separator, Func<string, string?> nameOf) =>
+        (Family, Separator, this.nameOf) = (family, separator, nameOf);
 
     /// <summary>The names here: every tensor has one.</summary>
-    public static TensorNames Own { get; } = new("this library", '/', null);
+    public static TensorNames Own { get; } = new("this library", '/', tensor => tensor);
 
-    public static TensorNames PyTorch { get; } = new("PyTorch", '.', new Dictionary<string, string>
-    {
-        [LayerTensor.Kernel] = "weight",
-        [LayerTensor.Bias] = "bias",
-        [LayerTensor.Gamma] = "weight",
-        [LayerTensor.Beta] = "bias",
-        [LayerTensor.MovingMean] = "running_mean",
-        [LayerTensor.MovingVariance] = "running_var",
-        [LayerTensor.BatchesSeen] = "num_batches_tracked",
-    });
+    /// <summary>Keras's: the names here are its own, where it has such a tensor.</summary>
+    public static TensorNames Keras { get; } = new("Keras", '/', tensor => tensor is
+        "kernel" or "bias" or Tensors.Gamma or Tensors.Beta or Tensors.Mean or Tensors.Variance
+        || Tensors.Renorm.Contains(tensor)
+            ? tensor
+            : null);
 
-    public static TensorNames Keras { get; } = new("Keras", '/', new Dictionary<string, string>
+    /// <summary>PyTorch's, which has no renormalization.</summary>
+    public static TensorNames PyTorch { get; } = new("PyTorch", '.', tensor => tensor switch
     {
-        [LayerTensor.Kernel] = "kernel",
-        [LayerTensor.Bias] = "bias",
-        [LayerTensor.Gamma] = "gamma",
-        [LayerTensor.Beta] = "beta",
-        [LayerTensor.MovingMean] = "moving_mean",
-        [LayerTensor.MovingVariance] = "moving_variance",
-        [LayerTensor.Renorm[0]] = "moving_stddev",
-        [LayerTensor.Renorm[1]] = "renorm_mean",
-        [LayerTensor.Renorm[2]] = "renorm_stddev",
+        "kernel" or Tensors.Gamma => "weight",
+        "bias" or Tensors.Beta => "bias",
+        Tensors.Mean => "running_mean",
+        Tensors.Variance => "running_var",
+        Tensors.Batches => "num_batches_tracked",
+        _ => null,
     });
 
     /// <summary>Whose names they are.</summary>
@@ -44,5 +40,6 @@ sealed class TensorNames
     public static TensorNames Of(TensorNaming naming) => naming == TensorNaming.Keras ? Keras : PyTorch;
 
     /// <summary>The name in a file, or null where there is none.</summary>
-    public string? this[string tensor] => names is null ? tensor : names.GetValueOrDefault(tensor);
+    /// <param name="tensor">The name of a <see cref="TensorSpec"/>.</param>
+    public string? this[string tensor] => nameOf(tensor);
 }

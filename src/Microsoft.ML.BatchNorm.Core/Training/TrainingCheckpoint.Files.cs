@@ -74,7 +74,8 @@ public sealed partial class TrainingCheckpoint
             : null;
         string[] moments = Array.FindAll(names, name => name.StartsWith(OptimizerRoot, StringComparison.Ordinal));
         foreach (string moment in moments)
-            expected.Add(new FileTensor(new(moment, [LayerTensor.AnyLength]), moment));
+            expected.Add(new FileTensor(
+                new(moment, null, TensorType.F32, TensorRole.Other), moment));
         expected.Match(file.Header);
         SafetensorsValues values = file.Read(expected.Needs, toEnd: false);
 

@@ -16,22 +16,20 @@ abstract class BatchNormalizationModule : LayerModule
     MovingNormalization? moving;
 
     protected BatchNormalizationModule(NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
-        : base(node)
+        : base(node, new LayerState(state))
     {
         this.node = node;
         Options = layer.EffectiveOptions;
         State = state;
         axis = layer.AxisIn(node.Input);
-        gamma = Affine("gamma", state.Gamma);
-        beta = Affine("beta", state.Beta);
+        gamma = Slot(BatchNormalizationTensors.Gamma);
+        beta = Slot(BatchNormalizationTensors.Beta);
     }
 
     public BatchNormalizationOptions Options { get; }
 
     /// <summary>Whether training moves the statistics.</summary>
     public bool MovesStatistics => Options.MovesStatistics(training: true);
-
-    public override IEnumerable<ParameterSlot> Slots => new[] { gamma, beta }.OfType<ParameterSlot>();
 
     protected ParameterSlot? Gamma => gamma;
 
@@ -88,27 +86,16 @@ abstract class BatchNormalizationModule : LayerModule
         _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), Scalars.One),
     };
 
-    public override Tensor? Penalty()
-    {
-        Tensor? own = Penalty(gamma, Options.GammaRegularizer), other = Penalty(beta, Options.BetaRegularizer);
-        return own is null ? other : other is null ? own : own.add(other, Scalars.One);
-    }
-
-    /// <summary>Projects γ and β onto their constraints. Inside a dispose scope and without gradients.</summary>
-    public void Constrain(Tensor values)
-    {
-        Constrain(values, gamma, Options.GammaConstraint);
-        Constrain(values, beta, Options.BetaConstraint);
-    }
-
     public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values)
     {
         BatchNormalizationState now = Current();
-        float[] gammaNow = ValuesOf("gamma", values), betaNow = ValuesOf("beta", values);
+        float[] gammaNow = ValuesOf(gamma), betaNow = ValuesOf(beta);
         return new LayerState(
             now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
                 ? now
                 : now.WithAffine(gammaNow, betaNow));
+
+        float[] ValuesOf(ParameterSlot? slot) => slot is null ? [] : values[slot.Path];
     }
 
     /// <summary>The exact statistics of an input of this layer.</summary>
@@ -175,36 +162,5 @@ abstract class BatchNormalizationModule : LayerModule
         using var scope = torch.NewDisposeScope();
         (Tensor mean, Tensor variance) = MovingTensors(Device);
         return new MovingNormalization(mean, variance, Options.EffectiveEpsilon, ChannelShape);
-    }
-
-    ParameterSlot? Affine(string name, ReadOnlySpan<float> values) => values.IsEmpty
-        ? null
-        : new($"{Path}/{name}", [values.Length], values.ToArray(), Options.Trainable && Options.TrainAffine);
-
-    static Tensor? Penalty(ParameterSlot? slot, Regularizer? regularizer)
-    {
-        if (slot is not { IsTrained: true } || regularizer is null)
-            return null;
-        (double l1, double l2) = (regularizer.L1Factor, regularizer.L2Factor);
-        Tensor values = slot.Tensor.to(ScalarType.Float64);
-        return values.abs().sum().mul(Scalars.Of(l1)).add(values.mul(values).sum(), Scalars.Of(l2));
-    }
-
-    static void Constrain(Tensor values, ParameterSlot? slot, Constraint? constraint)
-    {
-        if (slot is not { IsTrained: true })
-            return;
-        Tensor weights = ParameterVector.Slice(values, slot);
-        switch (constraint)
-        {
-            case Constraint.NonNegativeConstraint:
-                weights.clamp_min_(Scalars.Of(0));
-                break;
-            case Constraint.NormConstraint norm:
-                float[] projected = Tensors.Download<float>(weights);
-                norm.Project(projected);
-                weights.copy_(Tensors.Upload<float>(projected, torch.CPU, projected.Length));
-                break;
-        }
     }
 }

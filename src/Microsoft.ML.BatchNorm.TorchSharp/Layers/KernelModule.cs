@@ -9,15 +9,12 @@ abstract class KernelModule : LayerModule
     readonly ParameterSlot kernel;
     readonly ParameterSlot? bias;
 
-    protected KernelModule(NetworkNode node, LayerState state, bool isMixed) : base(node)
+    protected KernelModule(NetworkNode node, LayerState state, bool isMixed) : base(node, state)
     {
         this.isMixed = isMixed;
-        LayerParameter[] shapes = [.. node.Layer.Parameters(node.Input)];
-        kernel = Slot(node, "kernel", state.Kernel, shapes[0].Shape);
-        bias = shapes.Length > 1 ? Slot(node, "bias", state.Bias, shapes[1].Shape) : null;
+        kernel = Slot("kernel")!;
+        bias = Slot("bias");
     }
-
-    public override IEnumerable<ParameterSlot> Slots => bias is null ? [kernel] : [kernel, bias];
 
     public override Tensor forward(Tensor x)
     {
@@ -27,9 +24,6 @@ abstract class KernelModule : LayerModule
             x.to(ScalarType.BFloat16), kernel.Tensor.to(ScalarType.BFloat16), bias?.Tensor.to(ScalarType.BFloat16));
         return product.to(ScalarType.Float32);
     }
-
-    public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values) =>
-        new(ValuesOf("kernel", values), ValuesOf("bias", values), null);
 
     protected abstract Tensor Product(Tensor x, Tensor kernel, Tensor? bias);
 }

@@ -8,6 +8,15 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
 /// <param name="own">The tensor of a module that knows no other, or null.</param>
 sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained, Tensor? own = null)
 {
+    /// <summary>One of the tensors that a layer of this library has.</summary>
+    public ParameterSlot(string layerPath, TensorSpec spec, LayerState state)
+        : this(
+            $"{layerPath}/{spec.Name}", Array.ConvertAll(spec.Shape!.Dimensions.ToArray(), d => (long)d),
+            state.Get<float>(spec.Name).ToArray(), spec.IsTrained) => Spec = spec;
+
+    /// <summary>The tensor in the layer's table; null for one of a TorchScript module.</summary>
+    public TensorSpec? Spec { get; }
+
     public string Path => path;
 
     /// <summary>The layer's own path.</summary>

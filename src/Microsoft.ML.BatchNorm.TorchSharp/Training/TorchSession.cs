@@ -208,7 +208,7 @@ sealed class TorchSession : ITrainingSession
             if (step.Gradient is not null)
             {
                 optimizer.Apply(Clipped(step.Gradient, result.Norm), step.LearningRate, steps + 1);
-                foreach (BatchNormalizationModule layer in module.BatchNormalizations)
+                foreach (LayerModule layer in module.Layers)
                     layer.Constrain(module.Parameters.Values);
             }
             CommitStatistics(step.Rows.Length);

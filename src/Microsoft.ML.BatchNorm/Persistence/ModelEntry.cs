@@ -84,7 +84,7 @@ static class ModelEntry
         var expected = new ExpectedTensors("transformer");
         LayerTensors[] layers = Array.ConvertAll(columns, column => expected.Add(TensorsOf(
             NonEmpty(env, column.Output), column.Options,
-            LayerSearch.Channels(file.Header, $"{column.Output}/{LayerTensor.MovingMean}"))));
+            LayerSearch.Channels(file.Header, $"{column.Output}/{BatchNormalizationTensors.Mean}"))));
         expected.Match(file.Header);
         SafetensorsValues values = file.Read(expected.Needs, toEnd: false);
         return (settings, columns.Zip(layers, (column, layer) =>
@@ -110,7 +110,7 @@ static class ModelEntry
     }
 
     static LayerTensors TensorsOf(string output, BatchNormalizationOptions options, int channels) =>
-        LayerTensors.Of(options, channels, $"{output}/", TensorNames.Own, output);
+        new(BatchNormalizationTensors.Specs(options, channels), $"{output}/", TensorNames.Own, output);
 
     static Stream Stream(ModelSaveContext ctx)
     {

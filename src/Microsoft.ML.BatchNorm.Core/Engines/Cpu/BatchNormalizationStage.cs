@@ -46,9 +46,8 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         this.kernels = kernels;
         usesBatch = options.UsesBatchStatistics(training: true);
         moves = options.MovesStatistics(training: true);
-        bool trains = options.Trainable && options.TrainAffine;
-        gamma = options.Scale ? new Parameter($"{node.Path}/gamma", channels, trains) : null;
-        beta = options.Center ? new Parameter($"{node.Path}/beta", channels, trains) : null;
+        gamma = Tensor(BatchNormalizationTensors.Gamma) is { } scale ? new Parameter(node, scale) : null;
+        beta = Tensor(BatchNormalizationTensors.Beta) is { } center ? new Parameter(node, center) : null;
         Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
         sums = new AlignedMemory<double>(2 * (long)room);
         affineSums = new AlignedMemory<double>(2 * (long)room);
@@ -67,8 +66,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         loaded = state.BatchNormalization!;
         BatchNormalization.CheckState(options, loaded);
         running = new RunningStatistics(options, loaded);
-        gamma?.Write(loaded.Gamma, gamma.Value);
-        beta?.Write(loaded.Beta, beta.Value);
+        base.Load(state);
     }
 
     /// <summary>Takes moving statistics; γ and β stay.</summary>
@@ -116,31 +114,12 @@ sealed unsafe partial class BatchNormalizationStage : Stage
             CheckCounts(rows, moves: false);
     }
 
-    public override double Penalize()
-    {
-        double penalty = 0;
-        if (options.GammaRegularizer is { } onGamma && gamma is { IsTrained: true })
-        {
-            penalty += onGamma.Penalty(gamma.Values);
-            onGamma.AddGradient(gamma.Values, gamma.Gradients);
-        }
-        if (options.BetaRegularizer is { } onBeta && beta is { IsTrained: true })
-        {
-            penalty += onBeta.Penalty(beta.Values);
-            onBeta.AddGradient(beta.Values, beta.Gradients);
-        }
-        return penalty;
-    }
-
     public override void Commit()
     {
         if (moves)
             Move();
-        if (gamma is { IsTrained: true })
-            options.GammaConstraint?.Project(gamma.Values);
-        if (beta is { IsTrained: true })
-            options.BetaConstraint?.Project(beta.Values);
-        changed |= moves || gamma is { IsTrained: true } || beta is { IsTrained: true };
+        base.Commit();
+        changed |= moves || Learns;
     }
 
     int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);

@@ -18,8 +18,8 @@ sealed unsafe class DenseStage : Stage
     {
         this.step = step;
         (inputs, units) = (node.Input.Size, layer.Units);
-        kernel = new KernelParameter($"{node.Path}/kernel", inputs, units, layer.Trainable);
-        bias = layer.UseBias ? new Parameter($"{node.Path}/bias", units, layer.Trainable) : null;
+        kernel = new KernelParameter(node, Tensor("kernel")!, inputs, units);
+        bias = Tensor("bias") is { } spec ? new Parameter(node, spec) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
     }
 
@@ -27,12 +27,9 @@ sealed unsafe class DenseStage : Stage
 
     public override void Load(LayerState state)
     {
-        kernel.Write(state.Kernel, kernel.Value);
-        bias?.Write(state.Bias, bias.Value);
+        base.Load(state);
         weights = MatrixPanels.OfPacked(kernel.Value, inputs, units);
     }
-
-    public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);
 
     public override RowBuffer MakeInputGradient() => new(inputs);
 

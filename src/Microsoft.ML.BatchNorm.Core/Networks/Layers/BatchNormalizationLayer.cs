@@ -65,6 +65,13 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
                 $"a shape that has axis {Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
 
+    /// <inheritdoc/>
+    public override IEnumerable<TensorSpec> Tensors(TensorShape input) =>
+        BatchNormalizationTensors.Specs(EffectiveOptions, Channels(Check.NotNull(input)));
+
+    internal override LayerState Initialize(TensorShape input, Random random) =>
+        new(BatchNormalization.Initialize(Options, Channels(input)));
+
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
