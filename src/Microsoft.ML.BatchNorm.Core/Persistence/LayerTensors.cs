@@ -178,7 +178,8 @@ sealed record FileTensor(
         string name = SafetensorsEntry.Quote(Name);
         bool fits = Shape is { } shape
             ? entry.Shape == shape || IsScalar && entry.Shape == SafetensorsShape.Of(1)
-            : entry.Shape.Rank == 1 && entry.Shape.First > 0 && entry.Shape.First <= Array.MaxLength;
+            : entry.Shape.Rank == 1 && entry.Shape.First <= Array.MaxLength
+                && (entry.Shape.First > 0 || Spec.Type != TensorType.U8);
         if (!fits)
             return $"{name} has shape {entry.Shape} instead of {(Shape is null ? "one dimension" : Shape)}";
         string? fault = Spec.Type switch
