@@ -1,5 +1,5 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -77,11 +77,32 @@ public abstract record KernelInitializer : IInitializer
         {
             while (true)
             {
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                double value = radius * Math.Cos(Math.Tau * random.NextDouble());
+                double value = RandomNumbers.NextNormal(random);
                 if (Math.Abs(value) <= 2)
                     return value;
             }
         }
+    }
+}
+
+/// <summary>A kernel's initializer by its name, or the number that every value is.</summary>
+sealed class KernelInitializerConverter : JsonConverter<KernelInitializer>
+{
+    public override KernelInitializer? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.Number)
+            return KernelInitializer.Of(reader.GetDouble());
+        string? name = reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
+        return KernelInitializer.Named.FirstOrDefault(known => known.Name == name)
+            ?? throw new JsonException("A kernel's initializer is a number or "
+                + string.Join(", ", KernelInitializer.Named.Select(known => known.Name)) + ".");
+    }
+
+    public override void Write(Utf8JsonWriter writer, KernelInitializer initializer, JsonSerializerOptions options)
+    {
+        if (initializer is KernelInitializer.Constant constant)
+            writer.WriteNumberValue(constant.Value);
+        else
+            writer.WriteStringValue(((KernelInitializer.Scaled)initializer).Name);
     }
 }

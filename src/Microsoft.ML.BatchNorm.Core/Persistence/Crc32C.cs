@@ -20,21 +20,6 @@ struct Crc32C()
             crc = BitOperations.Crc32C(crc, value);
         register = crc;
     }
-
-    /// <summary>Appends the little-endian bytes of values.</summary>
-    public void Append<T>(ReadOnlySpan<T> values) where T : unmanaged
-    {
-        Crc32C checksum = this;
-        ByteOrder.ForEachPiece(values, bytes => checksum.Append(bytes));
-        this = checksum;
-    }
-
-    public static uint Of<T>(ReadOnlySpan<T> values) where T : unmanaged
-    {
-        var checksum = new Crc32C();
-        checksum.Append(values);
-        return checksum.Value;
-    }
 }
 
 /// <summary>Files are little-endian; machines that are not swap each value.</summary>

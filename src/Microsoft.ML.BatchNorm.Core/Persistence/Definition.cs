@@ -2,7 +2,6 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
@@ -115,9 +114,6 @@ sealed record WeightsDefinition(
 /// <summary>A network's definition.</summary>
 sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadOnlyList<Layer> Layers);
 
-/// <summary>All of a checkpoint but its tensors.</summary>
-sealed record CheckpointDefinition(RunSetup Setup, RunPosition Position, long OptimizerSteps);
-
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
@@ -125,7 +121,6 @@ sealed record CheckpointDefinition(RunSetup Setup, RunPosition Position, long Op
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(WeightsDefinition))]
 [JsonSerializable(typeof(NetworkDefinition))]
-[JsonSerializable(typeof(CheckpointDefinition))]
 sealed partial class DefinitionJson : JsonSerializerContext;
 
 /// <summary>A network by its definition.</summary>
@@ -140,51 +135,4 @@ sealed class NetworkConverter : JsonConverter<Network>
         JsonSerializer.Serialize(
             writer, new NetworkDefinition(network.InputShape, network.Preset, network.Layers),
             Definition.TypeOf<NetworkDefinition>());
-}
-
-/// <summary>A shape as an array of its dimensions.</summary>
-sealed class TensorShapeConverter : JsonConverter<TensorShape>
-{
-    public override TensorShape Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
-    {
-        if (reader.TokenType != JsonTokenType.StartArray)
-            throw new JsonException("A shape is an array.");
-        var dimensions = new List<int>();
-        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
-            dimensions.Add(
-                reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int dimension)
-                    ? dimension
-                    : throw new JsonException("The dimensions of a shape are whole numbers."));
-        return new TensorShape([.. dimensions]);
-    }
-
-    public override void Write(Utf8JsonWriter writer, TensorShape shape, JsonSerializerOptions options)
-    {
-        writer.WriteStartArray();
-        foreach (int dimension in shape.Dimensions)
-            writer.WriteNumberValue(dimension);
-        writer.WriteEndArray();
-    }
-}
-
-/// <summary>A kernel's initializer by its name, or the number that every value is.</summary>
-sealed class KernelInitializerConverter : JsonConverter<KernelInitializer>
-{
-    public override KernelInitializer? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
-    {
-        if (reader.TokenType == JsonTokenType.Number)
-            return KernelInitializer.Of(reader.GetDouble());
-        string? name = reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
-        return KernelInitializer.Named.FirstOrDefault(known => known.Name == name)
-            ?? throw new JsonException("A kernel's initializer is a number or "
-                + string.Join(", ", KernelInitializer.Named.Select(known => known.Name)) + ".");
-    }
-
-    public override void Write(Utf8JsonWriter writer, KernelInitializer initializer, JsonSerializerOptions options)
-    {
-        if (initializer is KernelInitializer.Constant constant)
-            writer.WriteNumberValue(constant.Value);
-        else
-            writer.WriteStringValue(((KernelInitializer.Scaled)initializer).Name);
-    }
 }

@@ -123,26 +123,6 @@ public sealed partial class Network
             .Where(layer => layer.State is not null)
             .Select(layer => KeyValuePair.Create(layer.Path, layer.State!)));
 
-    /// <summary>What is wrong with a state's parts or values, in words, or null.</summary>
-    internal string? Fault(NetworkState state)
-    {
-        foreach (NetworkNode node in Nodes)
-        {
-            if (state.TryGet(node.Path) is not { } layer)
-                continue;
-            if (Misfit(node, layer) is { } misfit)
-                return $"Layer '{node.Path}' {misfit}.";
-            string? fault = layer.BatchNormalization is { } normalization
-                ? StateFault.Of(normalization, name => name)
-                : layer.Names.Select(name => layer.TryGet(name, out ReadOnlySpan<float> values)
-                    ? LayerState.Fault(values, name)
-                    : null).FirstOrDefault(fault => fault is not null);
-            if (fault is not null)
-                return $"Layer '{node.Path}': {fault}";
-        }
-        return null;
-    }
-
     IEnumerable<(string Path, TorchScriptLayer Layer)> Scripts => Nodes
         .Where(node => node.Layer is TorchScriptLayer)
         .Select(node => (node.Path, (TorchScriptLayer)node.Layer));

@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Training;
 
@@ -7,6 +9,8 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class TrainingCheckpoint
 {
     const string NetworkRoot = "network/", StateRoot = "state/", BestRoot = "best/", OptimizerRoot = "optimizer/";
+
+    internal static JsonSerializerOptions Json { get; } = Definition.Options(CheckpointJson.Default);
 
     /// <summary>Writes every bit of the checkpoint as a safetensors file.</summary>
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
@@ -34,7 +38,7 @@ public sealed partial class TrainingCheckpoint
             throw new InvalidOperationException($"The checkpoint cannot be saved: {fault}");
         SafetensorsWriter.Write(
             stream, FileKind.Checkpoint,
-            Definition.ToText(new CheckpointDefinition(Setup, position, position.Optimizer.Steps)),
+            Definition.ToText(new CheckpointDefinition(Setup, position, position.Optimizer.Steps), Json),
             [
                 .. Network.ModuleTensors(NetworkRoot), .. Network.StateTensors(State, StateRoot),
                 .. best is null ? [] : Network.StateTensors(best, BestRoot),
@@ -62,7 +66,7 @@ public sealed partial class TrainingCheckpoint
         ArgumentNullException.ThrowIfNull(stream);
         var file = new SafetensorsReader(stream);
         (RunSetup setup, RunPosition position, long steps) =
-            Definition.Parse<CheckpointDefinition>(file.DefinitionOf(FileKind.Checkpoint));
+            Definition.Parse<CheckpointDefinition>(file.DefinitionOf(FileKind.Checkpoint), Json);
         CheckRun(setup, position, steps);
 
         string[] names = [.. file.Header.Tensors.Select(tensor => tensor.Name)];
@@ -142,3 +146,14 @@ public sealed partial class TrainingCheckpoint
                 && distance.VarianceMaximum >= 0);
     }
 }
+
+/// <summary>All of a checkpoint but its tensors.</summary>
+sealed record CheckpointDefinition(RunSetup Setup, RunPosition Position, long OptimizerSteps);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
+    RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(CheckpointDefinition))]
+sealed partial class CheckpointJson : JsonSerializerContext;

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
+using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
@@ -57,7 +58,7 @@ static class ModelEntry
     });
 
     /// <summary>Writes the columns of a transformer, and how it is fitted on.</summary>
-    public static void WriteColumns(ModelSaveContext ctx, FitSettings settings, BatchNormalizationColumn[] columns)
+    public static void WriteColumns(ModelSaveContext ctx, Options settings, BatchNormalizationColumn[] columns)
     {
         foreach (BatchNormalizationColumn column in columns)
             CheckNames(column.OutputColumnName, column.InputColumnName);
@@ -71,11 +72,11 @@ static class ModelEntry
                 .Write(new LayerState(column.State))));
     }
 
-    public static (FitSettings Settings, BatchNormalizationColumn[] Columns) ReadColumns(
+    public static (Options Settings, BatchNormalizationColumn[] Columns) ReadColumns(
         IHostEnvironment env, ModelLoadContext ctx) => Read(env, () =>
     {
         var file = new SafetensorsReader(ctx.Reader.BaseStream);
-        (FitSettings settings, ColumnDefinition[] columns) =
+        (Options settings, ColumnDefinition[] columns) =
             Definition.Parse<ColumnsDefinition>(file.DefinitionOf(Columns), json);
         settings.Check(env);
         env.CheckDecode(
@@ -136,7 +137,7 @@ static class ModelEntry
 }
 
 /// <summary>A transformer's columns, without their states, and how it is fitted on.</summary>
-sealed record ColumnsDefinition(FitSettings Settings, ColumnDefinition[] Columns);
+sealed record ColumnsDefinition(Options Settings, ColumnDefinition[] Columns);
 
 /// <summary>A column: its names, its layer's options, and what it was fitted to, where that is known.</summary>
 sealed record ColumnDefinition(string Output, string Input, BatchNormalizationOptions Options, FittedInput? Fitted);

@@ -34,7 +34,7 @@ public sealed partial class BatchNormalizationTransformer
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(Version);
-        (FitSettings settings, BatchNormalizationColumn[] columns) = ModelEntry.ReadColumns(env, ctx);
+        (BatchNormalizationEstimator.Options settings, BatchNormalizationColumn[] columns) = ModelEntry.ReadColumns(env, ctx);
         return new BatchNormalizationTransformer(env, settings, columns);
     }
 

@@ -113,7 +113,7 @@ public class DefinitionTests
             schedule = schedule.WithWarmUp(1);
         Assert.ThrowsExactly<InvalidOperationException>(
             () => Definition.ToText(new RunSetup(
-                Network.Input(1), new TrainingOptions { LearningRateSchedule = schedule }, [], 0)));
+                Network.Input(1), new TrainingOptions { LearningRateSchedule = schedule }, [], 0), TrainingCheckpoint.Json));
     }
 
     static BatchNormalizationOptions Again(BatchNormalizationOptions options) =>

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.Persistence;
 using AnyLayer = Microsoft.ML.BatchNorm.Layer;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;

@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 

@@ -166,7 +166,7 @@ public class CheckpointTests
         string header = $"{{\"__metadata__\":{{\"{SafetensorsHeader.KindKey}\":\"checkpoint\","
             + $"\"{SafetensorsHeader.DefinitionKey}\":"
             + JsonValue.Create(Definition.ToText(
-                new CheckpointDefinition(setup, small.Position, 1)))!.ToJsonString() + "},"
+                new CheckpointDefinition(setup, small.Position, 1), TrainingCheckpoint.Json))!.ToJsonString() + "},"
             + SafetensorsFile.Entry("state/dense/kernel", "F32", "50000,40000", 0, 8_000_000_000) + ","
             + SafetensorsFile.Entry("optimizer/m", "F32", "2000000000", 8_000_000_000, 16_000_000_000) + "}";
         byte[] claim = SafetensorsFile.Of(header, new byte[20]);
