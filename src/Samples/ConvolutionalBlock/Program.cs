@@ -9,7 +9,7 @@ Show.Title(
     "Conv2D, BatchNormalization, ReLU, twice: handwritten digits as images of 8 x 8 pixels, " +
     $"{train.Rows:N0} to train and {test.Rows} to test, from one seed, on one thread.");
 
-// The bias of a convolution is of no use before a batch normalization, whose beta takes its place.
+// A convolution before a batch normalization needs no bias: beta takes its place.
 Network network = Block(Block(Network.Input(1, 8, 8), 32, "1"), 64, "2").Flatten().Dense(10);
 Show.Heading(1, "The network", "Shapes are channels, rows and columns; None stands for the images of a batch.");
 Show.Text(network.Summary().TrimEnd());
@@ -25,7 +25,7 @@ NetworkState state = Show.Progress("training", (long)options.Epochs * train.Rows
 Show.Table(
     ["", "accuracy", "log-loss"], Row("training digits", train), Row("test digits", test));
 
-// Inference mode is an affine map, which goes into the kernel and the bias of the convolution before it.
+// Inference mode is an affine map, which can be folded into the kernel and the bias of the convolution before it.
 Show.Heading(3, "Folded", "NetworkModel folds each batch normalization into its convolution. On the test digits:");
 var folded = new NetworkModel(network, state);
 var unfolded = new NetworkModel(network, state, foldBatchNormalization: false);

@@ -1,4 +1,5 @@
 using Microsoft.ML;
+using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Transforms;
 
 namespace DigitsPipeline;
@@ -6,7 +7,7 @@ namespace DigitsPipeline;
 /// <summary>Changes the exposure, and compares a frozen layer with fine-tuned ones.</summary>
 static class ShiftStep
 {
-    /// <returns>The layer that FineTune made.</returns>
+    /// <returns>The layer that FineTune returned.</returns>
     public static BatchNormalizationTransformer Run(
         MLContext mlContext, Evaluation evaluation, (Model Plain, Model Normalized) models, IDataView train,
         IDataView test)
@@ -52,4 +53,39 @@ static class ShiftStep
             .. evaluation.Cells(normalization, classifier, newTest),
         ];
     }
+}
+
+/// <summary>The ways to adapt a fitted layer to new rows. None of them reads a label.</summary>
+sealed class FineTuning(MLContext mlContext, BatchNormalizationTransformer fitted, IDataView rows)
+{
+    public const double Momentum = 0.9;
+    public const int BatchSize = 32;
+
+    /// <summary>Every bit stays the same, and the rows are not even read.</summary>
+    public BatchNormalizationTransformer Frozen() => fitted.Freeze().FineTune(rows);
+
+    /// <summary>The exact statistics of the old and the new rows together.</summary>
+    public BatchNormalizationTransformer Merged() => fitted.Unfreeze().FineTune(rows);
+
+    /// <summary>A moving average that starts at the fitted statistics, and forgets them batch by batch.</summary>
+    public BatchNormalizationTransformer Averaged() => mlContext.Transforms.BatchNormalization(
+        new BatchNormalizationEstimator.Options
+        {
+            Columns = [new InputOutputColumnPair("Features", "Pixels")],
+            Layer = BatchNormalizationOptions.Keras with { Momentum = Momentum },
+            BatchSize = BatchSize,
+        }).Fit(rows, fitted);
+
+    /// <summary>The exact statistics of only the new rows.</summary>
+    public BatchNormalizationTransformer Anew() =>
+        mlContext.Transforms.BatchNormalization("Features", "Pixels").Fit(rows);
+}
+
+/// <summary>The same digits at half the contrast, on grey paper.</summary>
+static class Exposure
+{
+    public const string Formula = "0.5 * pixel + 3";
+
+    public static ExpressionTransformer Create(MLContext mlContext, IDataView data) =>
+        mlContext.Transforms.Expression("Pixels", "(pixel) : 0.5f * pixel + 3f", "Pixels").Fit(data);
 }

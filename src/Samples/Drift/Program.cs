@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -62,13 +61,8 @@ void Read(Digit[] rows) =>
 
 sealed record Digit([property: VectorType(64)] float[] Pixels)
 {
-    public static Digit[] Load()
-    {
-        string path = Path.Combine(AppContext.BaseDirectory, "data", "digits.csv.gz");
-        using var reader = new StreamReader(new GZipStream(File.OpenRead(path), CompressionMode.Decompress));
-        string[] lines = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        return Array.ConvertAll(lines, line => new Digit([.. line.Split(',').Take(64).Select(float.Parse)]));
-    }
+    public static Digit[] Load() =>
+        Array.ConvertAll(Digits.Lines(), line => new Digit([.. line.Split(',').Take(64).Select(float.Parse)]));
 
     /// <summary>Every pixel becomes gain * pixel + haze.</summary>
     public Digit Expose(float gain, float haze) => new(Array.ConvertAll(Pixels, pixel => gain * pixel + haze));

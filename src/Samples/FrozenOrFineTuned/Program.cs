@@ -17,7 +17,7 @@ NetworkState start = network.Initialize(seed: 1);
 var options = new TrainingOptions { Epochs = 40, Seed = 1, RecomputeStatistics = true };
 NetworkState fitted = Train(network, start, old);
 
-// Where batch normalization alone is unfrozen, kernels stay: its statistics move, and gamma and beta learn or stay too.
+// Only batch normalization is unfrozen: its statistics move, and gamma and beta learn or do not. The kernels are fixed.
 Network frozen = network.Freeze("*"), normalizations = frozen.Unfreeze("norm*");
 Network statistics = normalizations.WithBatchNormalization(layer => layer with { TrainAffine = false }, "norm*");
 

@@ -3,10 +3,10 @@ using Microsoft.ML.BatchNorm.TorchSharp;
 
 namespace GpuTraining;
 
-/// <summary>Finds out where libtorch can work.</summary>
+/// <summary>Finds the device for libtorch.</summary>
 static class DeviceStep
 {
-    /// <summary>The engine, or null where there is no libtorch at all.</summary>
+    /// <summary>The engine, or null if there is no libtorch.</summary>
     public static TorchEngine? Run()
     {
         Show.Heading(
@@ -31,7 +31,7 @@ static class DeviceStep
         }
     }
 
-    /// <summary>ML.NET's own trainers on TorchSharp may be in the same process, on the same libtorch.</summary>
+    /// <summary>ML.NET's own trainers on TorchSharp can run in the same process, with the same libtorch.</summary>
     static void ShowNeighbor(string device)
     {
         AssemblyName torch = typeof(TorchSharp.torch).Assembly.GetName();

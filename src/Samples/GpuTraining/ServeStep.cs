@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 
 namespace GpuTraining;
 
-/// <summary>Saves the model, and uses it again: the core computes, and libtorch has no part in it.</summary>
+/// <summary>Saves the model, loads it, and predicts without libtorch.</summary>
 static class ServeStep
 {
     public static void Run(MLContext mlContext, ITransformer model, IDataView test, string path)

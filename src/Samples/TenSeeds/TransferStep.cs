@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm;
 namespace TenSeeds;
 
 /// <summary>
-/// Takes a network that knows the digits 0 to 4 to the digits 5 to 9, of which few rows have labels, in several ways.
+/// Fine-tunes a network that knows the digits 0 to 4 on the digits 5 to 9, with few labels, in several ways.
 /// </summary>
 static class TransferStep
 {

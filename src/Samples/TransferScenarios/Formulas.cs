@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace TransferScenarios;
 
-/// <summary>The layer's formulas: what it computes, and the same by hand.</summary>
+/// <summary>The layer's formulas: its outputs, and the same numbers by hand.</summary>
 static class Formulas
 {
     public static void Run()

@@ -7,7 +7,7 @@ static class FrozenLayer
 {
     public static void Run(Digits train)
     {
-        // A network that knows the digits 0 to 4, under a new head for the digits 5 to 9.
+        // A network that has learned the digits 0 to 4 gets a new head for the digits 5 to 9.
         Network pretrained = Network.Input(Digits.PixelCount)
             .Dense(64, useBias: false).BatchNormalization(name: "norm").ReLU().Dense(5);
         NetworkState learned = NetworkTrainer.Train(
@@ -15,7 +15,7 @@ static class FrozenLayer
         Network network = pretrained.WithHead(5);
         NetworkState state = network.Initialize(learned, seed: 1);
 
-        // One step an epoch, so that the first loss is that of the network as it was.
+        // One step per epoch, so that the first loss is that of the network before it changes.
         TrainingData data = train.Between(5, 9).ToData(first: 5);
         var options = new TrainingOptions { BatchSize = data.Rows, Epochs = 50 };
         Network frozen = network.Freeze("norm");
