@@ -11,10 +11,10 @@ Show.Title(
 
 // A convolution before a batch normalization needs no bias: beta takes its place.
 Network network = Block(Block(Network.Input(1, 8, 8), 32, "1"), 64, "2").Flatten().Dense(10);
-Show.Heading(1, "The network", "Shapes are channels, rows and columns; None stands for the images of a batch.");
+Show.Heading(1, "The network", "Shapes are channels, rows and columns; None stands for the number of images.");
 Show.Text(network.Summary().TrimEnd());
 
-Show.Heading(2, "Training", "Adam; in the end the moving statistics are replaced by the exact ones.");
+Show.Heading(2, "Training", "With Adam; at the end the exact statistics replace the moving ones.");
 var options = new TrainingOptions
 {
     Epochs = 15, Optimizer = Optimizer.Adam(3e-3), LearningRateSchedule = LearningRateSchedule.Cosine(), Seed = 1,
@@ -36,7 +36,7 @@ bool same = Digit(outputs).SequenceEqual(Digit(expected));
     [.. Enumerable.Range(0, Rounds).Select(_ => (Seconds(folded), Seconds(unfolded)))];
 double fast = Median(seconds.Select(round => round.Folded)), slow = Median(seconds.Select(round => round.Unfolded));
 Show.Table(
-    ["", "digits a second"], ["folded", $"{test.Rows / fast:N0}"], ["not folded", $"{test.Rows / slow:N0}"]);
+    ["", "digits per second"], ["folded", $"{test.Rows / fast:N0}"], ["not folded", $"{test.Rows / slow:N0}"]);
 Show.Text(
     $"Folded is {slow / fast:0.00} times as fast. Of outputs up to {expected.Max(Math.Abs):0.0}, none differs by " +
     $"more than {difference:0.0e-0}; the same digits: {Show.YesNo(same)}.");

@@ -13,7 +13,7 @@ static class CompareStep
     {
         Show.Heading(
             1, "Fit and evaluate",
-            "ML.NET's linear classifier LbfgsMaximumEntropy, with its default options, behind different " +
+            "ML.NET's linear classifier LbfgsMaximumEntropy, with its default options, after different " +
             "normalizations of the pixels. On the test rows:");
         // With more threads, the sum of the gradients and so the last digits would depend on their number.
         var options = new LbfgsMaximumEntropyMulticlassTrainer.Options { NumberOfThreads = 1 };
@@ -35,9 +35,9 @@ static class CompareStep
             normalizations.Zip(models, (normalization, model) => (string[])
                 [normalization.Name, .. evaluation.Cells(model.Normalization, model.Classifier, test)]));
         Show.Text(
-            "BatchNormalization is NormalizeMeanVariance without fixZero, but for the epsilon beside the variance. " +
-            "On this data a linear classifier gains little from either. What batch normalization adds is what " +
-            "follows: statistics that can be kept, moved on, and exchanged.");
+            "BatchNormalization is NormalizeMeanVariance without fixZero, except that it adds epsilon to the " +
+            "variance. On this data a linear classifier gains little from either. Batch normalization adds what " +
+            "follows: statistics that can be kept, updated, and exchanged.");
         return (models[0], models[^1]);
 
         Model Fit(IEstimator<ITransformer> estimator)

@@ -14,7 +14,7 @@ static class OnnxStep
         Show.Heading(
             4, "Export to ONNX",
             $"The same chain is a graph of {operators.Count} operators and {stream.Length:N0} bytes, for any " +
-            "program that runs ONNX; an Identity hands out a column. This sample does not run it. Its operators:");
+            "program that runs ONNX; an Identity returns a column. This sample does not run it. Its operators:");
         Show.Text(string.Join(", ", operators.CountBy(name => name).Select(
             group => group.Value == 1 ? group.Key : $"{group.Value} x {group.Key}")));
     }

@@ -22,8 +22,8 @@ IDataView train = mlContext.Data.Cache(loader.Load(files["train.csv"]));
 IDataView test = mlContext.Data.Cache(loader.Load(files["test.csv"]));
 Show.Title(
     "Batch normalization in an ML.NET pipeline",
-    $"{lines.Length:N0} handwritten digits, a line of 64 pixels (0 for paper to 16 for ink) and " +
-    $"a label each: {TrainRows:N0} lines to train, {testRows} to test, seed {Seed}.");
+    $"{lines.Length:N0} handwritten digits, each a line of 64 pixels (0 for paper to 16 for ink) and " +
+    $"a label: {TrainRows:N0} lines to train, {testRows} to test, seed {Seed}.");
 
 var evaluation = new Evaluation(mlContext);
 (Model Plain, Model Normalized) models = CompareStep.Run(mlContext, evaluation, train, test);

@@ -14,9 +14,9 @@ static class ShiftStep
     {
         Show.Heading(
             2, "Freeze and fine-tune on another exposure",
-            $"The same digits at half the contrast on grey paper: {Exposure.Formula}. The classifier stays as it is; " +
-            "the layer before it is frozen, or fine-tuned on the new training rows, without labels. Accuracy and " +
-            "log-loss on the test rows, in the old exposure and in the new:");
+            $"The same digits at half the contrast on grey paper: {Exposure.Formula}. The classifier does not " +
+            "change; the layer before it is frozen, or fine-tuned on the new training rows, without labels. Accuracy " +
+            "and log-loss on the test rows, under the old exposure and the new one:");
         ExpressionTransformer exposure = Exposure.Create(mlContext, train);
         IDataView newTest = exposure.Transform(test);
         (ITransformer fitted, ITransformer classifier) = models.Normalized;
@@ -34,11 +34,11 @@ static class ShiftStep
             $"  * exponential averages, momentum {FineTuning.Momentum}, one epoch of batches of " +
             $"{FineTuning.BatchSize}");
         Show.Text(
-            "A frozen layer keeps every bit, and its old statistics ruin what stands behind it. FineTune merges the " +
-            "new rows into the exact statistics of the old ones, which here serves both exposures. An average or a " +
-            "new fit goes over to the new one, and is as good there as the old statistics were at home. The " +
-            "classifier on plain pixels has no statistics that could be wrong, and loses little: " +
-            "normalization is not free of risk.");
+            "A frozen layer keeps every bit, and its old statistics ruin the classifier after it. FineTune merges " +
+            "the new rows into the exact statistics of the old ones, which serves both exposures here. An average or " +
+            "a new fit adapts to the new exposure, and is as good there as the old statistics were under the old " +
+            "one. The classifier on plain pixels has no statistics that could be wrong, and loses little: " +
+            "normalization has a risk.");
         return merged;
 
         string[] Row(string name, BatchNormalizationTransformer normalization)

@@ -26,7 +26,7 @@ BatchNormalizationTransformer layer = mlContext.Transforms.BatchNormalization(ne
     WarnOnDrift = true,
 }).Fit(mlContext.Data.LoadFromEnumerable(digits[..TrainRows]));
 
-Tell(1, "Held-out digits", "They come from where the others did.", heldOut);
+Tell(1, "Held-out digits", "They come from the same data as the others.", heldOut);
 DriftReport drift =
     Tell(2, "Another exposure", "The same digits at half the contrast on grey paper: 0.5 * pixel + 3.", exposed);
 string page = Path.Combine(AppContext.BaseDirectory, "drift.html");
@@ -35,7 +35,7 @@ Show.File("As a page to look at in a browser:", page);
 
 Show.Heading(
     3, "A warning while transforming",
-    "WarnOnDrift looks at a sample of the rows on the way, and warns once through the context's log:");
+    "WarnOnDrift looks at a sample of the rows that pass, and warns once through the context's log:");
 Read(heldOut);
 Read(exposed);
 

@@ -34,9 +34,9 @@ static class FitStep
             ]);
         Show.Text("  * of a mean, in deviations of its pixel   ** share of the start values 0 and 1");
         Show.Text(
-            "One epoch is too short for this momentum: more than half of what it has are the start values. What is " +
-            $"left after {Epochs} epochs is the unrest of a moving average. MovingStatistics.Population is " +
-            "exact after one.");
+            "One epoch is too short for this momentum: the start values still have more than half of the weight. " +
+            $"After {Epochs} epochs, what is left is the noise of a moving average. MovingStatistics.Population is " +
+            "exact after one epoch.");
         return exponential[^1];
     }
 

@@ -9,8 +9,8 @@ static class InferenceStep
     {
         Show.Heading(
             2, "Inference",
-            "With the moving statistics, every pixel that varies comes out with a mean near 0 and a deviation near " +
-            "1, on rows that the layer has not seen as well. Mean / deviation:");
+            "With the moving statistics, the outputs of every pixel that varies have a mean near 0 and a deviation " +
+            "near 1, also on rows that the layer has not seen. Mean / deviation:");
         BatchStatistics before = Pixels.Statistics(train.Pixels);
         BatchStatistics onTrain = Pixels.Statistics(Modes.Infer(options, fitted, train));
         BatchStatistics onTest = Pixels.Statistics(Modes.Infer(options, fitted, test));

@@ -10,8 +10,8 @@ var random = new Random(Seed);
 Show.Title(
     "Batch normalization under another exposure",
     $"{all.Rows:N0} handwritten digits of {Digits.Width} x {Digits.Width} pixels, from 0 (paper) to {all.Ink} " +
-    $"(ink): {train.Rows:N0} rows to train, {test.Rows} to test, seed {Seed}. One layer with a channel a pixel. " +
-    "Tables name pixels by row and column.");
+    $"(ink): {train.Rows:N0} rows to train, {test.Rows} to test, seed {Seed}. The layer has one channel per " +
+    "pixel. Tables name pixels by row and column.");
 
 // Keras's numbers: momentum 0.99, epsilon 0.001.
 BatchNormalizationOptions options = BatchNormalizationOptions.Keras;

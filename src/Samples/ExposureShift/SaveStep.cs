@@ -10,7 +10,7 @@ static class SaveStep
     {
         Show.Heading(
             5, "Save and load",
-            "The state goes to a file with its options, and both come back. Their own format keeps every bit; " +
+            "The state and its options go to a file, and both come back. Their own format keeps every bit; " +
             "safetensors, which PyTorch and Keras can read, has no place for InitialWeight.");
         float[] expected = Modes.Infer(options, fitted, test);
         Show.Table(

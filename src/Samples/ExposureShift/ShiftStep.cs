@@ -49,8 +49,8 @@ static class ShiftStep
             ["old, no layer at all", .. Accuracy(onPixels, test.Pixels, test)],
             ["new, no layer at all", .. Accuracy(onPixels, newTest.Pixels, newTest)]);
         Show.Text(
-            "Old statistics ruin what stands behind the layer, and new rows without labels repair it: Population in " +
-            $"one epoch, momentum {options.Momentum} in many. This classifier alone would need no layer: on plain " +
+            "Old statistics ruin the classifier after the layer. New rows without labels repair it: Population in " +
+            $"one epoch, momentum {options.Momentum} in many. This classifier does not need the layer: on plain " +
             "pixels it is slightly better, at either exposure.");
     }
 

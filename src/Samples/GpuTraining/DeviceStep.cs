@@ -11,7 +11,7 @@ static class DeviceStep
     {
         Show.Heading(
             1, "The device",
-            "A CUDA device, or else libtorch's CPU. Built with -p:Cuda=true, this sample has libtorch for CUDA.");
+            "A CUDA device, or else libtorch's CPU. With -p:Cuda=true, this sample is built with libtorch for CUDA.");
         TorchEngine? engine = Try("cuda", "No CUDA device") ?? Try("cpu", "No libtorch");
         if (engine is not null)
             ShowNeighbor(engine.Device);

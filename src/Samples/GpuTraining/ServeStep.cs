@@ -13,8 +13,8 @@ static class ServeStep
         bool same = Scores(model, test).SequenceEqual(Scores(loaded, test));
         Show.Heading(
             3, "Serving",
-            $"Saved by ML.NET ({new FileInfo(path).Length / 1024:N0} KiB), loaded, and asked for the test "
-            + "digits. A process that serves it needs Microsoft.ML.BatchNorm alone.");
+            $"Saved by ML.NET ({new FileInfo(path).Length / 1024:N0} KiB), loaded, and run on the test "
+            + "digits. A process that serves it needs only Microsoft.ML.BatchNorm.");
         Show.Text($"The same scores to the last bit: {Show.YesNo(same)}.");
     }
 

@@ -18,7 +18,7 @@ static class TrainStep
         Show.Heading(
             2, "Training",
             $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
-            $"batches of {BatchSize}. Time counts from Fit to its end.");
+            $"batches of {BatchSize}. The time is that of Fit.");
         bool isGpu = engine.Device == "cuda";
         int threads = Environment.ProcessorCount;
         (double cpuSeconds, ITransformer cpu) =

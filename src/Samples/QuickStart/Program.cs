@@ -6,7 +6,7 @@ using QuickStart;
 Wine.Compare();
 
 Console.WriteLine();
-Console.WriteLine("What a fitted layer can do, which a normalizer cannot, on handwritten digits:");
+Console.WriteLine("What a fitted layer can do and a normalizer cannot, on handwritten digits:");
 using var files = new DigitsFolder(
     Digits.Lines(), ("digits.csv", 1000), ("test.csv", 400), ("new-digits.csv", 397));
 var mlContext = new MLContext(seed: 1);

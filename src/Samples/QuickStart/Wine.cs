@@ -25,7 +25,7 @@ static class Wine
 
         Console.WriteLine(
             $"Accuracy of a classifier on wine, a quarter held out, mean of {Splits} splits; {Measurements} " +
-            "measurements of scales from 0.1 to 1,000:");
+            "measurements with scales from 0.1 to 1,000:");
         TransformsCatalog transforms = mlContext.Transforms;
         Print("without normalization", transforms.CopyColumns("Features", "Measurements"));
         Print("NormalizeMeanVariance", transforms.NormalizeMeanVariance("Features", "Measurements"));

@@ -59,7 +59,7 @@ app.Run();
 
 void CreateModel()
 {
-    Console.WriteLine($"There is no {path}: it is made from the digits.");
+    Console.WriteLine($"There is no {path}: a model is trained on the digits and saved there.");
     (Digits digits, _) = Digits.Load();
     IDataView rows = mlContext.Data.LoadFromEnumerable(digits.Pixels.Chunk(64).Zip(
         digits.Labels, (pixels, label) => new Digit(pixels, (uint)label + 1)));

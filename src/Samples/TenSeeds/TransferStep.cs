@@ -56,8 +56,8 @@ static class TransferStep
             ["5 to 9, test rows", "mean", "deviation", "worst", "best"],
             names.Select((name, i) => new[] { name }.Concat(Seeds.Summarize(results, i)).ToArray()));
         Show.Text(
-            "Mean and deviation over ten seeds. Where two means are nearer to each other than the deviations, they " +
-            "do not tell which way is better.");
+            "Mean and deviation over ten seeds. If two means are closer to each other than the deviations, they do " +
+            "not show which way is better.");
     }
 
     static FineTuningPlan Plan(FineTuneBatchNormalization batchNormalization) =>

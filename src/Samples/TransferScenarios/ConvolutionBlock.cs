@@ -42,7 +42,7 @@ static class ConvolutionBlock
             5, "A convolutional block, in training and in evaluation mode",
             "Conv2D of 16 filters of 3 x 3, BatchNormalization, ReLU. In training mode, a batch of random images " +
             $"{Shape(Images, block.InputShape)} becomes {Shape(Images, block.OutputShape)}, and each running number " +
-            "0.9 of what it was and 0.1 of the batch's:");
+            "is 0.9 of its old value plus 0.1 of the batch's:");
         Show.Table(
             ["", "channel 0", "channel 1", "channel 2"],
             Row("batch's mean", pass.Mean()),
