@@ -2,13 +2,13 @@ using Microsoft.ML.BatchNorm;
 
 namespace ExposureShift;
 
-/// <summary>Lets a layer see data in training mode.</summary>
-static class Training
+/// <summary>The layer in training mode and in inference mode.</summary>
+static class Modes
 {
     public const int BatchSize = 32;
 
-    /// <summary>The state after each epoch, for as many as are asked for; rows are shuffled anew in each.</summary>
-    public static IEnumerable<BatchNormalizationState> Epochs(
+    /// <summary>The state after each epoch of training, without end. Each epoch shuffles the rows anew.</summary>
+    public static IEnumerable<BatchNormalizationState> TrainingEpochs(
         BatchNormalizationOptions options, BatchNormalizationState state, Digits data, Random random,
         RowProgress? progress = null)
     {
@@ -24,5 +24,13 @@ static class Training
             }
             yield return state;
         }
+    }
+
+    /// <summary>The outputs in inference mode, one per pixel.</summary>
+    public static float[] Infer(BatchNormalizationOptions options, BatchNormalizationState state, Digits data)
+    {
+        float[] outputs = new float[data.Pixels.Length];
+        new AffineMap(options, state).Apply(data.Layout, data.Pixels, outputs);
+        return outputs;
     }
 }
