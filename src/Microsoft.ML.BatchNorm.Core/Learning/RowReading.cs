@@ -73,7 +73,7 @@ sealed record RowInspection(
             features.Append(part.Features);
             targets.Append(part.Targets);
             weights.Append(part.Weights);
-            areFinite &= FiniteSearch.AreFinite(part.Features);
+            areFinite &= Finite.All(part.Features);
             foreach (float target in part.Targets)
             {
                 areClasses &= TrainingData.IsClass(target);

@@ -68,14 +68,31 @@ public sealed partial class Network
 
     static int SeedOf(string path, int seed)
     {
-        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): the first numbers of Random
-        // are near one another for seeds that are.
+        // FNV-1a over the path, then mixed: close seeds give a Random whose first numbers are close.
         ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (char character in path)
             hash = unchecked((hash ^ character) * 0x100000001B3);
-        hash = unchecked((hash ^ hash >> 30) * 0xBF58476D1CE4E5B9);
-        hash = unchecked((hash ^ hash >> 27) * 0x94D049BB133111EB);
-        return (int)((hash ^ hash >> 31) & int.MaxValue);
+        return (int)(RandomNumbers.Mix(hash) & int.MaxValue);
+    }
+
+    /// <summary>What is wrong with a state's parts or values, in words, or null.</summary>
+    internal string? Fault(NetworkState state)
+    {
+        foreach (NetworkNode node in Nodes)
+        {
+            if (state.TryGet(node.Path) is not { } layer)
+                continue;
+            if (Misfit(node, layer) is { } misfit)
+                return $"Layer '{node.Path}' {misfit}.";
+            string? fault = layer.BatchNormalization is { } normalization
+                ? StateCheck.FaultOf(normalization, name => name)
+                : layer.Names.Select(name => layer.TryGet(name, out ReadOnlySpan<float> values)
+                    ? LayerState.Fault(values, name)
+                    : null).FirstOrDefault(fault => fault is not null);
+            if (fault is not null)
+                return $"Layer '{node.Path}': {fault}";
+        }
+        return null;
     }
 
     /// <summary>How a layer's state does not fit, or null where it does.</summary>

@@ -26,7 +26,7 @@ public abstract record Initializer : IInitializer
 
     /// <summary>Uniform on [<paramref name="minValue"/>, <paramref name="maxValue"/>).</summary>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A limit is not finite, or they are the wrong way round.
+    /// A limit is not finite, or the lower limit is above the upper one.
     /// </exception>
     public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0) =>
         new UniformInitializer(minValue, maxValue, seed);
@@ -36,7 +36,7 @@ public abstract record Initializer : IInitializer
     public static Initializer Normal(double mean = 0, double standardDeviation = 0.05, int seed = 0) =>
         new NormalInitializer(mean, standardDeviation, seed);
 
-    /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
+    /// <summary>Writes as many values as <paramref name="values"/> has.</summary>
     public abstract void Fill(Span<double> values);
 
     void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random)
@@ -80,11 +80,7 @@ public abstract record Initializer : IInitializer
         {
             var random = new Random(Seed);
             foreach (ref double value in values)
-            {
-                // Box and Muller, 1958; 1 − u keeps the logarithm's argument off zero.
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                value = Mean + StandardDeviation * radius * Math.Cos(Math.Tau * random.NextDouble());
-            }
+                value = Mean + RandomNumbers.NextNormal(random, StandardDeviation);
         }
     }
 }

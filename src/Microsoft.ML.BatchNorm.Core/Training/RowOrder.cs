@@ -225,9 +225,9 @@ static class RowOrder
     /// <param name="part">Which part of that.</param>
     public static void Shuffle(Span<int> rows, int seed, long number, int part = 0)
     {
-        ulong state = Mix(Mix((uint)seed) + (ulong)number);
+        ulong state = RandomNumbers.Mix(RandomNumbers.Mix((uint)seed) + (ulong)number);
         if (part != 0)
-            state = Mix(state + (ulong)part);
+            state = RandomNumbers.Mix(state + (ulong)part);
         for (int i = rows.Length - 1; i > 0; i--)
         {
             int other = Below(ref state, (uint)i + 1);
@@ -248,19 +248,10 @@ static class RowOrder
     {
         while (true)
         {
-            ulong product = (ulong)(uint)(Next(ref state) >> 32) * bound;
+            ulong product = (ulong)(uint)(RandomNumbers.Next(ref state) >> 32) * bound;
             if ((uint)product >= bound || (uint)product >= (uint)-(int)bound % bound)
                 return (int)(product >> 32);
         }
-    }
-
-    static ulong Next(ref ulong state) => Mix(state += 0x9E3779B97F4A7C15);
-
-    static ulong Mix(ulong z)
-    {
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-        z = (z ^ z >> 27) * 0x94D049BB133111EB;
-        return z ^ z >> 31;
     }
 }
 

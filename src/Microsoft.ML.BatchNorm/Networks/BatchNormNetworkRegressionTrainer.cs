@@ -104,7 +104,7 @@ public sealed class BatchNormNetworkRegressionModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetRegression";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETREG", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETREG", LoaderSignature);
 
     internal BatchNormNetworkRegressionModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkRegressionModelParameters), PredictionKind.Regression, version, saved)

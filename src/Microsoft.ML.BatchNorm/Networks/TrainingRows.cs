@@ -226,7 +226,7 @@ sealed class TrainingRows : IDisposable
 
     bool IsFinite(ReadOnlySpan<float> row, long position)
     {
-        int slot = FiniteSearch.IndexOfNonFinite(row);
+        int slot = Finite.IndexOf(row);
         if (slot >= 0 && nonFinite == NonFinite.Throw)
             throw host.Except(RowFaults.NonFinite(
                 feature, row, position,

@@ -86,12 +86,12 @@ sealed unsafe class DenseStage : Stage
         int first = panel * PackedMatrix.PanelColumns, width = kernel.WidthOf(panel);
         float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
         if (bias is not null)
-            ColumnKernels.Sum(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
+            PlaneKernels.SumColumns(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
         // What fills up the rows of the gradient is 0, as what fills up the kernel's must be.
         MatrixPanels columns = MatrixPanels.OfRows(gradient, OutputGradient.Stride, step.Rows, width);
         MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, columns, target, width);
-        bool finite = Vectors.AreFinite(target, (nint)inputs * width);
-        if (!finite || (bias is not null && !Vectors.AreFinite(bias.Gradient + first, width)))
+        bool finite = Finite.All<float>(new(target, inputs * width));
+        if (!finite || (bias is not null && !Finite.All<float>(new(bias.Gradient + first, width))))
             step.Fail();
     }
 }

@@ -76,7 +76,7 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     /// <summary>
     /// What the layer's regularizers add to the loss; called when the gradients are complete, before clipping.
     /// </summary>
-    public double Penalize()
+    public virtual double Penalize()
     {
         double penalty = 0;
         foreach (Parameter parameter in Parameters)

@@ -180,14 +180,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         if (!double.IsFinite(loss.Value))
             return "";
         return stages.Find(stage => stage.Parameters.Any(
-            parameter => parameter.IsTrained && FiniteSearch.IndexOfNonFinite(parameter.Gradients) >= 0))?.Path ?? "";
+            parameter => parameter.IsTrained && Finite.IndexOf(parameter.Gradients) >= 0))?.Path ?? "";
     }
 
     bool IsFinite(RowBuffer buffer)
     {
         for (int row = 0; row < step.Rows; row++)
         {
-            if (FiniteSearch.IndexOfNonFinite(new(buffer.Row(row), buffer.Width)) >= 0)
+            if (Finite.IndexOf<float>(new(buffer.Row(row), buffer.Width)) >= 0)
                 return false;
         }
         return true;

@@ -49,7 +49,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     internal int Channels(TensorShape input) => input[AxisIn(input) - 1];
 
     /// <summary>The channel axis, counted from the front, in a batch of rows of <paramref name="input"/>.</summary>
-    internal int AxisIn(TensorShape input) => Axis < 0 ? Axis + input.Rank + 1 : Axis;
+    internal int AxisIn(TensorShape input) => ChannelLayout.AxisIn(Axis, input.Rank + 1);
 
     int Axis => Options.Axis!.Value;
 
