@@ -79,8 +79,10 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     public virtual double Penalize()
     {
         double penalty = 0;
-        foreach (Parameter parameter in Parameters)
+        // By index: an enumerator would be allocated in each step.
+        for (int i = 0; i < Parameters.Count; i++)
         {
+            Parameter parameter = Parameters[i];
             if (parameter is not { IsTrained: true, Spec.Regularizer: { } regularizer })
                 continue;
             penalty += regularizer.Penalty(parameter.Values);
@@ -92,8 +94,9 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     /// <summary>Called when a step has succeeded and the optimizer has changed the parameters.</summary>
     public virtual void Commit()
     {
-        foreach (Parameter parameter in Parameters)
+        for (int i = 0; i < Parameters.Count; i++)
         {
+            Parameter parameter = Parameters[i];
             if (parameter is { IsTrained: true, Spec.Constraint: { } constraint })
                 constraint.Project(parameter.Values);
         }
