@@ -69,12 +69,11 @@ static class Definition
         for (int i = type.Properties.Count - 1; i >= 0; i--)
         {
             JsonPropertyInfo property = type.Properties[i];
-            bool isSet = property.Set is not null || property.AssociatedParameter is not null;
-            if (!isSet)
-                type.Properties.RemoveAt(i);
             // Generated code gives what is missing the default of its type, not of the property.
-            else
+            if (property.Set is not null)
                 property.IsRequired = !property.IsSetNullable;
+            else if (property.AssociatedParameter is null)
+                type.Properties.RemoveAt(i);
         }
     }
 }
@@ -118,7 +117,7 @@ sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadO
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true)]
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(WeightsDefinition))]
 [JsonSerializable(typeof(NetworkDefinition))]
 sealed partial class DefinitionJson : JsonSerializerContext;
