@@ -3,30 +3,27 @@ using System.Text;
 namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
-/// A layer's definition as bytes. Version 1: kind (byte), length of the name in bytes (uint16), the name in UTF-8,
-/// trainable (byte), and what the kind has: a network's is a network's <see cref="NetworkFormat">definition</see>, a
-/// batch normalization's the length (int32) and bytes of its <see cref="OptionsFormat">options</see>. Sizes are height
-/// and width (int32 each), numbers float64.
+/// A layer's definition as bytes. Version 1: kind (byte), length of the path in bytes (uint16), the path in UTF-8,
+/// trainable (byte), and what the kind has: a batch normalization's is the length (int32) and bytes of its
+/// <see cref="OptionsFormat">options</see>. Sizes are height and width (int32 each), numbers float64.
 /// </summary>
 static class LayerFormat
 {
-    const byte Network = 1, Dense = 2, Conv2D = 3, BatchNormalization = 4, Activation = 5, Dropout = 6, Pool2D = 7,
-        GlobalAveragePool2D = 8, Flatten = 9, TorchScript = 10;
+    const byte Dense = 2, Conv2D = 3, BatchNormalization = 4, Activation = 5, Dropout = 6, Pool2D = 7,
+        GlobalAveragePool2D = 8, Flatten = 9, TorchScript = 10, Add = 11, Concat = 12;
 
     static readonly UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    public static void Write(BinaryWriter writer, Layer layer)
+    public static void Write(BinaryWriter writer, NetworkNode node)
     {
+        Layer layer = node.Layer;
         writer.Write(KindOf(layer));
-        byte[] name = utf8.GetBytes(layer.Name);
-        writer.Write(checked((ushort)name.Length));
-        writer.Write(name);
+        byte[] path = utf8.GetBytes(node.Path);
+        writer.Write(checked((ushort)path.Length));
+        writer.Write(path);
         writer.Write(layer.Trainable);
         switch (layer)
         {
-            case NetworkLayer network:
-                NetworkFormat.Write(writer, network.Inner);
-                break;
             case DenseLayer dense:
                 writer.Write(dense.Units);
                 writer.Write(dense.UseBias);
@@ -69,18 +66,14 @@ static class LayerFormat
         }
     }
 
-    /// <param name="reader">Where the layer begins.</param>
-    /// <param name="depth">How deep networks may still nest.</param>
-    /// <param name="left">How many layers may still come.</param>
-    public static Layer Read(BinaryReader reader, int depth, ref int left)
+    public static (string Path, Layer Layer) Read(BinaryReader reader)
     {
         byte kind = reader.ReadByte();
-        string name = utf8.GetString(ReadBytes(reader, reader.ReadUInt16()));
+        string path = utf8.GetString(ReadBytes(reader, reader.ReadUInt16()));
         bool trainable = reader.ReadBoolean();
         // Initializers run in the order in which they are written, which is the order of the bytes.
         Layer layer = kind switch
         {
-            Network => new NetworkLayer(NetworkFormat.Read(reader, depth, ref left)),
             Dense => new DenseLayer(reader.ReadInt32())
             {
                 UseBias = reader.ReadBoolean(),
@@ -106,14 +99,15 @@ static class LayerFormat
             GlobalAveragePool2D => new GlobalAveragePool2DLayer(),
             Flatten => new FlattenLayer(),
             TorchScript => TorchScriptFormat.Read(reader),
+            Add => new AddLayer(),
+            Concat => new ConcatLayer(),
             _ => throw StateFault.Unknown(kind, "layer"),
         };
-        return layer with { Name = name, Trainable = trainable };
+        return (path, layer with { Trainable = trainable });
     }
 
     static byte KindOf(Layer layer) => layer switch
     {
-        NetworkLayer => Network,
         DenseLayer => Dense,
         Conv2DLayer => Conv2D,
         BatchNormalizationLayer => BatchNormalization,
@@ -123,6 +117,8 @@ static class LayerFormat
         GlobalAveragePool2DLayer => GlobalAveragePool2D,
         FlattenLayer => Flatten,
         TorchScriptLayer => TorchScript,
+        AddLayer => Add,
+        ConcatLayer => Concat,
         _ => throw new NotSupportedException($"A layer of the kind {layer.Kind} cannot be saved."),
     };
 

@@ -4,7 +4,8 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 
 /// <summary>
 /// A network's definition as bytes, little-endian. Version 1: preset (byte, 0 for none, else one more), rank (byte) and
-/// dimensions (int32 each) of the input, the number of layers (int32), and each <see cref="LayerFormat">layer</see>.
+/// dimensions (int32 each) of the input, the number of nodes (int32), and of each the number of inputs (int32), these
+/// (int32 each), and its <see cref="LayerFormat">layer</see>.
 /// </summary>
 static class NetworkFormat
 {
@@ -26,8 +27,7 @@ static class NetworkFormat
         using var reader = new BinaryReader(new MemoryStream(bytes));
         try
         {
-            int left = Network.MaxNodes;
-            Network network = Read(reader, Network.MaxDepth, ref left);
+            Network network = Read(reader);
             return reader.BaseStream.Position == bytes.Length
                 ? network
                 : throw new InvalidDataException(
@@ -43,46 +43,48 @@ static class NetworkFormat
     public static string Fault(Exception error) =>
         error is ArgumentException argument ? Check.Text(argument) : error.Message;
 
-    public static void Write(BinaryWriter writer, Network network)
+    static void Write(BinaryWriter writer, Network network)
     {
         writer.Write((byte)(network.Preset + 1 ?? 0));
         writer.Write((byte)network.InputShape.Rank);
         foreach (int dimension in network.InputShape.Dimensions)
             writer.Write(dimension);
-        writer.Write(network.Layers.Count);
-        foreach (Layer layer in network.Layers)
-            LayerFormat.Write(writer, layer);
+        writer.Write(network.Nodes.Count);
+        foreach (NetworkNode node in network.Nodes)
+        {
+            writer.Write(node.Inputs.Length);
+            foreach (int input in node.Inputs)
+                writer.Write(input);
+            LayerFormat.Write(writer, node);
+        }
     }
 
-    /// <param name="reader">Where the network begins.</param>
-    /// <param name="depth">How deep networks may still nest, this one counted.</param>
-    /// <param name="left">How many layers may still come.</param>
-    public static Network Read(BinaryReader reader, int depth, ref int left)
+    static Network Read(BinaryReader reader)
     {
-        if (depth == 0)
-            throw new InvalidDataException($"Networks nest more than {Network.MaxDepth} deep.");
         NetworkPreset? preset = reader.ReadByte() is var said and not 0
             ? Check.Defined((NetworkPreset)(said - 1), "preset")
             : null;
         int[] dimensions = new int[reader.ReadByte()];
         foreach (ref int dimension in dimensions.AsSpan())
             dimension = reader.ReadInt32();
-        var shape = new TensorShape(dimensions);
-
         int count = reader.ReadInt32();
-        // Networks without layers count too: a file of nothing else must end.
-        if (count < 0 || (left -= Math.Max(1, count)) < 0)
+        if (count is < 0 or > Network.MaxNodes)
             throw new InvalidDataException($"There are {count} layers; a network has at most {Network.MaxNodes}.");
-        var layers = ImmutableArray.CreateBuilder<Layer>();
-        var names = new HashSet<string>(StringComparer.Ordinal);
+        return Network.OfNodes(new TensorShape(dimensions), preset, Nodes(reader, count));
+    }
+
+    static IEnumerable<(string Path, Layer Layer, ImmutableArray<int> Inputs)> Nodes(BinaryReader reader, int count)
+    {
         for (int i = 0; i < count; i++)
         {
-            Layer layer = LayerFormat.Read(reader, depth - 1, ref left);
-            if (layer.Name.Length == 0 || !names.Add(layer.Name))
-                throw new InvalidDataException(
-                    layer.Name.Length == 0 ? $"Layer {i} has no name." : $"Two layers have the name '{layer.Name}'.");
-            layers.Add(Network.Settled(layer));
+            int read = reader.ReadInt32();
+            if (read is < 1 or > Network.MaxNodes)
+                throw new InvalidDataException($"Layer {i} reads {read} values.");
+            int[] inputs = new int[read];
+            foreach (ref int input in inputs.AsSpan())
+                input = reader.ReadInt32();
+            (string path, Layer layer) = LayerFormat.Read(reader);
+            yield return (path, layer, [.. inputs]);
         }
-        return new Network(shape, preset, layers.ToImmutable());
     }
 }

@@ -18,15 +18,18 @@ sealed class NetworkTensors
         this.naming = naming;
         char separator = naming == TensorNaming.Keras ? '/' : '.';
         // Keras counts the features of a flattened image channels last, until a dense layer makes others of them.
-        TensorShape? image = null;
+        var images = new List<TensorShape?>();
         foreach (NetworkNode node in network.Nodes)
         {
-            if (node.Layer is FlattenLayer && node.Input.Rank == 3)
-                image = node.Input;
+            TensorShape?[] read = [.. node.Inputs.Select(value => value < 0 ? null : images[value]).Distinct()];
+            if (naming == TensorNaming.Keras && (read.Length > 1 || (node.Layer is ConcatLayer && read[0] is not null)))
+                throw new ArgumentException(
+                    $"Keras has the features of a flattened image in another order, in which layer '{node.Path}' cannot "
+                    + "merge them with others: put the Flatten behind it.", nameof(network));
+            TensorShape? image = node.Layer is FlattenLayer && node.Input.Rank == 3 ? node.Input : read[0];
             if (Network.HasState(node))
                 Add(node, prefixOf(node.Path), separator, naming, image);
-            if (node.Layer is DenseLayer)
-                image = null;
+            images.Add(node.Layer is DenseLayer ? null : image);
         }
     }
 

@@ -12,6 +12,9 @@ abstract class LayerModule(NetworkNode node) : torch.nn.Module<Tensor, Tensor>(n
     // The base's own property asks libtorch each time.
     protected bool IsTraining { get; private set; } = true;
 
+    /// <summary>The layer's value from those of its inputs.</summary>
+    public virtual Tensor Forward(Tensor[] inputs) => forward(inputs[0]);
+
     /// <summary>The tensors that the layer learns or uses.</summary>
     public virtual IEnumerable<ParameterSlot> Slots => [];
 

@@ -23,7 +23,8 @@ static class DataWarnings
     /// <param name="givesLogits">Whether the trainer puts a softmax or sigmoid behind the network.</param>
     public static void Tell(IChannel channel, Network network, TrainingData rows, bool givesLogits)
     {
-        NetworkNode? first = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer);
+        NetworkNode? first = network.FeatureReaders.FirstOrDefault(
+            node => node.Layer is DenseLayer or Conv2DLayer or BatchNormalizationLayer);
         if (first?.Layer is DenseLayer or Conv2DLayer)
             TellScale(channel, first, rows);
         else if (first is { Layer: BatchNormalizationLayer { Options: var options }, Input.Rank: 1 })

@@ -65,21 +65,6 @@ public class NetworkDamageTests
     }
 
     [TestMethod]
-    public void Networks_within_networks_without_end_are_refused()
-    {
-        byte[] nested = Definition(writer =>
-        {
-            for (int i = 0; i < 100_000; i++)
-            {
-                writer.Write(1);
-                writer.Write([1, 1, 0, (byte)'n', 1, 0, 1]);
-                writer.Write(2);
-            }
-        });
-        States.IsInvalid(() => SavedNetworks.Load(nested), "more than 8 deep");
-    }
-
-    [TestMethod]
     public void What_is_wrong_in_the_header_is_named()
     {
         States.IsInvalid(
@@ -103,18 +88,30 @@ public class NetworkDamageTests
     [TestMethod]
     public void What_is_wrong_in_the_definition_is_named()
     {
+        byte[] first = [1, 0, 0, 0, 255, 255, 255, 255], second = [1, 0, 0, 0, 0, 0, 0, 0];
+        byte[] both = [2, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0], later = [1, 0, 0, 0, 1, 0, 0, 0];
+        byte[] flatten = [9, 1, 0, (byte)'a', 1], other = [9, 1, 0, (byte)'b', 1];
         Wrong("2 bytes follow the definition", 0, 7, 7);
-        Wrong("99 is no kind of layer", 1, 99, 1, 0, (byte)'a', 1);
-        Wrong("Layer 0 has no name", 1, 9, 0, 0, 1);
-        Wrong("Two layers have the name 'a'", 2, 9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
-        Wrong("'a/' must not hold '/'", 1, 9, 2, 0, (byte)'a', (byte)'/', 1);
-        Wrong("The definition of the network is wrong", 1, 9, 1, 0, 0xFF, 1);
-        Wrong("Bytes are missing", 1, 9, 9, 0, (byte)'a');
-        Wrong("Units must be positive", 1, 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
-        Wrong("Function must be one of", 1, [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
-        Wrong("6 is no kind of kernel initializer", 1, 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
-        Wrong("it needs [channels, height, width]", 1, 8, 1, 0, (byte)'a', 1);
-        Wrong("The options of a batch normalization claim -1 bytes", 1, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255);
+        Wrong("99 is no kind of layer", 1, [.. first, 99, 1, 0, (byte)'a', 1]);
+        Wrong("The path '' has a part without a name", 1, [.. first, 9, 0, 0, 1]);
+        Wrong("The network has a layer 'a' already", 2, [.. first, .. flatten, .. second, .. flatten]);
+        Wrong("The path 'a/' has a part without a name", 1, [.. first, 9, 2, 0, (byte)'a', (byte)'/', 1]);
+        Wrong("The definition of the network is wrong", 1, [.. first, 9, 1, 0, 0xFF, 1]);
+        Wrong("Bytes are missing", 1, [.. first, 9, 9, 0, (byte)'a']);
+        Wrong("Units must be positive", 1, [.. first, 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1]);
+        Wrong("Function must be one of", 1, [.. first, 5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
+        Wrong("6 is no kind of kernel initializer", 1, [.. first, 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1]);
+        Wrong("it needs [channels, height, width]", 1, [.. first, 8, 1, 0, (byte)'a', 1]);
+        Wrong(
+            "The options of a batch normalization claim -1 bytes", 1,
+            [.. first, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255]);
+        Wrong("Layer 0 reads 0 values", 1, [0, 0, 0, 0]);
+        Wrong("Layer 0 reads -1 values", 1, [255, 255, 255, 255]);
+        Wrong("Layer 'b' must read the network's input, -1, or earlier layers, 0 to 0, not 1.", 2,
+            [.. first, .. flatten, .. later, .. other]);
+        Wrong("No layer reads 'a', and it is not the last one", 2, [.. first, .. flatten, .. first, .. other]);
+        Wrong("Layer 'b' (Flatten) has inputs of shapes [2] and [2]; it needs one.", 2,
+            [.. first, .. flatten, .. both, .. other]);
 
         static void Wrong(string fragment, int layers, params byte[] rest) =>
             States.IsInvalid(

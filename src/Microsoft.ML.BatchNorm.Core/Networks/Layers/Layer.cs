@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
@@ -46,21 +47,37 @@ public abstract record Layer
     [Pure]
     public abstract TensorShape OutputShape(TensorShape input);
 
+    /// <summary>The shape of a row that comes out where rows of these shapes go in.</summary>
+    /// <param name="inputs">The shape of a row of each input, without the batch. All layers but
+    /// <see cref="AddLayer"/> and <see cref="ConcatLayer"/> take one.</param>
+    /// <exception cref="ArgumentException">
+    /// The layer cannot take those shapes or as many; the message names the layer, the shapes, and what it needs.
+    /// </exception>
+    [Pure]
+    public virtual TensorShape OutputShape(ImmutableArray<TensorShape> inputs) =>
+        inputs.Length == 1 ? OutputShape(inputs[0]) : throw Misfit(inputs, "one");
+
     /// <summary>The shapes of its parameters for such an input, without a batch normalization's.</summary>
     internal virtual IEnumerable<LayerParameter> Parameters(TensorShape input) => [];
 
-    private protected ArgumentException Misfit(TensorShape input, string needed) =>
-        new($"{Described(input)} it needs {needed}.");
+    private protected ArgumentException Misfit(TensorShape input, string needed) => Misfit([input], needed);
+
+    private protected ArgumentException Misfit(ImmutableArray<TensorShape> inputs, string needed) =>
+        new($"{Described(inputs)} it needs {needed}.");
 
     /// <summary>The layer's error where its kernel has more values than an array can.</summary>
     private protected void CheckKernel(TensorShape input, params ReadOnlySpan<long> dimensions) =>
-        CheckSize(input, "kernel", Array.MaxLength, dimensions);
+        CheckSize([input], "kernel", Array.MaxLength, dimensions);
 
     /// <summary>The layer's error where a row of this shape has more values than a network allows.</summary>
-    internal void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
-        CheckSize(input, what, Network.MaxRowSize, dimensions);
+    private protected void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
+        CheckRow([input], what, dimensions);
 
-    void CheckSize(TensorShape input, string what, int most, ReadOnlySpan<long> dimensions)
+    /// <inheritdoc cref="CheckRow(TensorShape, string, ReadOnlySpan{long})"/>
+    internal void CheckRow(ImmutableArray<TensorShape> inputs, string what, params ReadOnlySpan<long> dimensions) =>
+        CheckSize(inputs, what, Network.MaxRowSize, dimensions);
+
+    void CheckSize(ImmutableArray<TensorShape> inputs, string what, int most, ReadOnlySpan<long> dimensions)
     {
         double size = 1;
         foreach (long dimension in dimensions)
@@ -68,14 +85,21 @@ public abstract record Layer
         if (size > most)
             throw new ArgumentException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] takes "
+                $"{Described(inputs)} its {what} of [{string.Join(", ", dimensions.ToArray())}] takes "
                 + $"{size * sizeof(float):N0} bytes, more than the {most * (long)sizeof(float):N0} that are allowed."));
     }
 
-    string Described(TensorShape input) =>
-        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has an input of shape {input};";
+    string Described(ImmutableArray<TensorShape> inputs) =>
+        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has {Listed(inputs)};";
 
-    static string Named(string value)
+    static string Listed(ImmutableArray<TensorShape> inputs) => inputs switch
+    {
+        [] => "no input",
+        [var one] => $"an input of shape {one}",
+        [.. var first, var last] => $"inputs of shapes {string.Join(", ", first)} and {last}",
+    };
+
+    internal static string Named(string value)
     {
         ArgumentNullException.ThrowIfNull(value);
         if (value.AsSpan().IndexOfAny("/\\*?") >= 0)
