@@ -18,7 +18,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// Two networks are equal when their input shapes, presets and nodes are, with names and switches. A network has at
 /// most 20,000 layers, with paths of at most 500 characters. A row has at most 2²⁷ values (512 MiB) where it goes in,
-/// between two layers, and where it comes out, and at most twice as many in all the values that are still to be read
+/// between two layers, and where it comes out, and at most four times as many in all values that are still to be read
 /// at any one time.
 /// </remarks>
 public sealed partial class Network : IEquatable<Network>
@@ -31,6 +31,12 @@ public sealed partial class Network : IEquatable<Network>
     /// the input and the output of a layer.
     /// </summary>
     internal const int MaxRowSize = 1 << 27;
+
+    /// <summary>
+    /// The most values of a row that are still to be read at any one time. A chain has two such values of up to
+    /// <see cref="MaxRowSize"/>; a network that branches could have one for each of its layers.
+    /// </summary>
+    internal const int MaxOpenSize = 4 * MaxRowSize;
 
     readonly ImmutableArray<NetworkNode> nodes;
 
@@ -545,12 +551,12 @@ public sealed partial class Network : IEquatable<Network>
                     throw new ArgumentException(
                         $"No layer reads '{nodes[i].Path}', and it is not the last one, whose value comes out.");
                 open += nodes[i].Output.Size;
-                if (open > 2L * MaxRowSize)
+                if (open > MaxOpenSize)
                     throw new ArgumentException(string.Create(
                         CultureInfo.InvariantCulture,
                         $"The values that are still to be read at layer '{nodes[i].Path}' take "
                         + $"{open * sizeof(float):N0} bytes per row, more than the "
-                        + $"{2L * MaxRowSize * sizeof(float):N0} that are allowed."));
+                        + $"{(long)MaxOpenSize * sizeof(float):N0} that are allowed."));
                 foreach (int value in nodes[i].Inputs.Distinct())
                     open -= network.Values.LastReaderOf(value) == i ? ShapeOf(value).Size : 0;
             }

@@ -19,10 +19,10 @@ public sealed unsafe class NetworkModel
     const int MaxBlockRows = 256;
 
     /// <summary>
-    /// The most floats between the layers. A chain has two values at a time; one that branches may have more, each of
-    /// which a file of a few bytes can claim.
+    /// The most floats between the layers; a few bytes of a file can claim any number of them. Where layers want a
+    /// value in two layouts, it counts twice.
     /// </summary>
-    const int MostFloats = 4 * Network.MaxRowSize;
+    const int MostFloats = Network.MaxOpenSize;
 
     /// <summary>The floats of a cache line.</summary>
     const int Line = 16;
