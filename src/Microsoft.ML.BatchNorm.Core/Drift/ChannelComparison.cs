@@ -7,15 +7,13 @@ sealed class ChannelComparison(
     readonly BatchStatistics? population = state.GetPopulation();
 
     /// <summary>
-    /// Whether the smallest corrected p-value is up to a level: a small part of the work of telling which they are.
-    /// Without statistics of the squares, whether it may be.
+    /// Whether the smallest corrected p-value is at most a level. This is much cheaper than a report. Without the
+    /// statistics of the squares it is only a bound: false means no, and true means perhaps.
     /// </summary>
     /// <param name="level">The level, at most 0.1.</param>
     public bool MayDrift(double level) => HasGreatStatistic(level) && (squares is null || HasSmallPValue(level));
 
-    /// <summary>
-    /// False where by bounds of the statistics, which take a few operations, no p-value can be small enough.
-    /// </summary>
+    /// <summary>False if cheap bounds for the statistics show that no p-value can be small enough.</summary>
     bool HasGreatStatistic(double level)
     {
         int tests = 0;
@@ -23,7 +21,7 @@ sealed class ChannelComparison(
         for (int c = 0; c < state.Channels; c++)
         {
             SampleMoments training = InRows(Training(c)), current = InRows(Current(c));
-            if (!MeanTest.CanBeMade(training, current))
+            if (!MeanTest.IsPossible(training, current))
                 continue;
             tests++;
             greatest = Math.Max(greatest, Math.Max(
@@ -74,9 +72,8 @@ sealed class ChannelComparison(
         int order = left.AdjustedPValue.CompareTo(right.AdjustedPValue);
         if (order == 0)
             order = Smaller(left).CompareTo(Smaller(right));
-        // A NaN is below every number, and so the least severe.
         if (order == 0)
-            order = right.Divergence.CompareTo(left.Divergence);
+            order = right.Divergence.CompareTo(left.Divergence); // NaN is below every number, so the least severe.
         return order != 0 ? order : left.Channel.CompareTo(right.Channel);
     }
 
@@ -85,7 +82,7 @@ sealed class ChannelComparison(
     (TestResult Mean, TestResult Variance) Test(int channel, double negligible)
     {
         SampleMoments training = InRows(Training(channel)), current = InRows(Current(channel));
-        // Unknown also where no double holds it: there is no test of the variance then.
+        // A variance that no double can hold is not known either, and there is no test of the variance.
         double squaresVariance = squares is null || !double.IsFinite(squares.M2[channel])
             ? double.NaN
             : VarianceOf(squares, channel);
@@ -144,4 +141,34 @@ sealed class ChannelComparison(
         statistics.Count[channel] > 1
             ? statistics.Variance(channel, VarianceConvention.Sample)
             : double.NaN;
+}
+
+/// <summary>
+/// Corrects p-values for their number. If you reject those of at most α, the probability to reject any true hypothesis
+/// is at most α, however the tests depend on each other (Holm, "A Simple Sequentially Rejective Multiple Test
+/// Procedure", 1979).
+/// </summary>
+static class HolmCorrection
+{
+    /// <summary>Corrects the p-values of the tests that were made, in place.</summary>
+    public static void Apply(Span<double> pValues, ReadOnlySpan<bool> made)
+    {
+        int[] order = new int[pValues.Length];
+        int tests = 0;
+        for (int i = 0; i < made.Length; i++)
+        {
+            if (made[i])
+                order[tests++] = i;
+        }
+        double[] keys = new double[tests];
+        for (int i = 0; i < tests; i++)
+            keys[i] = pValues[order[i]];
+        Array.Sort(keys, order, 0, tests);
+        double least = 0;
+        for (int i = 0; i < tests; i++)
+        {
+            least = Math.Max(least, Math.Min(1, (tests - i) * keys[i]));
+            pValues[order[i]] = least;
+        }
+    }
 }

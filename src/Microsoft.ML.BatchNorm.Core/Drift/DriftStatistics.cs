@@ -5,10 +5,10 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// What a comparison needs of new data, added block by block in one pass: the exact statistics of the values, and of
-/// their squared deviations from the training mean, which tell how heavy their tails are.
+/// What a comparison needs to know about new data, added block by block in one pass: the exact statistics of the values
+/// and of their squared deviations from the training mean, which show how heavy the tails are.
 /// </summary>
-/// <remarks>An instance is for one thread at a time: give each thread its own, and merge.</remarks>
+/// <remarks>Use an instance from one thread at a time: give each thread its own, and merge them.</remarks>
 public sealed class DriftStatistics
 {
     readonly BatchNormalizationState state;
@@ -17,8 +17,8 @@ public sealed class DriftStatistics
     double[] buffer = [];
     int valuesPerRow = 1;
 
-    /// <summary>Statistics of no values.</summary>
-    /// <param name="state">What the values will be compared with.</param>
+    /// <summary>Statistics without values.</summary>
+    /// <param name="state">The state to compare the values with.</param>
     public DriftStatistics(BatchNormalizationState state)
         : this(state, hasSquares: true)
     {
@@ -33,14 +33,18 @@ public sealed class DriftStatistics
     }
 
     /// <summary>Adds a block of values.</summary>
-    /// <param name="layout">Where the channels lie in <paramref name="x"/>; every block has rows of one size.</param>
-    /// <param name="x">One value an element of the layout.</param>
-    /// <param name="nonFinite">What becomes of NaN and infinities.</param>
+    /// <param name="layout">
+    /// Where the channels are in <paramref name="x"/>. The rows have the same size in every block.
+    /// </param>
+    /// <param name="x">One value per element of the layout.</param>
+    /// <param name="nonFinite">What to do with NaN and infinities.</param>
     /// <param name="threads">How many threads may work; the result has the same bits for any number.</param>
     /// <exception cref="ArgumentException">
     /// A length or the number of channels does not fit; nothing was added.
     /// </exception>
-    /// <exception cref="InvalidDataException">A value is not finite, and counts; nothing was added.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A value is not finite, and <paramref name="nonFinite"/> does not ignore it; nothing was added.
+    /// </exception>
     public void Add(
         ChannelLayout layout, ReadOnlySpan<float> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
         Add(layout, x, default, nonFinite, threads);
@@ -50,20 +54,20 @@ public sealed class DriftStatistics
         ChannelLayout layout, ReadOnlySpan<double> x, NonFinite nonFinite = NonFinite.Throw, int threads = 1) =>
         Add(layout, x, default, nonFinite, threads);
 
-    /// <summary>Adds all that <paramref name="other"/> has seen.</summary>
-    /// <exception cref="ArgumentException">The other is for another state, by its moving means.</exception>
+    /// <summary>Adds everything that was added to <paramref name="other"/>.</summary>
+    /// <exception cref="ArgumentException"><paramref name="other"/> is for a state with other moving means.</exception>
     public void Merge(DriftStatistics other)
     {
         ArgumentNullException.ThrowIfNull(other);
         if (!state.MovingMean.SequenceEqual(other.state.MovingMean))
-            throw new ArgumentException("The argument other is for a state of other moving means.", nameof(other));
+            throw new ArgumentException("The argument other is for a state with other moving means.", nameof(other));
         values.Merge(other.values);
         squares?.Merge(other.squares!);
         valuesPerRow = Math.Max(valuesPerRow, other.valuesPerRow);
     }
 
     /// <summary>Compares what was added with the state.</summary>
-    /// <param name="names">A name a channel, or null.</param>
+    /// <param name="names">One name per channel, or null.</param>
     /// <exception cref="ArgumentException">The number of names differs.</exception>
     public DriftReport Compare(IReadOnlyList<string>? names = null) =>
         DriftReport.Compare(state, values, squares, valuesPerRow, names);
@@ -77,14 +81,14 @@ public sealed class DriftStatistics
         AddSquares(layout, x, mask, threads);
     }
 
-    /// <summary>Statistics for <see cref="MayDrift"/> alone, which take half the time.</summary>
+    /// <summary>Statistics that serve only <see cref="MayDrift"/>, in half the time.</summary>
     internal static DriftStatistics ForQuickCheck(BatchNormalizationState state) => new(state, hasSquares: false);
 
-    /// <summary>Whether a report may find drift at a level; <see cref="ChannelComparison.MayDrift"/> tells.</summary>
+    /// <inheritdoc cref="ChannelComparison.MayDrift"/>
     internal bool MayDrift(double level) =>
         new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level);
 
-    /// <summary>A square that overflows is left out, unlike the finite value that it is of.</summary>
+    /// <summary>Leaves out squares that overflow; their values, which are finite, still count.</summary>
     unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, int threads)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -115,7 +119,7 @@ public sealed class DriftStatistics
         int i = 0;
         for (; i <= length - Vector512<double>.Count; i += Vector512<double>.Count)
         {
-            Vector512<double> deviation = Wide.LoadEight(x + i) - Vector512.Load(mean + i);
+            Vector512<double> deviation = Vectors.LoadEight(x + i) - Vector512.Load(mean + i);
             (deviation * deviation).Store(y + i);
         }
         for (; i < length; i++)

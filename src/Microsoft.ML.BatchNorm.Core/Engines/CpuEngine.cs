@@ -45,6 +45,36 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         return new TrainingSession(network, state, options, data, Threads ?? StepWork.Threads(network, rows));
     }
 
+    /// <summary>Merges the exact statistics of all batches, and makes a state of them once.</summary>
+    sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+        : IStatisticsFit
+    {
+        readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        long batches;
+
+        public bool TakesStatistics => true;
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
+            Add(BatchStatistics.Of(layout, x, mask, options.NonFinite, threads));
+
+        public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+            Add(BatchStatistics.Of(layout, x, mask, options.NonFinite, threads));
+
+        public void Add(BatchStatistics batch)
+        {
+            statistics.Merge(batch);
+            if (!batch.IsEmpty)
+                batches++;
+        }
+
+        public BatchNormalizationState Complete() =>
+            batches == 0 ? state : state.WithPopulation(statistics, options.EffectiveVarianceConvention, batches);
+
+        public void Dispose()
+        {
+        }
+    }
+
     /// <summary>Moves the state batch by batch.</summary>
     sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
         : IStatisticsFit

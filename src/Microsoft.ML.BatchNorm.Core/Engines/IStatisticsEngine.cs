@@ -1,8 +1,7 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Where the statistics of a layer are fitted: on this process's threads (<see cref="CpuEngine"/>), or on another
-/// device.
+/// Fits the statistics of layers: on this process's threads (<see cref="CpuEngine"/>), or on another device.
 /// </summary>
 public interface IStatisticsEngine
 {
@@ -16,10 +15,18 @@ public interface IStatisticsEngine
 /// <summary>One fit of one layer. For one thread at a time.</summary>
 public interface IStatisticsFit : IDisposable
 {
+    /// <summary>
+    /// Whether the fit also takes statistics that the caller has computed (<see cref="Add(BatchStatistics)"/>). The
+    /// caller may then sum rows where it reads them, without copying them into batches. An engine that needs the values
+    /// leaves this false and gets only batches: it computes on a device, or an average moves batch by batch.
+    /// Default: false.
+    /// </summary>
+    bool TakesStatistics => false;
+
     /// <summary>Takes the next batch.</summary>
     /// <param name="layout">Where the channels lie in <paramref name="x"/>.</param>
-    /// <param name="x">One value an element of the layout; not used after the call.</param>
-    /// <param name="mask">One entry a position, false to leave it out; or empty to count all.</param>
+    /// <param name="x">One value per element of the layout; not used after the call.</param>
+    /// <param name="mask">One entry per position, false to leave it out; or empty to count all.</param>
     /// <exception cref="ArgumentException">
     /// A length or the number of channels does not fit; nothing was added.
     /// </exception>
@@ -31,6 +38,16 @@ public interface IStatisticsFit : IDisposable
 
     /// <inheritdoc cref="Add(ChannelLayout, ReadOnlySpan{float}, ReadOnlySpan{bool})"/>
     void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default);
+
+    /// <summary>
+    /// Takes the statistics of the next rows as one batch. The caller may compute them on any threads; it hands them
+    /// over in the order of the rows, so that the result has the same bits for any number of threads.
+    /// </summary>
+    /// <param name="batch">Finite statistics with the layer's channels; not used after the call.</param>
+    /// <exception cref="NotSupportedException"><see cref="TakesStatistics"/> is false.</exception>
+    /// <exception cref="ArgumentException">The number of channels does not fit; nothing was added.</exception>
+    void Add(BatchStatistics batch) =>
+        throw new NotSupportedException("This fit takes batches of values, and no statistics (TakesStatistics).");
 
     /// <summary>The state after all batches.</summary>
     /// <exception cref="InvalidDataException">A statistic overflowed, or too few values are there for it.</exception>

@@ -4,9 +4,10 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// A few numbers a channel, laid out so that a kernel can walk along a flat array of rows: repeated to a period of at
-/// least a vector, and a vector beyond, so that a load at any phase below the period is one load. Where a few rows make
-/// whole vectors, the period does. The first entries are the channels themselves.
+/// A few parameters, each of one number per column, laid out for a kernel that walks along a flat array of rows. The
+/// numbers are repeated for one period and one vector more, so that a vector can be loaded at any place in the period.
+/// The period is a multiple of the columns and of the vector's length, unless that would exceed 1024; then it is only a
+/// multiple of the columns.
 /// </summary>
 sealed class ChannelParameters<T> where T : unmanaged
 {
@@ -15,7 +16,7 @@ sealed class ChannelParameters<T> where T : unmanaged
 
     readonly int columns;
 
-    /// <summary>Room for parameters, whose first columns are then to be written and repeated.</summary>
+    /// <summary>Room for parameters. Write to <see cref="Columns"/>, then call <see cref="Repeat"/>.</summary>
     public ChannelParameters(int columns, int parameters)
     {
         int vector = Vector512<T>.Count;
@@ -27,7 +28,7 @@ sealed class ChannelParameters<T> where T : unmanaged
         Values = new T[Stride * parameters];
     }
 
-    /// <summary>Parameters of one number a channel, for channels of <paramref name="inner"/> columns each.</summary>
+    /// <summary>Parameters of one number per channel, which has <paramref name="inner"/> columns.</summary>
     public ChannelParameters(int inner, params ReadOnlySpan<double[]> parameters)
         : this(parameters[0].Length * inner, parameters.Length)
     {
@@ -36,14 +37,14 @@ sealed class ChannelParameters<T> where T : unmanaged
             Span<T> target = Columns(p);
             double[] numbers = parameters[p];
             for (int c = 0; c < numbers.Length; c++)
-                target.Slice(c * inner, inner).Fill(Wide.FromDouble<T>(numbers[c]));
+                target.Slice(c * inner, inner).Fill(Vectors.FromDouble<T>(numbers[c]));
         }
         Repeat();
     }
 
     public int Period { get; }
 
-    /// <summary>The distance from one parameter's values to the next one's.</summary>
+    /// <summary>The distance from the values of one parameter to those of the next.</summary>
     public int Stride { get; }
 
     public T[] Values { get; }
@@ -51,7 +52,7 @@ sealed class ChannelParameters<T> where T : unmanaged
     /// <summary>The columns of a parameter, without their repetition.</summary>
     public Span<T> Columns(int parameter) => Values.AsSpan(parameter * Stride, columns);
 
-    /// <summary>Repeats the columns of all parameters behind themselves.</summary>
+    /// <summary>Repeats the columns of each parameter until its room is full.</summary>
     public void Repeat()
     {
         for (int start = 0; start < Values.Length; start += Stride)
@@ -61,19 +62,10 @@ sealed class ChannelParameters<T> where T : unmanaged
         }
     }
 
-    /// <summary>The largest power of two that divides both numbers, of which the second is one.</summary>
+    /// <summary>The largest power of two that divides a number and a power of two.</summary>
     static int PowerOfTwo(int number, int power) =>
         1 << Math.Min(BitOperations.TrailingZeroCount(number), BitOperations.Log2((uint)power));
 
-    /// <summary>Whether all values are finite, as rounded to <typeparamref name="T"/>.</summary>
-    public bool AreFinite()
-    {
-        int vector = Vector512<T>.Count, at = 0;
-        for (; at <= Values.Length - vector; at += vector)
-        {
-            if (!Lanes.AreFinite(Vector512.Create(Values, at)))
-                return false;
-        }
-        return at == Values.Length || Lanes.AreFinite(Vector512.Create(Values, Values.Length - vector));
-    }
+    /// <summary>Whether all values are finite after they were rounded to <typeparamref name="T"/>.</summary>
+    public bool AreFinite() => Finite.All<T>(Values);
 }

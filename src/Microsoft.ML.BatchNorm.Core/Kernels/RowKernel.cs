@@ -4,20 +4,20 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// <c>y = (x − center)·scale + shift</c> over one row of features, of at least a quarter of a vector and at most a
-/// period of the parameters: the bits of <see cref="AffineKernel{T}"/> without what long arrays need. Each method is
-/// false where an input was not finite.
+/// <c>y = (x − center)·scale + shift</c> over one row of features, of at least a quarter of a vector and at most one
+/// period of the parameters. The bits are those of <see cref="AffineKernel{T}"/>. Each method returns false if an input
+/// is not finite.
 /// </summary>
 /// <remarks>
-/// The row has most often just been copied to where it is: up to 64 bytes by quarters of a vector; longer ones by
-/// vectors and then by quarters, the last quarter once more. A load of what two stores have written would wait until
-/// both have left the processor's store buffer, 4 ns, so each load here is of what one of them has. For rows of 256
-/// bytes and more that takes an <see cref="AlignedArray"/>.
+/// Most often the row has just been copied to its place: rows of up to 64 bytes by quarters of a vector, longer ones by
+/// vectors and then by quarters, of which the last may overlap. A load that spans two of these stores waits until both
+/// have left the processor's store buffer, some 4 ns. Each load here therefore reads what a single store has written.
+/// For rows of 256 bytes and more that takes an <see cref="AlignedArray"/>.
 /// </remarks>
 static class RowKernel
 {
     /// <summary>
-    /// Beyond as many vectors, a lone sum of poison, which waits for itself, would be what a row costs.
+    /// The most vectors that are checked with one sum of poison; with more, waiting for that sum would dominate.
     /// </summary>
     public const int MostWhole = 8;
 
@@ -36,7 +36,7 @@ static class RowKernel
         for (; i < last; i += vector)
             One(ref x, i, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false, ref poison);
         Vector512<T> lastValue = LoadLast(ref x, last);
-        poison = Lanes.MultiplyAdd(lastValue, Vector512<T>.Zero, poison);
+        poison = Vectors.MultiplyAdd(lastValue, Vector512<T>.Zero, poison);
         Write(lastValue, last, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false);
         return Vector512.EqualsAll(poison, Vector512<T>.Zero);
     }
@@ -45,7 +45,7 @@ static class RowKernel
     /// <param name="x">The input.</param>
     /// <param name="y">The output; may be the input.</param>
     /// <param name="length">The number of values.</param>
-    /// <param name="center">Center, scale and shift, a vector each, by the same quarters.</param>
+    /// <param name="center">Center, scale and shift, one vector each, in the same quarters.</param>
     /// <param name="ignoreNonFinite">Whether inputs that are not finite pass through unchanged.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Pieces<T>(ref T x, ref T y, nuint length, ref T center, bool ignoreNonFinite) where T : unmanaged
@@ -62,10 +62,10 @@ static class RowKernel
         mapped.GetLower().GetUpper().StoreUnsafe(ref y, second);
         mapped.GetUpper().GetLower().StoreUnsafe(ref y, third);
         mapped.GetUpper().GetUpper().StoreUnsafe(ref y, fourth);
-        return Lanes.AreFinite(value);
+        return Vectors.AreFinite(value);
     }
 
-    /// <summary>Where the quarters behind the first begin; in a row shorter than a vector they overlap.</summary>
+    /// <summary>Where the quarters after the first begin; in a row shorter than a vector they overlap.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (nuint Second, nuint Third, nuint Fourth) PieceOffsets<T>(nuint length) where T : unmanaged
     {
@@ -86,11 +86,11 @@ static class RowKernel
     {
         ref T scale = ref Unsafe.Add(ref center, stride), shift = ref Unsafe.Add(ref scale, stride);
         nuint vector = (nuint)Vector512<T>.Count, last = length - vector, i = 0;
-        // Read before its first values, which the vector before it shares, are written over.
+        // Read first: the vector before it shares some of its values, and overwrites them.
         Vector512<T> lastValue = LoadLast(ref x, last), poison = lastValue * Vector512<T>.Zero;
         if (length > 4 * vector)
         {
-            // Four sums of poison, since each waits for itself.
+            // Four sums of poison, so that none waits for the one before.
             Vector512<T> second = Vector512<T>.Zero, third = second, fourth = second;
             for (; i + 4 * vector <= last; i += 4 * vector)
             {
@@ -114,7 +114,7 @@ static class RowKernel
         where T : unmanaged
     {
         Vector512<T> value = Vector512.LoadUnsafe(ref x, at);
-        poison = Lanes.MultiplyAdd(value, Vector512<T>.Zero, poison);
+        poison = Vectors.MultiplyAdd(value, Vector512<T>.Zero, poison);
         Write(value, at, ref y, ref center, ref scale, ref shift, ignoreNonFinite);
     }
 
@@ -127,7 +127,7 @@ static class RowKernel
             Vector128.LoadUnsafe(ref x, at + 2 * quarter), Vector128.LoadUnsafe(ref x, at + 3 * quarter));
     }
 
-    // Vector512.Create would begin with a load of whatever lies on the stack, where calls have just stored.
+    // Vector512.Create would first load from the stack, where calls have just stored.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<T> Join<T>(Vector128<T> first, Vector128<T> second, Vector128<T> third, Vector128<T> fourth)
         where T : unmanaged =>
@@ -145,9 +145,9 @@ static class RowKernel
         Vector512<T> value, nuint at, ref T center, ref T scale, ref T shift, bool ignoreNonFinite)
         where T : unmanaged
     {
-        Vector512<T> mapped = Lanes.MultiplyAdd(
+        Vector512<T> mapped = Vectors.MultiplyAdd(
             value - Vector512.LoadUnsafe(ref center, at), Vector512.LoadUnsafe(ref scale, at),
             Vector512.LoadUnsafe(ref shift, at));
-        return ignoreNonFinite ? Vector512.ConditionalSelect(Lanes.IsFinite(value), mapped, value) : mapped;
+        return ignoreNonFinite ? Vector512.ConditionalSelect(Vectors.IsFinite(value), mapped, value) : mapped;
     }
 }

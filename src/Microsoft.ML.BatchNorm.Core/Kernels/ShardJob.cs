@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// Work cut into items by the size of the data alone, never by the number of threads, each with results of its own:
-/// this is what makes every result the same bits on any number of threads.
+/// Work that is cut into items by the size of the data, never by the number of threads. Each item has results of its
+/// own, so that all results have the same bits on any number of threads.
 /// </summary>
 interface IShardJob
 {
@@ -12,7 +12,8 @@ interface IShardJob
 static class ShardJob
 {
     /// <summary>
-    /// Elements in an item: large against the cost of a hand-over, small against a thread's fair share.
+    /// The elements of an item: many compared with the cost of handing it to a thread, few compared with a thread's
+    /// share.
     /// </summary>
     public const int ItemElements = 1 << 18;
 

@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 /// fan-out; those of a convolution times its kernel's area). An immutable value.
 /// </summary>
 /// <remarks>Names follow <c>keras.initializers</c>.</remarks>
-public abstract record KernelInitializer
+public abstract record KernelInitializer : IInitializer
 {
     private protected KernelInitializer()
     {
@@ -35,7 +35,9 @@ public abstract record KernelInitializer
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
 
-    internal abstract void Fill(Span<float> values, long fanIn, long fanOut, Random random);
+    void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random) => Fill(values, fan, random);
+
+    private protected abstract void Fill(Span<float> values, (long In, long Out) fan, Random random);
 
     internal enum FanMode
     {
@@ -45,7 +47,7 @@ public abstract record KernelInitializer
 
     internal sealed record Constant(double Value) : KernelInitializer
     {
-        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random) =>
+        private protected override void Fill(Span<float> values, (long In, long Out) fan, Random random) =>
             values.Fill((float)Value);
     }
 
@@ -55,9 +57,9 @@ public abstract record KernelInitializer
         /// <summary>The deviation that a standard normal has when it is cut off at ±2.</summary>
         const double TruncatedDeviation = 0.87962566103423978;
 
-        internal override void Fill(Span<float> values, long fanIn, long fanOut, Random random)
+        private protected override void Fill(Span<float> values, (long In, long Out) fan, Random random)
         {
-            double variance = Gain / (Fan == FanMode.In ? fanIn : (fanIn + fanOut) / 2.0);
+            double variance = Gain / (Fan == FanMode.In ? fan.In : (fan.In + fan.Out) / 2.0);
             double deviation = Math.Sqrt(variance) / TruncatedDeviation, limit = Math.Sqrt(3 * variance);
             foreach (ref float value in values)
                 value = (float)(IsNormal ? deviation * Truncated(random) : limit * (2 * random.NextDouble() - 1));
@@ -67,8 +69,7 @@ public abstract record KernelInitializer
         {
             while (true)
             {
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                double value = radius * Math.Cos(Math.Tau * random.NextDouble());
+                double value = RandomNumbers.NextNormal(random);
                 if (Math.Abs(value) <= 2)
                     return value;
             }

@@ -1,84 +1,139 @@
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// What one layer has learned: kernel and bias, a batch normalization's state, or a TorchScript module. An immutable
-/// value.
+/// The values of one layer's tensors by their names, such as <c>kernel</c> and <c>bias</c>; which a layer has, and in
+/// which shapes, is said by <see cref="NetworkNode.Tensors"/>. An immutable value; two are equal when every bit is.
 /// </summary>
+/// <example>
+/// <code>
+/// ReadOnlySpan&lt;float> kernel = state["dense"].Get&lt;float>("kernel");
+/// </code>
+/// </example>
 public sealed class LayerState : IEquatable<LayerState>
 {
-    readonly float[] kernel, bias;
+    readonly ImmutableSortedDictionary<string, Array> tensors;
+    BatchNormalizationState? batchNormalization;
 
-    /// <summary>A dense or convolutional layer's.</summary>
+    /// <summary>The state of a dense or convolutional layer.</summary>
     /// <param name="kernel">
     /// Finite values: <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>, the last dimension running
     /// fastest.
     /// </param>
-    /// <param name="bias">One finite value a unit or filter; or empty for a layer without.</param>
+    /// <param name="bias">One finite value per unit or filter; empty for a layer without a bias.</param>
     /// <exception cref="ArgumentException">There is no kernel, or a value is not finite.</exception>
     public LayerState(ReadOnlySpan<float> kernel, ReadOnlySpan<float> bias = default)
-        : this(kernel.ToArray(), bias.ToArray(), null)
+        : this(OfKernel(kernel.ToArray(), bias.ToArray()))
     {
         if (kernel.IsEmpty)
             throw new ArgumentException("A kernel must have values.", nameof(kernel));
-        if (Fault(kernel, nameof(kernel)) is { } kernelFault)
+        if (Fault<float>(kernel, nameof(kernel)) is { } kernelFault)
             throw new ArgumentException(kernelFault, nameof(kernel));
-        if (Fault(bias, nameof(bias)) is { } biasFault)
+        if (Fault<float>(bias, nameof(bias)) is { } biasFault)
             throw new ArgumentException(biasFault, nameof(bias));
     }
 
-    /// <summary>A batch normalization's.</summary>
-    /// <param name="batchNormalization">Its state.</param>
+    /// <summary>The state of a batch normalization.</summary>
+    /// <param name="batchNormalization">γ, β and the statistics.</param>
     /// <exception cref="ArgumentNullException">The state is null.</exception>
     public LayerState(BatchNormalizationState batchNormalization)
-        : this([], [], batchNormalization)
-    {
-        ArgumentNullException.ThrowIfNull(batchNormalization);
-    }
+        : this(BatchNormalizationTensors.Of(batchNormalization)) =>
+        this.batchNormalization = batchNormalization;
 
-    internal LayerState(float[] kernel, float[] bias, BatchNormalizationState? batchNormalization)
-    {
-        this.kernel = kernel;
-        this.bias = bias;
-        BatchNormalization = batchNormalization;
-    }
+    LayerState(IEnumerable<KeyValuePair<string, Array>> tensors) =>
+        this.tensors = tensors.ToImmutableSortedDictionary(StringComparer.Ordinal);
 
-    /// <summary>A TorchScript layer's.</summary>
+    /// <summary>Takes the arrays as they are, unchecked.</summary>
+    internal static LayerState OfTensors(IEnumerable<KeyValuePair<string, Array>> tensors) => new(tensors);
+
+    /// <summary>The state of a TorchScript layer.</summary>
     /// <param name="torchScript">The module with what it has learned, as <c>torch.jit.save</c> writes it.</param>
     /// <exception cref="ArgumentException">There are no bytes.</exception>
     public static LayerState OfTorchScript(ImmutableArray<byte> torchScript) =>
         torchScript.IsDefaultOrEmpty
             ? throw new ArgumentException("A TorchScript module has bytes.", nameof(torchScript))
-            : new LayerState([], [], null) { TorchScript = torchScript };
+            : new LayerState([new(
+                TorchScriptLayer.ModuleTensor, ImmutableCollectionsMarshal.AsArray(torchScript)!)]);
 
-    /// <summary>
-    /// The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; empty for a batch
-    /// normalization.
-    /// </summary>
-    public ReadOnlySpan<float> Kernel => kernel;
+    /// <summary>The names of the tensors, in ordinal order.</summary>
+    public IEnumerable<string> Names => tensors.Keys;
 
-    /// <summary>The bias, one value a unit or filter; empty for a layer without.</summary>
-    public ReadOnlySpan<float> Bias => bias;
+    /// <summary>The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; else empty.</summary>
+    public ReadOnlySpan<float> Kernel => TryGet("kernel", out ReadOnlySpan<float> values) ? values : [];
 
-    /// <summary>The state of a batch normalization, or null for another layer.</summary>
-    public BatchNormalizationState? BatchNormalization { get; }
+    /// <summary>The bias, one value per unit or filter; empty for a layer without.</summary>
+    public ReadOnlySpan<float> Bias => TryGet("bias", out ReadOnlySpan<float> values) ? values : [];
+
+    /// <summary>The tensors of a batch normalization as its state, or null for another layer.</summary>
+    public BatchNormalizationState? BatchNormalization =>
+        batchNormalization ??= BatchNormalizationTensors.ToState(this);
 
     /// <summary>
     /// The module of a <see cref="TorchScriptLayer"/> as training left it, in place of the layer's own; empty for
     /// another layer. Written to a file, it is what <c>torch.jit.load</c> reads.
     /// </summary>
-    public ImmutableArray<byte> TorchScript { get; private init; } = [];
+    public ImmutableArray<byte> TorchScript =>
+        ArrayOf<byte>(TorchScriptLayer.ModuleTensor) is { } bytes
+            ? ImmutableCollectionsMarshal.AsImmutableArray(bytes)
+            : [];
+
+    /// <summary>The values of a tensor, the last dimension running fastest.</summary>
+    /// <typeparam name="T">
+    /// <see cref="float"/> for what is learned, <see cref="double"/> for statistics, <see cref="long"/> for a number of
+    /// batches, <see cref="byte"/> for a TorchScript module.
+    /// </typeparam>
+    /// <param name="name">The tensor's name.</param>
+    /// <exception cref="ArgumentException">
+    /// There is none of that name, or it has another type; the message lists those that there are.
+    /// </exception>
+    public ReadOnlySpan<T> Get<T>(string name) where T : unmanaged =>
+        TryGet(name, out ReadOnlySpan<T> values)
+            ? values
+            : throw new ArgumentException(
+                $"The layer has no tensor '{name}' of {typeof(T).Name}; it has "
+                + $"{string.Join(", ", tensors.Select(tensor => $"{tensor.Key} ({ElementType(tensor.Value)})"))}.",
+                nameof(name));
+
+    /// <summary>The values of a tensor, if there is one of that name and type.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="values">Its values, the last dimension running fastest; or nothing.</param>
+    /// <returns>Whether there is one.</returns>
+    public bool TryGet<T>(string name, out ReadOnlySpan<T> values) where T : unmanaged
+    {
+        T[]? array = ArrayOf<T>(name);
+        values = array;
+        return array is not null;
+    }
+
+    internal T[]? ArrayOf<T>(string name) where T : unmanaged => tensors.GetValueOrDefault(name) as T[];
+
+    /// <summary>The number of values of a tensor; 0 where there is none of that name.</summary>
+    internal int LengthOf(string name) => tensors.GetValueOrDefault(name)?.Length ?? 0;
+
+    /// <summary>Whether there is a tensor of that name and type.</summary>
+    internal bool Has(string name, TensorType type) =>
+        tensors.GetValueOrDefault(name) is { } values && type == values switch
+        {
+            float[] => TensorType.F32,
+            double[] => TensorType.F64,
+            long[] => TensorType.I64,
+            _ => TensorType.U8,
+        };
+
+    internal IEnumerable<KeyValuePair<string, Array>> Tensors => tensors;
+
+    static KeyValuePair<string, Array>[] OfKernel(float[] kernel, float[] bias) =>
+        bias.Length == 0 ? [new("kernel", kernel)] : [new("kernel", kernel), new("bias", bias)];
 
     /// <inheritdoc/>
     public bool Equals(LayerState? other) =>
-        other is not null
-        && Bits(kernel).SequenceEqual(Bits(other.kernel))
-        && Bits(bias).SequenceEqual(Bits(other.bias))
-        && TorchScript.AsSpan().SequenceEqual(other.TorchScript.AsSpan())
-        && Equals(BatchNormalization, other.BatchNormalization);
+        other is not null && tensors.Count == other.tensors.Count
+        && tensors.All(tensor => SameBits(tensor.Value, other.tensors.GetValueOrDefault(tensor.Key)));
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as LayerState);
@@ -87,22 +142,33 @@ public sealed class LayerState : IEquatable<LayerState>
     public override int GetHashCode()
     {
         var hash = new HashCode();
-        hash.AddBytes(MemoryMarshal.AsBytes<float>(kernel));
-        hash.AddBytes(MemoryMarshal.AsBytes<float>(bias));
-        hash.Add(TorchScript.Length);
-        hash.Add(BatchNormalization);
+        foreach ((string name, Array values) in tensors)
+        {
+            hash.Add(name, StringComparer.Ordinal);
+            hash.AddBytes(Bytes(values));
+        }
         return hash.ToHashCode();
     }
 
-    static ReadOnlySpan<int> Bits(float[] values) =>
-        MemoryMarshal.Cast<float, int>(values);
+    static bool SameBits(Array left, [NotNullWhen(true)] Array? right) =>
+        right is not null && left.GetType() == right.GetType() && Bytes(left).SequenceEqual(Bytes(right));
+
+    static ReadOnlySpan<byte> Bytes(Array values) => values switch
+    {
+        float[] floats => MemoryMarshal.AsBytes<float>(floats),
+        double[] doubles => MemoryMarshal.AsBytes<double>(doubles),
+        long[] longs => MemoryMarshal.AsBytes<long>(longs),
+        _ => (byte[])values,
+    };
+
+    static string ElementType(Array values) => values.GetType().GetElementType()!.Name;
 
     /// <summary>The first value that is not finite, in words, or null.</summary>
-    internal static string? Fault(ReadOnlySpan<float> values, string name)
+    internal static string? Fault<T>(ReadOnlySpan<T> values, string name) where T : INumberBase<T>
     {
         for (int i = 0; i < values.Length; i++)
         {
-            if (!float.IsFinite(values[i]))
+            if (!T.IsFinite(values[i]))
                 return string.Create(
                     CultureInfo.InvariantCulture, $"The value {name}[{i}] is {values[i]}; it must be finite.");
         }

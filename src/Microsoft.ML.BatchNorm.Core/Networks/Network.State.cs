@@ -10,7 +10,7 @@ public sealed partial class Network
     /// layers around it. A batch normalization's initializers have seeds of their own.
     /// </param>
     public NetworkState Initialize(int seed = 0) => new(
-        Nodes.Select(node => (node.Path, State: Initialize(node, SeedOf(node.Path, seed))))
+        Nodes.Select(node => (node.Path, State: node.Layer.Initialize(node.Input, new Random(SeedOf(node.Path, seed)))))
             .Where(entry => entry.State is not null)
             .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
 
@@ -47,7 +47,7 @@ public sealed partial class Network
         var known = new HashSet<string>(StringComparer.Ordinal);
         foreach (NetworkNode node in Nodes)
         {
-            if (HasState(node) || node.Layer is TorchScriptLayer)
+            if (node.Tensors.Any())
                 known.Add(node.Path);
             if (known.Contains(node.Path) && state.TryGet(node.Path) is { } layer)
                 faults.AddRange(Misfit(node, layer) is { } misfit ? [$"'{node.Path}' {misfit}"] : []);
@@ -64,65 +64,39 @@ public sealed partial class Network
     }
 
     /// <summary>Whether a layer always has a state; a TorchScript layer has one when it was trained.</summary>
-    internal static bool HasState(NetworkNode node) =>
-        node.Layer is BatchNormalizationLayer || node.Layer.Parameters(node.Input).Any();
+    internal static bool HasState(NetworkNode node) => node.Tensors.Any(tensor => !tensor.IsOptional);
 
     static int SeedOf(string path, int seed)
     {
-        // FNV-1a over the path, finished as SplitMix64 is (Steele, Lea and Flood, 2014): the first numbers of Random
-        // are near one another for seeds that are.
+        // FNV-1a over the path, then mixed: close seeds give a Random whose first numbers are close.
         ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (char character in path)
             hash = unchecked((hash ^ character) * 0x100000001B3);
-        hash = unchecked((hash ^ hash >> 30) * 0xBF58476D1CE4E5B9);
-        hash = unchecked((hash ^ hash >> 27) * 0x94D049BB133111EB);
-        return (int)((hash ^ hash >> 31) & int.MaxValue);
-    }
-
-    static LayerState? Initialize(NetworkNode node, int seed)
-    {
-        if (node.Layer is BatchNormalizationLayer layer)
-            return new LayerState(BatchNorm.BatchNormalization.Initialize(layer.Options, layer.Channels(node.Input)));
-        var random = new Random(seed);
-        float[][] values = [.. node.Layer.Parameters(node.Input).Select(parameter =>
-        {
-            float[] tensor = new float[parameter.Shape.Size];
-            parameter.Initializer.Fill(tensor, parameter.FanIn, parameter.FanOut, random);
-            return tensor;
-        })];
-        return values.Length == 0 ? null : new LayerState(values[0], values.ElementAtOrDefault(1) ?? [], null);
+        return (int)(RandomNumbers.Mix(hash) & int.MaxValue);
     }
 
     /// <summary>How a layer's state does not fit, or null where it does.</summary>
     internal static string? Misfit(NetworkNode node, LayerState state)
     {
-        if (node.Layer is BatchNormalizationLayer layer)
-        {
-            int channels = layer.Channels(node.Input);
-            if (state.BatchNormalization is not { } normalization)
-                return "has no batch normalization state";
-            if (normalization.Channels != channels)
-                return $"has {normalization.Channels} channels instead of {channels}";
-            if (layer.Options.Renorm is not null && normalization.Renorm is null)
-                return "has no renormalization averages";
-            return Length("gamma", normalization.Gamma.Length, layer.Options.Scale ? channels : 0)
-                ?? Length("beta", normalization.Beta.Length, layer.Options.Center ? channels : 0);
-        }
-        if (state.BatchNormalization is not null)
-            return $"has the state of a batch normalization; the layer is a {node.Layer.Kind}";
-        if (node.Layer is TorchScriptLayer != !state.TorchScript.IsEmpty)
-            return node.Layer is TorchScriptLayer
-                ? "has no TorchScript module"
-                : $"has a TorchScript module; the layer is a {node.Layer.Kind}";
-        if (node.Layer is TorchScriptLayer)
-            return null;
-        TensorShape[] shapes = [.. node.Layer.Parameters(node.Input).Select(parameter => parameter.Shape)];
-        if (shapes.Length == 0)
+        TensorSpec[] needed = [.. node.Tensors.Where(tensor => !tensor.IsOptional)];
+        HashSet<string> names = [.. node.Tensors.Select(tensor => tensor.Name)];
+        if (names.Count == 0)
             return "has a state; the layer has no parameters";
-        return Length("kernel", state.Kernel.Length, shapes[0].Size)
-            ?? Length("bias", state.Bias.Length, shapes.Length > 1 ? shapes[1].Size : 0);
+        if (!state.Names.Any(names.Contains))
+            return $"has {string.Join(", ", state.Names)}; a {node.Layer.Kind} has "
+                + $"{string.Join(", ", needed.Length > 0 ? needed.Select(tensor => tensor.Name) : names)}";
+        foreach (TensorSpec tensor in node.Tensors)
+        {
+            int length = state.LengthOf(tensor.Name);
+            if (length == 0 && tensor.IsOptional)
+                continue;
+            if (tensor.Shape is { } shape && length != shape.Size)
+                return $"has {length} values of {tensor.Name} instead of {shape.Size}";
+            if (!state.Has(tensor.Name, tensor.Type))
+                return $"has values of another type than {tensor.Type} in {tensor.Name}";
+        }
+        return state.Names.FirstOrDefault(name => !names.Contains(name)) is { } unknown
+            ? $"has {state.LengthOf(unknown)} values of {unknown} instead of 0"
+            : null;
     }
-
-    static string? Length(string name, int length, int expected) =>
-        length == expected ? null : $"has {length} values of {name} instead of {expected}";
 }

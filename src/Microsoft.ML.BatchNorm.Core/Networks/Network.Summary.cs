@@ -42,13 +42,17 @@ public sealed partial class Network
     /// <summary>The summary.</summary>
     public override string ToString() => Summary();
 
-    internal static string Switches(NetworkNode node) => node switch
+    /// <summary>Which of its parameters training changes, in words.</summary>
+    internal static string Switches(NetworkNode node)
     {
-        { IsTrainable: false } => "no",
-        { Layer: BatchNormalizationLayer { Options.UpdateStatistics: false } } => "gamma, beta",
-        { Layer: BatchNormalizationLayer { Options.TrainAffine: false } } => "statistics",
-        _ => "yes",
-    };
+        TensorSpec[] parameters = [.. node.Tensors.Where(tensor => tensor.Role != TensorRole.Other)],
+            trained = [.. parameters.Where(tensor => tensor.IsTrained)];
+        if (!node.IsTrainable)
+            return "no";
+        return trained.Length == parameters.Length
+            ? "yes"
+            : string.Join(", ", trained.Select(tensor => tensor.IsLearned ? tensor.Name : "statistics").Distinct());
+    }
 
     static string Number(long value) => value.ToString("N0", CultureInfo.InvariantCulture);
 

@@ -16,14 +16,16 @@ public sealed record NetworkNode(
     /// <summary>The shape of a row of the first input, which is the only one of most layers.</summary>
     public TensorShape Input => InputShapes[0];
 
+    /// <summary>The tensors that the layer has here, with the switches as they are; none for a layer without.</summary>
+    public IEnumerable<TensorSpec> Tensors => Layer.Tensors(Input);
+
     /// <summary>
     /// The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.
     /// </summary>
-    public long ParameterCount => LearnedCount + StatisticsCount;
+    public long ParameterCount => Count(tensor => tensor.Role != TensorRole.Other);
 
     /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>
-    public long TrainableCount =>
-        IsFrozen || Layer is BatchNormalizationLayer { Options.TrainAffine: false } ? 0 : LearnedCount;
+    public long TrainableCount => Count(tensor => tensor.IsLearned && tensor.IsTrained);
 
     /// <summary>
     /// Whether the switches let training change the layer: false where it is frozen, and for a batch normalization of
@@ -31,22 +33,18 @@ public sealed record NetworkNode(
     /// is not frozen.
     /// </summary>
     public bool IsTrainable =>
-        !IsFrozen && (Layer is not BatchNormalizationLayer || TrainableCount > 0 || MovesStatistics);
+        Layer.Trainable
+        && (!Tensors.Any(tensor => !tensor.IsOptional) || Tensors.Any(tensor => tensor.IsTrained));
 
     /// <summary>Whether the layer's own switch is off, which a training run may not turn on.</summary>
-    internal bool IsFrozen => Layer is { Trainable: false } or BatchNormalizationLayer { Options.Trainable: false };
+    internal bool IsFrozen => !Layer.Trainable;
 
     /// <summary>Whether training moves the layer's statistics.</summary>
     internal bool MovesStatistics =>
-        Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true);
+        Tensors.Any(tensor => tensor is { Role: TensorRole.Statistic, IsTrained: true });
 
-    long LearnedCount => Layer is BatchNormalizationLayer layer
-        ? (long)layer.Channels(Input) * ((layer.Options.Scale ? 1 : 0) + (layer.Options.Center ? 1 : 0))
-        : Layer.Parameters(Input).Sum(parameter => (long)parameter.Shape.Size);
-
-    long StatisticsCount => Layer is BatchNormalizationLayer layer && layer.Options.TrackMovingStatistics
-        ? 2L * layer.Channels(Input)
-        : 0;
+    long Count(Func<TensorSpec, bool> isCounted) =>
+        Tensors.Where(isCounted).Sum(tensor => (long)(tensor.Shape?.Size ?? 0));
 
     /// <summary>Whether the path, the layer, what it reads and all shapes are the same.</summary>
     public bool Equals(NetworkNode? other) =>

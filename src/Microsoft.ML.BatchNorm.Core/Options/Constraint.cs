@@ -3,10 +3,11 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A set that γ or β is projected onto after each training step. The norm is Euclidean, over all channels.
+/// A constraint on γ or β, which is projected onto it after each training step. The norm is Euclidean, over all
+/// channels.
 /// </summary>
 /// <remarks>
-/// Names, defaults and formulas follow <c>keras.constraints</c>, with its 1e-7 beside the norm in each divisor.
+/// Names, defaults and formulas follow <c>keras.constraints</c>, which adds 1e-7 to the norm before it divides by it.
 /// </remarks>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(NonNegativeConstraint), "nonNegative")]
@@ -31,11 +32,11 @@ public abstract record Constraint
         new NormConstraint(0, maxValue, 1);
 
     /// <summary>
-    /// The norm is brought into [<paramref name="minValue"/>, <paramref name="maxValue"/>], by the share
-    /// <paramref name="rate"/> of the way at each step.
+    /// Each step moves the norm by the share <paramref name="rate"/> of its way into
+    /// [<paramref name="minValue"/>, <paramref name="maxValue"/>].
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A limit is negative or not finite, they are the wrong way round, or the rate is not between 0 and 1.
+    /// A limit is negative or not finite, the lower limit is above the upper one, or the rate is not between 0 and 1.
     /// </exception>
     public static Constraint MinMaxNorm(double minValue = 0, double maxValue = 1, double rate = 1) =>
         new NormConstraint(minValue, maxValue, rate);

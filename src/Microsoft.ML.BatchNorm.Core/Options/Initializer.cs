@@ -8,7 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 [JsonDerivedType(typeof(ConstantInitializer), "constant")]
 [JsonDerivedType(typeof(UniformInitializer), "uniform")]
 [JsonDerivedType(typeof(NormalInitializer), "normal")]
-public abstract record Initializer
+public abstract record Initializer : IInitializer
 {
     private protected Initializer()
     {
@@ -26,7 +26,7 @@ public abstract record Initializer
 
     /// <summary>Uniform on [<paramref name="minValue"/>, <paramref name="maxValue"/>).</summary>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// A limit is not finite, or they are the wrong way round.
+    /// A limit is not finite, or the lower limit is above the upper one.
     /// </exception>
     public static Initializer Uniform(double minValue = -0.05, double maxValue = 0.05, int seed = 0) =>
         new UniformInitializer(minValue, maxValue, seed);
@@ -36,8 +36,16 @@ public abstract record Initializer
     public static Initializer Normal(double mean = 0, double standardDeviation = 0.05, int seed = 0) =>
         new NormalInitializer(mean, standardDeviation, seed);
 
-    /// <summary>Writes the values of <paramref name="values"/>.Length parameters.</summary>
+    /// <summary>Writes as many values as <paramref name="values"/> has.</summary>
     public abstract void Fill(Span<double> values);
+
+    void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random)
+    {
+        double[] exact = new double[values.Length];
+        Fill(exact);
+        for (int i = 0; i < exact.Length; i++)
+            values[i] = (float)exact[i];
+    }
 
     internal sealed record ConstantInitializer(double Value) : Initializer
     {
@@ -72,11 +80,7 @@ public abstract record Initializer
         {
             var random = new Random(Seed);
             foreach (ref double value in values)
-            {
-                // Box and Muller, 1958; 1 − u keeps the logarithm's argument off zero.
-                double radius = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble()));
-                value = Mean + StandardDeviation * radius * Math.Cos(Math.Tau * random.NextDouble());
-            }
+                value = Mean + RandomNumbers.NextNormal(random, StandardDeviation);
         }
     }
 }

@@ -45,7 +45,7 @@ public sealed record Regularizer
         return L1Factor * absolute + L2Factor * squared;
     }
 
-    /// <summary>Adds the penalty's gradient to <paramref name="gradient"/>, one value a weight.</summary>
+    /// <summary>Adds the penalty's gradient to <paramref name="gradient"/>, one value per weight.</summary>
     /// <exception cref="ArgumentException">The lengths differ.</exception>
     public void AddGradient(ReadOnlySpan<float> weights, Span<float> gradient)
     {

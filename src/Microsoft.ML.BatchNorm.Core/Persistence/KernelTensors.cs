@@ -8,9 +8,9 @@ sealed class KernelTensors(NetworkNode node, string prefix, string name, KerasLa
 {
     readonly string kernel = prefix + name, bias = prefix + "bias";
 
-    TensorShape Shape => Node.Layer.Parameters(Node.Input).First().Shape;
+    TensorShape Shape => Node.Tensors.First().Shape!;
 
-    bool HasBias => Node.Layer.Parameters(Node.Input).Skip(1).Any();
+    bool HasBias => Node.Tensors.Skip(1).Any();
 
     SafetensorsShape KernelShape => (layout, Shape.Rank) switch
     {
@@ -34,9 +34,10 @@ sealed class KernelTensors(NetworkNode node, string prefix, string name, KerasLa
     public override LayerState Read(SafetensorsValues values)
     {
         float[] stored = values.Floats(kernel), biases = HasBias ? values.Floats(bias) : [];
-        return (LayerState.Fault(stored, kernel) ?? LayerState.Fault(biases, bias)) is { } fault
-            ? throw new InvalidDataException(fault)
-            : new LayerState(layout?.FromKeras<float>(stored) ?? stored, biases, null);
+        if ((LayerState.Fault<float>(stored, kernel) ?? LayerState.Fault<float>(biases, bias)) is { } fault)
+            throw new InvalidDataException(fault);
+        KeyValuePair<string, Array> first = new("kernel", layout?.FromKeras<float>(stored) ?? stored);
+        return LayerState.OfTensors(HasBias ? [first, new("bias", biases)] : [first]);
     }
 
     public override IEnumerable<SafetensorsTensor> Write(LayerState state)

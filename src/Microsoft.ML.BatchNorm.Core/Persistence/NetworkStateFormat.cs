@@ -66,7 +66,7 @@ static class NetworkStateFormat
                 return $"Layer '{node.Path}' {misfit}.";
             string? fault = layer.BatchNormalization is { } normalization
                 ? StateFault.Of(normalization, StateNames.Own)
-                : LayerState.Fault(layer.Kernel, "kernel") ?? LayerState.Fault(layer.Bias, "bias");
+                : LayerState.Fault<float>(layer.Kernel, "kernel") ?? LayerState.Fault<float>(layer.Bias, "bias");
             if (fault is not null)
                 return $"Layer '{node.Path}': {fault}";
         }
@@ -94,16 +94,16 @@ static class NetworkStateFormat
 
     static LayerState? ReadTensors(ByteSource source, NetworkNode node)
     {
-        LayerParameter[] parameters = [.. node.Layer.Parameters(node.Input)];
-        if (parameters.Length == 0)
+        TensorSpec[] tensors = [.. node.Tensors];
+        if (tensors.Length == 0)
             return null;
-        return new LayerState(Tensor(0), parameters.Length > 1 ? Tensor(1) : [], null);
+        return LayerState.OfTensors(
+            tensors.Select(tensor => KeyValuePair.Create<string, Array>(tensor.Name, Values(tensor))).ToArray());
 
-        float[] Tensor(int index)
+        float[] Values(TensorSpec tensor)
         {
-            LayerParameter parameter = parameters[index];
-            source.Enter($"the {parameter.Name} of layer '{node.Path}'", (long)parameter.Shape.Size * sizeof(float));
-            return source.ReadArray<float>(parameter.Shape.Size);
+            source.Enter($"the {tensor.Name} of layer '{node.Path}'", (long)tensor.Shape!.Size * sizeof(float));
+            return source.ReadArray<float>(tensor.Shape.Size);
         }
     }
 

@@ -1,28 +1,29 @@
+using System.Diagnostics.Contracts;
 using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Trains networks: epochs, the order of rows, validation, early stopping, learning rates, progress, cancellation and
-/// checkpoints. The arithmetic is an <see cref="ITrainingEngine"/>'s.
+/// checkpoints. An <see cref="ITrainingEngine"/> does the arithmetic.
 /// </summary>
 /// <remarks>
 /// <para>
-/// The same arguments give the same bits on <see cref="CpuEngine"/>, on any number of threads, whether the run goes
-/// through or is canceled and resumed at any step.
+/// On <see cref="CpuEngine"/> the same arguments give the same bits, on any number of threads, and whether the run is
+/// unbroken or canceled at any step and resumed.
 /// </para>
 /// <para>
-/// Each epoch's order depends on <see cref="TrainingOptions.Seed"/> and the epoch's number alone. Where
-/// <see cref="TrainingOptions.RecomputeStatistics"/> is set, a run (each phase of a plan) ends with it, and what an
-/// epoch measures in inference mode (validation, metrics, the best epoch) is measured with the statistics that the run
-/// would end with there; training itself goes on with the moving ones.
+/// The order of an epoch depends only on <see cref="TrainingOptions.Seed"/> and the number of the epoch. With
+/// <see cref="TrainingOptions.RecomputeStatistics"/> a run (each phase of a plan) ends by recomputing the statistics,
+/// and what an epoch measures in inference mode (validation, metrics, the best epoch) is measured with the statistics
+/// that the run would end with there. Training itself goes on with the moving statistics.
 /// </para>
 /// <para>
-/// Rows in memory and rows from a <see cref="TrainingData.Source"/> give the same bits. Rows from a source are read once
-/// before the first step; a cancellation meanwhile is a plain <see cref="OperationCanceledException"/>.
+/// Rows in memory and rows from a <see cref="TrainingData.Source"/> give the same bits. Rows from a source are read
+/// once before the first step; a cancellation at that time is a plain <see cref="OperationCanceledException"/>.
 /// </para>
 /// </remarks>
-public static partial class NetworkTrainer
+public static class NetworkTrainer
 {
     /// <summary>Trains a network with its switches as they are.</summary>
     /// <param name="network">The network.</param>
@@ -33,17 +34,19 @@ public static partial class NetworkTrainer
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
     /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
+    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
-    /// State, data or options do not fit the network or each other; nothing in the network trains; or a batch has a
-    /// single value per channel for a batch normalization in training mode, whose every output would be β.
+    /// State, data or options do not fit the network or each other; nothing in the network trains; or a batch
+    /// normalization in training mode gets a single value per channel, so that its every output would be β.
     /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">
-    /// A loss or gradient is not finite; it has the last good state.
+    /// A loss or gradient is not finite. The exception has the last good state.
     /// </exception>
-    /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
+    /// <exception cref="TrainingCanceledException">
+    /// The run was canceled. The exception has the state and a checkpoint.
+    /// </exception>
     /// <exception cref="IOException">
     /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
     /// source.
@@ -56,8 +59,8 @@ public static partial class NetworkTrainer
             network, state, data, options, null, validation, engine, progress, TimeProvider.System, cancellationToken);
 
     /// <summary>
-    /// Trains a network phase by phase. The plan's epochs and learning rates take the place of the options'; the result
-    /// has the network as it was given.
+    /// Trains a network phase by phase. The plan's epochs and learning rates replace those of the options. The result
+    /// has the network with the switches that it was given with.
     /// </summary>
     /// <param name="network">The network.</param>
     /// <param name="state">The parameters to begin with.</param>
@@ -68,17 +71,19 @@ public static partial class NetworkTrainer
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
     /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
+    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
-    /// State, data, options or a phase do not fit the network or each other; nothing trains in a phase; or a batch has
-    /// a single value per channel for a batch normalization in training mode, whose every output would be β.
+    /// State, data, options or a phase do not fit the network or each other; nothing trains in a phase; or a batch
+    /// normalization in training mode gets a single value per channel, so that its every output would be β.
     /// </exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">
-    /// A loss or gradient is not finite; it has the last good state.
+    /// A loss or gradient is not finite. The exception has the last good state.
     /// </exception>
-    /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
+    /// <exception cref="TrainingCanceledException">
+    /// The run was canceled. The exception has the state and a checkpoint.
+    /// </exception>
     /// <exception cref="IOException">
     /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
     /// source.
@@ -93,20 +98,22 @@ public static partial class NetworkTrainer
             network, state, data, options, plan, validation, engine, progress, TimeProvider.System, cancellationToken);
     }
 
-    /// <summary>Goes on where a checkpoint stands, to the same bits as the run that was not broken.</summary>
-    /// <param name="checkpoint">Where to go on.</param>
+    /// <summary>Continues a run from a checkpoint, to the same bits as the unbroken run.</summary>
+    /// <param name="checkpoint">Where the run stands.</param>
     /// <param name="data">The same rows as before.</param>
     /// <param name="validation">The same rows as before, or null as before.</param>
-    /// <param name="engine">Where to train; the same kind as before for the same bits.</param>
-    /// <param name="progress">Is told how far the run is, on the thread that trains: this one.</param>
-    /// <param name="cancellationToken">Looked at before every step.</param>
+    /// <param name="engine">Where to train; the same kind of engine as before for the same bits.</param>
+    /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
+    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
     /// The data is not the checkpoint's, or the checkpoint is of ML.NET's regression trainer.
     /// </exception>
     /// <exception cref="TrainingDivergedException">
-    /// A loss or gradient is not finite; it has the last good state.
+    /// A loss or gradient is not finite. The exception has the last good state.
     /// </exception>
-    /// <exception cref="TrainingCanceledException">The run was canceled; it has the state and a checkpoint.</exception>
+    /// <exception cref="TrainingCanceledException">
+    /// The run was canceled. The exception has the state and a checkpoint.
+    /// </exception>
     /// <exception cref="IOException">
     /// The file at <see cref="TrainingOptions.CheckpointPath"/> cannot be written, or a row cannot be read from its
     /// source.
@@ -125,8 +132,8 @@ public static partial class NetworkTrainer
                 + "State, or from a model with Fit(rows, model).", nameof(checkpoint));
         data.Inspect(cancellationToken.ThrowIfCancellationRequested);
         validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        var rows = new RunData(data, validation, setup.Network, setup.Options);
-        uint checksum = RunData.Checksum(data, validation);
+        RunData rows = RunData.Of(data, validation, setup.Network, setup.Options);
+        uint checksum = RowChecksum.Of(data, validation);
         if (checksum != setup.DataChecksum)
             throw new ArgumentException(
                 $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, "
@@ -136,10 +143,74 @@ public static partial class NetworkTrainer
             .Run(checkpoint.Position);
     }
 
+    /// <summary>
+    /// Measures loss and metric of a network on rows, in inference mode, as a run does with its validation rows.
+    /// </summary>
+    /// <param name="network">The network.</param>
+    /// <param name="state">Its parameters; they do not change.</param>
+    /// <param name="data">The rows, which count by their weights.</param>
+    /// <param name="loss">The loss that is measured, which also decides on the metric.</param>
+    /// <param name="engine">Where to predict; null for a <see cref="CpuEngine"/>.</param>
+    /// <exception cref="ArgumentException">The state or the data do not fit the network, or each other.</exception>
+    /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The engine cannot run one of the layers; the message names the layer.
+    /// </exception>
+    public static EvaluationResult Evaluate(
+        Network network, NetworkState state, TrainingData data, Loss loss, ITrainingEngine? engine = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(loss);
+        network.CheckState(state);
+        data.CheckFits(network, loss);
+        var options = new TrainingOptions { Loss = loss };
+        using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, options, data);
+        return new Evaluation(network, options).Of(session, new RowSet(data));
+    }
+
+    /// <summary>
+    /// Replaces the moving statistics of every batch normalization that trains by the exact ones of the given rows,
+    /// layer after layer, as <see cref="TrainingOptions.RecomputeStatistics"/> does at the end of a run. The rows need
+    /// no targets, so that a network can follow new data that is not labelled.
+    /// </summary>
+    /// <param name="network">The network. Layers whose switches stop their statistics keep them.</param>
+    /// <param name="state">Its parameters; they do not change.</param>
+    /// <param name="features">Row after row, as many values each as the network has inputs; at least one row.</param>
+    /// <param name="engine">Where to compute; null for a <see cref="CpuEngine"/>.</param>
+    /// <returns>The state with the new statistics, and with the kernels, biases, γ and β of before.</returns>
+    /// <exception cref="ArgumentException">
+    /// The state or the features do not fit the network, or the switches let no statistics move.
+    /// </exception>
+    /// <exception cref="InvalidDataException">
+    /// A feature is not finite where that is an error, or a channel has a single value and the options ask for the
+    /// sample variance.
+    /// </exception>
+    /// <exception cref="NotSupportedException">
+    /// The engine cannot run one of the layers; the message names the layer.
+    /// </exception>
+    [Pure]
+    public static NetworkState RecomputeStatistics(
+        Network network, NetworkState state, ReadOnlyMemory<float> features, ITrainingEngine? engine = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(state);
+        network.CheckState(state);
+        TrainingData data = TrainingData.WithoutTargets(network, features);
+        if (!network.Nodes.Any(node => node.MovesStatistics))
+            throw new ArgumentException(
+                "No statistics of the network move: it has no batch normalization, or Trainable or UpdateStatistics is "
+                + "false for all of them. Unfreeze those to recompute.", nameof(network));
+        using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, new TrainingOptions(), data);
+        session.RecomputeStatistics(new RowSet(data));
+        return session.GetState();
+    }
+
     internal static TrainingResult Start(
         Network network, NetworkState state, TrainingData data, TrainingOptions options, FineTuningPlan? plan,
         TrainingData? validation, ITrainingEngine? engine, IProgress<TrainingProgress>? progress,
-        TimeProvider clock, CancellationToken cancellationToken)
+        TimeProvider clock, CancellationToken cancellationToken, Func<bool>? isAskedToCancel = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(state);
@@ -148,12 +219,13 @@ public static partial class NetworkTrainer
         network.CheckState(state);
         data.Inspect(cancellationToken.ThrowIfCancellationRequested);
         validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        var rows = new RunData(data, validation, network, options);
+        RunData rows = RunData.Of(data, validation, network, options);
         var setup = new RunSetup(
-            network, options, RunPhase.Of(network, options, plan), RunData.Checksum(data, validation));
+            network, options, RunPhase.Of(network, options, plan), RowChecksum.Of(data, validation));
         foreach (RunPhase phase in setup.Phases)
             phase.CheckTrains(new Batches(rows.Training.Count, options.BatchSize));
-        return new RunContext(setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken)
+        return new RunContext(
+            setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken, isAskedToCancel)
             .Run(RunPosition.StartOf(0, state, [], []));
     }
 }

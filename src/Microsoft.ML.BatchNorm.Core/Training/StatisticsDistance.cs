@@ -1,18 +1,19 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// How far the moving statistics of one batch normalization layer were from the exact ones when an epoch ended. An
+/// How far the moving statistics of one batch normalization layer were from the exact ones at the end of an epoch. An
 /// immutable value.
 /// </summary>
 /// <remarks>
 /// The exact mean μ and variance σ² are those of the training rows under the parameters that the epoch ended with, as
 /// <see cref="ITrainingSession.RecomputeStatistics"/> gives them. With the layer's ε, the distance of a channel's
-/// moving mean m is |m − μ| / √(σ² + ε), in deviations of what the layer normalizes; that of its moving variance v is
-/// |ln((v + ε) / (σ² + ε))|, so that 0.7 is twice or half. A distance that is no number counts as infinite.
+/// moving mean m is |m − μ| / √(σ² + ε), in standard deviations of the layer's input. The distance of its moving
+/// variance v is |ln((v + ε) / (σ² + ε))|, so that 0.7 is twice or half the variance. A distance that is NaN counts as
+/// infinite.
 /// </remarks>
 public sealed record StatisticsDistance
 {
-    /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
+    /// <summary>The name of the phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
     public string Phase { get; init; } = "";
 
     /// <summary>The epoch in its phase, from 1.</summary>
@@ -21,10 +22,10 @@ public sealed record StatisticsDistance
     /// <summary>The layer's path.</summary>
     public required string Layer { get; init; }
 
-    /// <summary>The median over the channels of the mean's distance, in deviations.</summary>
+    /// <summary>The median over the channels of the mean's distance, in standard deviations.</summary>
     public required double MeanMedian { get; init; }
 
-    /// <summary>The greatest distance of a channel's mean, in deviations.</summary>
+    /// <summary>The greatest distance of a channel's mean, in standard deviations.</summary>
     public required double MeanMaximum { get; init; }
 
     /// <summary>The median over the channels of the variance's distance, in logarithms to base e.</summary>

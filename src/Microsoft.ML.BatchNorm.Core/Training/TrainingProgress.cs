@@ -1,17 +1,17 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// How far a run is: reported some ten times a second at most, and at every epoch's end. An immutable value.
+/// How far a run is, reported at most about ten times a second and at the end of every epoch. An immutable value.
 /// </summary>
 /// <remarks>
-/// Reports are made on the thread that trains, which waits until <see cref="IProgress{T}.Report"/> returns: one after
-/// the other, none left when the run has ended. <see cref="Progress{T}"/> posts each to the context that it was made
-/// in, or to the thread pool, where they may come late and out of order; a class of one's own sees them as they are
-/// made.
+/// The thread that trains makes the reports, and waits until <see cref="IProgress{T}.Report"/> returns. They come one
+/// after the other, and none comes after the run has ended. <see cref="Progress{T}"/> posts each report to the context
+/// that it was made in, or to the thread pool, where reports may come late and out of order; your own class gets them
+/// at once.
 /// </remarks>
 public sealed record TrainingProgress
 {
-    /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
+    /// <summary>The name of the phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
     public string Phase { get; init; } = "";
 
     /// <summary>The epoch in its phase, from 1.</summary>
@@ -30,8 +30,8 @@ public sealed record TrainingProgress
     public required double Loss { get; init; }
 
     /// <summary>
-    /// The loss on the validation rows in inference mode, without penalties; null within an epoch, and where nothing is
-    /// validated.
+    /// The loss on the validation rows in inference mode, without penalties; null within an epoch, and if there is no
+    /// validation.
     /// </summary>
     public double? ValidationLoss { get; init; }
 
@@ -41,12 +41,12 @@ public sealed record TrainingProgress
     /// </summary>
     public double? Metric { get; init; }
 
-    /// <summary>The metric on the validation rows; null within an epoch, and where nothing is validated.</summary>
+    /// <summary>The metric on the validation rows; null within an epoch, and if there is no validation.</summary>
     public double? ValidationMetric { get; init; }
 
     /// <summary>
-    /// Rows trained on in a second, over the epoch so far; where that is less than 0.2 s, over as many epochs of the
-    /// phase before it as make them up. Validation does not count.
+    /// Rows trained on per second, over the epoch so far; if that took less than 0.2 s, also over as many epochs of the
+    /// phase before it as make up 0.2 s. Validation does not count.
     /// </summary>
     public required double RowsPerSecond { get; init; }
 

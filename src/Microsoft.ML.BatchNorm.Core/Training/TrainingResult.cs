@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A finished run. An immutable value.</summary>
+/// <summary>What a finished run has learned, and its history. An immutable value.</summary>
 public sealed class TrainingResult
 {
     internal TrainingResult(TrainingCheckpoint checkpoint, NetworkState state, bool stoppedEarly, int bestEpoch)
@@ -13,15 +13,15 @@ public sealed class TrainingResult
         BestEpoch = bestEpoch;
     }
 
-    /// <summary>The network as it was given, with its own switches.</summary>
+    /// <summary>The network with the switches that it was given with.</summary>
     public Network Network => Checkpoint.Network;
 
     /// <summary>
-    /// What it has learned; those of the best epoch where <see cref="EarlyStopping.RestoreBest"/> asks for it.
+    /// The parameters after the run; with <see cref="EarlyStopping.RestoreBest"/> those of the best epoch.
     /// </summary>
     public NetworkState State { get; }
 
-    /// <summary>All epochs, in the order in which they were run.</summary>
+    /// <summary>The results of all epochs, in order.</summary>
     public ImmutableArray<EpochResult> History => Checkpoint.History;
 
     /// <summary>
@@ -36,17 +36,73 @@ public sealed class TrainingResult
     public bool StoppedEarly { get; }
 
     /// <summary>
-    /// The epoch, from 1, of the lowest validation loss in the last phase; the last epoch where nothing is validated.
+    /// The epoch, from 1, with the lowest validation loss in the last phase; the last epoch if there is no validation.
     /// </summary>
     public int BestEpoch { get; }
 
     /// <summary>
     /// The end of the run as a checkpoint: the last epoch's parameters and optimizer, the best epoch's parameters, and
-    /// the history. With <see cref="TrainingCheckpoint.WithEpochs"/> the run goes on from there.
+    /// the history. <see cref="TrainingCheckpoint.WithEpochs"/> lets the run go on from there.
     /// </summary>
     public TrainingCheckpoint Checkpoint { get; }
 
     /// <summary>Writes <see cref="Checkpoint"/>.</summary>
     /// <inheritdoc cref="TrainingCheckpoint.Save"/>
     public void SaveCheckpoint(Stream stream) => Checkpoint.Save(stream);
+}
+
+/// <summary>The results of one epoch. An immutable value.</summary>
+public sealed record EpochResult
+{
+    /// <summary>The name of the phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
+    public string Phase { get; init; } = "";
+
+    /// <summary>The epoch in its phase, from 1.</summary>
+    public required int Epoch { get; init; }
+
+    /// <summary>The loss with its penalties, averaged over the epoch's rows, in training mode.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>
+    /// The loss on the validation rows in inference mode, without penalties; null if there is no validation.
+    /// </summary>
+    public double? ValidationLoss { get; init; }
+
+    /// <summary>
+    /// The metric on the training rows in inference mode; null without
+    /// <see cref="TrainingOptions.EvaluateTrainingData"/>. For <see cref="Loss.SoftmaxCrossEntropy"/> and
+    /// <see cref="Loss.BinaryCrossEntropy"/> it is the accuracy, from 0 to 1: the first greatest output is the row's
+    /// class; an output above 0 stands for targets from 0.5, and each output counts. For other losses it is the mean
+    /// absolute error, in the targets' unit. Rows count by their own weights.
+    /// </summary>
+    public double? Metric { get; init; }
+
+    /// <summary>The metric on the validation rows; null if there is no validation.</summary>
+    public double? ValidationMetric { get; init; }
+
+    /// <summary>The learning rate of the epoch's last step.</summary>
+    public required double LearningRate { get; init; }
+}
+
+/// <summary>A run was canceled between two steps. Nothing that it had learned is lost.</summary>
+public sealed class TrainingCanceledException : OperationCanceledException
+{
+    /// <summary>The exception of a run.</summary>
+    /// <param name="checkpoint">Where the run stands.</param>
+    /// <param name="cancellationToken">The token that was canceled.</param>
+    public TrainingCanceledException(TrainingCheckpoint checkpoint, CancellationToken cancellationToken)
+        : base(Text(checkpoint), cancellationToken) => Checkpoint = checkpoint;
+
+    /// <summary>What the network had learned when the run was canceled.</summary>
+    public NetworkState State => Checkpoint.State;
+
+    /// <summary>Where the run stands; <see cref="NetworkTrainer.Resume"/> continues it from there.</summary>
+    public TrainingCheckpoint Checkpoint { get; }
+
+    static string Text(TrainingCheckpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        string phase = checkpoint.Phase.Length == 0 ? "" : $" of phase '{checkpoint.Phase}'";
+        return $"Training was canceled in epoch {checkpoint.Epoch}{phase}, after {checkpoint.Step} of its steps.";
+    }
 }

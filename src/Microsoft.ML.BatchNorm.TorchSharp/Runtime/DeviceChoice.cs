@@ -7,9 +7,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 static class DeviceChoice
 {
     /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
-    /// <exception cref="ArgumentException">The name is none.</exception>
+    /// <exception cref="ArgumentException">The name is not such a name.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The device cannot be had; the message says what is missing.
+    /// The device is not available; the message says what is missing.
     /// </exception>
     public static torch.Device Find(string name)
     {
@@ -22,17 +22,19 @@ static class DeviceChoice
         }
         NativeLibraries.NeedCuda();
         if (!HasCuda())
-            throw new InvalidOperationException($"The device '{name}' cannot be had: {CudaDriver.Fault()}.");
+            throw new InvalidOperationException($"The device '{name}' is not available: {CudaDriver.Fault()}.");
         int devices = torch.cuda.device_count();
         if (index >= devices)
             throw new InvalidOperationException(
-                $"The device '{name}' cannot be had: the last one is 'cuda:{devices - 1}'.");
+                $"The device '{name}' is not available: the last one is 'cuda:{devices - 1}'.");
         var device = new torch.Device(DeviceType.CUDA, index);
         Try(name, device);
         return device;
     }
 
-    /// <summary>Computes something: libtorch counts devices that it has no code for, or that others hold.</summary>
+    /// <summary>
+    /// Computes something, since libtorch also counts devices that it has no code for or that other processes hold.
+    /// </summary>
     static void Try(string name, torch.Device device)
     {
         using var scope = torch.NewDisposeScope();
@@ -43,7 +45,7 @@ static class DeviceChoice
         catch (ExternalException error)
         {
             throw new InvalidOperationException(
-                $"The device '{name}' cannot be had: {error.Message.Split('\n')[0].Trim()}", error);
+                $"The device '{name}' is not available: {error.Message.Split('\n')[0].Trim()}", error);
         }
     }
 
@@ -67,6 +69,53 @@ static class DeviceChoice
         _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out int index)
             && index >= 0
             => index,
-        _ => throw new ArgumentException($"'{name}' is no device; there are 'cpu', 'cuda' and 'cuda:1'.", nameof(name)),
+        _ => throw new ArgumentException($"'{name}' is not a device; use 'cpu', 'cuda' or 'cuda:1'.", nameof(name)),
     };
+}
+
+/// <summary>Asks NVIDIA's driver why libtorch finds no device, for the message of an error.</summary>
+static class CudaDriver
+{
+    const int Success = 0, NoDevice = 100;
+
+    static string LibraryName => OperatingSystem.IsWindows() ? "nvcuda" : "libcuda.so.1";
+
+    /// <summary>What the driver says.</summary>
+    public static string Fault()
+    {
+        if (!NativeLibrary.TryLoad(LibraryName, out nint library))
+            return "this machine has no NVIDIA driver";
+        try
+        {
+            return Fault(library);
+        }
+        finally
+        {
+            NativeLibrary.Free(library);
+        }
+    }
+
+    static unsafe string Fault(nint library)
+    {
+        if (!NativeLibrary.TryGetExport(library, "cuInit", out nint start)
+            || Number(library, "cuDriverGetVersion") is not { } version)
+            return "the NVIDIA driver does not answer";
+        int error = ((delegate* unmanaged<uint, int>)start)(0);
+        if (error is not (Success or NoDevice))
+            return $"the NVIDIA driver cannot start (CUDA error {error})";
+        if (error == NoDevice || Number(library, "cuDeviceGetCount") is not > 0)
+            return "the NVIDIA driver shows no device";
+        return "the NVIDIA driver shows a device that libtorch cannot use: the driver, which supports CUDA up to " +
+            $"{version / 1000}.{version % 1000 / 10}, is too old for libtorch's CUDA";
+    }
+
+    /// <summary>Calls a function of the driver that writes one number; null if it fails.</summary>
+    static unsafe int? Number(nint library, string name)
+    {
+        int number;
+        return NativeLibrary.TryGetExport(library, name, out nint entry)
+            && ((delegate* unmanaged<int*, int>)entry)(&number) == Success
+            ? number
+            : null;
+    }
 }

@@ -11,10 +11,10 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 /// <remarks>
 /// GCC 13 and later leave a marker in every library that uses <c>iostream</c>: a symbol of version GLIBCXX_3.4.32 that
 /// no code refers to. The libstdc++ of Debian 12 and Ubuntu 22.04 ends at GLIBCXX_3.4.30, so their loader refuses
-/// TorchSharp 0.107. If nothing but the marker needs the missing version, this loads a copy in which the need for it is
-/// weak. The copy is in memory: the package's file stays as it is, and no other user can write what is loaded. This
-/// class can go once TorchSharp's library is built with an older GCC again, or nobody supports Debian 12 and Ubuntu
-/// 22.04 any more (2028).
+/// TorchSharp 0.107. If only the marker needs the missing version, this class loads a copy of the library in which that
+/// need is weak. The copy is in memory: the package's file does not change, and no other user can change what is
+/// loaded. Remove this class when TorchSharp's library is built with an older GCC again, or when Debian 12 and Ubuntu
+/// 22.04 are no longer supported (2028).
 /// </remarks>
 static partial class OlderLibstdcxx
 {
@@ -33,7 +33,7 @@ static partial class OlderLibstdcxx
         return LoadFromMemory(library) is { } reason ? fault with { Reason = reason } : null;
     }
 
-    /// <summary>Makes the library's need for a version weak, if the marker alone has it.</summary>
+    /// <summary>Makes the library's need for a version weak, if only the marker needs it.</summary>
     /// <returns>Whether it did. If not, the library is unchanged.</returns>
     internal static bool Weaken(Span<byte> library, string version)
     {

@@ -2,16 +2,17 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
-/// <summary>Scalars for TorchSharp's operations that a garbage collection cannot end during the call.</summary>
+/// <summary>Scalars for TorchSharp's operations that stay alive during the call.</summary>
 /// <remarks>
-/// TorchSharp hands libtorch the address of a <see cref="Scalar"/> and does not keep the object alive. If a collection
-/// finalizes it before libtorch reads it, the operation takes what then stands there, or fails. This also happens to
-/// the scalar that a plain number is converted to, and to the 1 that <c>add</c> and <c>add_</c> multiply by where no
-/// factor is given. So every operation here takes its numbers from this type.
+/// TorchSharp gives libtorch the address of a <see cref="Scalar"/> and does not keep the object alive. If a garbage
+/// collection finalizes it before libtorch reads it, the operation fails, or takes whatever the memory then holds. The
+/// same happens to the scalar that a plain number is converted to, and to the 1 that <c>add</c> and <c>add_</c>
+/// multiply by if no factor is given. So every operation in this project takes its numbers from this type. Tensors have
+/// the same danger: a temporary tensor must be in a dispose scope, which keeps it alive.
 /// </remarks>
 static class Scalars
 {
-    /// <summary>At least as many as one statement takes.</summary>
+    /// <summary>More than one statement takes.</summary>
     const int Kept = 16;
 
     [ThreadStatic]

@@ -3,7 +3,7 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
-/// <summary>Between tensors and plain memory.</summary>
+/// <summary>Copies values between tensors and plain memory.</summary>
 static class Tensors
 {
     /// <summary>A tensor on the device with a copy of the values.</summary>
@@ -14,12 +14,13 @@ static class Tensors
         MemoryMarshal.AsBytes(values).CopyTo(host.bytes);
         if (device.type == DeviceType.CPU)
             return host;
-        // CUDA has read memory that is not pinned when this returns; to() would also wait for all work of the device.
+        // When copy_ returns, CUDA has read the host's memory, which is not pinned. to() would wait for all of the
+        // device's work as well.
         using (host)
             return torch.empty(shape, TypeOf<T>(), device).copy_(host, true);
     }
 
-    /// <summary>A copy of a tensor's values, the last dimension running fastest.</summary>
+    /// <summary>A copy of a tensor's values; the last dimension runs fastest.</summary>
     public static T[] Download<T>(Tensor tensor) where T : unmanaged
     {
         T[] values = new T[tensor.NumberOfElements];
@@ -35,7 +36,7 @@ static class Tensors
         MemoryMarshal.Cast<byte, T>(host.bytes).CopyTo(values);
     }
 
-    /// <summary>The tensor, which no dispose scope ends any more.</summary>
+    /// <summary>The tensor, taken out of its dispose scope.</summary>
     public static Tensor Keep(Tensor tensor) => tensor.DetachFromDisposeScope();
 
     static ScalarType TypeOf<T>() =>

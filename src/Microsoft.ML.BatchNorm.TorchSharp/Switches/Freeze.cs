@@ -1,24 +1,23 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 /// <summary>
-/// A module without parameters that is put into a batch normalization to keep it frozen. TorchSharp's <c>train</c> goes
-/// through a module's children after the module itself; this child sets its owner back, whoever called and however the
-/// owner's forward is then run.
+/// A module without parameters that is put into a batch normalization to keep it frozen. TorchSharp's <c>train</c>
+/// changes a module first and then its children, so this child sets its owner back, whichever module was called.
 /// </summary>
 sealed class Freeze : torch.nn.Module
 {
     const string ChildName = "frozen_batch_normalization";
 
-    // Not the owner itself: TorchSharp takes every module in a field for a child.
+    // A field with the owner itself would make TorchSharp take the owner for a child.
     readonly Action keepInference;
     readonly bool keepsStatistics, trainsWeight, trainsBias;
 
-    Freeze(AnyBatchNorm norm, bool keepsStatistics) : base(ChildName)
+    Freeze(BatchNormModule norm, bool keepsStatistics) : base(ChildName)
     {
         this.keepsStatistics = keepsStatistics;
-        trainsWeight = norm.Weight?.requires_grad ?? false;
-        trainsBias = norm.Bias?.requires_grad ?? false;
-        keepInference = () => norm.Module.train(false);
+        trainsWeight = norm.weight?.requires_grad ?? false;
+        trainsBias = norm.bias?.requires_grad ?? false;
+        keepInference = () => norm.train(false);
     }
 
     public override void train(bool train = true)
@@ -27,40 +26,40 @@ sealed class Freeze : torch.nn.Module
             keepInference();
     }
 
-    public static void Set(AnyBatchNorm norm, bool updateStatistics, bool trainAffine)
+    public static void Set(BatchNormModule norm, bool updateStatistics, bool trainAffine)
     {
         Undo(norm);
         if (updateStatistics && trainAffine)
             return;
         var freeze = new Freeze(norm, !updateStatistics);
-        norm.Module.register_module(ChildName, freeze);
+        norm.register_module(ChildName, freeze);
         freeze.train(true);
         if (trainAffine)
             return;
-        Learn(norm.Weight, false);
-        Learn(norm.Bias, false);
+        SetTrained(norm.weight, false);
+        SetTrained(norm.bias, false);
     }
 
-    /// <summary>Takes the freeze off, if there is one; true where there was.</summary>
-    public static bool Undo(AnyBatchNorm norm)
+    /// <summary>Takes the freeze off, and returns whether there was one.</summary>
+    public static bool Undo(BatchNormModule norm)
     {
         if (Of(norm) is not { } freeze)
             return false;
-        norm.Module.register_module(ChildName, null!);
-        Learn(norm.Weight, freeze.trainsWeight);
-        Learn(norm.Bias, freeze.trainsBias);
+        norm.register_module(ChildName, null!);
+        SetTrained(norm.weight, freeze.trainsWeight);
+        SetTrained(norm.bias, freeze.trainsBias);
         freeze.Dispose();
         return true;
     }
 
-    /// <summary>Whether the moving statistics are to stay.</summary>
-    public static bool KeepsStatistics(AnyBatchNorm norm) => Of(norm) is { keepsStatistics: true };
+    /// <summary>Whether a freeze keeps the moving statistics.</summary>
+    public static bool KeepsStatistics(BatchNormModule norm) => Of(norm) is { keepsStatistics: true };
 
-    static Freeze? Of(AnyBatchNorm norm) => norm.Module.children().OfType<Freeze>().FirstOrDefault();
+    static Freeze? Of(BatchNormModule norm) => norm.children().OfType<Freeze>().FirstOrDefault();
 
-    static void Learn(Tensor? parameter, bool learns)
+    static void SetTrained(Tensor? parameter, bool isTrained)
     {
         if (parameter is not null)
-            parameter.requires_grad = learns;
+            parameter.requires_grad = isTrained;
     }
 }

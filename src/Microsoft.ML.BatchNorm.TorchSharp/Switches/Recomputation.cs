@@ -1,99 +1,203 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+
 namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
-/// <summary>Replaces moving statistics of a module's batch normalizations by exact ones.</summary>
-static class Recomputation
+/// <summary>Replaces the moving statistics of a module's batch normalizations by those of a data set.</summary>
+/// <remarks>
+/// A hook sees the input of a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no hooks
+/// in <c>forward()</c>: a layer that is run so can only average the statistics of the batches itself, in training mode.
+/// </remarks>
+sealed class Recomputation : IDisposable
 {
+    readonly (torch.nn.Module Module, bool Training)[] modes;
+    readonly HookedLayer[] layers;
+    readonly Func<long> pass;
+    bool isDone;
+
     /// <param name="module">The module.</param>
-    /// <param name="all">Its batch normalizations that have statistics.</param>
-    /// <param name="feed">What it is run on.</param>
-    /// <param name="onePass">
-    /// Whether the layers are in training mode for it; else in inference mode, with the statistics of those before.
-    /// </param>
-    /// <returns>The number of layers.</returns>
-    public static int Run<TBatch>(
-        torch.nn.Module module, IEnumerable<AnyBatchNorm> all, BatchFeed<TBatch> feed, bool onePass)
+    /// <param name="norms">Its batch normalizations that get new statistics.</param>
+    /// <param name="pass">Runs the module on all batches, and returns how many there are.</param>
+    public Recomputation(
+        torch.nn.Module module, IEnumerable<(string Name, BatchNormModule Module)> norms, Func<long> pass)
     {
-        AnyBatchNorm[] norms = [.. all.Where(norm => !Freeze.KeepsStatistics(norm))];
-        if (norms.Length == 0)
-            return 0;
-        (torch.nn.Module Module, bool Training)[] modes =
-            [.. module.named_modules().Select(entry => entry.module).Prepend(module)
-                .Select(each => (each, each.training))];
-        double?[] momenta = [.. norms.Select(norm => norm.Module.momentum)];
-        using IDisposable noGradient = torch.no_grad();
-        using var counts = new SavedTensors(norms.Select(norm => norm.BatchesTracked!));
-        using SavedTensors statistics = SavedTensors.StatisticsOf(norms);
-        using var watch = new InputWatch(norms);
-        try
-        {
-            module.eval();
-            Array.ForEach(norms, norm => norm.Module.momentum = 1);
-            var inputs = new LayerInputs<TBatch>(norms, feed, watch);
-            if (onePass)
-                Take(inputs.Pass(_ => norms, training: true));
-            else
-                Settle(norms, inputs);
-            Array.ForEach(norms, norm => norm.SetBatchesTracked(inputs.Batches));
-            statistics.Stay = counts.Stay = true;
-            return norms.Length;
-        }
-        finally
-        {
-            foreach ((torch.nn.Module each, bool training) in modes)
-                each.train(training);
-            foreach ((AnyBatchNorm norm, double? momentum) in norms.Zip(momenta))
-                norm.Module.momentum = momentum;
-        }
+        modes = [.. module.named_modules().Select(entry => entry.module).Prepend(module)
+            .Select(each => (each, each.training))];
+        layers = [.. norms.Select(norm => new HookedLayer(norm.Name, norm.Module))];
+        this.pass = pass;
+        module.eval();
     }
 
     /// <summary>
-    /// Pass after pass: each settles all layers into which goes nothing that is not settled, as far as the first batch
-    /// shows it. Where the order in which the layers run does not say so too, further passes look whether it is true.
+    /// Gives each layer the statistics of its input in inference mode, in one pass per layer: the first layer in a pass
+    /// that has none yet gets them. All layers that run before it have theirs.
     /// </summary>
-    static void Settle<TBatch>(AnyBatchNorm[] norms, LayerInputs<TBatch> inputs)
+    public void RunLayerByLayer()
     {
-        HashSet<AnyBatchNorm> left = [.. norms];
-        bool isProven = true;
+        var left = new HashSet<HookedLayer>(layers);
+        long batches = 0;
         while (left.Count > 0)
         {
-            Dictionary<AnyBatchNorm, BatchStatistics> settled = inputs.Pass(Next);
-            Take(settled);
-            left.ExceptWith(settled.Keys);
+            HookedLayer? first = null;
+            foreach (HookedLayer layer in layers)
+                layer.Begin(() => left.Contains(layer) && (first ??= layer) == layer);
+            batches = pass();
+            CheckReached(
+                left, layer => layer.Calls,
+                " by call(). TorchSharp runs no hooks in forward(): run layers by call(), or set onePass to average "
+                + "the statistics of the batches");
+            first!.TakeInput();
+            left.Remove(first);
         }
-        // However they depend on each other, each pass is right about one layer more.
-        for (int pass = 0; !isProven && pass < norms.Length; pass++)
-            isProven = IsSettled(inputs);
-
-        AnyBatchNorm[] Next(TBatch batch)
-        {
-            AnyBatchNorm first = inputs.Seen.Concat(inputs.Hidden).FirstOrDefault(left.Contains)
-                ?? throw LayerInputs<TBatch>.Missing(left);
-            if (left.Count == 1)
-                return [first];
-            AnyBatchNorm[] free = inputs.Free(batch, left);
-            isProven &= free switch
-            {
-                [] => !inputs.Hidden.Any(left.Contains),
-                [AnyBatchNorm one] => one == first || inputs.Hidden.Contains(one),
-                _ => false,
-            };
-            return free is [] ? [first] : free;
-        }
+        Complete(batches);
     }
 
-    static bool IsSettled<TBatch>(LayerInputs<TBatch> inputs)
+    /// <summary>
+    /// Gives all layers the statistics of their inputs in training mode, in one pass: exact ones if hooks saw every run
+    /// of a layer, and otherwise the average over the batches.
+    /// </summary>
+    public void RunOnce()
     {
-        bool isSame = true;
-        foreach (AnyBatchNorm[] group in
-            (IEnumerable<AnyBatchNorm[]>)[[.. inputs.Seen], .. inputs.Hidden.Select(norm => new[] { norm })])
+        foreach (HookedLayer layer in layers)
         {
-            if (group.Length > 0)
-                isSame &= !Take(inputs.Pass(_ => group));
+            layer.Begin(() => true);
+            layer.BeginAverage();
         }
-        return isSame;
+        long batches = pass();
+        CheckReached(layers, layer => layer.Runs, "");
+        foreach (HookedLayer layer in layers)
+        {
+            if (layer.Calls == layer.Runs)
+                layer.TakeInput();
+            else
+                layer.CheckAverage();
+        }
+        Complete(batches);
     }
 
-    /// <summary>Whether that changes anything.</summary>
-    static bool Take(Dictionary<AnyBatchNorm, BatchStatistics> statistics) =>
-        statistics.Aggregate(false, (changes, entry) => entry.Key.Take(entry.Value) | changes);
+    public void Dispose()
+    {
+        Array.ForEach(layers, layer => layer.End(keepStatistics: isDone));
+        foreach ((torch.nn.Module module, bool training) in modes)
+            module.train(training);
+    }
+
+    void Complete(long batches)
+    {
+        Array.ForEach(layers, layer => layer.SetBatches(batches));
+        isDone = true;
+    }
+
+    static void CheckReached(IEnumerable<HookedLayer> layers, Func<HookedLayer, long> runs, string how)
+    {
+        string[] missing = [.. layers.Where(layer => runs(layer) == 0).Select(layer => $"'{layer.Name}'")];
+        if (missing.Length > 0)
+            throw new InvalidOperationException($"No batch reached {string.Join(", ", missing)}{how}.");
+    }
+
+    /// <summary>A batch normalization, with a hook that sees its input when it is run by <c>call()</c>.</summary>
+    sealed class HookedLayer
+    {
+        readonly BatchNormModule module;
+        readonly double? momentum;
+        readonly (Tensor Now, Tensor Before)[] statistics;
+        readonly Action removeHook;
+        Func<bool> isWanted = () => false;
+        BatchStatistics? input;
+
+        public HookedLayer(string name, BatchNormModule module)
+        {
+            Name = name;
+            this.module = module;
+            momentum = module.momentum;
+            statistics = [.. new[] { module.running_mean!, module.running_var!, module.num_batches_tracked! }
+                .Select(tensor => (tensor, Tensors.Keep(tensor.clone())))];
+            removeHook = module.register_forward_pre_hook((_, x) =>
+            {
+                Calls++;
+                if (isWanted())
+                    Add(x);
+                return x;
+            }).remove;
+        }
+
+        public string Name { get; }
+
+        /// <summary>How often the hook has seen the layer run since <see cref="Begin"/>.</summary>
+        public long Calls { get; private set; }
+
+        /// <summary>How often the layer has run since <see cref="BeginAverage"/>.</summary>
+        public long Runs => Tensors.Download<long>(module.num_batches_tracked!)[0];
+
+        /// <summary>Begins a pass.</summary>
+        /// <param name="isWanted">Whether the pass takes the layer's input.</param>
+        public void Begin(Func<bool> isWanted)
+        {
+            this.isWanted = isWanted;
+            input = null;
+            Calls = 0;
+        }
+
+        /// <summary>Has the layer average the statistics of the batches that follow.</summary>
+        public void BeginAverage()
+        {
+            using var scope = torch.NewDisposeScope();
+            foreach ((Tensor now, _) in statistics)
+                now.zero_();
+            module.momentum = null;
+            module.train(true);
+        }
+
+        /// <exception cref="InvalidDataException">A batch has no finite mean and sample variance.</exception>
+        public void CheckAverage()
+        {
+            if (!Tensors.Download<double>(module.running_var!).All(double.IsFinite))
+                throw new InvalidDataException(
+                    $"The input of '{Name}' is not finite, or has a single value per channel in a batch.");
+        }
+
+        /// <summary>Replaces the moving statistics by those of the input.</summary>
+        public void TakeInput()
+        {
+            double[] variance = new double[input!.Channels];
+            for (int c = 0; c < variance.Length; c++)
+                variance[c] = input.Variance(c, VarianceConvention.Sample);
+            using var scope = torch.NewDisposeScope();
+            module.running_mean!.copy_(Tensors.Upload(input.Mean, torch.CPU, input.Channels));
+            module.running_var!.copy_(Tensors.Upload<double>(variance, torch.CPU, variance.Length));
+        }
+
+        public void SetBatches(long batches)
+        {
+            using var scope = torch.NewDisposeScope();
+            module.num_batches_tracked!.fill_(Scalars.Of(batches));
+        }
+
+        public void End(bool keepStatistics)
+        {
+            removeHook();
+            module.momentum = momentum;
+            using var scope = torch.NewDisposeScope();
+            foreach ((Tensor now, Tensor before) in statistics)
+            {
+                if (!keepStatistics)
+                    now.copy_(before);
+                before.Dispose();
+            }
+        }
+
+        void Add(Tensor x)
+        {
+            using var scope = torch.NewDisposeScope();
+            BatchStatistics batch = DeviceStatistics.Of(x.reshape(x.shape[0], x.shape[1], -1));
+            if (!DeviceStatistics.AreFinite(batch))
+                throw new InvalidDataException($"The input of '{Name}' is not finite.");
+            if (module.training && batch.Count.Contains(1))
+                throw SingleValue.Error($"In a batch, a channel of '{Name}'", moves: true);
+            if (input is null)
+                input = batch;
+            else
+                input.Merge(batch);
+        }
+    }
 }

@@ -5,9 +5,17 @@ using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>
-/// A column while it is fitted: its layout, its state, and the rows of the batch that is being filled.
-/// </summary>
+/// <summary>A column to be fitted.</summary>
+/// <param name="Output">The name of the normalized column.</param>
+/// <param name="Input">The name of the column that is read.</param>
+/// <param name="Options">The layer's options.</param>
+/// <param name="Pretrained">The state to go on from, or null to begin anew.</param>
+/// <param name="FittedTo">The column that the state was fitted to, or null if it is not known.</param>
+sealed record ColumnSpec(
+    string Output, string Input, BatchNormalizationOptions Options, BatchNormalizationState? Pretrained = null,
+    FittedInput? FittedTo = null);
+
+/// <summary>A column while it is fitted: its layout, its state, and the batch that is being filled.</summary>
 abstract class ColumnFit
 {
     /// <summary>
@@ -15,21 +23,20 @@ abstract class ColumnFit
     /// </summary>
     const double LeastDeviation = 1e-6;
 
-    /// <summary>A variance below this share of ε comes out as a deviation below a thirtieth.</summary>
+    /// <summary>A channel whose variance is below this share of ε gets a deviation below a thirtieth.</summary>
     const double SmallShare = 1.0 / 900;
 
-    const int Named = 5;
+    /// <summary>The most channels that a warning names.</summary>
+    const int MostNamed = 5;
 
-    readonly BatchNormalizationEstimator.Layer layer;
+    readonly ColumnSpec spec;
     readonly DataViewSchema.Column column;
     BatchNormalizationState state;
     IStatisticsFit? fit;
 
-    ColumnFit(
-        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout,
-        BatchNormalizationState state)
+    ColumnFit(ColumnSpec spec, DataViewSchema.Column column, ChannelLayout layout, BatchNormalizationState state)
     {
-        this.layer = layer;
+        this.spec = spec;
         this.column = column;
         this.state = state;
         Layout = layout;
@@ -37,94 +44,91 @@ abstract class ColumnFit
 
     public DataViewSchema.Column Column => column;
 
-    public bool Moves => layer.Options.MovesStatistics(training: true);
+    public string Output => spec.Output;
 
-    public bool IsPopulation => layer.Options.EffectiveMovingStatistics == MovingStatistics.Population;
-
-    public double InitialWeight => state.InitialWeight;
-
-    public string Output => layer.Output;
+    public BatchNormalizationOptions Options => spec.Options;
 
     /// <summary>Where the channels lie in one row.</summary>
     public ChannelLayout Layout { get; }
 
-    public BatchNormalizationOptions Options => layer.Options;
+    public bool Moves => spec.Options.MovesStatistics(training: true);
 
-    public static ColumnFit Of(IHost host, DataViewSchema schema, BatchNormalizationEstimator.Layer layer)
+    public bool IsPopulation => spec.Options.EffectiveMovingStatistics == MovingStatistics.Population;
+
+    public double InitialWeight => state.InitialWeight;
+
+    /// <summary>The number of rows in a batch, once there is room for one.</summary>
+    public int BatchRows { get; private set; }
+
+    /// <summary>
+    /// Whether the rows may be summed where the cursor's getter puts them. Their statistics must be exact ones, which
+    /// need no batches, and the sums cannot leave values out. The rows must be plain vectors: long enough that a row is
+    /// worth a call, and short enough that the sums stay in the cache.
+    /// </summary>
+    public bool SumsRows =>
+        IsPopulation
+        && fit!.TakesStatistics
+        && spec.Options.NonFinite == NonFinite.Throw
+        && column.Type is VectorDataViewType
+        && Layout.Channels == Layout.Count
+        && Layout.Count is >= RowShard.LeastColumns and <= RowShard.MostColumns;
+
+    public static ColumnFit Of(IHost host, DataViewSchema schema, ColumnSpec spec)
     {
         DataViewSchema.Column column =
-            schema.GetColumnOrNull(layer.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", layer.Input);
-        if (layer.FittedTo is { IsNormalized: false } && column.IsNormalized())
+            schema.GetColumnOrNull(spec.Input) ?? throw host.ExceptSchemaMismatch("inputSchema", "input", spec.Input);
+        if (spec.FittedTo is { IsNormalized: false } && column.IsNormalized())
         {
             throw RowLayout.Mismatch(
                 host, column,
                 "a column that is not normalized, as the layer was fitted to: the data that goes into the " +
                 "transformer, not what comes out of it", $"{column.Type} that is marked as normalized");
         }
-        int axis = RowLayout.Axis(host, column, layer.Options.Axis);
-        layer = layer with { Options = layer.Options with { Axis = axis } };
-        ChannelLayout layout = RowLayout.Of(host, column, axis, layer.FittedTo);
+        int axis = RowLayout.Axis(host, column, spec.Options.Axis);
+        spec = spec with { Options = spec.Options with { Axis = axis } };
+        ChannelLayout layout = RowLayout.Of(host, column, axis, spec.FittedTo);
         BatchNormalizationState state =
-            layer.Pretrained ?? BatchNorm.BatchNormalization.Initialize(layer.Options, layout.Channels);
+            spec.Pretrained ?? BatchNorm.BatchNormalization.Initialize(spec.Options, layout.Channels);
         if (state.Channels != layout.Channels)
             throw RowLayout.Mismatch(host, column, $"{state.Channels} channels, as the pretrained state has");
         return column.Type.GetItemType() == NumberDataViewType.Single
-            ? new Values<float>(layer, column, layout, state, (fit, shape, x) => fit.Add(shape, x))
-            : new Values<double>(layer, column, layout, state, (fit, shape, x) => fit.Add(shape, x));
+            ? new Values<float>(spec, column, layout, state, (fit, shape, x) => fit.Add(shape, x))
+            : new Values<double>(spec, column, layout, state, (fit, shape, x) => fit.Add(shape, x));
     }
 
-    public void Start(IStatisticsEngine engine) => fit = engine.StartFit(layer.Options, state);
+    public void Start(IStatisticsEngine engine) => fit = engine.StartFit(spec.Options, state);
 
-    public void Complete() => state = fit!.Complete();
+    /// <summary>Takes the fitted state.</summary>
+    public void Complete(IExceptionContext host)
+    {
+        try
+        {
+            state = fit!.Complete();
+        }
+        catch (InvalidDataException error)
+        {
+            throw host.Except(error, RowFaults.Statistics(column.Name, Layout, error));
+        }
+    }
 
     public void Stop() => fit?.Dispose();
 
-    /// <summary>Says which channels are not what a reader of the output would take them for.</summary>
-    public void TellWeakChannels(IChannel channel)
-    {
-        if (!Moves)
-            return;
-        double epsilon = layer.Options.EffectiveEpsilon;
-        if (state.Population is { } population)
-        {
-            Tell(
-                c => population.Count[c] == 0,
-                layer.Pretrained is null
-                    ? "have no value that counts: mean 0 and variance 1 leave later values as they are"
-                    : "have no value that counts, and keep their earlier mean and variance");
-            Tell(
-                c => population.Count[c] == 1,
-                "have a single value, which says nothing of a deviation: "
-                + (epsilon == 0 ? "they become β" : "later values are divided by √ε"));
-        }
-        Tell(
-            c => state.MovingVariance[c] < epsilon * SmallShare
-                && Math.Sqrt(state.MovingVariance[c]) > LeastDeviation * Math.Abs(state.MovingMean[c]),
-            $"are small beside ε ({epsilon}): they come out with a deviation far below 1. A smaller Epsilon mends it");
+    public BatchNormalizationColumn ToColumn() =>
+        new(spec.Output, spec.Input, spec.Options, state, spec.FittedTo ?? FittedInput.Of(column));
 
-        void Tell(Func<int, bool> isWeak, string what)
-        {
-            int[] weak = [.. Enumerable.Range(0, state.Channels).Where(isWeak)];
-            if (weak.Length > 0)
-                channel.Warning(FormattableString.Invariant(
-                    $"Column '{column.Name}': {weak.Length} of {state.Channels} channels {what}: {Names(weak)}."));
-        }
-    }
-
-    string Names(int[] channels)
-    {
-        string[]? names = ChannelNames.Of(column, Layout);
-        return string.Join(", ", channels.Take(Named).Select(c => names?[c] ?? $"{c}"))
-            + (channels.Length > Named ? ", …" : "");
-    }
+    /// <summary>The channels of a column with dimensions; null for a scalar or a plain vector.</summary>
+    public string? DescribeChannels() => column.Type is VectorDataViewType { Dimensions.Length: > 1 } type
+        ? $"Column '{column.Name}' [{string.Join(", ", type.Dimensions)}]: {Layout.Channels} " +
+            $"{(Layout.Channels == 1 ? "channel" : "channels")} along axis {spec.Options.Axis}."
+        : null;
 
     /// <summary>
-    /// Gives channels that count as constant a variance of 0, which maps them to β, and says which they are. The exact
-    /// statistics stay as they are.
+    /// Sets the variance of channels that count as constant to 0, so that they become β, and warns about them. The
+    /// exact statistics stay as they are.
     /// </summary>
     public void SettleConstants(IChannel channel)
     {
-        if (!Moves || !IsPopulation || layer.Options.EffectiveEpsilon > 0)
+        if (!Moves || !IsPopulation || spec.Options.EffectiveEpsilon > 0)
             return;
         double[] variance = state.MovingVariance.ToArray();
         int[] constant = [.. Enumerable.Range(0, variance.Length).Where(c =>
@@ -139,88 +143,99 @@ abstract class ColumnFit
             "normalizes them.");
     }
 
-    public BatchNormalizationColumn ToColumn() =>
-        new(layer.Output, layer.Input, layer.Options, state, layer.FittedTo ?? FittedInput.Of(column));
+    /// <summary>Warns about channels whose output will not have mean 0 and deviation 1.</summary>
+    public void WarnOfWeakChannels(IChannel channel)
+    {
+        if (!Moves)
+            return;
+        double epsilon = spec.Options.EffectiveEpsilon;
+        if (state.Population is { } population)
+        {
+            Warn(
+                c => population.Count[c] == 0,
+                spec.Pretrained is null
+                    ? "have no value that counts: mean 0 and variance 1 leave later values as they are"
+                    : "have no value that counts, and keep their earlier mean and variance");
+            Warn(
+                c => population.Count[c] == 1,
+                "have a single value, which says nothing of a deviation: "
+                + (epsilon == 0 ? "they become β" : "later values are divided by √ε"));
+        }
+        Warn(
+            c => state.MovingVariance[c] < epsilon * SmallShare
+                && Math.Sqrt(state.MovingVariance[c]) > LeastDeviation * Math.Abs(state.MovingMean[c]),
+            $"are small beside ε ({epsilon}): they come out with a deviation far below 1. A smaller Epsilon mends it");
 
-    /// <summary>The channels of a column with dimensions; null for a scalar or a plain vector.</summary>
-    public string? DescribeChannels() => column.Type is VectorDataViewType { Dimensions.Length: > 1 } type
-        ? $"Column '{column.Name}' [{string.Join(", ", type.Dimensions)}]: {Layout.Channels} " +
-            $"{(Layout.Channels == 1 ? "channel" : "channels")} along axis {layer.Options.Axis}."
-        : null;
+        void Warn(Func<int, bool> isWeak, string what)
+        {
+            int[] weak = [.. Enumerable.Range(0, state.Channels).Where(isWeak)];
+            if (weak.Length > 0)
+                channel.Warning(FormattableString.Invariant(
+                    $"Column '{column.Name}': {weak.Length} of {state.Channels} channels {what}: {Names(weak)}."));
+        }
+    }
 
-    /// <summary>
-    /// Whether the rows may be summed where the cursor's getter puts them: plain vectors, neither so short that
-    /// several are added at once nor so long that their sums leave the cache, and statistics that need no batches.
-    /// </summary>
-    public abstract bool SumsRows { get; }
+    string Names(int[] channels)
+    {
+        string[]? names = RowLayout.ChannelNames(column, Layout);
+        return string.Join(", ", channels.Take(MostNamed).Select(c => names?[c] ?? $"{c}"))
+            + (channels.Length > MostNamed ? ", …" : "");
+    }
 
-    /// <summary>What sums a cursor's rows, where they may be.</summary>
+    /// <summary>For <see cref="RowScan"/>: sums a cursor's rows.</summary>
     public abstract RowSummer OpenSummer(IHost host, DataViewRow row);
 
-    /// <summary>What takes the sums of units of rows.</summary>
-    public ColumnSums OpenSums(IHost host) => new(host, column.Name, Layout.Count, (PopulationFit)fit!);
+    /// <summary>Takes the sums of units of rows.</summary>
+    public ColumnSums OpenSums(IHost host) => new(host, column.Name, Layout.Count, fit!);
 
-    /// <summary>Buffers for rows that may be summed.</summary>
-    public abstract HeldRows NewRows(int capacity);
+    /// <summary>For <see cref="CursorSetScan"/>: buffers for rows.</summary>
+    public abstract RowWindow NewWindow(int capacity);
 
-    /// <summary>What reads a cursor's rows to such buffers.</summary>
-    /// <param name="row">The cursor.</param>
-    /// <param name="index">The place of the buffers in a block.</param>
-    public abstract RowFiller OpenRows(DataViewRow row, int index);
-
-    /// <summary>The rows of a batch, once there is room for one.</summary>
-    public int BatchRows { get; private set; }
+    /// <summary>The cursor's getter that fills a row of such a window.</summary>
+    public abstract Delegate Getter(DataViewRow row);
 
     /// <summary>
-    /// Room for a batch that is filled and one row, and, where it <paramref name="overlaps"/>, as much again for the
-    /// one that is added meanwhile.
+    /// For <see cref="BatchScan"/>: makes room for a batch and one row, and for as much again if a batch is added while
+    /// the next one is filled.
     /// </summary>
     public abstract void Allocate(IHost host, int batchRows, bool overlaps);
 
-    /// <summary>What copies a cursor's rows to those of the batch that is filled.</summary>
+    /// <summary>Copies a cursor's rows into the batch that is being filled.</summary>
     public abstract RowReader Open(IHost host, DataViewRow row);
 
     /// <summary>
-    /// Exchanges the batch that is filled for the other; one row behind its end, if there is one, becomes the first of
-    /// the next batch.
+    /// Exchanges the batch that is filled for the other one. If a row after its end has been read, that row becomes the
+    /// first of the next batch.
     /// </summary>
     public abstract void Swap(int rows, bool keepsNext);
 
-    /// <summary>Adds the batch that is not being filled, which is the same where nothing overlaps.</summary>
-    /// <param name="host">Whose error it is where a value is not finite.</param>
-    /// <param name="rows">Its number of rows.</param>
-    /// <param name="positions">The position of each of them in the data.</param>
+    /// <summary>Adds the batch that is not being filled. Without overlap there is only one batch.</summary>
+    /// <param name="host">Reports a value that is not finite.</param>
+    /// <param name="rows">The number of rows in the batch.</param>
+    /// <param name="positions">The position of each row in the data.</param>
     public abstract void Add(IHost host, int rows, long[] positions);
 
     delegate void AddTo<T>(IStatisticsFit fit, ChannelLayout layout, ReadOnlySpan<T> x);
 
     sealed class Values<T>(
-        BatchNormalizationEstimator.Layer layer, DataViewSchema.Column column, ChannelLayout layout,
-        BatchNormalizationState state, AddTo<T> add)
-        : ColumnFit(layer, column, layout, state)
+        ColumnSpec spec, DataViewSchema.Column column, ChannelLayout layout, BatchNormalizationState state, AddTo<T> add)
+        : ColumnFit(spec, column, layout, state)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         T[] filled = [], added = [];
         RowReader<T>? reader;
 
-        public override bool SumsRows =>
-            fit is PopulationFit { TakesShards: true }
-            && column.Type is VectorDataViewType
-            && Layout.Channels == Layout.Count
-            && Layout.Count is >= RowShard.LeastColumns and <= RowShard.MostColumns;
-
         public override RowSummer OpenSummer(IHost host, DataViewRow row) => new RowSummer<T>(
             host, column, row.GetGetter<VBuffer<T>>(column), Layout.Count, OpenSums(host));
 
-        public override HeldRows NewRows(int capacity) => new HeldRows<T>(column, Layout.Count, capacity);
+        public override RowWindow NewWindow(int capacity) => new RowWindow<T>(column, Layout.Count, capacity);
 
-        public override RowFiller OpenRows(DataViewRow row, int index) =>
-            new RowFiller<T>(index, row.GetGetter<VBuffer<T>>(column));
+        public override Delegate Getter(DataViewRow row) => row.GetGetter<VBuffer<T>>(column);
 
         public override void Allocate(IHost host, int batchRows, bool overlaps)
         {
             BatchRows = batchRows;
-            filled = Transforms.BatchRows.Allocate<T>(host, batchRows, 1, Layout.Count);
+            filled = RowReader.Allocate<T>(host, batchRows, 1, Layout.Count);
             added = overlaps ? new T[filled.Length] : filled;
         }
 
@@ -257,10 +272,10 @@ abstract class ColumnFit
             for (int row = 0; row * Layout.Count < x.Length; row++)
             {
                 ReadOnlySpan<T> values = x.Slice(row * Layout.Count, Layout.Count);
-                if (NonFiniteRow.Describe(column, values, positions[row]) is { } found)
+                if (RowFaults.NonFinite(column, values, positions[row]) is { } found)
                     return found;
             }
-            return StatisticsFault.Describe(column.Name, Layout, error);
+            return RowFaults.Statistics(column.Name, Layout, error);
         }
     }
 }

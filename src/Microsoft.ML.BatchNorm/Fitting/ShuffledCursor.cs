@@ -4,29 +4,26 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// A cursor's rows in another order: a pool is filled, any row of it comes next, and the row behind takes its place. A
-/// row comes earlier by less than a pool at most, and later by any number; each comes once. The order is decided by
-/// the seed alone.
+/// A cursor's rows in another order. It fills a pool with rows, gives any one of them, and reads the next row into its
+/// place. Each row comes once: earlier by less than the size of the pool, or later by any number. The seed alone decides
+/// the order.
 /// </summary>
 /// <remarks>
-/// On the caller's thread, so that errors of the view are as they are, and nothing reads on when the cursor is
-/// disposed.
-/// <see cref="Position"/> is that of the row in the data.
+/// It reads on the caller's thread, so that errors of the view pass through unchanged and nothing reads on after the
+/// cursor is disposed. <see cref="Position"/> is the row's position in the data.
 /// </remarks>
 sealed class ShuffledCursor : DataViewRowCursor
 {
-    /// <summary>Values in the pool, and what its rows are held to where they are short or long.</summary>
+    /// <summary>The pool has this many values in all, within these bounds on its number of rows.</summary>
     const int PoolValues = 1 << 22, MostRows = 4096, LeastRows = 64;
-
-    const int RowsBetweenChecks = 256;
 
     readonly IHost host;
     readonly DataViewRowCursor input;
     readonly Random random;
-    readonly PooledColumn[] columns;
+    readonly Pooled[] columns;
     readonly long[] positions;
 
-    /// <summary>The places in the pool, those of the rows that are still to come first.</summary>
+    /// <summary>The places in the pool. The first <see cref="live"/> of them hold rows that are still to come.</summary>
     readonly int[] places;
     readonly ValueGetter<DataViewRowId>? idGetter;
     int live, shown = -1;
@@ -41,13 +38,13 @@ sealed class ShuffledCursor : DataViewRowCursor
         this.random = random;
         int values = needed.Sum(column => column.Type.GetValueCount());
         int rows = Math.Clamp(PoolValues / values, LeastRows, MostRows);
-        columns = [.. needed.Select(column => PooledColumn.Of(input, column, rows))];
+        columns = [.. needed.Select(column => Pooled.Of(input, column, rows))];
         positions = new long[rows];
         places = [.. Enumerable.Range(0, rows)];
         idGetter = isShuffled ? input.GetIdGetter() : null;
     }
 
-    /// <summary>Opens a cursor whose view shuffles its rows first, where it can.</summary>
+    /// <summary>Opens a cursor. If the view can shuffle its rows, it does so first.</summary>
     public static ShuffledCursor Open(
         IHost host, IDataView view, IReadOnlyCollection<DataViewSchema.Column> needed, int seed)
     {
@@ -103,7 +100,7 @@ sealed class ShuffledCursor : DataViewRowCursor
         started = true;
         while (live < places.Length && Read(live))
         {
-            if (++live % RowsBetweenChecks == 0)
+            if (++live % Scan.RowsBetweenChecks == 0)
                 host.CheckAlive();
         }
     }
@@ -115,17 +112,61 @@ sealed class ShuffledCursor : DataViewRowCursor
             ended = true;
             return false;
         }
-        foreach (PooledColumn column in columns)
+        foreach (Pooled column in columns)
             column.Read(place);
         positions[place] = InputPosition();
         return true;
     }
 
-    /// <summary>Views in memory that shuffle tell a row's place by its id.</summary>
+    /// <summary>The row's position in the data; views in memory that shuffle give it as the row's id.</summary>
     long InputPosition()
     {
         DataViewRowId id = default;
         idGetter?.Invoke(ref id);
         return idGetter is null || id.High != 0 ? input.Position : (long)id.Low;
+    }
+
+    /// <summary>One column of the pool.</summary>
+    abstract class Pooled(DataViewSchema.Column column)
+    {
+        public DataViewSchema.Column Column => column;
+
+        /// <summary>Room for some rows of a column to fit, or of the mask.</summary>
+        public static Pooled Of(DataViewRow row, DataViewSchema.Column column, int rows) => column.Type.RawType switch
+        {
+            var type when type == typeof(float) => new OfScalars<float>(row, column, rows),
+            var type when type == typeof(double) => new OfScalars<double>(row, column, rows),
+            var type when type == typeof(bool) => new OfScalars<bool>(row, column, rows),
+            var type when type == typeof(VBuffer<float>) => new OfVectors<float>(row, column, rows),
+            _ => new OfVectors<double>(row, column, rows),
+        };
+
+        /// <summary>Reads the cursor's current row into a place.</summary>
+        public abstract void Read(int place);
+
+        /// <summary>A getter that gives the row at the place that is current when it is called.</summary>
+        public abstract Delegate Getter(Func<int> current);
+
+        sealed class OfScalars<T>(DataViewRow row, DataViewSchema.Column column, int rows) : Pooled(column)
+        {
+            readonly T[] values = new T[rows];
+            readonly ValueGetter<T> getter = row.GetGetter<T>(column);
+
+            public override void Read(int place) => getter(ref values[place]);
+
+            public override Delegate Getter(Func<int> current) =>
+                (ValueGetter<T>)((ref value) => value = values[current()]);
+        }
+
+        sealed class OfVectors<T>(DataViewRow row, DataViewSchema.Column column, int rows) : Pooled(column)
+        {
+            readonly VBuffer<T>[] values = new VBuffer<T>[rows];
+            readonly ValueGetter<VBuffer<T>> getter = row.GetGetter<VBuffer<T>>(column);
+
+            public override void Read(int place) => getter(ref values[place]);
+
+            public override Delegate Getter(Func<int> current) =>
+                (ValueGetter<VBuffer<T>>)((ref value) => values[current()].CopyTo(ref value));
+        }
     }
 }

@@ -6,25 +6,25 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML;
 
-/// <summary>Trained networks in <c>mlContext.Transforms</c>.</summary>
+/// <summary>Trained networks as transforms in <c>mlContext.Transforms</c>.</summary>
 public static class ApplyNetworkCatalog
 {
     /// <summary>
-    /// What one of a trained network's layers gives, as a column: features for any trainer that follows.
+    /// Adds the output of a layer of a trained network as a column, such as features for another trainer.
     /// </summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="outputColumnName">
     /// The name of the new column, a vector of <see cref="float"/> in the shape of the layer's output.
     /// </param>
     /// <param name="model">
-    /// A prediction transformer with a network, fitted or loaded, or a chain whose last transformer is one.
+    /// A prediction transformer with a network, fitted or loaded, or a chain that ends in one.
     /// </param>
     /// <param name="untilLayer">
     /// The path of the last layer that is applied, such as <c>re_lu</c> or <c>base/re_lu</c>. Null for all layers: the
     /// outputs before a softmax or sigmoid.
     /// </param>
     /// <param name="inputColumnName">
-    /// The column that goes in, a vector of <see cref="float"/> of the network's size. Null takes
+    /// The input column, a vector of <see cref="float"/> of the network's size. Null for
     /// <paramref name="outputColumnName"/>.
     /// </param>
     /// <exception cref="ArgumentException">The model has no network, or the network no such layer.</exception>
@@ -39,13 +39,13 @@ public static class ApplyNetworkCatalog
             outputColumnName, new SavedNetwork(found.Network, found.State), untilLayer, inputColumnName);
     }
 
-    /// <summary>What one of a network's layers gives, for a network and its parameters, such as from a file.</summary>
+    /// <summary>Adds the output of a layer of a network as a column, for a network from a file, say.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="outputColumnName">The name of the new column.</param>
     /// <param name="network">The network and its parameters.</param>
     /// <param name="untilLayer">The path of the last layer that is applied; null for all layers.</param>
     /// <param name="inputColumnName">
-    /// The column that goes in, a vector of <see cref="float"/> of the network's size. Null takes
+    /// The input column, a vector of <see cref="float"/> of the network's size. Null for
     /// <paramref name="outputColumnName"/>.
     /// </param>
     /// <exception cref="ArgumentException">The state does not fit the network, or it has no such layer.</exception>

@@ -7,8 +7,40 @@ using Microsoft.ML.Trainers;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// Appends what a network gives for a column: a vector of <see cref="float"/> in the shape of the network's output.
-/// Immutable, and safe from any number of threads.
+/// Applies the layers of a trained network to a column. There is nothing to fit: <c>Fit</c> checks the input's schema
+/// and reads no row.
+/// </summary>
+/// <seealso cref="ApplyNetworkCatalog"/>
+public sealed class ApplyNetworkEstimator : TrivialEstimator<ApplyNetworkTransformer>
+{
+    internal ApplyNetworkEstimator(IHostEnvironment env, ApplyNetworkTransformer transformer)
+        : base(env.Register(nameof(ApplyNetworkEstimator)), transformer)
+    {
+    }
+
+    /// <summary>The schema of the transformer's output.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The column is missing, or of a type that a network cannot take.
+    /// </exception>
+    public override SchemaShape GetOutputSchema(SchemaShape inputSchema)
+    {
+        Host.CheckValue(inputSchema, nameof(inputSchema));
+        Dictionary<string, SchemaShape.Column> columns = inputSchema.ToDictionary(column => column.Name);
+        if (!inputSchema.TryFindColumn(Transformer.InputColumnName, out SchemaShape.Column input))
+            throw Host.ExceptSchemaMismatch(nameof(inputSchema), "input", Transformer.InputColumnName);
+        if (input.Kind != SchemaShape.Column.VectorKind.Vector || input.ItemType != NumberDataViewType.Single)
+            throw Host.ExceptSchemaMismatch(
+                nameof(inputSchema), "input", Transformer.InputColumnName, Transformer.Expected, input.GetTypeString());
+        columns[Transformer.OutputColumnName] = new SchemaShape.Column(
+            Transformer.OutputColumnName, SchemaShape.Column.VectorKind.Vector, NumberDataViewType.Single,
+            isKey: false);
+        return new SchemaShape(columns.Values);
+    }
+}
+
+/// <summary>
+/// Appends the outputs of a network for a column: a vector of <see cref="float"/> in the shape of the network's output.
+/// It is immutable, and safe from any number of threads.
 /// </summary>
 public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
 {
@@ -20,7 +52,7 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
             Contracts.CheckRef(env, nameof(env)).Register(nameof(ApplyNetworkTransformer)),
             (outputColumnName, inputColumnName)) => model = new NetworkModel(saved.Network, saved.State);
 
-    /// <summary>The layers that are applied.</summary>
+    /// <summary>The network with the layers that are applied.</summary>
     public Network Network => model.Network;
 
     /// <summary>Their parameters.</summary>
@@ -32,7 +64,7 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
     /// <summary>The name of the column that goes in.</summary>
     public string InputColumnName => ColumnPairs[0].inputColumnName;
 
-    /// <summary>What the input must be, for the message when it is not.</summary>
+    /// <summary>The type that the input must have, for an error message.</summary>
     internal string Expected => ColumnShape.Describe(NumberDataViewType.Single, Network.InputShape);
 
     /// <inheritdoc/>
@@ -90,7 +122,7 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
             string output = ctx.AddIntermediateVariable(type, parent.OutputColumnName);
             var nodes = new OnnxNodes(ctx, LoaderSignature, parent.OutputColumnName);
             var network = new OnnxNetwork(nodes, parent.Network, parent.State);
-            // A vector of one slot is declared without its dimensions.
+            // ML.NET declares a vector of one slot without its dimensions.
             nodes.Add("Identity", [type.Size == 1 ? network.Save(input) : network.SaveLayers(input)], output);
         }
     }

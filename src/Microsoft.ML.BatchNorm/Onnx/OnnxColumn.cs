@@ -6,19 +6,19 @@ namespace Microsoft.ML.Transforms;
 
 /// <summary>
 /// One column's part of an ONNX graph: <c>[Reshape] → [Cast] → [Transpose] → [Sub] → BatchNormalization →
-/// [Transpose] → [Cast] → [Reshape] → [Where]</c>, where those in brackets are there only when they are needed.
+/// [Transpose] → [Cast] → [Reshape] → [Where]</c>. Nodes in brackets are added only if they are needed.
 /// </summary>
 /// <remarks>
-/// ML.NET declares a column as batch × dimensions, and the operator wants the channels on the second axis. The casts
-/// are for a float column whose numbers no float holds. A double column stays double. A layer that ignores values that
-/// are not finite, or has a mask column, lets them through by <c>Where</c>.
+/// ML.NET declares a column as batch × dimensions, and the operator expects the channels on the second axis. A float
+/// column is cast to double if its map does not fit in floats; a double column stays double. In a layer that ignores
+/// values that are not finite, or has a mask column, <c>Where</c> lets these values through.
 /// </remarks>
 sealed class OnnxColumn
 {
-    /// <summary>The version that gave the operator the form that it has here, which held until version 14.</summary>
+    /// <summary>The version that introduced this form of the operator, which is valid up to version 14.</summary>
     public const int MinimumOpSet = 9;
 
-    readonly OnnxContext context;
+    readonly OnnxNodes nodes;
     readonly BatchNormalizationColumn column;
     readonly OnnxNumbers numbers;
     readonly PrimitiveDataViewType item, inner;
@@ -26,14 +26,14 @@ sealed class OnnxColumn
     readonly int[] declared, dimensions;
     readonly int axis;
 
-    /// <param name="context">The graph.</param>
+    /// <param name="context">The graph, whose version was checked.</param>
     /// <param name="column">The layer.</param>
     /// <param name="type">The type of its input.</param>
-    /// <param name="passesNonFinite">Whether values that are not finite come out as they went in.</param>
+    /// <param name="passesNonFinite">Whether values that are not finite pass unchanged.</param>
     public OnnxColumn(OnnxContext context, BatchNormalizationColumn column, DataViewType type, bool passesNonFinite)
     {
         this.passesNonFinite = passesNonFinite;
-        this.context = context;
+        nodes = new OnnxNodes(context, column.OutputColumnName);
         this.column = column;
         item = (PrimitiveDataViewType)type.GetItemType();
         OnnxNumbers? single = item == NumberDataViewType.Single ? OnnxNumbers.InSingle(column) : null;
@@ -48,17 +48,17 @@ sealed class OnnxColumn
     }
 
     /// <summary>
-    /// A variable in the dimensions that ML.NET declares. Not every transform's has them: one-hot rows are [1, n], and
-    /// a concatenated image is flat.
+    /// Reshapes a variable to the dimensions that ML.NET declares. Not every transform writes these: one-hot rows are
+    /// [1, n], and a concatenated image is flat.
     /// </summary>
     public string InDeclaredShape(string input)
     {
-        string shaped = Variable("Input");
+        string shaped = nodes.Variable("Input");
         Reshape(input, shaped, declared, "InputShape");
         return shaped;
     }
 
-    /// <summary>Adds the nodes that lead from one variable to another.</summary>
+    /// <summary>Adds the nodes that compute one variable from another.</summary>
     public void Save(string input, string output)
     {
         var steps = new List<Action<string, string>>();
@@ -66,36 +66,36 @@ sealed class OnnxColumn
         if (isPlain)
             steps.Add((x, y) => Reshape(x, y, dimensions, "FittedShape"));
         if (inner != item)
-            steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", inner.RawType));
+            steps.Add((x, y) => nodes.Add("Cast", [x], y).AddAttribute("to", inner.RawType));
         if (axis > 0)
-            steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsToSecond()));
+            steps.Add((x, y) => nodes.Add("Transpose", [x], y).AddAttribute("perm", ChannelsToSecond()));
         if (numbers.IsFarFromZero)
-            steps.Add((x, y) => Node("Sub", [x, Constant("Center", numbers.Mean, ChannelShape())], y));
+            steps.Add((x, y) => nodes.Add("Sub", [x, Constant("Center", numbers.Mean, ChannelShape())], y));
         steps.Add(Normalize);
         if (axis > 0)
-            steps.Add((x, y) => Node("Transpose", [x], y).AddAttribute("perm", ChannelsBack()));
+            steps.Add((x, y) => nodes.Add("Transpose", [x], y).AddAttribute("perm", ChannelsBack()));
         if (inner != item)
-            steps.Add((x, y) => Node("Cast", [x], y).AddAttribute("to", item.RawType));
+            steps.Add((x, y) => nodes.Add("Cast", [x], y).AddAttribute("to", item.RawType));
         if (isPlain)
             steps.Add((x, y) => Reshape(x, y, declared, "OutputShape"));
         if (passesNonFinite)
-            steps.Add((x, y) => Node("Where", [IsNonFinite(input), input, x], y));
+            steps.Add((x, y) => nodes.Add("Where", [IsNonFinite(input), input, x], y));
 
         string current = input;
         for (int i = 0; i < steps.Count; i++)
         {
-            string next = i == steps.Count - 1 ? output : Variable($"Step{i + 1}");
+            string next = i == steps.Count - 1 ? output : nodes.Variable($"Step{i + 1}");
             steps[i](current, next);
             current = next;
         }
     }
 
-    /// <summary>x − x is NaN where x is not finite. The operator IsInf is not there before version 10.</summary>
+    /// <summary>x − x is NaN if x is not finite. Version 9 has no operator IsInf.</summary>
     string IsNonFinite(string x)
     {
-        string difference = Variable("Difference"), result = Variable("IsNonFinite");
-        Node("Sub", [x, x], difference);
-        Node("IsNaN", [difference], result);
+        string difference = nodes.Variable("Difference"), result = nodes.Variable("IsNonFinite");
+        nodes.Add("Sub", [x, x], difference);
+        nodes.Add("IsNaN", [difference], result);
         return result;
     }
 
@@ -103,7 +103,7 @@ sealed class OnnxColumn
     {
         double[] mean = numbers.IsFarFromZero ? new double[numbers.Mean.Length] : numbers.Mean;
         long[] shape = [mean.Length];
-        OnnxNode node = Node(
+        OnnxNode node = nodes.Add(
             "BatchNormalization",
             [
                 input, Constant("Scale", numbers.Scale, shape), Constant("B", numbers.Shift, shape),
@@ -139,28 +139,84 @@ sealed class OnnxColumn
     void Reshape(string input, string output, int[] row, string role)
     {
         long[] shape = [-1, .. row.Select(size => (long)size)];
-        Node("Reshape", [input, context.AddInitializer(shape, [shape.Length], Name(role))], output);
+        nodes.Add("Reshape", [input, nodes.Constant(role, shape, shape.Length)], output);
     }
-
-    OnnxNode Node(string type, string[] inputs, string output) =>
-        // The standard operators' domain is the empty one; ML.NET's default is that of the machine learning operators.
-        context.CreateNode(type, inputs, [output], context.GetNodeName(type), domain: "");
-
-    string Variable(string role) => context.AddIntermediateVariable(null, Name(role), skip: true);
 
     string Constant(string role, double[] values, long[] shape) => inner == NumberDataViewType.Double
-        ? context.AddInitializer(values, shape, Name(role))
-        : context.AddInitializer(Array.ConvertAll(values, value => (float)value), shape, Name(role));
+        ? nodes.Context.AddInitializer(values, shape, nodes.Name(role))
+        : nodes.Constant(role, Array.ConvertAll(values, value => (float)value), shape);
+}
 
+/// <summary>
+/// A column's map as the numbers of ONNX's operator, <c>(x − mean)/√(variance + epsilon)·scale + shift</c>. They have
+/// the type of the operator's input, except for epsilon, which is always a float.
+/// </summary>
+/// <remarks>
+/// Variance, epsilon and mean are the layer's, rounded. The scale corrects for the rounding of variance and epsilon,
+/// and the shift for that of the mean, so that the operator is as exact as its type.
+/// </remarks>
+sealed class OnnxNumbers
+{
     /// <summary>
-    /// A name that no column has. ML.NET looks up a column's variable by the column's name, and what is added under
-    /// that name takes the column's place.
+    /// A mean of more standard deviations than this is subtracted before the operator. Runtimes compute the operator as
+    /// <c>x·a + b</c>, where a mean of 2ⁿ standard deviations loses n of a float's 24 bits.
     /// </summary>
-    string Name(string role)
+    const double FarFromZero = 4;
+
+    readonly bool inDouble;
+
+    OnnxNumbers(BatchNormalizationColumn column, bool inDouble)
     {
-        string name = $"{column.OutputColumnName}.{role}";
-        while (context.ContainsColumn(name))
-            name += "'";
-        return name;
+        this.inDouble = inDouble;
+        AffineMap map = column.Map;
+        Epsilon = float.IsNormal((float)column.Options.EffectiveEpsilon) ? (float)column.Options.EffectiveEpsilon : 0;
+        Mean = new double[map.Channels];
+        Variance = new double[map.Channels];
+        Scale = new double[map.Channels];
+        Shift = new double[map.Channels];
+        for (int c = 0; c < map.Channels; c++)
+        {
+            double variance = column.State.MovingVariance[c];
+            IsFarFromZero |= Math.Abs(map.Mean[c]) > FarFromZero * Math.Sqrt(variance + column.Options.EffectiveEpsilon);
+            Mean[c] = Round(map.Mean[c]);
+            Shift[c] = Round(map.Shift[c] - (map.Mean[c] - Mean[c]) * map.Scale[c]);
+            Variance[c] = IsNormal(Round(Round(variance) + Epsilon)) ? Round(variance) : 1;
+            Scale[c] = Round(map.Scale[c] * Math.Sqrt(Round(Variance[c] + Epsilon)));
+        }
     }
+
+    /// <summary>The numbers in float, or null if they do not fit in floats, such as a deviation of 1e-42.</summary>
+    public static OnnxNumbers? InSingle(BatchNormalizationColumn column)
+    {
+        var numbers = new OnnxNumbers(column, inDouble: false);
+        foreach (double scale in column.Map.Scale)
+        {
+            if (scale != 0 && !numbers.IsNormal(scale))
+                return null;
+        }
+        return numbers.IsFinite ? numbers : null;
+    }
+
+    public static OnnxNumbers InDouble(BatchNormalizationColumn column) => new(column, inDouble: true);
+
+    /// <summary>Whether the mean is subtracted before the operator, whose own mean is then zero.</summary>
+    public bool IsFarFromZero { get; }
+
+    public float Epsilon { get; }
+
+    public double[] Mean { get; }
+
+    public double[] Variance { get; }
+
+    public double[] Scale { get; }
+
+    public double[] Shift { get; }
+
+    bool IsFinite =>
+        Array.TrueForAll(Mean, double.IsFinite) && Array.TrueForAll(Shift, double.IsFinite)
+        && Array.TrueForAll(Scale, double.IsFinite);
+
+    double Round(double value) => inDouble ? value : (float)value;
+
+    bool IsNormal(double value) => inDouble ? double.IsNormal(value) : float.IsNormal((float)value);
 }

@@ -1,7 +1,6 @@
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
-using Microsoft.ML.Trainers;
 
 namespace Microsoft.ML.Transforms;
 
@@ -14,15 +13,6 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     /// <summary>Whether the network has outputs for NaN and infinite features, and no error.</summary>
     bool TakesNonFinite => !network.Nodes.Any(
         node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
-
-    /// <summary>Adds a model with one output, whose column is the last or second that ML.NET asks for.</summary>
-    public static void SaveScore(
-        OnnxContext context, INetworkModelParameters model, string signature, string[] outputs, string features)
-    {
-        string score = outputs.Length > 1 ? outputs[1] : outputs[0];
-        var nodes = new OnnxNodes(context, signature, score);
-        nodes.Add("Identity", [new OnnxNetwork(nodes, model.Network, model.State).Save(features)], score);
-    }
 
     /// <summary>
     /// Adds the network behind a variable of one row's values, and gives that of its outputs, rows by outputs.

@@ -2,24 +2,24 @@ using Microsoft.ML.Model.OnnxConverter;
 
 namespace Microsoft.ML.Transforms;
 
-/// <summary>Adds nodes of the standard operators to a graph, with variables that take no column's place.</summary>
+/// <summary>Adds nodes of the standard operators to a graph, with variables whose names no column has.</summary>
 sealed class OnnxNodes
 {
     readonly string owner;
 
+    /// <summary>Checks the version that was asked for, with ML.NET's error if it is too low.</summary>
     /// <param name="context">The graph.</param>
-    /// <param name="signature">Who adds, for ML.NET's error where the version that was asked for is too low.</param>
-    /// <param name="owner">A column that the variables' names begin with.</param>
-    public OnnxNodes(OnnxContext context, string signature, string owner)
-    {
+    /// <param name="signature">The component that adds the nodes, for the error.</param>
+    /// <param name="owner">A column name, with which the names of the variables begin.</param>
+    public OnnxNodes(OnnxContext context, string signature, string owner) : this(context, owner) =>
         context.CheckOpSetVersion(OnnxColumn.MinimumOpSet, signature);
-        Context = context;
-        this.owner = owner;
-    }
+
+    /// <summary>Adds to a graph whose version was checked.</summary>
+    public OnnxNodes(OnnxContext context, string owner) => (Context, this.owner) = (context, owner);
 
     public OnnxContext Context { get; }
 
-    /// <summary>A new variable whose shape the runtime finds out.</summary>
+    /// <summary>A new variable without a declared shape; the runtime infers it.</summary>
     public string Variable(string role) => Context.AddIntermediateVariable(null, Name(role), skip: true);
 
     public string Constant(string role, ReadOnlySpan<float> values, params long[] shape) =>
@@ -29,10 +29,13 @@ sealed class OnnxNodes
         Context.AddInitializer(values, shape, Name(role));
 
     public OnnxNode Add(string type, string[] inputs, string output) =>
-        // The standard operators' domain is the empty one; ML.NET's default is that of the machine learning operators.
+        // The standard operators' domain is empty; ML.NET's default is the domain of the machine learning operators.
         Context.CreateNode(type, inputs, [output], Context.GetNodeName(type), domain: "");
 
-    /// <summary>A name that no column has: what is added under a column's name takes its place.</summary>
+    /// <summary>
+    /// A name that no column has. ML.NET looks up variables by column names, and a variable that is added under a
+    /// column's name replaces that column.
+    /// </summary>
     public string Name(string role)
     {
         string name = $"{owner}.{role}";

@@ -1,5 +1,6 @@
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;
+using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
@@ -13,7 +14,7 @@ static class SettingsFormat
 {
     const int Length = 4 + 4 + 1 + 1 + 4 + 1 + 1;
 
-    public static void Write(ModelSaveContext ctx, FitSettings settings)
+    public static void Write(ModelSaveContext ctx, Options settings)
     {
         byte[] numbers = ToBytes(settings);
         ctx.SaveStringOrNull(settings.MaskColumnName);
@@ -24,19 +25,20 @@ static class SettingsFormat
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
     /// <exception cref="EndOfStreamException">Bytes are missing.</exception>
     /// <exception cref="ArgumentException">A value is out of range.</exception>
-    public static FitSettings Read(IHostEnvironment env, ModelLoadContext ctx)
+    public static Options Read(IHostEnvironment env, ModelLoadContext ctx)
     {
         string? mask = ctx.LoadStringOrNull();
         byte[] numbers = ctx.Reader.ReadBytes(Length);
         env.CheckDecode(
             ctx.Reader.ReadUInt32() == EntryChecksum.Of(numbers, mask),
             "The checksum of a batch normalization's settings does not match.");
-        FitSettings settings = FromBytes(numbers) with { MaskColumnName = mask };
+        Options settings = FromBytes(numbers);
+        settings.MaskColumnName = mask;
         settings.Check(env);
         return settings;
     }
 
-    static byte[] ToBytes(FitSettings settings)
+    static byte[] ToBytes(Options settings)
     {
         var stream = new MemoryStream(Length);
         using var writer = new BinaryWriter(stream);
@@ -50,10 +52,10 @@ static class SettingsFormat
         return stream.ToArray();
     }
 
-    static FitSettings FromBytes(byte[] bytes)
+    static Options FromBytes(byte[] bytes)
     {
         using var reader = new BinaryReader(new MemoryStream(bytes));
-        return new FitSettings
+        return new Options
         {
             BatchSize = reader.ReadInt32(),
             Epochs = reader.ReadInt32(),

@@ -47,7 +47,7 @@ public sealed partial class BatchNormalizationTransformer
         try
         {
             BatchNormalizationColumn[] columns = ColumnFormat.Read(env, ctx);
-            FitSettings settings = SettingsFormat.Read(env, ctx);
+            BatchNormalizationEstimator.Options settings = SettingsFormat.Read(env, ctx);
             return new BatchNormalizationTransformer(env, settings, InputFormat.Read(env, ctx, columns));
         }
         catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)

@@ -20,7 +20,7 @@ public sealed class TrainingKernelTests
     static void CheckPhilox(uint firstKey, uint secondKey, uint[] counter, uint[] expected)
     {
         Vector512<ulong>[] words = Array.ConvertAll(counter, word => Vector512.Create((ulong)word));
-        Philox.Draw(firstKey, secondKey, ref words[0], ref words[1], ref words[2], ref words[3]);
+        RandomNumbers.Philox(firstKey, secondKey, ref words[0], ref words[1], ref words[2], ref words[3]);
         for (int word = 0; word < 4; word++)
             Assert.AreEqual(Vector512.Create((ulong)expected[word]), words[word]);
     }

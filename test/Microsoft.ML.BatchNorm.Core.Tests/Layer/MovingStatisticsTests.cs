@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm.Tests.Layer;
 
 /// <summary>How the moving statistics follow the batches.</summary>
@@ -181,5 +183,45 @@ public sealed class MovingStatisticsTests
         double[] expected = [.. x.Select((value, i) =>
             (value - state.Renorm!.Mean[i % 2]) / state.Renorm.StandardDeviation[i % 2])];
         Agreement.Within(1e-13, expected, y);
+    }
+
+    [TestMethod]
+    public unsafe void A_session_moves_its_statistics_to_the_bits_of_the_functions()
+    {
+        BatchNormalizationOptions keras = BatchNormalizationOptions.Keras, torch = BatchNormalizationOptions.PyTorch;
+        foreach (BatchNormalizationOptions options in new[]
+                 {
+                     keras, torch, torch with { MovingStatistics = MovingStatistics.Cumulative },
+                     torch with { MovingStatistics = MovingStatistics.Population }, keras with { Renorm = new() },
+                     keras with { VirtualBatchSize = 7 }, torch with { VirtualBatchSize = 4 },
+                 })
+        {
+            BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
+            var session = new RunningStatistics(options, state);
+            int groups = RowGroups.CountOf(20, options.VirtualBatchSize), room = Vectors.RoundUp(2);
+            for (int batch = 0; batch < 6; batch++)
+            {
+                var statistics = new BatchStatistics[groups];
+                var memory = new AlignedMemory<double>(groups * Moments.Arrays * room);
+                for (int group = 0; group < groups; group++)
+                {
+                    statistics[group] = new BatchStatistics(2);
+                    // One batch has no value, and one a channel without any.
+                    bool[] mask = [.. Enumerable.Range(0, 4).Select(_ => batch != 2)];
+                    float[] x = [.. Batches[batch].Skip(8 * group).Take(8)];
+                    if (batch == 3)
+                        x[0] = x[2] = x[4] = x[6] = float.NaN;
+                    statistics[group].Add(ChannelLayout.Features(4, 2), x, mask, NonFinite.Ignore);
+                    for (int array = 0; array < Moments.Arrays; array++)
+                    {
+                        statistics[group].Packed.Slice(2 * array, 2)
+                            .CopyTo(memory.Span[((group * Moments.Arrays + array) * room)..]);
+                    }
+                }
+                state = MovingUpdate.Next(options, state, statistics);
+                session.Move(memory.Start, groups);
+                Assert.AreEqual(state, session.ToState(state.Gamma, state.Beta), $"{options}, batch {batch}");
+            }
+        }
     }
 }

@@ -136,7 +136,7 @@ public class DefinitionStateTests
         {
             ["a"] = new([1, 2, 3]),
             ["b"] = new([1, 2, 3, 4], [1, 2]),
-            ["c"] = new(new BatchNormalizationState([0], [1])),
+            ["c"] = new(new BatchNormalizationState([0], [1], [1], [0])),
             ["d"] = normalization,
             ["e"] = normalization,
             ["f"] = normalization,
@@ -148,13 +148,72 @@ public class DefinitionStateTests
         StringAssert.StartsWith(
             message,
             "The state does not fit the network: 'a' has 3 values of kernel instead of 6; "
-            + "'b' has 2 values of bias instead of 0; 'c' has 1 channels instead of 2; "
-            + "'d' has 2 values of gamma instead of 0; 'e' has no renormalization averages; "
-            + "'f' has the state of a batch normalization; the layer is a Dense; 'g' has no batch normalization state; "
+            + "'b' has 2 values of bias instead of 0; 'c' has 1 values of gamma instead of 2; "
+            + "'d' has 2 values of gamma instead of 0; 'e' has 0 values of moving_stddev instead of 2; "
+            + "'f' has batches_seen, beta, gamma, initial_weight, moving_mean, moving_variance; a Dense has kernel, "
+            + "bias; 'g' has kernel; a BatchNormalization has gamma, beta, moving_mean, moving_variance; "
             + "'h' is missing; 'i' is not a layer of the network with parameters; "
             + "'z' is not a layer of the network with parameters.");
         network.CheckState(network.Initialize());
         Assert.ThrowsExactly<ArgumentNullException>(() => network.CheckState(null!));
+    }
+
+    [TestMethod]
+    public void A_layer_s_tensors_are_said_once()
+    {
+        Network network = Network.Input(2, 4, 4).Conv2D(3, 3).BatchNormalization(new() { UpdateStatistics = false })
+            .ReLU().Flatten().Dense(5, useBias: false);
+        string[] tensors = [.. network.Nodes.SelectMany(node => node.Tensors
+            .Where(tensor => !tensor.IsOptional)
+            .Select(tensor =>
+                $"{node.Path} {tensor.Name} {tensor.Shape} {tensor.Type} {tensor.Role} {tensor.IsTrained}"))];
+        CollectionAssert.AreEqual(
+            (string[])[
+                "conv2d kernel [3, 2, 3, 3] F32 Kernel True", "conv2d bias [3] F32 Affine True",
+                "batch_normalization gamma [3] F32 Affine True", "batch_normalization beta [3] F32 Affine True",
+                "batch_normalization moving_mean [3] F64 Statistic False",
+                "batch_normalization moving_variance [3] F64 Statistic False",
+                "dense kernel [5, 12] F32 Kernel True",
+            ], tensors);
+        NetworkState state = network.Initialize();
+        foreach (NetworkNode node in network.Nodes.Where(node => node.Tensors.Any()))
+        {
+            foreach (TensorSpec tensor in node.Tensors.Where(tensor => !tensor.IsOptional))
+                Assert.AreEqual(tensor.Shape!.Size, state[node.Path].LengthOf(tensor.Name), tensor.Name);
+            Assert.IsTrue(state[node.Path].Names.All(node.Tensors.Select(tensor => tensor.Name).Contains), node.Path);
+        }
+        Assert.IsFalse(network.Freeze("dense").GetNode("dense").Tensors.Single().IsTrained);
+    }
+
+    [TestMethod]
+    public void A_batch_normalization_s_state_is_the_same_as_tensors()
+    {
+        var options = new BatchNormalizationOptions
+        {
+            Renorm = new(),
+            GammaInitializer = Initializer.Uniform(1, 2, seed: 3),
+        };
+        BatchNormalizationState fresh = BatchNorm.BatchNormalization.Initialize(options, 3);
+        BatchNormalizationState[] states =
+        [
+            fresh, BatchNorm.BatchNormalization.Initialize(options with { Renorm = null, Center = false }, 3),
+            fresh.WithPopulation(BatchStatistics.Of<float>(
+                new ChannelLayout([4, 3], 1), [1e8f, 2, 3, 1e8f + 8, 5, 6, 7, 8, 9, 10, 11, 12], mask: [], NonFinite.Throw, 1)),
+        ];
+        foreach (BatchNormalizationState state in states)
+        {
+            var tensors = LayerState.OfTensors(new LayerState(state).Tensors);
+            Assert.AreEqual(state, tensors.BatchNormalization);
+            Assert.AreEqual(new LayerState(state), tensors);
+            Assert.AreEqual(new LayerState(state).GetHashCode(), tensors.GetHashCode());
+        }
+        Assert.IsNull(new LayerState([1f]).BatchNormalization);
+        CollectionAssert.AreEqual(
+            fresh.Gamma.ToArray(),
+            new BatchNormalizationLayer(options).Initialize(new(3), new(1)).Get<float>("gamma").ToArray());
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(() => new LayerState([1f], [2f]).Get<double>("kernel")).Message,
+            "The layer has no tensor 'kernel' of Double; it has bias (Single), kernel (Single).");
     }
 
     [TestMethod]

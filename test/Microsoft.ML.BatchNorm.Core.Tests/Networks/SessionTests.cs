@@ -126,6 +126,24 @@ public sealed class SessionTests
     }
 
     [TestMethod]
+    public void A_channel_whose_other_values_are_ignored_is_an_error_under_the_sample_variance()
+    {
+        BatchNormalizationOptions options = BatchNormalizationOptions.PyTorch with { NonFinite = NonFinite.Ignore };
+        Network network = Network.Input(2).BatchNormalization(options).ReLU().Dense(1);
+        NetworkState state = network.Initialize(seed: 1);
+        const float ignored = float.NegativeInfinity;
+        var data = new TrainingData(3, new[] { 1, 1, ignored, 2, ignored, 3 }, new float[] { 1, 2, 3 });
+        var training = new TrainingOptions { Loss = Loss.MeanSquaredError };
+        using ITrainingSession session = new CpuEngine().Start(network, state, training, data);
+
+        InvalidDataException error =
+            Assert.ThrowsExactly<InvalidDataException>(() => session.TrainOnBatch([0, 1, 2], 0.1));
+
+        StringAssert.StartsWith(error.Message, "Channel 0 of layer 'batch_normalization' has 1 value");
+        Assert.AreEqual(state, session.GetState());
+    }
+
+    [TestMethod]
     public void A_step_allocates_nothing_whatever_the_size_of_the_batch()
     {
         BatchNormalizationOptions keras = BatchNormalizationOptions.Keras;

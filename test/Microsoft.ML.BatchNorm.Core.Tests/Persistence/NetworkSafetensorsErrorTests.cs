@@ -184,7 +184,7 @@ public class NetworkSafetensorsErrorTests
         Assert.ThrowsExactly<ArgumentException>(
             () => network.SaveSafetensors(stream, state.With("other", state["fc"])));
         Assert.ThrowsExactly<InvalidOperationException>(() => network.SaveSafetensors(
-            stream, state.With("fc", new LayerState([1, 2, 3, 4, 5, 6], [1, float.NaN], null))));
+            stream, state.With("fc", LayerState.OfTensors([new("kernel", new float[] { 1, 2, 3, 4, 5, 6 }), new("bias", new float[] { 1, float.NaN })]))));
         Network renormalized = Network.Input(3).BatchNormalization(new() { Renorm = new() });
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(

@@ -1,5 +1,5 @@
 using System.Xml.Linq;
-using Microsoft.ML.BatchNorm.Reports.Charts;
+using Microsoft.ML.BatchNorm.Reports;
 
 namespace Microsoft.ML.BatchNorm.Tests.Reports;
 
@@ -22,7 +22,7 @@ public class ChartTests
     [DataRow(new[] { -1e308, 1e308 }, "-1e300 -5e299 0 5e299 1e300")]
     public void A_linear_axis_goes_from_one_round_number_to_another(double[] values, string ticks)
     {
-        Axis axis = Axis.Of(values, 5);
+        ChartAxis axis = ChartAxis.Of(values, 5);
         Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
         Assert.IsTrue(values.All(value => axis.Share(Math.Clamp(value, -1e300, 1e300)) is > -1e-12 and <= 1));
         Assert.AreEqual((0.0, 1.0), (axis.Share(axis.Low), axis.Share(axis.High)));
@@ -36,7 +36,7 @@ public class ChartTests
     [DataRow(new[] { 5e-324, 1.0 }, "0 0.2 0.4 0.6 0.8 1.0")]
     public void Values_far_apart_have_a_logarithmic_axis_where_all_are_positive(double[] values, string ticks)
     {
-        Axis axis = Axis.LogarithmicOf(values, 5);
+        ChartAxis axis = ChartAxis.LogarithmicOf(values, 5);
         Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
         Assert.IsTrue(values.All(value => axis.Share(value) is >= 0 and <= 1));
     }
@@ -47,7 +47,7 @@ public class ChartTests
     [DataRow(14, "2 4 6 8 10 12 14")]
     [DataRow(70, "1 10 20 30 40 50 60 70")]
     public void Epochs_have_whole_ticks(int epochs, string ticks) => Assert.AreEqual(
-        ticks, string.Join(' ', Axis.Whole(0.5, epochs + 0.5, 1, 8).Ticks.Select(tick => tick.Text)));
+        ticks, string.Join(' ', ChartAxis.Whole(0.5, epochs + 0.5, 1, 8).Ticks.Select(tick => tick.Text)));
 
     [TestMethod]
     public void Bins_have_round_edges_and_hold_every_value()
@@ -59,7 +59,7 @@ public class ChartTests
         ];
         foreach (double[] sample in samples)
         {
-            Bins bins = Bins.Of(sample, 10);
+            HistogramBins bins = HistogramBins.Of(sample, 10);
             Assert.AreEqual(sample.Length, bins.Counts.Sum());
             Assert.IsTrue(bins.Low <= sample.Min() && bins.High >= sample.Max(), $"{bins}");
             for (int i = 0; i < bins.Counts.Length; i++)
@@ -90,7 +90,7 @@ public class ChartTests
     [DataRow(new[] { -8, double.PositiveInfinity }, "-10 -5 0 5 10 ∞")]
     public void An_infinite_bar_goes_to_an_edge_that_is_as_far_as_the_longest_other(double[] values, string texts)
     {
-        Bar[] bars = Array.ConvertAll(values, value => new Bar("", value, ""));
+        ChartBar[] bars = Array.ConvertAll(values, value => new ChartBar("", value, ""));
         XElement chart = XElement.Parse(new BarChart("Shift", "unit", bars, []).ToHtml()).Element("svg")!;
         string[] words = [.. chart.Elements("text").Select(text => text.Value).Where(text => text is not ("" or "unit"))];
         Assert.AreEqual(texts, string.Join(' ', words));
@@ -102,8 +102,8 @@ public class ChartTests
     public void A_line_is_broken_where_a_value_is_missing_or_not_finite()
     {
         string chart = new LineChart("Loss", "", "nats", [
-            new Series("training", "s1", [1, 2, null, 3, double.NaN, 4, 5]),
-            new Series("none", "s2", [null, double.PositiveInfinity, null, null, null, null, null]),
+            new ChartSeries("training", "s1", [1, 2, null, 3, double.NaN, 4, 5]),
+            new ChartSeries("none", "s2", [null, double.PositiveInfinity, null, null, null, null, null]),
         ], []).ToHtml(logarithmic: false);
         Assert.AreEqual(2, chart.Split("<polyline").Length - 1);
         Assert.AreEqual(5, chart.Split("<circle").Length - 1);

@@ -1,7 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>
-/// An engine may look at the token in work that is not a step. What ends then leaves a checkpoint as between two steps.
+/// A run, or its engine, may look at the token in work that is not a step. What ends then leaves a checkpoint as between
+/// two steps.
 /// </summary>
 [TestClass]
 public class CanceledPartTests
@@ -39,6 +40,34 @@ public class CanceledPartTests
             CollectionAssert.AreEqual(unbroken.History.ToArray(), resumed.History.ToArray(), $"part {part}");
             CollectionAssert.AreEqual(
                 unbroken.StatisticsHistory.ToArray(), resumed.StatisticsHistory.ToArray(), $"part {part}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void A_run_looks_for_a_cancellation_before_every_part(bool byToken)
+    {
+        var counting = new CountingEngine(onPart: _ => { });
+        TrainingResult unbroken = Train(counting, default);
+        for (int part = 1; part < counting.Parts; part++)
+        {
+            using var source = new CancellationTokenSource();
+            bool isAsked = false;
+            var engine = new CountingEngine(onPart: count =>
+            {
+                if (count == part && byToken)
+                    source.Cancel();
+                isAsked |= count == part && !byToken;
+            });
+            var canceled = Assert.ThrowsExactly<TrainingCanceledException>(() => NetworkTrainer.Start(
+                Runs.Network, Runs.State, data, options, null, null, engine, null, TimeProvider.System, source.Token,
+                () => isAsked));
+            Assert.AreEqual(part, engine.Parts);
+            Assert.AreEqual(byToken ? source.Token : CancellationToken.None, canceled.CancellationToken);
+            TrainingResult resumed = NetworkTrainer.Resume(canceled.Checkpoint, data);
+            Assert.AreEqual(unbroken.State, resumed.State, $"part {part}");
+            CollectionAssert.AreEqual(unbroken.History.ToArray(), resumed.History.ToArray(), $"part {part}");
         }
     }
 

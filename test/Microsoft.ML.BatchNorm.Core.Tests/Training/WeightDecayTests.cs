@@ -1,4 +1,4 @@
-using Microsoft.ML.BatchNorm.Reports.Training;
+using Microsoft.ML.BatchNorm.Reports;
 
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 

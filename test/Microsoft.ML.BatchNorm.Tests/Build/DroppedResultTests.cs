@@ -1,4 +1,5 @@
 using System.Xml.Linq;
+using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Build;
 
@@ -33,6 +34,17 @@ public class DroppedResultTests
         """;
 
     [TestMethod]
+    public void Each_method_that_only_returns_a_new_value_is_marked_as_pure()
+    {
+        PureMethods.Check(
+            typeof(BatchNormalization).Assembly, "Network.Freeze", "Network.Unfreeze", "NetworkState.With",
+            "BatchNormalizationState.WithAffine", "NetworkTrainer.RecomputeStatistics");
+        PureMethods.Check(
+            typeof(BatchNormalizationTransformer).Assembly, "BatchNormalizationTransformer.FineTune",
+            "BatchNormalizationTransformer.Freeze", "BatchNormalizationTransformer.Unfreeze");
+    }
+
+    [TestMethod]
     public void Each_dropped_result_is_a_warning_of_CA1806()
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("dropped-");
@@ -41,7 +53,7 @@ public class DroppedResultTests
             File.WriteAllText(Path.Combine(folder.FullName, "Program.cs"), Program);
             Project().Save(Path.Combine(folder.FullName, "Example.csproj"));
             string output = DotNetBuild.Execute(
-                ["build", "-nodeReuse:false", "-tl:off", "-verbosity:quiet"], folder.FullName);
+                ["build", "-tl:off", "-verbosity:quiet"], folder.FullName);
             string[] lines = Program.Split('\n');
             for (int i = 0; i < lines.Length; i++)
             {
@@ -65,7 +77,6 @@ public class DroppedResultTests
             new XElement("OutputType", "Exe"),
             new XElement("TargetFramework", "net10.0"),
             new XElement("UseAppHost", "false"),
-            new XElement("UseSharedCompilation", "false"),
             new XElement("AnalysisLevel", "latest-recommended")),
         new XElement("ItemGroup", ((string[])
             [

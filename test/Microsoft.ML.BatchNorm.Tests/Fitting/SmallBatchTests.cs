@@ -48,8 +48,7 @@ public class SmallBatchTests
     public void So_it_is_where_an_average_goes_on()
     {
         BatchNormalizationTransformer fitted = Fits.Estimator(Average).Fit(Fits.Vectors(rows));
-        var column = new BatchNormalizationTransformer(
-            View.ML, fitted.Settings with { BatchSize = 1 }, [fitted.Columns[0]]);
+        var column = new BatchNormalizationTransformer(View.ML, new() { BatchSize = 1 }, [fitted.Columns[0]]);
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => column.FineTune(Fits.Vectors(rows)));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => Fits.Estimator(Average, batchSize: 1).Fit(Fits.Vectors(rows), fitted));

@@ -42,6 +42,45 @@ public class WideRowTests
     }
 
     [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    public void An_engine_that_takes_statistics_gets_those_of_the_rows_with_every_bit(int threads)
+    {
+        IDataView view = new CursorSetView(
+            Fits.Vectors(View.Floats(20_000, Columns)), [64], (batch, cursors) => batch % cursors);
+        var engine = new BatchEngine { TakesStatistics = true };
+        Assert.AreEqual(
+            Fits.Fit(view, _ => { }),
+            Fits.Fit(view, options => (options.Engine, options.NumberOfThreads) = (engine, threads)));
+        // Shards of 8192 rows.
+        Assert.AreEqual((0, 3), (engine.Batches, engine.Statistics));
+    }
+
+    [TestMethod]
+    public void An_engine_that_takes_statistics_gets_batches_where_values_or_batches_count()
+    {
+        IDataView view = Fits.Vectors(View.Floats(1000, Columns));
+        foreach (BatchNormalizationOptions layer in (BatchNormalizationOptions[])
+            [new() { NonFinite = NonFinite.Ignore }, new() { MovingStatistics = MovingStatistics.Exponential }])
+        {
+            var engine = new BatchEngine { TakesStatistics = true };
+            Assert.AreEqual(
+                Fits.Fit(view, options => options.Layer = layer),
+                Fits.Fit(view, options => (options.Layer, options.Engine) = (layer, engine)));
+            Assert.AreEqual(0, engine.Statistics);
+            Assert.IsTrue(engine.Batches > 0);
+        }
+    }
+
+    [TestMethod]
+    public void An_engine_that_says_nothing_takes_no_statistics()
+    {
+        using IStatisticsFit fit = new BatchEngine.Silent();
+        Assert.IsFalse(fit.TakesStatistics);
+        Assert.ThrowsExactly<NotSupportedException>(() => fit.Add(new BatchStatistics(1)));
+    }
+
+    [TestMethod]
     public void Rows_that_a_mask_hides_leave_every_bit()
     {
         float[][] rows = View.Floats(20_000, Columns);
@@ -139,23 +178,61 @@ public class WideRowTests
             StringAssert.Contains(Assert.ThrowsExactly<InvalidOperationException>(() => fit()).Message, message);
     }
 
-    /// <summary>An engine that is none of the library's own.</summary>
+    /// <summary>An engine that is not the library's own, and counts what it is given.</summary>
     sealed class BatchEngine : IStatisticsEngine
     {
+        public bool TakesStatistics { get; init; }
+
+        public int Batches { get; private set; }
+
+        public int Statistics { get; private set; }
+
         public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state) =>
-            new Fit(new CpuEngine().StartFit(options, state));
+            new Fit(this, new CpuEngine().StartFit(options, state));
 
-        sealed class Fit(IStatisticsFit fit) : IStatisticsFit
+        sealed class Fit(BatchEngine engine, IStatisticsFit fit) : IStatisticsFit
         {
-            public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default) =>
-                fit.Add(layout, x, mask);
+            public bool TakesStatistics => engine.TakesStatistics;
 
-            public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default) =>
+            public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default)
+            {
+                engine.Batches++;
                 fit.Add(layout, x, mask);
+            }
+
+            public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default)
+            {
+                engine.Batches++;
+                fit.Add(layout, x, mask);
+            }
+
+            public void Add(BatchStatistics batch)
+            {
+                engine.Statistics++;
+                fit.Add(batch);
+            }
 
             public BatchNormalizationState Complete() => fit.Complete();
 
             public void Dispose() => fit.Dispose();
+        }
+
+        /// <summary>A fit that implements what it must and nothing else.</summary>
+        public sealed class Silent : IStatisticsFit
+        {
+            public void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default)
+            {
+            }
+
+            public void Add(ChannelLayout layout, ReadOnlySpan<double> x, ReadOnlySpan<bool> mask = default)
+            {
+            }
+
+            public BatchNormalizationState Complete() => BatchNormalization.Initialize(new(), 1);
+
+            public void Dispose()
+            {
+            }
         }
     }
 }

@@ -51,7 +51,7 @@ public class EntryDamageTests
     [TestMethod]
     public void Settings_out_of_range_are_a_decode_error()
     {
-        foreach (FitSettings wrong in (FitSettings[])
+        foreach (BatchNormalizationEstimator.Options wrong in (BatchNormalizationEstimator.Options[])
             [
                 new() { BatchSize = 0 }, new() { Epochs = -1 },
                 new() { TrainDownstreamOn = (DownstreamStatistics)2 },

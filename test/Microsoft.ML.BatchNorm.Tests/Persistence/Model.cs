@@ -17,8 +17,13 @@ static class Model
     public static void AssertSame(BatchNormalizationTransformer expected, BatchNormalizationTransformer actual) =>
         Assert.IsTrue(AreSame(expected, actual), "The loaded transformer is not the one that was saved.");
 
+    /// <summary>What a transformer keeps of the options: what is stored with it, and what belongs to its process.</summary>
+    public static object Values(BatchNormalizationEstimator.Options settings) => (
+        settings.BatchSize, settings.Epochs, settings.Shuffle, settings.Seed, settings.MaskColumnName,
+        settings.TrainDownstreamOn, settings.WarnOnDrift, settings.NumberOfThreads, settings.Engine);
+
     public static bool AreSame(BatchNormalizationTransformer expected, BatchNormalizationTransformer actual) =>
-        expected.Settings == actual.Settings
+        Values(expected.Settings).Equals(Values(actual.Settings))
         && expected.Columns.Count == actual.Columns.Count
         && expected.Columns.Zip(actual.Columns).All(pair =>
             pair.First.OutputColumnName == pair.Second.OutputColumnName

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -194,6 +195,49 @@ public class TrainerOptionTests
         }).Fit(Rows);
         Assert.AreEqual(expected, model.Model.State);
         Assert.AreEqual(network, model.Model.Network);
+    }
+
+    /// <summary>A new option of a run is an error here until a trainer passes it on, or it is named below.</summary>
+    [TestMethod]
+    public void A_trainer_passes_on_every_option_of_a_run_that_it_has()
+    {
+        string[] notOptions =
+        [
+            nameof(TrainingOptions.Loss), nameof(TrainingOptions.ClassWeights), nameof(TrainingOptions.Seed),
+            "StandardizesTargets", nameof(TrainingOptions.EvaluateTrainingData),
+            nameof(TrainingOptions.RecordStatistics),
+        ];
+        var options = new BatchNormNetworkRegressionTrainer.Options();
+        IHost host = ((IHostEnvironment)new MLContext(1)).Register("Test");
+        PropertyInfo[] ofRun = [.. typeof(TrainingOptions)
+            .GetProperties(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
+            .Where(property => property.CanWrite && !notOptions.Contains(property.Name))];
+        Assert.HasCount(10, ofRun);
+        foreach (PropertyInfo property in ofRun)
+        {
+            PropertyInfo ofTrainer = typeof(BatchNormNetworkTrainerOptions).GetProperty(property.Name)!;
+            Assert.AreEqual(property.PropertyType, ofTrainer.PropertyType, property.Name);
+            ofTrainer.SetValue(options, Other(ofTrainer.GetValue(options), property.PropertyType));
+        }
+        TrainingOptions run = options.ForRun(host, Loss.Huber(2), [1, 2]);
+        foreach (PropertyInfo property in ofRun)
+        {
+            object? expected = typeof(BatchNormNetworkTrainerOptions).GetProperty(property.Name)!.GetValue(options);
+            Assert.AreEqual(expected, property.GetValue(run), property.Name);
+        }
+        Assert.AreEqual(Loss.Huber(2), run.Loss);
+        CollectionAssert.AreEqual(new double[] { 1, 2 }, run.ClassWeights.ToArray());
+
+        static object Other(object? value, Type type) => value switch
+        {
+            bool flag => !flag,
+            int number => number + 1,
+            Optimizer => Optimizer.Sgd(),
+            LearningRateSchedule => LearningRateSchedule.Cosine(),
+            _ when type == typeof(string) => "checkpoint",
+            _ when type == typeof(EarlyStopping) => new EarlyStopping(),
+            _ => 0.5,
+        };
     }
 
     [TestMethod]

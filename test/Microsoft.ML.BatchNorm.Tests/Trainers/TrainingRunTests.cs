@@ -34,7 +34,7 @@ public class TrainingRunTests
         int? Threads(int? number)
         {
             var options = new BatchNormNetworkMulticlassTrainer.Options { NumberOfThreads = number };
-            return ((CpuEngine)EngineChoice.Of(host, channel, options)).Threads;
+            return ((CpuEngine)EngineChoice.Of(host, channel, options.Engine, options.NumberOfThreads)).Threads;
         }
     }
 

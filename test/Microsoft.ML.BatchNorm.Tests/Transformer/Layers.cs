@@ -23,8 +23,8 @@ static class Layers
     public static BatchNormalizationTransformer Transformer(params BatchNormalizationColumn[] columns) =>
         new(View.ML, columns);
 
-    /// <summary>Settings in which nothing that is stored has its default.</summary>
-    public static FitSettings Settings { get; } = new()
+    /// <summary>New settings in which nothing that is stored has its default.</summary>
+    public static BatchNormalizationEstimator.Options Settings => new()
     {
         BatchSize = 24,
         Epochs = 3,

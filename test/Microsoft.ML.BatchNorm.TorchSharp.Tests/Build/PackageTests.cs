@@ -14,4 +14,8 @@ public class PackageTests
         CollectionAssert.AreEqual(new[] { "Microsoft.ML.BatchNorm.Core", "TorchSharp" }, feed.Dependencies(Library));
         feed.AssertComplete(Library);
     }
+
+    [TestMethod]
+    public void Each_method_that_only_returns_a_new_value_is_marked_as_pure() =>
+        PureMethods.Check(typeof(TorchEngine).Assembly);
 }

@@ -152,7 +152,10 @@ public class MemoryTests
         {
             // TorchSharp's modules give a new tensor each time one of theirs is asked for.
             using var scope = torch.NewDisposeScope();
-            module.RecomputeStatistics([batch]);
+            if (calls)
+                module.RecomputeStatistics([batch]);
+            else
+                Assert.ThrowsExactly<InvalidOperationException>(() => module.RecomputeStatistics([batch]));
             module.RecomputeStatistics([batch], onePass: true);
         }
     }

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
 
-/// <summary>A device that cannot be had is an error that says what is missing.</summary>
+/// <summary>A device that is not available is an error that says what is missing.</summary>
 [TestClass]
 public class DeviceTests
 {
@@ -33,6 +33,6 @@ public class DeviceTests
         var error = Assert.ThrowsExactly<InvalidOperationException>(() => new TorchEngine("cuda:64"));
         Assert.IsTrue(
             error.Message.Contains("TorchSharp-cuda", StringComparison.Ordinal)
-            || error.Message.Contains("'cuda:64' cannot be had", StringComparison.Ordinal), error.Message);
+            || error.Message.Contains("'cuda:64' is not available", StringComparison.Ordinal), error.Message);
     }
 }

@@ -17,9 +17,32 @@ static class DotNetBuild
     public static void Run(string verb, string project, params IEnumerable<string> arguments) =>
         Execute([verb, Path.Combine(Root, project), "--configuration", Configuration, "--no-restore", .. arguments]);
 
-    /// <summary>Runs <c>dotnet</c> in a folder, to a good end, and gives what it printed.</summary>
+    /// <summary>Runs <c>dotnet</c> in a folder, asserts that it succeeds, and returns what it printed.</summary>
+    /// <remarks>
+    /// A build leaves empty folders in the temporary folder. It gets one that is deleted afterwards, so no process of
+    /// the SDK may outlive it.
+    /// </remarks>
     public static string Execute(
         IEnumerable<string> arguments, string? folder = null, params (string Name, string Value)[] environment)
+    {
+        DirectoryInfo temporary = Directory.CreateTempSubdirectory("dotnet-");
+        try
+        {
+            return Execute(
+                arguments, folder,
+                [
+                    ("TMPDIR", temporary.FullName), ("TMP", temporary.FullName), ("TEMP", temporary.FullName),
+                    ("MSBUILDDISABLENODEREUSE", "1"), ("UseSharedCompilation", "false"), .. environment,
+                ]);
+        }
+        finally
+        {
+            temporary.Delete(recursive: true);
+        }
+    }
+
+    static string Execute(
+        IEnumerable<string> arguments, string? folder, IEnumerable<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments)
         {

@@ -24,7 +24,7 @@ sealed class EmptyProject(PackageFeed feed)
     {
         Project(packages).Save(Path.Combine(Folder, "Example.csproj"));
         File.WriteAllText(Path.Combine(Folder, "Program.cs"), program);
-        DotNetBuild.Execute(["build", "--output", "bin", "-nodeReuse:false", "-tl:off", "-verbosity:quiet"], Folder);
+        DotNetBuild.Execute(["build", "--output", "bin", "-tl:off", "-verbosity:quiet"], Folder);
         return DotNetBuild.Execute(["exec", Path.Combine("bin", "Example.dll")], Folder);
     }
 
@@ -37,7 +37,6 @@ sealed class EmptyProject(PackageFeed feed)
             new XElement("Nullable", "enable"),
             new XElement("ImplicitUsings", "enable"),
             new XElement("UseAppHost", "false"),
-            new XElement("UseSharedCompilation", "false"),
             new XElement("NuGetAudit", "false"),
             new XElement("RestoreAdditionalProjectSources", feed.Source),
             new XElement("RestorePackagesPath", Path.Combine(feed.Folder, "packages")),

@@ -29,19 +29,19 @@ sealed unsafe partial class BatchNormalizationStage
                 continue;
             }
             kernels.SumGradients(
-                Input.Row(first), (nint)Input.Stride * groups, Output.Row(first), (nint)Output.Stride * groups,
-                OutputGradient!.Row(first), (nint)OutputGradient.Stride * groups, rows, Map(group, 0), result,
+                Rows(Input, first), Rows(Output, first), Rows(OutputGradient!, first), rows, Map(group, 0), result,
                 result + room);
         }
     }
 
     void ScaleGradient(RowBlock block) =>
         kernels.ScaleGradient(
-            Input.Row(block.First), Input.Stride, Output.Row(block.First), Output.Stride,
-            OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, Map(0, 1));
+            Rows(Input, block.First), Rows(Output, block.First), Rows(OutputGradient!, block.First), block.Rows,
+            Map(0, 1));
 
     /// <summary>
-    /// Behind the sums, which have gone through the activation: slope and rest are 0 for a fixed map.
+    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For a fixed map, slope and
+    /// rest are 0.
     /// </summary>
     void FormGradient(RowBlock block)
     {
@@ -51,8 +51,7 @@ sealed unsafe partial class BatchNormalizationStage
             if (rows > 0)
             {
                 kernels.FormGradient(
-                    Input.Row(first), (nint)Input.Stride * groups, OutputGradient!.Row(first),
-                    (nint)OutputGradient.Stride * groups, rows, Map(group, 0), Map(group, 1),
+                    Rows(Input, first), Rows(OutputGradient!, first), rows, Map(group, 0), Map(group, 1),
                     Map(group, 3), Map(group, 4));
             }
         }
@@ -66,12 +65,10 @@ sealed unsafe partial class BatchNormalizationStage
             sums.Span.Clear();
             for (int block = 0; block < step.Blocks; block++)
                 Add(BlockSums(block, group), sums.Start, 2 * room);
-            FormMap(group);
+            FormGradientMap(group);
         }
-        bool finite = true;
-        for (int c = 0; c < channels; c++)
-            finite &= double.IsFinite(affineSums.Start[c]) && double.IsFinite(affineSums.Start[room + c]);
-        if (!finite)
+        if (!Finite.All<double>(affineSums.Span[..channels])
+            || !Finite.All<double>(affineSums.Span.Slice(room, channels)))
             step.Fail();
         if (gamma is { IsTrained: true })
             Narrow(affineSums.Start, gamma.Gradient);
@@ -80,17 +77,19 @@ sealed unsafe partial class BatchNormalizationStage
     }
 
     /// <summary>
-    /// The map of a group's gradient from its sums, as <see cref="InputGradient"/> has it; adds to γ's and β's.
+    /// Forms the map of a group's gradient from its sums, by the formula of <see cref="InputGradient"/>, and adds to
+    /// the gradients of γ and β.
     /// </summary>
-    void FormMap(int group)
+    void FormGradientMap(int group)
     {
-        Moments merged = Moments.In(moments[group].Start, room);
+        Moments merged = MomentsOf(group);
         nint at = (nint)group * room;
         float* center = Map(group, 0), slope = Map(group, 3), rest = Map(group, 4);
         for (int c = 0; c < room; c += 8)
         {
             Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
-            Vector512<double> off = mean - Widen(center + c), inverses = Vector512.Load(inverse.Start + at + c);
+            Vector512<double> off = mean - Vectors.Widen(Vector256.Load(center + c));
+            Vector512<double> inverses = Vector512.Load(inverse.Start + at + c);
             Vector512<double> gradient = Vector512.Load(sums.Start + c);
             Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
             Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
@@ -103,8 +102,8 @@ sealed unsafe partial class BatchNormalizationStage
             Vector512<double> share = Vector512.ConditionalSelect(
                 Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
             Vector512<double> slopes = inverses * (inverses * (product * share));
-            Narrow(slopes).Store(slope + c);
-            Narrow(gradient * share - off * slopes).Store(rest + c);
+            Vectors.Narrow(slopes).Store(slope + c);
+            Vectors.Narrow(gradient * share - off * slopes).Store(rest + c);
         }
     }
 
@@ -119,12 +118,7 @@ sealed unsafe partial class BatchNormalizationStage
     void Narrow(double* values, float* to)
     {
         for (int c = 0; c < room; c += 8)
-            Narrow(Vector512.Load(values + c)).Store(to + c);
+            Vectors.Narrow(Vector512.Load(values + c)).Store(to + c);
         new Span<float>(to + channels, room - channels).Clear();
     }
-
-    static Vector512<double> Widen(float* values) =>
-        Vector512.Create(Vector256.WidenLower(Vector256.Load(values)), Vector256.WidenUpper(Vector256.Load(values)));
-
-    static Vector256<float> Narrow(Vector512<double> values) => Vector256.Narrow(values.GetLower(), values.GetUpper());
 }

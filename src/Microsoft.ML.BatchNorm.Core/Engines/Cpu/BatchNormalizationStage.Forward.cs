@@ -14,51 +14,57 @@ sealed unsafe partial class BatchNormalizationStage
         ? [Pass.OnRows(AddMoments, MergeMoments), Pass.OnRows(Normalize)]
         : [Pass.OnRows(Normalize)];
 
-    /// <summary>Gathers the moments of all rows that pass by from here to <see cref="EndRecompute"/>.</summary>
+    /// <summary>Collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
     public Pass BeginRecompute()
     {
         total = new AlignedMemory<double>(Moments.Arrays * (long)room);
         return Pass.OnRows(AddMoments, MergeIntoTotal);
     }
 
-    /// <summary>Takes the moments gathered for the moving statistics.</summary>
-    /// <exception cref="InvalidDataException">A value was not finite, or too few were there.</exception>
+    /// <summary>Makes the collected moments the moving statistics.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, or a channel has too few.</exception>
     public void EndRecompute()
     {
         Moments all = Moments.In(total!.Start, room);
         CheckFinite(all);
-        for (int c = 0; c < channels; c++)
-        {
-            if (options.EffectiveVarianceConvention == VarianceConvention.Sample && all.Count[c] == 1)
-                throw SingleValue.Error($"Channel {c} of layer '{Path}'", moves: true);
-        }
-        running.Replace(total);
+        CheckCounts(all, moves: true);
+        running.Replace(total.Span);
         changed = true;
         total = null;
     }
 
-    /// <summary>Moves the statistics by the batch that has gone forward in training mode, if they move.</summary>
-    /// <exception cref="InvalidDataException">A value was not finite; nothing has moved.</exception>
+    /// <summary>Moves the statistics by the last batch in training mode, if the options let them move.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite; nothing has moved.</exception>
     public void TakeStatistics()
     {
         if (!moves)
             return;
         for (int group = 0; group < groups; group++)
-            CheckFinite(Moments.In(moments[group].Start, room));
+        {
+            CheckFinite(MomentsOf(group));
+            CheckCounts(MomentsOf(group), moves);
+        }
         Move();
         changed = true;
     }
 
     void CheckFinite(Moments gathered)
     {
-        for (int c = 0; c < channels; c++)
-        {
-            if (!double.IsFinite(gathered.M2[c]))
-                throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {c}.");
-        }
+        int channel = Finite.IndexOf<double>(new(gathered.M2, channels));
+        if (channel >= 0)
+            throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {channel}.");
     }
 
-    void Move() => running.Move(moments.AsSpan(0, groups));
+    void CheckCounts(Moments gathered, bool moves)
+    {
+        if (options.EffectiveVarianceConvention != VarianceConvention.Sample)
+            return;
+        int channel = new ReadOnlySpan<double>(gathered.Count, channels).IndexOf(1);
+        if (channel >= 0)
+            throw SingleValue.Error($"Channel {channel} of layer '{Path}'", moves);
+    }
+
+    void Move() => running.Move(moments.Start, groups);
 
     void AddMoments(RowBlock block)
     {
@@ -67,7 +73,7 @@ sealed unsafe partial class BatchNormalizationStage
             (int first, int rows) = Slice(block, group);
             Moments result = BlockMoments(block.Index, group);
             if (rows > 0)
-                kernels.AddMoments(Input.Row(first), (nint)Input.Stride * groups, rows, result);
+                kernels.AddMoments(Rows(Input, first), rows, result);
             else
                 new Span<double>(result.Count, Moments.Arrays * room).Clear();
         }
@@ -75,21 +81,20 @@ sealed unsafe partial class BatchNormalizationStage
 
     void MergeMoments()
     {
+        moments.Span.Clear();
         for (int group = 0; group < groups; group++)
         {
-            moments[group].Span.Clear();
-            MergeBlocks(group, moments[group]);
-            Fold(group);
+            MergeBlocks(group, MomentsOf(group));
+            FormMap(group);
         }
     }
 
-    void MergeIntoTotal() => MergeBlocks(group: 0, total!);
+    void MergeIntoTotal() => MergeBlocks(group: 0, Moments.In(total!.Start, room));
 
-    void MergeBlocks(int group, AlignedMemory<double> into)
+    void MergeBlocks(int group, Moments into)
     {
-        Moments merged = Moments.In(into.Start, room);
         for (int block = 0; block < step.Blocks; block++)
-            MomentsMerge.Into(merged, BlockMoments(block, group), room);
+            MomentsMerge.Into(into, BlockMoments(block, group), room);
     }
 
     void Normalize(RowBlock block)
@@ -100,66 +105,47 @@ sealed unsafe partial class BatchNormalizationStage
             if (rows > 0)
             {
                 kernels.Normalize(
-                    Input.Row(first), (nint)Input.Stride * groups, Output.Row(first), (nint)Output.Stride * groups,
-                    rows, Map(group, 0), Map(group, 1), Map(group, 2));
+                    Rows(Input, first), Rows(Output, first), rows, Map(group, 0), Map(group, 1), Map(group, 2));
             }
         }
     }
 
-    /// <summary>The map of a group from its moments.</summary>
-    void Fold(int group)
+    /// <summary>Forms the map of a group from its moments.</summary>
+    void FormMap(int group)
     {
-        Moments merged = Moments.In(moments[group].Start, room);
-        Span<double> inverses = inverse.Span.Slice(group * room, room);
+        Moments merged = MomentsOf(group);
+        Span<double> mean = new(merged.Mean, room), inverses = InverseOf(group);
         ChannelMath.InverseDeviation(new(merged.M2, room), new(merged.Count, room), options.EffectiveEpsilon, inverses);
         if (options.NonFinite == NonFinite.Ignore)
-            TakeMovingForEmpty(merged, inverses);
-        FoldAffine(new(merged.Mean, room), group);
+        {
+            Normalization.TakeMovingForEmpty(
+                options, new(merged.Count, channels), running.Mean, running.Variance, mean, inverses);
+        }
+        Span<double> factors = default, offsets = default;
         if (options.Renorm is not null)
-            Correct(merged, group);
+        {
+            factors = factor.Span.Slice(group * room, room);
+            offsets = offset.Span.Slice(group * room, room);
+            Renormalization.Correct(
+                options, merged, running.RenormMean, running.RenormDeviation, factors, offsets);
+        }
+        FormMap(mean, group, factors, offsets);
     }
 
-    void FoldMoving()
+    void FormMovingMap()
     {
-        ChannelMath.InverseDeviation(running.Variance, options.EffectiveEpsilon, inverse.Span[..room]);
-        FoldAffine(running.Mean, group: 0);
+        ChannelMath.InverseDeviation(running.Variance, options.EffectiveEpsilon, InverseOf(group: 0));
+        FormMap(running.Mean, group: 0, factors: default, offsets: default);
     }
 
-    void FoldAffine(ReadOnlySpan<double> mean, int group) =>
+    void FormMap(
+        ReadOnlySpan<double> mean, int group, ReadOnlySpan<double> factors, ReadOnlySpan<double> offsets) =>
         ChannelMath.Affine(
-            mean, inverse.Span.Slice(group * room, room), Padded(gamma), Padded(beta), MapOf(group, 0), MapOf(group, 1),
+            mean, InverseOf(group), Padded(gamma), Padded(beta), factors, offsets, MapOf(group, 0), MapOf(group, 1),
             MapOf(group, 2));
+
+    Span<double> InverseOf(int group) => inverse.Span.Slice(group * room, room);
 
     static ReadOnlySpan<float> Padded(Parameter? parameter) =>
         parameter is null ? [] : new(parameter.Value, parameter.Room);
-
-    /// <summary>A channel without a value in the batch is normalized with its moving statistics.</summary>
-    void TakeMovingForEmpty(Moments merged, Span<double> inverses)
-    {
-        for (int c = 0; c < channels; c++)
-        {
-            if (merged.Count[c] != 0)
-                continue;
-            double variance = running.Variance[c] + options.EffectiveEpsilon;
-            merged.Mean[c] = running.Mean[c];
-            inverses[c] = variance > 0 ? 1 / Math.Sqrt(variance) : 0;
-        }
-    }
-
-    /// <summary>Renormalization's r and d in a map.</summary>
-    void Correct(Moments merged, int group)
-    {
-        Span<float> centers = MapOf(group, 0), scales = MapOf(group, 1), shifts = MapOf(group, 2);
-        for (int c = 0; c < channels; c++)
-        {
-            (double r, double d) = merged.Count[c] == 0
-                ? (1, 0)
-                : running.Correction(c, merged.Mean[c], merged.M2[c] / merged.Count[c]);
-            (factor.Start[group * room + c], offset.Start[group * room + c]) = (r, d);
-            double g = gamma is null ? 1 : gamma.Value[c], b = beta is null ? 0 : beta.Value[c];
-            double scale = g * r * inverse.Start[group * room + c];
-            scales[c] = (float)scale;
-            shifts[c] = (float)(b + g * d - (merged.Mean[c] - centers[c]) * scale);
-        }
-    }
 }

@@ -3,12 +3,12 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// <see cref="BatchNormalizationLayer"/> on the threads of a session, with an activation behind it in the same pass
-/// where <see cref="IFusedActivation"/> has it.
+/// <see cref="BatchNormalizationLayer"/> in a training session. An activation after it is part of the same pass if it
+/// is an <see cref="IFusedActivation"/>.
 /// </summary>
 sealed unsafe partial class BatchNormalizationStage : Stage
 {
-    /// <summary>Maps of one group: center, scale, shift forward; slope and rest backward.</summary>
+    /// <summary>The arrays of one group's maps: center, scale and shift forward, slope and rest backward.</summary>
     const int MapArrays = 5;
 
     readonly Step step;
@@ -21,14 +21,14 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     BatchNormalizationState loaded = null!;
     bool changed;
 
-    /// <summary>The groups of rows that share statistics in the batch at hand: one, or the virtual batches.</summary>
+    /// <summary>The groups of rows of the current batch that share statistics: one, or the virtual batches.</summary>
     int groups = 1;
 
-    /// <summary>Moments of each block and group; those of each group; 1/√(σ² + ε), r and d of each group.</summary>
-    AlignedMemory<double> blockMoments = new(0), inverse = new(0), factor = new(0), offset = new(0);
-    AlignedMemory<double>[] moments = [];
+    /// <summary>The moments of each block and group, those of each group, and its 1/√(σ² + ε), r and d.</summary>
+    AlignedMemory<double> blockMoments = new(0), moments = new(0);
+    AlignedMemory<double> inverse = new(0), factor = new(0), offset = new(0);
 
-    /// <summary>Two sums of each block and group; room for those of a group.</summary>
+    /// <summary>The two sums of each block and group; then those of one group and those of all.</summary>
     AlignedMemory<double> blockSums = new(0);
     readonly AlignedMemory<double> sums, affineSums;
     AlignedMemory<float> maps = new(0);
@@ -46,9 +46,8 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         this.kernels = kernels;
         usesBatch = options.UsesBatchStatistics(training: true);
         moves = options.MovesStatistics(training: true);
-        bool trains = options.Trainable && options.TrainAffine;
-        gamma = options.Scale ? new Parameter($"{node.Path}/gamma", channels, trains) : null;
-        beta = options.Center ? new Parameter($"{node.Path}/beta", channels, trains) : null;
+        gamma = Tensor(BatchNormalizationTensors.Gamma) is { } scale ? new Parameter(node, scale) : null;
+        beta = Tensor(BatchNormalizationTensors.Beta) is { } center ? new Parameter(node, center) : null;
         Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
         sums = new AlignedMemory<double>(2 * (long)room);
         affineSums = new AlignedMemory<double>(2 * (long)room);
@@ -67,11 +66,10 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         loaded = state.BatchNormalization!;
         BatchNormalization.CheckState(options, loaded);
         running = new RunningStatistics(options, loaded);
-        gamma?.Write(loaded.Gamma, gamma.Value);
-        beta?.Write(loaded.Beta, beta.Value);
+        base.Load(state);
     }
 
-    /// <summary>Takes moving statistics; γ and β stay.</summary>
+    /// <summary>Replaces the moving statistics; γ and β stay.</summary>
     public void SetStatistics(BatchNormalizationState state)
     {
         running = new RunningStatistics(options, state);
@@ -90,7 +88,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         int most = GroupsOf(rows), blocks = step.BlocksOf(rows);
         blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
         blockSums = new AlignedMemory<double>(2L * room * blocks * most);
-        moments = [.. Enumerable.Range(0, most).Select(_ => new AlignedMemory<double>(Moments.Arrays * (long)room))];
+        moments = new AlignedMemory<double>((long)Moments.Arrays * room * most);
         inverse = new AlignedMemory<double>((long)room * most);
         factor = new AlignedMemory<double>((long)room * most);
         offset = new AlignedMemory<double>((long)room * most);
@@ -102,7 +100,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     {
         groups = usesBatch ? GroupsOf(rows) : 1;
         if (!usesBatch)
-            FoldMoving();
+            FormMovingMap();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows, moves);
     }
@@ -111,36 +109,26 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     {
         groups = 1;
         if (!InfersFromBatch)
-            FoldMoving();
+            FormMovingMap();
         else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
             CheckCounts(rows, moves: false);
     }
 
     public override double Penalize()
     {
-        double penalty = 0;
-        if (options.GammaRegularizer is { } onGamma && gamma is { IsTrained: true })
-        {
-            penalty += onGamma.Penalty(gamma.Values);
-            onGamma.AddGradient(gamma.Values, gamma.Gradients);
-        }
-        if (options.BetaRegularizer is { } onBeta && beta is { IsTrained: true })
-        {
-            penalty += onBeta.Penalty(beta.Values);
-            onBeta.AddGradient(beta.Values, beta.Gradients);
-        }
-        return penalty;
+        // Of a channel, all values but one may have been ignored.
+        bool ignores = usesBatch && options.NonFinite == NonFinite.Ignore && !step.Failed;
+        for (int group = 0; ignores && group < groups; group++)
+            CheckCounts(MomentsOf(group), moves);
+        return base.Penalize();
     }
 
     public override void Commit()
     {
         if (moves)
             Move();
-        if (gamma is { IsTrained: true })
-            options.GammaConstraint?.Project(gamma.Values);
-        if (beta is { IsTrained: true })
-            options.BetaConstraint?.Project(beta.Values);
-        changed |= moves || gamma is { IsTrained: true } || beta is { IsTrained: true };
+        base.Commit();
+        changed |= moves || Learns;
     }
 
     int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);
@@ -158,9 +146,15 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
     }
 
+    /// <summary>The rows of a group in a buffer, from the given first one.</summary>
+    ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
+
     float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
 
     Span<float> MapOf(int group, int array) => new(Map(group, array), room);
+
+    Moments MomentsOf(int group) =>
+        Moments.In(moments.Start + (nint)group * Moments.Arrays * room, room);
 
     Moments BlockMoments(int block, int group) =>
         Moments.In(blockMoments.Start + ((nint)block * groups + group) * Moments.Arrays * room, room);

@@ -131,7 +131,7 @@ sealed unsafe partial class Conv2DStage
     {
         int first = item * MergeLength, length = Math.Min(MergeLength, kernel.Room - first);
         PlaneKernels.Merge(partials.Start + first, kernel.Room, UsedParts, kernel.Gradient + first, length);
-        if (!Vectors.AreFinite(kernel.Gradient + first, length))
+        if (!Finite.All<float>(new(kernel.Gradient + first, length)))
             step.Fail();
         if (item > 0 || bias is null)
             return;
@@ -142,7 +142,7 @@ sealed unsafe partial class Conv2DStage
                 sum += partialBiases.Start[(nint)part * filters + filter];
             bias.Gradient[filter] = (float)sum;
         }
-        if (!Vectors.AreFinite(bias.Gradient, bias.Room))
+        if (!Finite.All<float>(new(bias.Gradient, bias.Room)))
             step.Fail();
     }
 }

@@ -26,8 +26,8 @@ sealed unsafe partial class Conv2DStage : Stage
         windows = new ImageWindows(node.Input, layer.Window);
         (filters, places, seen) = (layer.Filters, windows.Places, windows.Seen);
         isPointwise = layer.Window == new Window2D(1, 1, 0);
-        kernel = new KernelParameter($"{node.Path}/kernel", seen, filters, layer.Trainable);
-        bias = layer.UseBias ? new Parameter($"{node.Path}/bias", filters, layer.Trainable) : null;
+        kernel = new KernelParameter(node, Tensor("kernel")!, seen, filters);
+        bias = Tensor("bias") is { } spec ? new Parameter(node, spec) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
         partials = new AlignedMemory<float>(layer.Trainable ? (long)Parts * kernel.Room : 0);
         partialBiases = new AlignedMemory<double>(layer.Trainable ? (long)Parts * filters : 0);
@@ -43,14 +43,6 @@ sealed unsafe partial class Conv2DStage : Stage
     int ColumnsRoom => WindowColumns.Room(seen, Math.Min(places, WindowColumns.MaxPlaces));
 
     int GradientRoom => checked(Vectors.RoundUp(filters) * WindowColumns.MaxPlaces);
-
-    public override void Load(LayerState state)
-    {
-        kernel.Write(state.Kernel, kernel.Value);
-        bias?.Write(state.Bias, bias.Value);
-    }
-
-    public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 

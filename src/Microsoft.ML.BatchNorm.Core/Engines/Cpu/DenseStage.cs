@@ -18,8 +18,8 @@ sealed unsafe class DenseStage : Stage
     {
         this.step = step;
         (inputs, units) = (node.Input.Size, layer.Units);
-        kernel = new KernelParameter($"{node.Path}/kernel", inputs, units, layer.Trainable);
-        bias = layer.UseBias ? new Parameter($"{node.Path}/bias", units, layer.Trainable) : null;
+        kernel = new KernelParameter(node, Tensor("kernel")!, inputs, units);
+        bias = Tensor("bias") is { } spec ? new Parameter(node, spec) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
     }
 
@@ -27,12 +27,9 @@ sealed unsafe class DenseStage : Stage
 
     public override void Load(LayerState state)
     {
-        kernel.Write(state.Kernel, kernel.Value);
-        bias?.Write(state.Bias, bias.Value);
+        base.Load(state);
         weights = MatrixPanels.OfPacked(kernel.Value, inputs, units);
     }
-
-    public override LayerState Save() => new(kernel.ToArray(), bias?.ToArray() ?? [], null);
 
     public override RowBuffer MakeInputGradient() => new(inputs);
 
@@ -89,12 +86,12 @@ sealed unsafe class DenseStage : Stage
         int first = panel * PackedMatrix.PanelColumns, width = kernel.WidthOf(panel);
         float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
         if (bias is not null)
-            ColumnKernels.Sum(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
+            PlaneKernels.SumColumns(gradient, OutputGradient.Stride, step.Rows, width, bias.Gradient + first);
         // What fills up the rows of the gradient is 0, as what fills up the kernel's must be.
         MatrixPanels columns = MatrixPanels.OfRows(gradient, OutputGradient.Stride, step.Rows, width);
         MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, columns, target, width);
-        bool finite = Vectors.AreFinite(target, (nint)inputs * width);
-        if (!finite || (bias is not null && !Vectors.AreFinite(bias.Gradient + first, width)))
+        bool finite = Finite.All<float>(new(target, inputs * width));
+        if (!finite || (bias is not null && !Finite.All<float>(new(bias.Gradient + first, width))))
             step.Fail();
     }
 }

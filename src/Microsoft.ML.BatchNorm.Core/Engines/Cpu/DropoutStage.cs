@@ -46,7 +46,7 @@ sealed unsafe class DropoutStage(NetworkNode node, DropoutLayer layer, RowBuffer
                 Vector512<ulong> w0 = counters & low, w1 = counters >>> 32;
                 Vector512<ulong> w2 = Vector512.Create((ulong)(uint)step.Number);
                 Vector512<ulong> w3 = Vector512.Create((ulong)(step.Number >>> 32));
-                Philox.Draw(unchecked((uint)step.Seed), (uint)place, ref w0, ref w1, ref w2, ref w3);
+                RandomNumbers.Philox(unchecked((uint)step.Seed), (uint)place, ref w0, ref w1, ref w2, ref w3);
                 int column = draw * DrawColumns;
                 Select(Vector512.Narrow(w0, w1), threshold, kept).Store(target + column);
                 if (column + Vectors.Floats < Input.Columns)

@@ -57,7 +57,7 @@ sealed unsafe class InputStage
             return;
         for (int row = 0; row < step.Rows; row++)
         {
-            int slot = FiniteSearch.IndexOfNonFinite(new(Output.Row(row), Output.Width));
+            int slot = Finite.IndexOf<float>(new(Output.Row(row), Output.Width));
             if (slot >= 0)
             {
                 throw new InvalidDataException(string.Create(
@@ -96,14 +96,14 @@ sealed unsafe class InputStage
         {
             Vector512<float> value = Vector512.Load(from + i);
             value.Store(to + i);
-            Wide.Prefetch(next + i);
+            Vectors.Prefetch(next + i);
             poison = Vectors.Poison(value, poison);
         }
         if (i < Output.Width)
         {
-            Vector512<float> value = Partial.Load(from + i, Output.Width - i);
+            Vector512<float> value = Vectors.LoadPart(from + i, Output.Width - i);
             value.Store(to + i);
-            Wide.Prefetch(next + i);
+            Vectors.Prefetch(next + i);
             poison = Vectors.Poison(value, poison);
         }
         if (!Vector512.EqualsAll(poison, Vector512<float>.Zero))

@@ -6,8 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 /// A kernel <c>[units, inputs]</c> in the panels of its transpose's <see cref="PackedMatrix"/>: a product with it needs
 /// no packing, and its gradient is formed where it belongs.
 /// </summary>
-sealed unsafe class KernelParameter(string path, int inputs, int units, bool isTrained)
-    : Parameter(path, checked(inputs * units), checked(inputs * Vectors.RoundUp(units)), isTrained)
+sealed unsafe class KernelParameter(NetworkNode node, TensorSpec spec, int inputs, int units)
+    : Parameter(node, spec, checked(inputs * Vectors.RoundUp(units)))
 {
     public int Panels => (units + PackedMatrix.PanelColumns - 1) / PackedMatrix.PanelColumns;
 

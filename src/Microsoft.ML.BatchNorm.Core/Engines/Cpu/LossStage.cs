@@ -94,22 +94,4 @@ sealed unsafe class LossStage
         float target = rows.Targets[(nint)place * targetsPerRow];
         return weight * classWeights[loss is SoftmaxCrossEntropyLoss ? (int)target : target < 0.5f ? 0 : 1];
     }
-
-    /// <exception cref="ArgumentException">There are class weights, and they do not fit the loss.</exception>
-    public static void CheckClassWeights(TrainingOptions options, int outputs)
-    {
-        if (options.ClassWeights.IsEmpty)
-            return;
-        int classes = options.Loss switch
-        {
-            SoftmaxCrossEntropyLoss => outputs,
-            BinaryCrossEntropyLoss when outputs == 1 => 2,
-            _ => throw new ArgumentException(
-                "ClassWeights go with SoftmaxCrossEntropy, or with BinaryCrossEntropy and one output.",
-                nameof(options)),
-        };
-        if (options.ClassWeights.Length != classes)
-            throw new ArgumentException(
-                $"There are {options.ClassWeights.Length} ClassWeights for {classes} classes.", nameof(options));
-    }
 }

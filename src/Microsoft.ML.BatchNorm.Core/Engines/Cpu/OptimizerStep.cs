@@ -4,13 +4,13 @@ using Microsoft.ML.BatchNorm.Kernels;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// An <see cref="Optimizer"/> over the memory of all parameters, cut into chunks by its length alone.
+/// Steps of an <see cref="Optimizer"/> over the memory of all parameters, which is cut into chunks by its length alone.
 /// </summary>
 sealed unsafe class OptimizerStep
 {
     const int ChunkFloats = 1 << 12;
 
-    /// <summary>Adam's divisor where ε and v are 0: what has never had a gradient stays.</summary>
+    /// <summary>Adam's divisor if ε and v are 0, so that a parameter that never had a gradient stays.</summary>
     const float LeastEpsilon = 1e-38f;
 
     readonly Optimizer optimizer;
@@ -46,7 +46,7 @@ sealed unsafe class OptimizerStep
     /// <summary>The number of steps taken.</summary>
     public long Steps { get; private set; }
 
-    /// <summary>Changes the parameters by their gradients, which are finite.</summary>
+    /// <summary>Changes the parameters by their gradients, which must be finite.</summary>
     /// <exception cref="TrainingDivergedException">The gradient's length overflows; nothing has changed.</exception>
     public void Run(double learningRate)
     {

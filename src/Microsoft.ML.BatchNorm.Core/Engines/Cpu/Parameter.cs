@@ -4,24 +4,29 @@ namespace Microsoft.ML.BatchNorm;
 /// One tensor that a stage learns or only uses: a slice of the memory of all parameters, and one at the same place in
 /// that of the gradients and of each moment. What fills the slice up to whole vectors is 0 in each.
 /// </summary>
-/// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
-/// <param name="size">The number of values.</param>
+/// <param name="node">The layer.</param>
+/// <param name="spec">The tensor.</param>
 /// <param name="room">The number of floats in the slice.</param>
-/// <param name="isTrained">Whether the optimizer changes it; only then has it a gradient.</param>
-unsafe class Parameter(string path, int size, int room, bool isTrained)
+unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 {
-    public Parameter(string path, int size, bool isTrained)
-        : this(path, size, Kernels.Vectors.RoundUp(size), isTrained)
+    readonly int size = spec.Shape!.Size;
+
+    public Parameter(NetworkNode node, TensorSpec spec)
+        : this(node, spec, Kernels.Vectors.RoundUp(spec.Shape!.Size))
     {
     }
 
-    public string Path => path;
+    /// <summary>The path of the layer and the tensor's name: <c>dense/kernel</c>.</summary>
+    public string Path { get; } = $"{node.Path}/{spec.Name}";
+
+    public TensorSpec Spec => spec;
 
     public int Size => size;
 
     public int Room => room;
 
-    public bool IsTrained => isTrained;
+    /// <summary>Whether the optimizer changes it; only then has it a gradient.</summary>
+    public bool IsTrained => spec.IsTrained;
 
     /// <summary>Where the slice begins in each memory.</summary>
     public int Offset { get; set; }

@@ -13,7 +13,7 @@ sealed unsafe class ParameterMemory
         All =
         [
             .. parameters.OrderByDescending(parameter => parameter.IsTrained)
-                .ThenByDescending(parameter => parameter is KernelParameter),
+                .ThenByDescending(parameter => parameter.Spec.Role == TensorRole.Kernel),
         ];
         long length = 0;
         foreach (Parameter parameter in All)
@@ -22,7 +22,7 @@ sealed unsafe class ParameterMemory
             length += parameter.Room;
             if (parameter.IsTrained)
                 TrainedLength = checked((int)length);
-            if (parameter is KernelParameter { IsTrained: true })
+            if (parameter is { IsTrained: true, Spec.Role: TensorRole.Kernel })
                 KernelLength = TrainedLength;
         }
         values = new AlignedMemory<float>(length);

@@ -20,7 +20,7 @@ namespace Microsoft.ML.BatchNorm;
 /// stage has then. Where several stages read one value, the session adds their gradients, the last reader's first.
 /// </para>
 /// </remarks>
-abstract class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, RowBuffer output)
+abstract unsafe class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, RowBuffer output)
 {
     protected Stage(NetworkNode node, RowBuffer input, RowBuffer output)
         : this(node, [input], output)
@@ -98,18 +98,42 @@ abstract class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, RowBuff
     /// <summary>
     /// What the layer's regularizers add to the loss; called when the gradients are complete, before clipping.
     /// </summary>
-    public virtual double Penalize() => 0;
+    public virtual double Penalize()
+    {
+        double penalty = 0;
+        foreach (Parameter parameter in Parameters)
+        {
+            if (parameter is not { IsTrained: true, Spec.Regularizer: { } regularizer })
+                continue;
+            penalty += regularizer.Penalty(parameter.Values);
+            regularizer.AddGradient(parameter.Values, parameter.Gradients);
+        }
+        return penalty;
+    }
 
     /// <summary>Called when a step has succeeded and the optimizer has changed the parameters.</summary>
     public virtual void Commit()
     {
+        foreach (Parameter parameter in Parameters)
+        {
+            if (parameter is { IsTrained: true, Spec.Constraint: { } constraint })
+                constraint.Project(parameter.Values);
+        }
     }
 
     /// <summary>Takes the layer's state.</summary>
     public virtual void Load(LayerState state)
     {
+        foreach (Parameter parameter in Parameters)
+            parameter.Write(state.Get<float>(parameter.Spec.Name), parameter.Value);
     }
 
     /// <summary>The layer's state, or null for a layer without one.</summary>
-    public virtual LayerState? Save() => null;
+    public virtual LayerState? Save() => Parameters.Count == 0
+        ? null
+        : LayerState.OfTensors(Parameters.Select(
+            parameter => KeyValuePair.Create<string, Array>(parameter.Spec.Name, parameter.ToArray())));
+
+    /// <summary>The tensor of the layer of that name, if it has one.</summary>
+    protected TensorSpec? Tensor(string name) => node.Tensors.FirstOrDefault(tensor => tensor.Name == name);
 }

@@ -25,8 +25,8 @@ static class StepWork
         foreach (NetworkNode node in network.Nodes)
         {
             long places = node.Output.Size / node.Output[0];
-            long once = node.Layer.Parameters(node.Input)
-                .Where(parameter => parameter.Name == "kernel").Sum(parameter => places * parameter.Shape.Size);
+            long once = node.Tensors.Where(tensor => tensor.Role == TensorRole.Kernel)
+                .Sum(tensor => places * tensor.Shape!.Size);
             sum += once * (1 + (node.TrainableCount > 0 ? 1 : 0)
                 + (node.Inputs.Any(value => value >= 0 && learns[value]) ? 1 : 0));
         }

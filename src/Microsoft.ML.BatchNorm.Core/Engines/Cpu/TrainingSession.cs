@@ -24,7 +24,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
-        LossStage.CheckClassWeights(options, network.OutputShape.Size);
+        TrainingOptions.CheckClassWeights(options, network.OutputShape.Size);
         (this.network, this.data) = (network, data);
         step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         var features = new RowBuffer(data.FeaturesPerRow);
@@ -199,14 +199,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         if (!double.IsFinite(loss.Value))
             return "";
         return stages.Find(stage => stage.Parameters.Any(
-            parameter => parameter.IsTrained && FiniteSearch.IndexOfNonFinite(parameter.Gradients) >= 0))?.Path ?? "";
+            parameter => parameter.IsTrained && Finite.IndexOf(parameter.Gradients) >= 0))?.Path ?? "";
     }
 
     bool IsFinite(RowBuffer buffer)
     {
         for (int row = 0; row < step.Rows; row++)
         {
-            if (FiniteSearch.IndexOfNonFinite(new(buffer.Row(row), buffer.Width)) >= 0)
+            if (Finite.IndexOf<float>(new(buffer.Row(row), buffer.Width)) >= 0)
                 return false;
         }
         return true;

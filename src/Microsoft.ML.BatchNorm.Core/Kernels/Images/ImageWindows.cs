@@ -1,8 +1,11 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// The places that a window takes in an image <c>[channels, height, width]</c>, and copies of images with their padding
-/// around them, in which every place is inside.
+/// The places of a window in an image <c>[channels, height, width]</c>, and copies of images with their padding, in
+/// which every place lies inside.
 /// </summary>
 sealed unsafe class ImageWindows
 {
@@ -29,33 +32,33 @@ sealed unsafe class ImageWindows
     /// <summary>Lines and columns on each side of the image.</summary>
     public Size2D Padding { get; }
 
-    /// <summary>The places one below the other.</summary>
+    /// <summary>The number of places from top to bottom.</summary>
     public int PlaceLines { get; }
 
-    /// <summary>The places side by side.</summary>
+    /// <summary>The number of places from left to right.</summary>
     public int LinePlaces { get; }
 
     public int Places => PlaceLines * LinePlaces;
 
-    /// <summary>The values that the window shows of all channels.</summary>
+    /// <summary>The number of values in the window, over all channels.</summary>
     public int Seen => checked(Channels * Size.Height * Size.Width);
 
     /// <summary>From one line of a channel to the next.</summary>
     public int Width { get; }
 
-    /// <summary>From one line to the next with the Padding.</summary>
+    /// <summary>From one line to the next in a padded channel.</summary>
     public int PaddedWidth { get; }
 
-    /// <summary>The floats of a channel with its Padding.</summary>
+    /// <summary>The floats of a padded channel.</summary>
     public int PaddedChannel { get; }
 
-    /// <summary>The floats that kernels may touch behind padded channels.</summary>
+    /// <summary>The floats that kernels may touch after the last padded channel.</summary>
     public int Slack { get; }
 
-    /// <summary>The values of a channel.</summary>
+    /// <summary>The number of values of a channel.</summary>
     public int Channel => height * Width;
 
-    /// <summary>Copies channels into their Padding.</summary>
+    /// <summary>Copies channels and fills their padding.</summary>
     public void Pad(float* image, int channels, float* padded, float fill)
     {
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
@@ -73,7 +76,7 @@ sealed unsafe class ImageWindows
         }
     }
 
-    /// <summary>Copies channels out of their Padding.</summary>
+    /// <summary>Copies padded channels without their padding.</summary>
     public void Unpad(float* padded, int channels, float* image)
     {
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
@@ -85,4 +88,51 @@ sealed unsafe class ImageWindows
     }
 
     void Copy(float* from, float* to) => new ReadOnlySpan<float>(from, Width).CopyTo(new Span<float>(to, Width));
+}
+
+/// <summary>Every n-th float of a line of memory, sixteen at a time.</summary>
+static unsafe class StridedLine
+{
+    /// <summary>The floats from the first to the last of a vector.</summary>
+    public static int Reach(int stride) => Vectors.Floats * Math.Max(stride, 2);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Load(float* source, int stride) => stride switch
+    {
+        1 => Vector512.Load(source),
+        // The lower half of each pair.
+        2 when BitConverter.IsLittleEndian => Vector512.Narrow(
+            Vector512.Load((ulong*)source), Vector512.Load((ulong*)(source + Vectors.Floats))).AsSingle(),
+        _ => Gather(source, stride),
+    };
+
+    /// <summary>Adds the first <paramref name="count"/> values of a line to every n-th float.</summary>
+    /// <remarks>Up to a vector of the target may be read and written back unchanged.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(float* source, int count, float* target, int stride)
+    {
+        if (stride == 1)
+        {
+            int i = 0;
+            for (; i <= count - Vectors.Floats; i += Vectors.Floats)
+                (Vector512.Load(target + i) + Vector512.Load(source + i)).Store(target + i);
+            if (i < count)
+            {
+                Vector512<float> inside =
+                    Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count - i)).AsSingle();
+                (Vector512.Load(target + i) + (Vector512.Load(source + i) & inside)).Store(target + i);
+            }
+            return;
+        }
+        for (int i = 0; i < count; i++)
+            target[(nint)i * stride] += source[i];
+    }
+
+    static Vector512<float> Gather(float* source, int stride)
+    {
+        Vector512<float> values = default;
+        for (int i = 0; i < Vectors.Floats; i++)
+            ((float*)&values)[i] = source[(nint)i * stride];
+        return values;
+    }
 }

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>What is done to all values of a channel, which lie behind one another at any address.</summary>
+/// <summary>Sums and quotients of values that lie one after the other, at any address.</summary>
 static unsafe class PlaneKernels
 {
     /// <summary><c>Σ x</c>, in double.</summary>
@@ -20,11 +20,29 @@ static unsafe class PlaneKernels
         }
         if (i < length)
         {
-            Vector512<float> value = Partial.Load(x + i, length - i);
+            Vector512<float> value = Vectors.LoadPart(x + i, length - i);
             lower += Vector512.WidenLower(value);
             upper += Vector512.WidenUpper(value);
         }
-        return Wide.Sum(lower + upper);
+        return Vectors.Sum(lower + upper);
+    }
+
+    /// <summary><c>Σ x</c> of each column of rows, rounded once; whole vectors of columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void SumColumns(float* x, nint stride, int rows, int columns, float* sums)
+    {
+        for (int c = 0; c < columns; c += Vectors.Floats)
+        {
+            Vector512<double> lower = default, upper = default;
+            float* value = x + c;
+            for (int row = 0; row < rows; row++, value += stride)
+            {
+                Vector512<float> v = Vector512.Load(value);
+                lower += Vector512.WidenLower(v);
+                upper += Vector512.WidenUpper(v);
+            }
+            Vector512.Narrow(lower, upper).Store(sums + c);
+        }
     }
 
     /// <summary><c>y = x / divisor</c>.</summary>
@@ -36,10 +54,10 @@ static unsafe class PlaneKernels
         for (; i <= length - Vectors.Floats; i += Vectors.Floats)
             (Vector512.Load(x + i) / divisors).Store(y + i);
         if (i < length)
-            Partial.Store(Partial.Load(x + i, length - i) / divisors, y + i, length - i);
+            Vectors.StorePart(Vectors.LoadPart(x + i, length - i) / divisors, y + i, length - i);
     }
 
-    /// <summary><c>sum = Σ terms</c>, term by term in their order; whole vectors.</summary>
+    /// <summary><c>sum = Σ terms</c>, in the order of the terms; whole vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Merge(float* terms, nint distance, int count, float* sum, int length)
     {

@@ -3,12 +3,12 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm.Kernels;
 
-/// <summary>The maximum or mean of each window of one channel, which lies in its padding.</summary>
+/// <summary>The maximum or mean of each window of one padded channel.</summary>
 static unsafe class PoolKernels
 {
     /// <summary>
-    /// The first of the greatest values of each window, and its index in the channel without padding; the last that is
-    /// no number wins over all.
+    /// The greatest value of each window and its index in the channel without padding. Among equal values the first
+    /// wins; the last NaN wins over all.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Max(ImageWindows windows, float* padded, float* values, int* indices)
@@ -37,15 +37,15 @@ static unsafe class PoolKernels
                     }
                 }
                 int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
-                Partial.Store(best, values + place, left);
-                Partial.Store(index.AsSingle(), (float*)(indices + place), left);
+                Vectors.StorePart(best, values + place, left);
+                Vectors.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
             values += windows.LinePlaces;
             indices += windows.LinePlaces;
         }
     }
 
-    /// <summary>The mean of each window, with the zeros of the padding.</summary>
+    /// <summary>The mean of each window; the zeros of the padding count.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Average(ImageWindows windows, float* padded, float* values)
     {
@@ -62,13 +62,13 @@ static unsafe class PoolKernels
                     for (int j = 0; j < windows.Size.Width; j++)
                         sum += StridedLine.Load(seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
                 }
-                Partial.Store(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
+                Vectors.StorePart(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
             }
         }
     }
 
-    /// <summary>Adds to each value of a channel its share of the gradients of the means it is in.</summary>
-    /// <remarks>The gradients are divided by the area already, and a vector may be read behind them.</remarks>
+    /// <summary>Adds to each value of a channel its share of the gradients of the means that it is part of.</summary>
+    /// <remarks>The shares are gradients divided by the area; a vector after the last one may be read.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddShares(ImageWindows windows, float* shares, float* padded)
     {
@@ -84,5 +84,55 @@ static unsafe class PoolKernels
                 }
             }
         }
+    }
+}
+
+/// <summary>Pooling of all channels at one place of an image with channels last.</summary>
+static unsafe class ChannelSums
+{
+    /// <summary><c>target = max(target, source)</c>; NaN stays.</summary>
+    public static void Max(float* source, float* target, int channels) => Run(new Greater(), source, target, channels);
+
+    /// <summary><c>target += source</c>.</summary>
+    public static void Add(float* source, float* target, int channels) => Run(new Sum(), source, target, channels);
+
+    /// <summary><c>target /= divisor</c>.</summary>
+    public static void Divide(float* target, float divisor, int channels) =>
+        Run(new Quotient(divisor), target, target, channels);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Run<TOperation>(TOperation operation, float* source, float* target, int channels)
+        where TOperation : struct, IOperation
+    {
+        for (int c = 0; c < channels; c += Vectors.Floats)
+        {
+            int count = Math.Min(Vectors.Floats, channels - c);
+            Vector512<float> old = Vectors.LoadPart(target + c, count);
+            Vectors.StorePart(operation.Of(Vectors.LoadPart(source + c, count), old), target + c, count);
+        }
+    }
+
+    interface IOperation
+    {
+        Vector512<float> Of(Vector512<float> source, Vector512<float> target);
+    }
+
+    readonly struct Greater : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => Vector512.Max(source, target);
+    }
+
+    readonly struct Sum : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => source + target;
+    }
+
+    readonly struct Quotient(float divisor) : IOperation
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) =>
+            source / Vector512.Create(divisor);
     }
 }

@@ -4,21 +4,21 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm.Kernels;
 
 /// <summary>
-/// What windows show, as a matrix <c>[seen × places]</c>: a row for every element of the window in every channel, a
-/// column a place. With it a convolution is a product (im2col), and so are its gradients (col2im).
+/// The values in all windows as a matrix <c>[seen × places]</c>, with one row per element of the window and channel,
+/// and one column per place. With it a convolution is a product (im2col), and so are its gradients (col2im).
 /// </summary>
 static unsafe class WindowColumns
 {
     /// <summary>The most places of a matrix.</summary>
     public const int MaxPlaces = 128;
 
-    /// <summary>The floats that a row of so many places takes.</summary>
+    /// <summary>The floats of a row of so many places.</summary>
     public static int Stride(int places) => Vectors.RoundUp(places);
 
-    /// <summary>The floats that a matrix takes, with what kernels may touch behind it.</summary>
+    /// <summary>The floats of a matrix, with those that kernels may touch after it.</summary>
     public static int Room(int seen, int places) => checked(seen * Stride(places) + Vectors.Floats);
 
-    /// <summary>Writes the matrix of some places; what fills up its rows is anything.</summary>
+    /// <summary>Writes the matrix of some places; the padding of its rows is arbitrary.</summary>
     /// <param name="windows">The windows.</param>
     /// <param name="padded">The channels, each with its padding.</param>
     /// <param name="first">The first place.</param>
@@ -36,7 +36,7 @@ static unsafe class WindowColumns
                 for (int j = 0; j < windows.Size.Width; j++, columns += rowStride)
                 {
                     float* seen = padded + i * windows.PaddedWidth + j;
-                    // A run ends where the next one overwrites what its last vector wrote too much.
+                    // The last vector of a run may write too much; the next run overwrites that.
                     for (int run = 0; run < runCount; run++)
                     {
                         float* source = seen + runs[run].Offset, target = columns + runs[run].Column;
@@ -48,7 +48,7 @@ static unsafe class WindowColumns
         }
     }
 
-    /// <summary>Adds the matrix of some places to where its values come from.</summary>
+    /// <summary>Adds the matrix of some places to the padded channels that its values belong to.</summary>
     /// <inheritdoc cref="Gather"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Scatter(ImageWindows windows, float* columns, int first, int count, float* padded)

@@ -49,7 +49,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     internal int Channels(TensorShape input) => input[AxisIn(input) - 1];
 
     /// <summary>The channel axis, counted from the front, in a batch of rows of <paramref name="input"/>.</summary>
-    internal int AxisIn(TensorShape input) => Axis < 0 ? Axis + input.Rank + 1 : Axis;
+    internal int AxisIn(TensorShape input) => ChannelLayout.AxisIn(Axis, input.Rank + 1);
 
     int Axis => Options.Axis!.Value;
 
@@ -64,6 +64,13 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
                 input,
                 $"a shape that has axis {Axis}; with the batch as axis 0, its own are 1 to {input.Rank}");
     }
+
+    /// <inheritdoc/>
+    public override IEnumerable<TensorSpec> Tensors(TensorShape input) =>
+        BatchNormalizationTensors.Specs(EffectiveOptions, Channels(Check.NotNull(input)));
+
+    internal override LayerState Initialize(TensorShape input, Random random) =>
+        new(BatchNormalization.Initialize(Options, Channels(input)));
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
     {

@@ -62,12 +62,12 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
         return new TensorShape(Filters, places.Height, places.Width);
     }
 
-    internal override IEnumerable<LayerParameter> Parameters(TensorShape input)
+    /// <inheritdoc/>
+    public override IEnumerable<TensorSpec> Tensors(TensorShape input)
     {
-        long area = (long)KernelSize.Height * KernelSize.Width, fanIn = input[0] * area, fanOut = Filters * area;
-        var kernel = new TensorShape(Filters, input[0], KernelSize.Height, KernelSize.Width);
-        yield return new("kernel", kernel, KernelInitializer, fanIn, fanOut);
-        if (UseBias)
-            yield return new("bias", new TensorShape(Filters), BiasInitializer, fanIn, fanOut);
+        long area = (long)KernelSize.Height * KernelSize.Width;
+        return KernelAndBias(
+            new TensorShape(Filters, Check.NotNull(input)[0], KernelSize.Height, KernelSize.Width), KernelInitializer,
+            UseBias ? BiasInitializer : null, input[0] * area, Filters * area);
     }
 }

@@ -43,10 +43,8 @@ public sealed record DenseLayer(int Units) : Layer
         return new TensorShape(Units);
     }
 
-    internal override IEnumerable<LayerParameter> Parameters(TensorShape input)
-    {
-        yield return new("kernel", new TensorShape(Units, input[0]), KernelInitializer, input[0], Units);
-        if (UseBias)
-            yield return new("bias", new TensorShape(Units), BiasInitializer, input[0], Units);
-    }
+    /// <inheritdoc/>
+    public override IEnumerable<TensorSpec> Tensors(TensorShape input) => KernelAndBias(
+        new TensorShape(Units, Check.NotNull(input)[0]), KernelInitializer, UseBias ? BiasInitializer : null, input[0],
+        Units);
 }

@@ -57,8 +57,43 @@ public abstract record Layer
     public virtual TensorShape OutputShape(ImmutableArray<TensorShape> inputs) =>
         inputs.Length == 1 ? OutputShape(inputs[0]) : throw Misfit(inputs, "one");
 
-    /// <summary>The shapes of its parameters for such an input, without a batch normalization's.</summary>
-    internal virtual IEnumerable<LayerParameter> Parameters(TensorShape input) => [];
+    /// <summary>The tensors that the layer has behind such an input; none for a layer without parameters.</summary>
+    /// <param name="input">The shape of a row, without the batch.</param>
+    [Pure]
+    public virtual IEnumerable<TensorSpec> Tensors(TensorShape input) => [];
+
+    /// <summary>Fresh values for its tensors, or null where it has none.</summary>
+    internal virtual LayerState? Initialize(TensorShape input, Random random)
+    {
+        var tensors = new List<KeyValuePair<string, Array>>();
+        foreach (TensorSpec tensor in Tensors(input))
+        {
+            if (tensor is not { Shape: { } shape, Initializer: { } initializer })
+                continue;
+            float[] values = new float[shape.Size];
+            initializer.Fill(values, tensor.Fan, random);
+            tensors.Add(new(tensor.Name, values));
+        }
+        return tensors.Count == 0 ? null : LayerState.OfTensors(tensors);
+    }
+
+    /// <summary>The tensors of a layer with a kernel and, it may be, a bias.</summary>
+    private protected IEnumerable<TensorSpec> KernelAndBias(
+        TensorShape kernel, KernelInitializer kernelInitializer, KernelInitializer? biasInitializer, long fanIn,
+        long fanOut)
+    {
+        yield return Spec("kernel", kernel, TensorRole.Kernel, kernelInitializer);
+        if (biasInitializer is not null)
+            yield return Spec("bias", new TensorShape(kernel[0]), TensorRole.Affine, biasInitializer);
+
+        TensorSpec Spec(string name, TensorShape shape, TensorRole role, KernelInitializer initializer) =>
+            new(name, shape, TensorType.F32, role)
+            {
+                IsTrained = Trainable,
+                Initializer = initializer,
+                Fan = (fanIn, fanOut),
+            };
+    }
 
     private protected ArgumentException Misfit(TensorShape input, string needed) => Misfit([input], needed);
 
@@ -110,6 +145,3 @@ public abstract record Layer
             : throw new ArgumentException($"The layer name '{value}' has half a surrogate pair.", nameof(value));
     }
 }
-
-/// <summary>One learned tensor of a layer: <c>kernel</c> or <c>bias</c>, its shape, and how it begins.</summary>
-sealed record LayerParameter(string Name, TensorShape Shape, KernelInitializer Initializer, long FanIn, long FanOut);

@@ -34,6 +34,8 @@ public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape I
     /// <summary>The shape of a row that comes out.</summary>
     public TensorShape Output { get; init => field = NotNull(value); } = NotNull(Output);
 
+    internal const string ModuleTensor = "torch_script";
+
     /// <inheritdoc/>
     public override string Kind => "TorchScript";
 
@@ -45,6 +47,10 @@ public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape I
         ArgumentNullException.ThrowIfNull(input);
         return input.Equals(Input) ? Output : throw Misfit(input, $"{Input}");
     }
+
+    /// <inheritdoc/>
+    public override IEnumerable<TensorSpec> Tensors(TensorShape input) =>
+        [new(ModuleTensor, null, TensorType.U8, TensorRole.Other) { IsOptional = true, IsTrained = Trainable }];
 
     /// <summary>Whether everything is the same, byte by byte.</summary>
     public bool Equals(TorchScriptLayer? other) =>

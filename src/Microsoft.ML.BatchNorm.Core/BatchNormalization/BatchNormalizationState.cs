@@ -1,0 +1,274 @@
+using System.Diagnostics.Contracts;
+using System.Runtime.InteropServices;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// What a batch normalization layer has learned and seen: γ, β, moving mean and variance, and what it needs to
+/// continue. An immutable value; two are equal if every bit is.
+/// </summary>
+/// <remarks>
+/// Statistics are kept in double, γ and β in float. <see cref="BatchNormalization.Initialize"/> makes a fresh one,
+/// the constructor one from another framework's numbers, <see cref="Load"/> and <see cref="LoadSafetensors"/> one
+/// from a stream.
+/// </remarks>
+public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizationState>
+{
+    readonly float[] gamma, beta;
+    readonly double[] movingMean, movingVariance;
+    readonly PopulationMoments? population;
+
+    /// <summary>A state from known statistics, such as those of a pretrained network.</summary>
+    /// <param name="movingMean">One finite value per channel; at least one channel.</param>
+    /// <param name="movingVariance">One value per channel, finite and not negative.</param>
+    /// <param name="gamma">One finite value per channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value per channel, or empty for a layer without center.</param>
+    /// <param name="batchesSeen">
+    /// The number of batches in the statistics (PyTorch's <c>num_batches_tracked</c>).
+    /// </param>
+    /// <param name="renorm">Renormalization's averages, or null.</param>
+    /// <exception cref="ArgumentException">
+    /// Lengths differ, or a value is out of range; the message names it.
+    /// </exception>
+    public BatchNormalizationState(
+        ReadOnlySpan<double> movingMean,
+        ReadOnlySpan<double> movingVariance,
+        ReadOnlySpan<float> gamma = default,
+        ReadOnlySpan<float> beta = default,
+        long batchesSeen = 0,
+        RenormStatistics? renorm = null)
+        : this(
+            movingMean.ToArray(), movingVariance.ToArray(), gamma.ToArray(), beta.ToArray(), batchesSeen,
+            initialWeight: 0, renorm, population: null)
+    {
+        CheckValues();
+    }
+
+    internal BatchNormalizationState(
+        double[] movingMean, double[] movingVariance, float[] gamma, float[] beta,
+        long batchesSeen, double initialWeight, RenormStatistics? renorm, PopulationMoments? population)
+    {
+        this.movingMean = movingMean;
+        this.movingVariance = movingVariance;
+        this.gamma = gamma;
+        this.beta = beta;
+        BatchesSeen = batchesSeen;
+        InitialWeight = initialWeight;
+        Renorm = renorm;
+        this.population = population;
+    }
+
+    /// <summary>The number of channels.</summary>
+    public int Channels => movingMean.Length;
+
+    /// <summary>γ, one value per channel; empty for a layer without scale.</summary>
+    public ReadOnlySpan<float> Gamma => gamma;
+
+    /// <summary>β, one value per channel; empty for a layer without center.</summary>
+    public ReadOnlySpan<float> Beta => beta;
+
+    /// <summary>The moving mean, one value per channel, in the input's unit.</summary>
+    public ReadOnlySpan<double> MovingMean => movingMean;
+
+    /// <summary>The moving variance, one value per channel, in the square of the input's unit.</summary>
+    public ReadOnlySpan<double> MovingVariance => movingVariance;
+
+    /// <summary>The number of batches that have moved the statistics.</summary>
+    public long BatchesSeen { get; }
+
+    /// <summary>
+    /// The share of the moving statistics, from 0 to 1, that is still the initializer's: 1 in a fresh state,
+    /// <c>dᵗ</c> after t batches of <see cref="MovingStatistics.Exponential"/>, 0 after a batch of another kind and in
+    /// a state from known statistics. Above 0.05, inference is visibly biased towards the initializer.
+    /// </summary>
+    public double InitialWeight { get; }
+
+    /// <summary>Renormalization's averages, or null if the layer has none.</summary>
+    public RenormStatistics? Renorm { get; }
+
+    internal PopulationMoments? Population => population;
+
+    internal float[] GammaArray => gamma;
+
+    internal float[] BetaArray => beta;
+
+    /// <summary>
+    /// The exact statistics behind <see cref="MovingStatistics.Population"/>, as a new object, or null in a state
+    /// that has none.
+    /// </summary>
+    public BatchStatistics? GetPopulation() => population?.ToStatistics(movingMean);
+
+    /// <summary>
+    /// The same state with exact statistics: each channel for which <paramref name="statistics"/> has values takes its
+    /// mean and variance from them.
+    /// </summary>
+    /// <param name="statistics">Statistics of the same number of channels.</param>
+    /// <param name="convention">Which variance becomes the moving one.</param>
+    /// <param name="batches">The number of batches in the statistics, added to <see cref="BatchesSeen"/>.</param>
+    /// <exception cref="ArgumentException">The number of channels differs.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A channel has one value and the sample variance is asked for, or a statistic overflowed.
+    /// </exception>
+    [Pure]
+    public unsafe BatchNormalizationState WithPopulation(
+        BatchStatistics statistics, VarianceConvention convention = VarianceConvention.Population, long batches = 1)
+    {
+        ArgumentNullException.ThrowIfNull(statistics);
+        ArgumentOutOfRangeException.ThrowIfNegative(batches);
+        if (statistics.Channels != Channels)
+            throw new ArgumentException(
+                $"The statistics have {statistics.Channels} channels, the state has {Channels}.", nameof(statistics));
+        if (statistics.IsEmpty)
+            return this;
+
+        MovingUpdate.CheckVariances([statistics], convention);
+        double[] mean = [.. movingMean], variance = [.. movingVariance];
+        fixed (double* moments = statistics.Packed)
+            MovingUpdate.TakeExact(Moments.In(moments, Channels), convention, mean, variance);
+        return new BatchNormalizationState(
+            mean, variance, gamma, beta, BatchesSeen + batches, initialWeight: 0, Renorm,
+            new PopulationMoments(statistics));
+    }
+
+    /// <summary>The same state with other moving variances; the exact statistics stay.</summary>
+    internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
+        movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);
+
+    /// <summary>The same state, where channels that were treated as constant have their exact variance.</summary>
+    internal BatchNormalizationState WithoutConstants(VarianceConvention convention)
+    {
+        if (GetPopulation() is not { } exact)
+            return this;
+        double[] variance = [.. movingVariance];
+        for (int c = 0; c < Channels; c++)
+        {
+            if (variance[c] == 0 && exact.M2[c] > 0)
+                variance[c] = exact.Variance(c, convention);
+        }
+        return WithMovingVariance(variance);
+    }
+
+    /// <summary>The same state with other γ and β.</summary>
+    /// <param name="gamma">One finite value per channel, or empty for a layer without scale.</param>
+    /// <param name="beta">One finite value per channel, or empty for a layer without center.</param>
+    /// <exception cref="ArgumentException">A length or a value is out of range.</exception>
+    [Pure]
+    public BatchNormalizationState WithAffine(ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta)
+    {
+        var next = new BatchNormalizationState(
+            movingMean, movingVariance, gamma.ToArray(), beta.ToArray(), BatchesSeen, InitialWeight, Renorm,
+            population);
+        next.CheckValues();
+        return next;
+    }
+
+    /// <inheritdoc/>
+    public bool Equals(BatchNormalizationState? other) =>
+        other is not null
+        && BatchesSeen == other.BatchesSeen
+        && Same([InitialWeight], [other.InitialWeight])
+        && SameBits<float>(gamma, other.gamma)
+        && SameBits<float>(beta, other.beta)
+        && Same(movingMean, other.movingMean)
+        && Same(movingVariance, other.movingVariance)
+        && (Renorm is null) == (other.Renorm is null)
+        && (Renorm is null
+            || Same(Renorm.MovingStandardDeviation, other.Renorm!.MovingStandardDeviation)
+            && Same(Renorm.Mean, other.Renorm.Mean)
+            && Same(Renorm.StandardDeviation, other.Renorm.StandardDeviation))
+        && (population is null) == (other.population is null)
+        && (population is null
+            || Same(population.Count, other.population!.Count)
+            && Same(population.M2, other.population.M2)
+            && Same(population.MeanRest, other.population.MeanRest)
+            && Same(population.M2Rest, other.population.M2Rest));
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as BatchNormalizationState);
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        hash.Add(BatchesSeen);
+        hash.AddBytes(MemoryMarshal.AsBytes<double>(movingMean));
+        hash.AddBytes(MemoryMarshal.AsBytes<double>(movingVariance));
+        return hash.ToHashCode();
+    }
+
+    void CheckValues()
+    {
+        if (Channels == 0)
+            throw new ArgumentException("A state has at least one channel; movingMean is empty.", nameof(movingMean));
+        StateCheck.Finite<double>(movingMean, Channels, nameof(movingMean));
+        StateCheck.NotNegative(movingVariance, Channels, nameof(movingVariance));
+        if (gamma.Length > 0)
+            StateCheck.Finite<float>(gamma, Channels, nameof(gamma));
+        if (beta.Length > 0)
+            StateCheck.Finite<float>(beta, Channels, nameof(beta));
+        ArgumentOutOfRangeException.ThrowIfNegative(BatchesSeen, "batchesSeen");
+        if (Renorm is not null && Renorm.Mean.Length != Channels)
+            throw new ArgumentException(
+                $"The argument renorm has {Renorm.Mean.Length} channels, movingMean has {Channels}.", "renorm");
+    }
+
+    static bool Same(ReadOnlySpan<double> left, ReadOnlySpan<double> right) => SameBits(left, right);
+
+    static bool SameBits<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right) where T : struct =>
+        MemoryMarshal.AsBytes(left).SequenceEqual(MemoryMarshal.AsBytes(right));
+}
+
+/// <summary>
+/// What <see cref="BatchNormalizationState.Load"/> or <see cref="BatchNormalizationState.LoadSafetensors"/> found: how
+/// a layer computes, and what it has learned. Equal if both are.
+/// </summary>
+/// <param name="Options">
+/// The layer's options. If the file states none, they are those that its names imply:
+/// <see cref="BatchNormalizationOptions.PyTorch"/> or <see cref="BatchNormalizationOptions.Keras"/>, with γ and β as
+/// the file has them. If you know better, write
+/// <c>saved with { Options = saved.Options with { Epsilon = 1e-4 } }</c>.
+/// </param>
+/// <param name="State">The layer's state.</param>
+public sealed record SavedBatchNormalization(BatchNormalizationOptions Options, BatchNormalizationState State);
+
+/// <summary>
+/// What a state keeps beside the moving mean to continue merging exact statistics: the count and sum of squared
+/// deviations of each channel, and what is known of mean and sum beyond their doubles.
+/// </summary>
+sealed class PopulationMoments(double[] count, double[] m2, double[] meanRest, double[] m2Rest)
+{
+    /// <summary>The arrays of one value per channel.</summary>
+    public const int Arrays = 4;
+
+    public PopulationMoments(BatchStatistics statistics)
+        : this(
+            statistics.Count.ToArray(), statistics.M2.ToArray(), statistics.MeanRest.ToArray(),
+            statistics.M2Rest.ToArray())
+    {
+    }
+
+    public ReadOnlySpan<double> Count => count;
+
+    public ReadOnlySpan<double> M2 => m2;
+
+    public ReadOnlySpan<double> MeanRest => meanRest;
+
+    public ReadOnlySpan<double> M2Rest => m2Rest;
+
+    /// <summary>The same with the values of each array in another order.</summary>
+    public PopulationMoments Reorder(Func<double[], double[]> order) =>
+        new(order(count), order(m2), order(meanRest), order(m2Rest));
+
+    /// <param name="mean">The moving means, which are exact for channels that have values.</param>
+    public BatchStatistics ToStatistics(ReadOnlySpan<double> mean)
+    {
+        double[] means = mean.ToArray();
+        for (int c = 0; c < means.Length; c++)
+        {
+            if (count[c] == 0)
+                means[c] = 0;
+        }
+        return new BatchStatistics([.. count, .. means, .. m2, .. meanRest, .. m2Rest]);
+    }
+}

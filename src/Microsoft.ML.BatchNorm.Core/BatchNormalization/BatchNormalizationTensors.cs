@@ -1,0 +1,93 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>A batch normalization's state as named tensors: γ and β in float, statistics in double.</summary>
+static class BatchNormalizationTensors
+{
+    public const string Gamma = "gamma", Beta = "beta", Mean = "moving_mean", Variance = "moving_variance";
+
+    const string Batches = "batches_seen", InitialWeight = "initial_weight";
+
+    static readonly string[] renorm = ["moving_stddev", "renorm_mean", "renorm_stddev"],
+        population = ["population_count", "population_m2", "population_mean_rest", "population_m2_rest"];
+
+    /// <summary>The tensors of a layer with these options.</summary>
+    public static IEnumerable<TensorSpec> Specs(BatchNormalizationOptions options, int channels)
+    {
+        var shape = new TensorShape(channels);
+        if (options.Scale)
+            yield return Affine(Gamma, options.GammaInitializer, options.GammaRegularizer, options.GammaConstraint);
+        if (options.Center)
+            yield return Affine(Beta, options.BetaInitializer, options.BetaRegularizer, options.BetaConstraint);
+        foreach (string name in (string[])[Mean, Variance])
+        {
+            yield return new(
+                name, shape, TensorType.F64,
+                options.TrackMovingStatistics ? TensorRole.Statistic : TensorRole.Other)
+            {
+                IsTrained = options.MovesStatistics(training: true),
+            };
+        }
+        yield return Kept(Batches, TensorType.I64, new TensorShape(1), isOptional: true);
+        yield return Kept(InitialWeight, TensorType.F64, new TensorShape(1), isOptional: true);
+        foreach (string name in renorm)
+            yield return Kept(name, TensorType.F64, shape, isOptional: options.Renorm is null);
+        foreach (string name in population)
+            yield return Kept(name, TensorType.F64, shape, isOptional: true);
+
+        TensorSpec Affine(string name, Initializer initializer, Regularizer? regularizer, Constraint? constraint) =>
+            new(name, shape, TensorType.F32, TensorRole.Affine)
+            {
+                IsTrained = options.Trainable && options.TrainAffine,
+                Initializer = initializer,
+                Regularizer = regularizer,
+                Constraint = constraint,
+            };
+
+        static TensorSpec Kept(string name, TensorType type, TensorShape shape, bool isOptional) =>
+            new(name, shape, type, TensorRole.Other) { IsOptional = isOptional };
+    }
+
+    public static IEnumerable<KeyValuePair<string, Array>> Of(BatchNormalizationState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        if (!state.Gamma.IsEmpty)
+            yield return new(Gamma, state.GammaArray);
+        if (!state.Beta.IsEmpty)
+            yield return new(Beta, state.BetaArray);
+        yield return new(Mean, state.MovingMean.ToArray());
+        yield return new(Variance, state.MovingVariance.ToArray());
+        yield return new(Batches, new[] { state.BatchesSeen });
+        yield return new(InitialWeight, new[] { state.InitialWeight });
+        if (state.Renorm is { } averages)
+        {
+            yield return new(renorm[0], averages.MovingStandardDeviation.ToArray());
+            yield return new(renorm[1], averages.Mean.ToArray());
+            yield return new(renorm[2], averages.StandardDeviation.ToArray());
+        }
+        if (state.Population is { } moments)
+        {
+            yield return new(population[0], moments.Count.ToArray());
+            yield return new(population[1], moments.M2.ToArray());
+            yield return new(population[2], moments.MeanRest.ToArray());
+            yield return new(population[3], moments.M2Rest.ToArray());
+        }
+    }
+
+    /// <summary>The state that the tensors are of, or null where they are another layer's.</summary>
+    public static BatchNormalizationState? ToState(LayerState tensors)
+    {
+        if (tensors.ArrayOf<double>(Mean) is not { } mean || tensors.ArrayOf<double>(Variance) is not { } variance)
+            return null;
+        double[]?[] averages = Array.ConvertAll(renorm, tensors.ArrayOf<double>),
+            moments = Array.ConvertAll(population, tensors.ArrayOf<double>);
+        return new BatchNormalizationState(
+            mean, variance, tensors.ArrayOf<float>(Gamma) ?? [], tensors.ArrayOf<float>(Beta) ?? [],
+            tensors.ArrayOf<long>(Batches)?[0] ?? 0, tensors.ArrayOf<double>(InitialWeight)?[0] ?? 0,
+            averages is [{ } deviation, { } average, { } standard]
+                ? RenormStatistics.Of(deviation, average, standard)
+                : null,
+            moments is [{ } count, { } m2, { } meanRest, { } m2Rest]
+                ? new PopulationMoments(count, m2, meanRest, m2Rest)
+                : null);
+    }
+}

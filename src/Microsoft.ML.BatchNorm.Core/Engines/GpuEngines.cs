@@ -1,0 +1,17 @@
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// Where an assembly with an engine for GPUs registers it when it is loaded. Core names no such assembly; the ML.NET
+/// layer loads it when a context asks for a GPU.
+/// </summary>
+static class GpuEngines
+{
+    /// <summary>
+    /// Makes an engine on the GPU of a number, the first being 0; null as long as no such assembly is loaded. It throws
+    /// an <see cref="InvalidOperationException"/> that says what is missing if the GPU is not available.
+    /// </summary>
+    public static Func<int, IStatisticsEngine>? ForStatistics { get; set; }
+
+    /// <inheritdoc cref="ForStatistics"/>
+    public static Func<int, ITrainingEngine>? ForTraining { get; set; }
+}

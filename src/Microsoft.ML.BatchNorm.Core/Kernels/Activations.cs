@@ -1,0 +1,203 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Microsoft.ML.BatchNorm.Kernels;
+
+/// <summary>A function of each value of a vector. NaN gives NaN.</summary>
+interface IActivationFunction
+{
+    Vector512<float> Forward(Vector512<float> x);
+
+    /// <summary>The gradient by x from the gradient by y = f(x).</summary>
+    Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy);
+}
+
+/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
+readonly struct ReLUFunction : IActivationFunction, IFusedActivation
+{
+    public static bool IsUsed => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => Backward(x, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Backward(x, dy);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
+        Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), Vector512<float>.Zero, dy);
+}
+
+/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
+/// <param name="slope">
+/// Not 0, since 0·−∞ is NaN. Where the function is fused, above 0, so that the output has the input's sign.
+/// </param>
+readonly struct LeakyReLUFunction(float slope) : IActivationFunction, IFusedActivation
+{
+    public static bool IsUsed => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => Backward(x, x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Backward(x, dy);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThanOrEqual(y, Vector512<float>.Zero), dy * Vector512.Create(slope), dy);
+}
+
+readonly struct SigmoidFunction : IActivationFunction
+{
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512<float>.One / (Vector512<float>.One + Vector512.Exp(-x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
+        dy * (y * (Vector512<float>.One - y));
+}
+
+/// <summary>
+/// Computed in double: there (1 − e^−2|x|) keeps enough digits for a float until x is so small that tanh x is x.
+/// </summary>
+readonly struct TanhFunction : IActivationFunction
+{
+    const double Linear = 1e-5;
+
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512.Narrow(Tanh(Vector512.WidenLower(x)), Tanh(Vector512.WidenUpper(x)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
+        dy * ((Vector512<float>.One - y) * (Vector512<float>.One + y));
+
+    static Vector512<double> Tanh(Vector512<double> x)
+    {
+        Vector512<double> e = Vector512.Exp(Vector512.Abs(x) * -2.0);
+        Vector512<double> size = (Vector512<double>.One - e) / (Vector512<double>.One + e);
+        return Vector512.ConditionalSelect(
+            Vector512.LessThan(Vector512.Abs(x), Vector512.Create(Linear)), x, Vector512.CopySign(size, x));
+    }
+}
+
+readonly struct GeluFunction : IActivationFunction
+{
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512.Narrow(Gelu(Vector512.WidenLower(x)), Gelu(Vector512.WidenUpper(x)));
+
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
+        dy * Vector512.Narrow(Slope(Vector512.WidenLower(x)), Slope(Vector512.WidenUpper(x)));
+
+    /// <summary>Far below 0 the result is set to 0, since −∞ would give −∞·0.</summary>
+    static Vector512<double> Gelu(Vector512<double> x) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero,
+            x * NormalDistribution.Cumulative(x));
+
+    static Vector512<double> Slope(Vector512<double> x) =>
+        NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);
+}
+
+/// <summary>
+/// An activation that is applied in the same pass as the normalization before it. Its slope follows from its output
+/// alone. NaN stays NaN.
+/// </summary>
+interface IFusedActivation
+{
+    static abstract bool IsUsed { get; }
+
+    Vector512<float> Forward(Vector512<float> x);
+
+    Vector512<float> Backward(Vector512<float> y, Vector512<float> dy);
+}
+
+readonly struct NoActivation : IFusedActivation
+{
+    public static bool IsUsed => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => x;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => dy;
+}
+
+/// <summary>A function of each value of an array. The bits of a result do not depend on the value's place.</summary>
+static unsafe class ActivationMap
+{
+    public static void Run(Activation function, float negativeSlope, float* x, float* y, nint length)
+    {
+        switch (function)
+        {
+            case Activation.ReLU: Run(new ReLUFunction(), x, y, length); break;
+            case Activation.LeakyReLU: Run(new LeakyReLUFunction(negativeSlope), x, y, length); break;
+            case Activation.Gelu: Run(new GeluFunction(), x, y, length); break;
+            case Activation.Sigmoid: Run(new SigmoidFunction(), x, y, length); break;
+            default: Run(new TanhFunction(), x, y, length); break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Run<TFunction>(TFunction function, float* x, float* y, nint length)
+        where TFunction : struct, IActivationFunction
+    {
+        nint i = 0;
+        for (; i <= length - 4 * Vectors.Floats; i += 4 * Vectors.Floats)
+        {
+            function.Forward(Vector512.Load(x + i)).Store(y + i);
+            function.Forward(Vector512.Load(x + i + Vectors.Floats)).Store(y + i + Vectors.Floats);
+            function.Forward(Vector512.Load(x + i + 2 * Vectors.Floats)).Store(y + i + 2 * Vectors.Floats);
+            function.Forward(Vector512.Load(x + i + 3 * Vectors.Floats)).Store(y + i + 3 * Vectors.Floats);
+        }
+        for (; i < length; i += Vectors.Floats)
+        {
+            int count = (int)nint.Min(Vectors.Floats, length - i);
+            Vectors.StorePart(function.Forward(Vectors.LoadPart(x + i, count)), y + i, count);
+        }
+    }
+}
+
+/// <summary>The standard normal distribution, with a relative error of at most 2e-12.</summary>
+/// <remarks>
+/// For z ≥ 0, <c>(1 + 2z)·e^z²·erfc z</c> is close to a polynomial in <c>t = (z − 3.75)/(z + 3.75)</c> (Shepherd and
+/// Laframboise, 1981). The coefficients are those of its Chebyshev expansion of degree 16.
+/// </remarks>
+static class NormalDistribution
+{
+    const double Middle = 3.75;
+
+    /// <summary>Φ(x).</summary>
+    public static Vector512<double> Cumulative(Vector512<double> x)
+    {
+        // Beyond 40 the tail is 0, and an infinite z would make t NaN.
+        Vector512<double> z = Vector512.Min(Vector512.Abs(x) * Math.Sqrt(0.5), Vector512.Create(40.0));
+        Vector512<double> t = (z - Vector512.Create(Middle)) / (z + Vector512.Create(Middle));
+        // Not an array of constants, which code that is not optimized copies to the heap.
+        Vector512<double> sum = Vector512.Create(9.400367071066285e-07);
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.035154082273948e-06));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.011255380944931e-05));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(2.2403775123933655e-05));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(5.039038159480924e-05));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.000290135816994983));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.0002944262967108813));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.0017556055559958584));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.009746819816717557));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.028362285511418353));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.05869335273476926));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.09230431965535502));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.10880393454674518));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.08227673860891582));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.003585415648889024));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.1402405985881999));
+        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(1.2375126308368276));
+        Vector512<double> tail = 0.5 * Vector512.Exp(-(z * z)) * sum / (Vector512<double>.One + z + z);
+        return Vector512.ConditionalSelect(
+            Vector512.LessThan(x, Vector512<double>.Zero), tail, Vector512<double>.One - tail);
+    }
+
+    /// <summary>Its density <c>e^(−x²/2)/√2π</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<double> Density(Vector512<double> x) =>
+        Vector512.Exp(x * x * -0.5) * (1 / Math.Sqrt(Math.Tau));
+}

@@ -1,0 +1,68 @@
+using Microsoft.ML.BatchNorm.Training;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>What a trained network achieves on rows, in inference mode. An immutable value.</summary>
+/// <param name="Loss">
+/// The loss without penalties, averaged over the rows by their weights; NaN if all weights are 0.
+/// </param>
+/// <param name="Metric">The accuracy or the mean absolute error, as <see cref="EpochResult.Metric"/> says.</param>
+public sealed record EvaluationResult(double Loss, double Metric);
+
+/// <summary>Measures loss and metric of a session's network on rows, in inference mode.</summary>
+sealed class Evaluation(Network network, TrainingOptions options)
+{
+    const int ChunkElements = 1 << 20;
+
+    readonly int inputs = network.InputShape.Size, outputs = network.OutputShape.Size;
+    float[] predictions = [];
+
+    /// <param name="session">The session that predicts.</param>
+    /// <param name="rows">The rows.</param>
+    /// <param name="check">Called before each part of the rows; it may throw.</param>
+    public EvaluationResult Of(ITrainingSession session, RowSet rows, Action? check = null)
+    {
+        TrainingData data = rows.Data;
+        int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count), targets = data.TargetsPerRow;
+        if (predictions.Length < chunk * outputs)
+            predictions = new float[chunk * outputs];
+        var loss = new WeightedMean();
+        var metric = new WeightedMean();
+        foreach (RowPart part in RowPart.Of(data, rows, chunk))
+        {
+            check?.Invoke();
+            session.Predict(part.Features, predictions.AsSpan(0, part.Rows.Length * outputs));
+            for (int i = 0; i < part.Rows.Length; i++)
+            {
+                ReadOnlySpan<float> output = predictions.AsSpan(i * outputs, outputs);
+                ReadOnlySpan<float> target = part.Targets.Slice(i * targets, targets);
+                double weight = part.Weights.IsEmpty ? 1 : part.Weights[i];
+                loss.Add(RowLoss.Of(options.Loss, output, target), weight * ClassWeight(target[0]));
+                metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
+            }
+        }
+        return new EvaluationResult(loss.Value, metric.Value);
+    }
+
+    double ClassWeight(float target) => options switch
+    {
+        { ClassWeights.IsEmpty: true } => 1,
+        { Loss: SoftmaxCrossEntropyLoss } => options.ClassWeights[(int)target],
+        _ => options.ClassWeights[target >= 0.5f ? 1 : 0],
+    };
+
+    struct WeightedMean
+    {
+        double sum, weights;
+
+        public readonly double Value => sum / weights;
+
+        public void Add(double value, double weight)
+        {
+            if (weight == 0)
+                return;
+            sum += weight * value;
+            weights += weight;
+        }
+    }
+}

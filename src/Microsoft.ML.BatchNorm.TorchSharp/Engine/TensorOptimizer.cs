@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>
+/// Changes the vector of parameters by its gradient, and keeps the moments. TorchSharp's own optimizers change one
+/// parameter after the other, in several operations each.
+/// </summary>
+abstract class TensorOptimizer : IDisposable
+{
+    readonly Optimizer options;
+    readonly ParameterVector parameters;
+    readonly (string Name, Tensor Values)[] moments;
+
+    protected TensorOptimizer(Optimizer options, ParameterVector parameters, params string[] names)
+    {
+        (this.options, this.parameters) = (options, parameters);
+        moments = Array.ConvertAll(names, name => (name, Tensors.Keep(torch.zeros_like(parameters.Values))));
+    }
+
+    protected Tensor Values => parameters.Values;
+
+    public static TensorOptimizer Of(Optimizer optimizer, ParameterVector parameters) => optimizer switch
+    {
+        SgdOptimizer sgd => new SgdTensorOptimizer(sgd, parameters),
+        AdamOptimizer adam => new AdamTensorOptimizer(adam, parameters),
+        _ => throw new NotSupportedException($"{optimizer.GetType().Name} is not an optimizer of this engine."),
+    };
+
+    /// <summary>Changes the parameters. Call it inside a dispose scope and without gradients.</summary>
+    /// <param name="gradient">As long as the parameters. The optimizer may change it.</param>
+    /// <param name="learningRate">The learning rate.</param>
+    /// <param name="number">The number of the step, from 1.</param>
+    public abstract void Apply(Tensor gradient, double learningRate, long number);
+
+    public ImmutableSortedDictionary<string, ImmutableArray<float>> Read()
+    {
+        var read = ImmutableSortedDictionary.CreateBuilder<string, ImmutableArray<float>>(StringComparer.Ordinal);
+        foreach ((string name, Tensor vector) in moments)
+        {
+            float[] values = Tensors.Download<float>(vector);
+            foreach (ParameterSlot slot in parameters.Trained)
+                read.Add($"{slot.Path}/{name}", [.. values.AsSpan((int)slot.Offset, slot.Initial.Length)]);
+        }
+        return read.ToImmutable();
+    }
+
+    /// <exception cref="ArgumentException">
+    /// Moments are missing, have another length, or belong to other parameters.
+    /// </exception>
+    public void Write(ImmutableSortedDictionary<string, ImmutableArray<float>> known)
+    {
+        string[] names =
+            [.. moments.SelectMany(moment => parameters.Trained.Select(slot => $"{slot.Path}/{moment.Name}"))];
+        foreach (string name in names.Except(known.Keys, StringComparer.Ordinal))
+            throw new ArgumentException($"The optimizer's state has no '{name}'.", nameof(known));
+        foreach (string name in known.Keys.Except(names, StringComparer.Ordinal))
+            throw new ArgumentException($"The optimizer has no '{name}'.", nameof(known));
+        float[][] vectors = Array.ConvertAll(moments, moment => Vector(known, moment.Name));
+        using IDisposable noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        for (int i = 0; i < moments.Length; i++)
+            moments[i].Values.copy_(Tensors.Upload<float>(vectors[i], torch.CPU, parameters.Length));
+    }
+
+    public void Clear()
+    {
+        using IDisposable noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        foreach ((_, Tensor values) in moments)
+            values.zero_();
+    }
+
+    public virtual void Dispose() => Array.ForEach(moments, moment => moment.Values.Dispose());
+
+    protected Tensor Moment(int index) => moments[index].Values;
+
+    /// <summary>The part of a vector as long as the parameters to which weight decay applies.</summary>
+    protected Tensor Decayed(Tensor vector) => options.DecayedParameters == DecayedParameters.All
+        ? vector
+        : vector.narrow(0, 0, parameters.KernelLength);
+
+    float[] Vector(ImmutableSortedDictionary<string, ImmutableArray<float>> known, string name)
+    {
+        float[] vector = new float[parameters.Length];
+        foreach (ParameterSlot slot in parameters.Trained)
+        {
+            ImmutableArray<float> values = known[$"{slot.Path}/{name}"];
+            if (values.Length != slot.Initial.Length)
+                throw new ArgumentException(
+                    $"'{slot.Path}/{name}' has {values.Length} values for {slot.Initial.Length} parameters.",
+                    nameof(known));
+            values.CopyTo(vector, (int)slot.Offset);
+        }
+        return vector;
+    }
+}
+
+/// <summary>Stochastic gradient descent, as <see cref="SgdOptimizer"/> defines it.</summary>
+sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters)
+    : TensorOptimizer(options, parameters, options.Momentum > 0 ? ["velocity"] : [])
+{
+    public override void Apply(Tensor gradient, double learningRate, long number)
+    {
+        Tensor step = gradient;
+        if (options.WeightDecay > 0)
+            Decayed(step).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
+        if (options.Momentum > 0)
+        {
+            Tensor velocity = Moment(0).mul_(Scalars.Of(options.Momentum)).add_(step, Scalars.One);
+            step = options.Nesterov ? step.add_(velocity, Scalars.Of(options.Momentum)) : velocity;
+        }
+        Values.add_(step, Scalars.Of(-learningRate));
+    }
+}
+
+/// <summary>Adam and AdamW, as <see cref="AdamOptimizer"/> and <see cref="AdamWOptimizer"/> define them.</summary>
+sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector parameters)
+    : TensorOptimizer(options, parameters, "m", "v")
+{
+    // Allocated once: on the CPU, new memory in each step takes longer than the square roots.
+    readonly Tensor deviation = Tensors.Keep(torch.empty_like(parameters.Values));
+
+    /// <summary>
+    /// Replaces an ε of 0, so that a parameter which has never had a gradient, whose v is 0, does not change.
+    /// </summary>
+    const double LeastEpsilon = 1e-37;
+
+    public override void Apply(Tensor gradient, double learningRate, long number)
+    {
+        if (options is AdamWOptimizer)
+            Decayed(Values).mul_(Scalars.Of(1 - learningRate * options.WeightDecay));
+        else if (options.WeightDecay > 0)
+            Decayed(gradient).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
+        Tensor m = Moment(0).mul_(Scalars.Of(options.Beta1)).add_(gradient, Scalars.Of(1 - options.Beta1));
+        Tensor v = Moment(1).mul_(Scalars.Of(options.Beta2))
+            .addcmul_(gradient, gradient, Scalars.Of(1 - options.Beta2));
+        double mean = 1 - Math.Pow(options.Beta1, number), variance = 1 - Math.Pow(options.Beta2, number);
+        deviation.copy_(v).sqrt_().div_(Scalars.Of(Math.Sqrt(variance)))
+            .add_(Scalars.Of(Math.Max(options.Epsilon, LeastEpsilon)), Scalars.One);
+        Values.addcdiv_(m, deviation, Scalars.Of(-learningRate / mean));
+    }
+
+    public override void Dispose()
+    {
+        deviation.Dispose();
+        base.Dispose();
+    }
+}

@@ -1,0 +1,287 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Layers;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+/// <summary>
+/// One training of one network on a device. A step computes loss and gradients on the device. It is settled when the
+/// host has read that they are finite: only then do parameters and statistics change. If the data is streamed, a step
+/// is settled at the next call, so that the next batch is gathered while the device works.
+/// </summary>
+sealed class TorchSession : ITrainingSession
+{
+    readonly torch.Device device;
+    readonly TorchEngineOptions engine;
+    readonly Network network;
+    readonly TrainingOptions options;
+    readonly NetworkModule module;
+    readonly FeatureCheck features;
+    readonly BatchSource batches;
+    readonly LossFunction loss;
+    readonly TensorOptimizer optimizer;
+    readonly FullFloat32 precision;
+    readonly Queue<double> losses = [];
+    PendingStep? pending;
+    long steps;
+    bool isDisposed;
+
+    public TorchSession(
+        torch.Device device, TorchEngineOptions engine, Network network, NetworkState state, TrainingOptions options,
+        TrainingData data)
+    {
+        (this.device, this.engine, this.network, this.options) = (device, engine, network, options);
+        loss = new LossFunction(options, network.OutputShape.Size, device);
+        module = new NetworkModule(network, state, engine.MixedPrecision, device);
+        optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
+        features = new FeatureCheck(network, data);
+        batches = BatchSource.Of(data, network.InputShape, device, engine.DataBytesOnDevice);
+        precision = new FullFloat32();
+    }
+
+    public long Steps => steps + (pending is null ? 0 : 1);
+
+    public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        batches.Check(rows);
+        int[] numbers = rows.ToArray();
+        Settle();
+        features.Check(numbers);
+        foreach (LayerModule layer in module.Layers)
+            layer.CheckRows(rows.Length);
+        using CpuThreads threads = Threads();
+        using (var scope = torch.NewDisposeScope())
+        {
+            module.SetTraining(true);
+            module.BeginStep(options.Seed, steps);
+            try
+            {
+                pending = PendingStep.Of(
+                    module.Parameters, Loss(batches.Take(rows)), numbers, learningRate,
+                    needsNorm: options.GradientClipNorm is not null);
+            }
+            catch
+            {
+                module.UndoStep();
+                throw;
+            }
+        }
+        if (!batches.IsStreamed)
+            Settle();
+    }
+
+    public void Prefetch(ReadOnlySpan<int> rows)
+    {
+        batches.Check(rows);
+        batches.Prefetch(rows);
+    }
+
+    public int ReadLosses(Span<double> read)
+    {
+        Settle();
+        int count = Math.Min(read.Length, losses.Count);
+        for (int i = 0; i < count; i++)
+            read[i] = losses.Dequeue();
+        return count;
+    }
+
+    public void RecomputeStatistics(IReadOnlyCollection<int> rows)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        ArgumentNullException.ThrowIfNull(rows);
+        if (rows.Count == 0)
+            throw new ArgumentException("There must be a row.", nameof(rows));
+        Settle();
+        features.Check(rows);
+        module.SetTraining(false);
+        using CpuThreads threads = Threads();
+        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows);
+    }
+
+    public void SetStatistics(NetworkState state)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        network.CheckState(state);
+        Settle();
+        foreach (BatchNormalizationModule layer in module.BatchNormalizations.Where(layer => layer.MovesStatistics))
+            layer.Replace(state[layer.Path].BatchNormalization!);
+    }
+
+    public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        int inputs = network.InputShape.Size, width = network.OutputShape.Size, rows = features.Length / inputs;
+        if (rows * inputs != features.Length || rows * width != outputs.Length)
+            throw new ArgumentException(
+                $"{features.Length} features and {outputs.Length} outputs are no rows of {inputs} and {width}.");
+        Settle();
+        this.features.Check(features);
+        module.SetTraining(false);
+        using CpuThreads threads = Threads();
+        using IDisposable noGradient = torch.no_grad();
+        int chunk = ChunkRows.Of(network, rows);
+        for (int row = 0; row < rows; row += chunk)
+        {
+            int count = Math.Min(chunk, rows - row);
+            using var scope = torch.NewDisposeScope();
+            long[] shape = Array.ConvertAll(network.InputShape.WithRows(count), d => (long)d);
+            Tensor x = Tensors.Upload(features.Slice(row * inputs, count * inputs), device, shape);
+            Tensors.Download(module.forward(x), outputs.Slice(row * width, count * width));
+        }
+    }
+
+    public NetworkState GetState()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        Settle();
+        IReadOnlyDictionary<string, float[]> values = module.Parameters.Read();
+        return new(module.Layers.Select(layer => (layer.Path, State: layer.StateNow(values)))
+            .Where(entry => entry.State is not null)
+            .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
+    }
+
+    public OptimizerState GetOptimizerState()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        Settle();
+        return new(steps, optimizer.Read());
+    }
+
+    public void SetOptimizerState(OptimizerState state)
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        ArgumentNullException.ThrowIfNull(state);
+        ArgumentOutOfRangeException.ThrowIfNegative(state.Steps, nameof(state));
+        Settle();
+        if (state.Steps == 0 && state.Moments.IsEmpty)
+            optimizer.Clear();
+        else
+            optimizer.Write(state.Moments);
+        steps = state.Steps;
+    }
+
+    public void Dispose()
+    {
+        if (isDisposed)
+            return;
+        isDisposed = true;
+        pending?.Dispose();
+        pending = null;
+        batches.Dispose();
+        optimizer.Dispose();
+        module.Dispose();
+        loss.Dispose();
+        precision.Dispose();
+    }
+
+    CpuThreads Threads() => new(device, engine.Threads);
+
+    /// <summary>The loss of a batch with the penalties of the layers.</summary>
+    Tensor Loss(Batch batch)
+    {
+        Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
+        foreach (LayerModule layer in module.Layers)
+            total = layer.Penalty() is { } penalty ? total.add(penalty, Scalars.One) : total;
+        return total;
+    }
+
+    /// <summary>
+    /// Settles the last step, if it is pending: checks that it is finite, and changes parameters and statistics.
+    /// </summary>
+    void Settle()
+    {
+        if (pending is not { } step)
+            return;
+        pending = null;
+        using CpuThreads threads = Threads();
+        using (step)
+        using (torch.NewDisposeScope())
+        {
+            StepResult result = step.Read();
+            if (!step.IsFinite(result))
+            {
+                TrainingDivergedException error = new Divergence(module, batches, loss).Find(step);
+                module.UndoStep();
+                throw error;
+            }
+            using IDisposable noGradient = torch.no_grad();
+            if (step.Gradient is not null)
+            {
+                optimizer.Apply(Clipped(step.Gradient, result.Norm), step.LearningRate, steps + 1);
+                foreach (LayerModule layer in module.Layers)
+                    layer.Constrain(module.Parameters.Values);
+            }
+            CommitStatistics(step.Rows.Length);
+            steps++;
+            losses.Enqueue(result.Loss);
+        }
+    }
+
+    void CommitStatistics(int rows)
+    {
+        bool moved = false;
+        foreach (BatchNormalizationModule layer in module.BatchNormalizations.Where(layer => layer.MovesStatistics))
+        {
+            layer.Commit(rows);
+            moved = true;
+        }
+        if (moved)
+            module.Averages.Step();
+    }
+
+    Tensor Clipped(Tensor gradient, double norm) =>
+        options.GradientClipNorm is { } limit && norm > limit ? gradient.mul_(Scalars.Of(limit / norm)) : gradient;
+}
+
+/// <summary>What the host reads of a step.</summary>
+/// <param name="Loss">The loss.</param>
+/// <param name="Sum">The sum of the gradient's values in float. It overflows if they are large.</param>
+/// <param name="Norm">The gradient's norm, if it was asked for.</param>
+readonly record struct StepResult(double Loss, double Sum, double Norm);
+
+/// <summary>A step whose loss and gradient are on the device, and which has not changed anything yet.</summary>
+sealed class PendingStep : IDisposable
+{
+    readonly Tensor result;
+
+    PendingStep(Tensor result, Tensor? gradient, int[] rows, double learningRate) =>
+        (this.result, Gradient, Rows, LearningRate) = (result, gradient, rows, learningRate);
+
+    /// <summary>
+    /// The gradient of all trained parameters, valid until the next one is computed; null if there are none.
+    /// </summary>
+    public Tensor? Gradient { get; }
+
+    public int[] Rows { get; }
+
+    public double LearningRate { get; }
+
+    /// <summary>Computes the gradient of a loss. Call it inside a dispose scope.</summary>
+    public static PendingStep Of(
+        ParameterVector parameters, Tensor loss, int[] rows, double learningRate, bool needsNorm)
+    {
+        Tensor sum = torch.zeros_like(loss), norm = sum;
+        if (parameters.Length > 0)
+        {
+            parameters.TakeGradient(loss);
+            using IDisposable noGradient = torch.no_grad();
+            sum = parameters.Gradient.sum().to(ScalarType.Float64);
+            norm = needsNorm ? parameters.GradientNorm() : sum;
+        }
+        return new(
+            Tensors.Keep(torch.stack([loss.detach(), sum, norm])), parameters.Length > 0 ? parameters.Gradient : null,
+            rows, learningRate);
+    }
+
+    public StepResult Read()
+    {
+        double[] values = Tensors.Download<double>(result);
+        return new(values[0], values[1], values[2]);
+    }
+
+    /// <summary>Whether loss and gradients are finite.</summary>
+    public bool IsFinite(StepResult read) =>
+        double.IsFinite(read.Loss) && (double.IsFinite(read.Sum) || Gradient!.isfinite().all().item<bool>());
+
+    public void Dispose() => result.Dispose();
+}

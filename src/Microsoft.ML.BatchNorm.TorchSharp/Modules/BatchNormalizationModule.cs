@@ -1,0 +1,202 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+using Microsoft.ML.BatchNorm.TorchSharp.Training;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>
+/// A <see cref="BatchNormalizationLayer"/>. Its options decide the mode: <c>train()</c> on a module around it asks for
+/// training mode, and a frozen layer stays in inference mode.
+/// </summary>
+abstract class BatchNormalizationModule : LayerModule
+{
+    readonly NetworkNode node;
+    readonly ParameterSlot? gamma, beta;
+    readonly int axis;
+    MovingNormalization? moving;
+
+    protected BatchNormalizationModule(NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
+        : base(node, new LayerState(state))
+    {
+        this.node = node;
+        Options = layer.EffectiveOptions;
+        State = state;
+        axis = layer.AxisIn(node.Input);
+        gamma = Slot(BatchNormalizationTensors.Gamma);
+        beta = Slot(BatchNormalizationTensors.Beta);
+    }
+
+    public BatchNormalizationOptions Options { get; }
+
+    /// <summary>Whether training moves the statistics.</summary>
+    public bool MovesStatistics => Options.MovesStatistics(training: true);
+
+    protected ParameterSlot? Gamma => gamma;
+
+    protected ParameterSlot? Beta => beta;
+
+    /// <summary>
+    /// The state before the steps that moved the statistics on the device. Its γ and β are those of the beginning.
+    /// </summary>
+    protected BatchNormalizationState State { get; set; }
+
+    /// <summary>The layout of a batch.</summary>
+    protected ChannelLayout Layout(int rows) => new(node.Input.WithRows(rows), axis);
+
+    /// <summary>The shape in which γ and β are broadcast over <see cref="View"/>.</summary>
+    protected long[] ChannelShape => IsChannelsFirst
+        ? [State.Channels, .. Enumerable.Repeat(1L, node.Input.Rank - 1)]
+        : Layout(1).Inner == 1 ? [State.Channels] : [State.Channels, 1];
+
+    public override Tensor forward(Tensor x)
+    {
+        if (!Options.UsesBatchStatistics(IsTraining))
+            return Back(Scaled((moving ??= Moving()).Apply(View(x))), x);
+        return WithBatchStatistics(x);
+    }
+
+    public override void CheckRows(int rows)
+    {
+        if (Options.UsesBatchStatistics(training: true)
+            && Options.EffectiveVarianceConvention == VarianceConvention.Sample
+            && Layout(rows).Positions == 1)
+            throw SingleValue.Error($"A channel of layer '{Path}'", MovesStatistics);
+    }
+
+    /// <summary>The input with its channels in dimension 1 and as few other dimensions as possible.</summary>
+    protected Tensor View(Tensor x)
+    {
+        if (IsChannelsFirst)
+            return x;
+        ChannelLayout layout = Layout((int)x.shape[0]);
+        return layout.Inner == 1
+            ? x.reshape(layout.Outer, layout.Channels)
+            : x.reshape(layout.Outer, layout.Channels, layout.Inner);
+    }
+
+    /// <summary>Undoes <see cref="View"/>: the values in the input's shape.</summary>
+    protected Tensor Back(Tensor y, Tensor x) => IsChannelsFirst ? y : y.reshape(x.shape);
+
+    /// <summary>The normalized values with γ and β.</summary>
+    protected Tensor Scaled(Tensor x) => (gamma, beta) switch
+    {
+        (null, null) => x,
+        (null, _) => x.add(beta.Tensor.reshape(ChannelShape), Scalars.One),
+        (_, null) => x.mul(gamma.Tensor.reshape(ChannelShape)),
+        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), Scalars.One),
+    };
+
+    public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values)
+    {
+        BatchNormalizationState now = Current();
+        float[] gammaNow = ValuesOf(gamma), betaNow = ValuesOf(beta);
+        return new LayerState(
+            now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
+                ? now
+                : now.WithAffine(gammaNow, betaNow));
+
+        float[] ValuesOf(ParameterSlot? slot) => slot is null ? [] : values[slot.Path];
+    }
+
+    /// <summary>The exact statistics of an input of this layer.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, and the options do not ignore it.</exception>
+    public BatchStatistics StatisticsOf(Tensor x)
+    {
+        bool ignores = Options.NonFinite == NonFinite.Ignore;
+        BatchStatistics statistics = DeviceStatistics.Of(TensorLayout.Of(x, Layout((int)x.shape[0])), ignores);
+        return DeviceStatistics.AreFinite(statistics)
+            ? statistics
+            : throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
+    }
+
+    /// <summary>
+    /// Replaces the moving statistics by exact ones of all data. They count as one batch if no batch was seen before.
+    /// </summary>
+    public void Replace(BatchStatistics statistics)
+    {
+        BatchNormalizationState current = Current();
+        Replace(current.WithPopulation(
+            statistics, Options.EffectiveVarianceConvention, batches: current.BatchesSeen == 0 ? 1 : 0));
+    }
+
+    /// <summary>Replaces the moving statistics by those of a state.</summary>
+    public virtual void Replace(BatchNormalizationState state)
+    {
+        State = state;
+        StatisticsMoved();
+    }
+
+    /// <summary>The state with the current statistics.</summary>
+    protected abstract BatchNormalizationState Current();
+
+    /// <summary>Normalizes with the batch's own statistics.</summary>
+    protected abstract Tensor WithBatchStatistics(Tensor x);
+
+    /// <summary>Updates the moving statistics with those of the last forward pass.</summary>
+    public abstract void Commit(int rows);
+
+    /// <summary>The moving mean and variance, in double on the device; inside a dispose scope.</summary>
+    protected virtual (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => (
+        Tensors.Upload(State.MovingMean, device, State.Channels),
+        Tensors.Upload(State.MovingVariance, device, State.Channels));
+
+    protected void StatisticsMoved()
+    {
+        moving?.Dispose();
+        moving = null;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            moving?.Dispose();
+        base.Dispose(disposing);
+    }
+
+    bool IsChannelsFirst => axis == 1;
+
+    public required torch.Device Device { get; init; }
+
+    MovingNormalization Moving()
+    {
+        using var scope = torch.NewDisposeScope();
+        (Tensor mean, Tensor variance) = MovingTensors(Device);
+        return new MovingNormalization(mean, variance, Options.EffectiveEpsilon, ChannelShape);
+    }
+}
+
+/// <summary>
+/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The center is the mean rounded to
+/// float, and is subtracted first; the rest corrects the rounding. So a large mean costs no digits.
+/// </summary>
+sealed class MovingNormalization : IDisposable
+{
+    readonly Tensor center, inverse, rest;
+
+    /// <param name="mean">The moving mean, in double on the device.</param>
+    /// <param name="variance">The moving variance.</param>
+    /// <param name="epsilon">ε.</param>
+    /// <param name="shape">The shape in which the tensors are broadcast over the input.</param>
+    public MovingNormalization(Tensor mean, Tensor variance, double epsilon, long[] shape)
+    {
+        using var scope = torch.NewDisposeScope();
+        using IDisposable noGradient = torch.no_grad();
+        Tensor deviation = variance.add(Scalars.Of(epsilon), Scalars.One).sqrt();
+        Tensor exact = torch.where(deviation.gt(Scalars.Of(0)), deviation.reciprocal(), torch.zeros_like(deviation));
+        Tensor nearest = mean.to(ScalarType.Float32);
+        center = Kept(nearest, shape);
+        inverse = Kept(exact, shape);
+        rest = Kept(nearest.to(ScalarType.Float64).sub(mean).mul(exact), shape);
+    }
+
+    public Tensor Apply(Tensor x) => torch.addcmul(rest, x.sub(center), inverse, Scalars.One);
+
+    public void Dispose()
+    {
+        center.Dispose();
+        inverse.Dispose();
+        rest.Dispose();
+    }
+
+    static Tensor Kept(Tensor values, long[] shape) => Tensors.Keep(values.to(ScalarType.Float32).reshape(shape));
+}

@@ -1,0 +1,86 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>
+/// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's place in the network.
+/// </summary>
+sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex)
+    : LayerModule(node)
+{
+    /// <summary>The key of the step.</summary>
+    public ulong StepKey { get; set; }
+
+    public override Tensor forward(Tensor x)
+    {
+        if (!IsTraining || layer.Rate == 0)
+            return x.alias();
+        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)layerIndex));
+        return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
+    }
+}
+
+/// <summary>
+/// Random numbers on the device that depend only on a key and on their place: SplitMix64's mixing (Steele, Lea and
+/// Flood, 2014) of consecutive counters. TorchSharp's generators exist only on the CPU, and the device's own generator
+/// is shared by the whole process.
+/// </summary>
+sealed class CounterRandom : IDisposable
+{
+    const int Bits = 24;
+    const long FirstFactor = unchecked((long)0xBF58476D1CE4E5B9), SecondFactor = unchecked((long)0x94D049BB133111EB);
+
+    static readonly int[] amounts = [30, 27, 31, 64 - Bits];
+
+    readonly torch.Device device;
+    readonly Tensor[] shifts, masks;
+
+    public CounterRandom(torch.Device device)
+    {
+        this.device = device;
+        shifts = Array.ConvertAll(amounts, amount => Number(amount));
+        masks = Array.ConvertAll(amounts, amount => Number((1L << (64 - amount)) - 1));
+    }
+
+    /// <summary>
+    /// One where a uniform number is at least <paramref name="rate"/>, otherwise zero; floats in one dimension.
+    /// </summary>
+    public Tensor AtLeast(double rate, long count, ulong key)
+    {
+        using var scope = torch.NewDisposeScope();
+        // The first counter is below 2⁶², so no counter overflows.
+        long first = (long)(Mix(key) >> 2);
+        Tensor x = torch.arange(
+            Scalars.Of(first), Scalars.Of(first + count), Scalars.One, ScalarType.Int64, device);
+        x.bitwise_xor_(Shifted(x, 0)).mul_(Scalars.Of(FirstFactor));
+        x.bitwise_xor_(Shifted(x, 1)).mul_(Scalars.Of(SecondFactor));
+        x.bitwise_xor_(Shifted(x, 2));
+        Tensor atLeast = Shifted(x, 3).ge(Scalars.Of((long)(rate * (1L << Bits))));
+        return atLeast.to(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Derives one of several keys from a key.</summary>
+    public static ulong Key(ulong key, ulong part) => Mix(key ^ unchecked(part * 0x9E3779B97F4A7C15));
+
+    public void Dispose()
+    {
+        Array.ForEach(shifts, shift => shift.Dispose());
+        Array.ForEach(masks, mask => mask.Dispose());
+    }
+
+    /// <summary>Shifts right and fills with zeros; libtorch's own shift copies the sign.</summary>
+    Tensor Shifted(Tensor x, int index) => x.bitwise_right_shift(shifts[index]).bitwise_and_(masks[index]);
+
+    static ulong Mix(ulong value)
+    {
+        unchecked
+        {
+            value += 0x9E3779B97F4A7C15;
+            value = (value ^ (value >> 30)) * (ulong)FirstFactor;
+            value = (value ^ (value >> 27)) * (ulong)SecondFactor;
+            return value ^ (value >> 31);
+        }
+    }
+
+    Tensor Number(long value) => Tensors.Keep(Tensors.Upload<long>([value], device, 1));
+}

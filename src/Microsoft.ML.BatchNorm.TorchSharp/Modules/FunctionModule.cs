@@ -1,0 +1,47 @@
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+
+/// <summary>A layer that is the same function of its input in both modes.</summary>
+sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : LayerModule(node)
+{
+    public override Tensor forward(Tensor x) => function(x);
+
+    public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.EffectiveFunction switch
+    {
+        Activation.ReLU => x => x.relu(),
+        Activation.LeakyReLU => x => x.leaky_relu(Scalars.Of(layer.EffectiveSlope)),
+        Activation.Gelu => x => F.gelu(x),
+        Activation.Sigmoid => x => x.sigmoid(),
+        Activation.Tanh => x => x.tanh(),
+        _ => throw new NotSupportedException(
+            $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
+    });
+
+    public static FunctionModule Of(NetworkNode node, Pool2DLayer layer)
+    {
+        Window2D window = layer.Window;
+        long[] size = [window.Size.Height, window.Size.Width], stride = [window.Stride.Height, window.Stride.Width];
+        long[] padding = [window.Padding.Height, window.Padding.Width];
+        return new(node, layer.Function == Pooling.Max
+            ? x => F.max_pool2d(x, size, stride, padding)
+            : x => F.avg_pool2d(x, size, stride, padding));
+    }
+
+    public static FunctionModule Flatten(NetworkNode node) => new(node, x => x.reshape(x.shape[0], -1));
+
+    public static FunctionModule GlobalAverage(NetworkNode node) => new(node, x => x.mean([2, 3], false));
+}
+
+/// <summary>A layer that is one function of several inputs.</summary>
+sealed class MergeModule(NetworkNode node, Func<Tensor[], Tensor> function) : LayerModule(node)
+{
+    public override Tensor forward(Tensor x) => Forward([x]);
+
+    public override Tensor Forward(Tensor[] inputs) => function(inputs);
+
+    public static MergeModule Add(NetworkNode node) =>
+        new(node, inputs => inputs.Aggregate((sum, input) => sum.add(input, Scalars.One)));
+
+    public static MergeModule Concat(NetworkNode node) => new(node, inputs => torch.cat(inputs, 1));
+}

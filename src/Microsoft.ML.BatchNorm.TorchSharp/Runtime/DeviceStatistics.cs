@@ -1,0 +1,142 @@
+using Microsoft.ML.BatchNorm.Kernels;
+using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+using TorchSharp;
+
+namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+
+/// <summary>The exact statistics of a tensor per channel, computed on its device in double.</summary>
+static class DeviceStatistics
+{
+    /// <summary>
+    /// How many elements are converted to double at a time. This bounds the memory; on the CPU the values stay in
+    /// cache.
+    /// </summary>
+    const long ChunkElements = 1 << 24, CpuChunkElements = 1 << 17;
+
+    /// <param name="x">Outer × channels × inner values.</param>
+    /// <param name="ignoreNonFinite">
+    /// Whether values that are not finite do not count. Otherwise the mean is not finite either.
+    /// </param>
+    /// <param name="mask">One boolean per value, false if the value does not count; or null to count all.</param>
+    public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false, Tensor? mask = null)
+    {
+        long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
+        var total = new BatchStatistics((int)channels);
+        long elements = x.device_type == DeviceType.CPU ? CpuChunkElements : ChunkElements;
+        long outerRows = Math.Clamp(elements / (channels * inner), 1, outer);
+        long innerValues = Math.Clamp(elements / channels, 1, inner);
+        for (long row = 0; row < outer; row += outerRows)
+        {
+            using var scope = torch.NewDisposeScope();
+            for (long value = 0; value < inner; value += innerValues)
+            {
+                Tensor? kept = mask is null ? null : Chunk(mask, row, value);
+                total.Merge(OfChunk(Chunk(x, row, value), ignoreNonFinite, kept));
+            }
+        }
+        return total;
+
+        Tensor Chunk(Tensor all, long row, long value) =>
+            all.narrow(0, row, Math.Min(outerRows, outer - row)).narrow(2, value, Math.Min(innerValues, inner - value));
+    }
+
+    /// <summary>Copies statistics from the device, in one transfer.</summary>
+    /// <param name="count">The number of values per channel.</param>
+    /// <param name="center">A value near the mean.</param>
+    /// <param name="shift">The mean of the deviations from it.</param>
+    /// <param name="m2">The sum of the squared differences between the deviations and their mean.</param>
+    public static BatchStatistics Read(Tensor count, Tensor center, Tensor shift, Tensor m2)
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor[] parts = [count, center, m2, shift, torch.zeros_like(m2)];
+        double[] moments = Tensors.Download<double>(torch.cat(Array.ConvertAll(parts, part => part.reshape(-1))));
+        int channels = moments.Length / Moments.Arrays;
+        for (int c = 0; c < channels; c++)
+        {
+            double rest = 0;
+            MomentsMerge.Add(ref moments[channels + c], ref rest, moments[3 * channels + c]);
+            moments[3 * channels + c] = rest;
+        }
+        return new BatchStatistics(moments);
+    }
+
+    /// <summary>
+    /// The statistics of values, given their deviations from a center.
+    /// </summary>
+    /// <param name="count">The number of values per channel.</param>
+    /// <param name="center">A value near the mean.</param>
+    /// <param name="deviations">Outer × channels × inner values; 0 if a value does not count.</param>
+    /// <param name="squares">The sums of the deviations' squares per channel, if they are known.</param>
+    public static BatchStatistics OfDeviations(
+        Tensor count, Tensor center, Tensor deviations, Tensor? squares = null)
+    {
+        Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(Scalars.One));
+        squares ??= deviations.mul(deviations).sum([0, 2], true);
+        return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(Scalars.Of(0)));
+    }
+
+    /// <summary>Whether all means and sums of squares are finite.</summary>
+    public static bool AreFinite(BatchStatistics statistics) => AreFinite(statistics.Mean) && AreFinite(statistics.M2);
+
+    static bool AreFinite(ReadOnlySpan<double> values)
+    {
+        foreach (double value in values)
+        {
+            if (!double.IsFinite(value))
+                return false;
+        }
+        return true;
+    }
+
+    static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite, Tensor? mask)
+    {
+        Tensor values = x.to(ScalarType.Float64);
+        Tensor? finite = ignoreNonFinite ? values.isfinite() : null,
+            kept = finite is null ? mask : mask is null ? finite : mask.logical_and(finite);
+        return kept is null ? All(values) : Kept(values, kept);
+    }
+
+    static BatchStatistics All(Tensor x)
+    {
+        double count = x.shape[0] * (double)x.shape[2];
+        // Around the first value: differences between values that are close are exact.
+        Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
+        (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
+        return Read(torch.full_like(mean, Scalars.Of(count)), first, mean, variance.mul(Scalars.Of(count)));
+    }
+
+    static BatchStatistics Kept(Tensor x, Tensor kept)
+    {
+        Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
+        // Around the least value, so that the mean of equal values is exact, and the sum does not overflow.
+        Tensor least = torch.where(kept, x, torch.full_like(x, Scalars.Of(double.PositiveInfinity))).amin([0, 2], true);
+        least = torch.where(count.gt(Scalars.Of(0)), least, torch.zeros_like(least));
+        Tensor mean = least.add(
+            torch.where(kept, x.sub(least), zero).sum([0, 2], true).div(count.clamp_min(Scalars.One)), Scalars.One);
+        return OfDeviations(count, mean, torch.where(kept, x.sub(mean), zero));
+    }
+}
+
+/// <summary>Reshapes a tensor by its channel layout.</summary>
+static class TensorLayout
+{
+    /// <summary>Outer × channels × inner.</summary>
+    public static Tensor Of(Tensor x, ChannelLayout layout) => x.reshape(layout.Outer, layout.Channels, layout.Inner);
+
+    /// <summary>
+    /// Outer × channels × inner of the rows of one group: every <paramref name="groups"/>-th row, starting at row
+    /// <paramref name="group"/>.
+    /// </summary>
+    /// <param name="x">Outer × channels × inner of all rows.</param>
+    /// <param name="layout">The layout of all rows.</param>
+    /// <param name="group">The group's number.</param>
+    /// <param name="groups">The number of groups.</param>
+    public static Tensor Group(Tensor x, ChannelLayout layout, int group, int groups)
+    {
+        if (groups == 1)
+            return x;
+        Tensor rows = x.reshape(layout.Rows, -1).slice(0, group, layout.Rows, groups);
+        ChannelLayout own = new RowGroups(layout, groups).Layout(group);
+        return rows.reshape(own.Outer, own.Channels, own.Inner);
+    }
+}

@@ -1,0 +1,114 @@
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Data;
+using Microsoft.ML.Runtime;
+using Microsoft.ML.Trainers;
+using Defaults = Microsoft.ML.Trainers.BatchNormNetworkTrainerOptions.Defaults;
+
+namespace Microsoft.ML;
+
+/// <summary>The network trainers in ML.NET's catalogs.</summary>
+public static class BatchNormNetworkCatalog
+{
+    /// <summary>Trains a network to tell classes apart.</summary>
+    /// <param name="catalog">The multiclass trainers.</param>
+    /// <param name="labelColumnName">The label, a key.</param>
+    /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="network">
+    /// The network, with one output per class, before the softmax. Null for a small one with batch normalization.
+    /// </param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <exception cref="ArgumentException">An argument is out of range.</exception>
+    public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
+        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
+        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
+
+    /// <summary>Trains a network to tell classes apart, with all options.</summary>
+    /// <param name="catalog">The multiclass trainers.</param>
+    /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
+    public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
+        BatchNormNetworkMulticlassTrainer.Options options) => new(CatalogUtils.GetEnvironment(catalog), options);
+
+    /// <summary>Trains a network to tell two classes apart. It predicts a score and a probability.</summary>
+    /// <param name="catalog">The binary trainers.</param>
+    /// <param name="labelColumnName">The label, a <see cref="bool"/>.</param>
+    /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="network">
+    /// The network, with one output, before the sigmoid. Null for a small one with batch normalization.
+    /// </param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <exception cref="ArgumentException">An argument is out of range.</exception>
+    public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
+        this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
+        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
+        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
+
+    /// <summary>Trains a network to tell two classes apart, with all options.</summary>
+    /// <param name="catalog">The binary trainers.</param>
+    /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
+    public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
+        this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
+        BatchNormNetworkBinaryTrainer.Options options) => new(CatalogUtils.GetEnvironment(catalog), options);
+
+    /// <summary>Trains a network to predict a number, with the mean squared error.</summary>
+    /// <param name="catalog">The regression trainers.</param>
+    /// <param name="labelColumnName">The label, a <see cref="float"/>.</param>
+    /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="network">The network, with one output. Null for a small one with batch normalization.</param>
+    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <exception cref="ArgumentException">An argument is out of range.</exception>
+    public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
+        this RegressionCatalog.RegressionTrainers catalog,
+        string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
+        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
+        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName,
+            featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
+
+    /// <summary>Trains a network to predict a number, with all options.</summary>
+    /// <param name="catalog">The regression trainers.</param>
+    /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
+    public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
+        this RegressionCatalog.RegressionTrainers catalog, BatchNormNetworkRegressionTrainer.Options options) =>
+        new(CatalogUtils.GetEnvironment(catalog), options);
+
+    static TOptions With<TOptions>(
+        IHostEnvironment env, TOptions options, string label, string features,
+        string? weights, Network? network, int epochs, int batchSize, double learningRate)
+        where TOptions : BatchNormNetworkTrainerOptions
+    {
+        env.CheckUserArg(
+            learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate),
+            FormattableString.Invariant($"The learningRate must be finite and not negative, not {learningRate}."));
+        options.LabelColumnName = label;
+        options.FeatureColumnName = features;
+        options.ExampleWeightColumnName = weights!;
+        options.Network = network;
+        options.Epochs = epochs;
+        options.BatchSize = batchSize;
+        options.Optimizer = Optimizer.Adam(learningRate);
+        return options;
+    }
+}

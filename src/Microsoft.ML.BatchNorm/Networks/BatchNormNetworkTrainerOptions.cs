@@ -1,0 +1,223 @@
+using static System.FormattableString;
+using Microsoft.ML.BatchNorm;
+using Microsoft.ML.Runtime;
+
+namespace Microsoft.ML.Trainers;
+
+/// <summary>
+/// The common options of the network trainers: the network, its first values, and how it is trained. A trainer copies
+/// the options when it is created.
+/// </summary>
+public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeight
+{
+    private protected BatchNormNetworkTrainerOptions()
+    {
+    }
+
+    /// <summary>
+    /// The network: with as many inputs as the feature column has slots, and one output per class, or one output for a
+    /// binary or regression trainer. Its outputs are the values before the softmax or sigmoid. Null for
+    /// <see cref="NetworkFactory"/>. Default: null.
+    /// </summary>
+    public Network? Network { get; set; }
+
+    /// <summary>
+    /// Makes the network from the shape of a row (the feature column's dimensions) and the number of outputs. Null for
+    /// batch normalization of the flattened features, a dense layer of 128 units with batch normalization and ReLU, and
+    /// a dense layer with the outputs. Default: null.
+    /// </summary>
+    public Func<TensorShape, int, Network>? NetworkFactory { get; set; }
+
+    /// <summary>
+    /// A network and its parameters to begin with. If <see cref="Network"/> or <see cref="NetworkFactory"/> gives a
+    /// network, that one is trained, and takes over the parameters of all layers with the same path and shapes.
+    /// Otherwise this network is trained further; if its number of outputs differs, it gets a new head, which requires
+    /// a plan in <see cref="FineTune"/>. Default: null.
+    /// </summary>
+    public SavedNetwork? Pretrained { get; set; }
+
+    /// <summary>
+    /// Paths of layers to freeze, which puts batch normalizations in inference mode. <c>*</c> stands for any
+    /// characters, <c>?</c> for one, and the path of an inner network for all layers in it. Default: none.
+    /// </summary>
+    public string[] Freeze { get; set; } = [];
+
+    /// <summary>
+    /// Phases with their own epochs, learning rates and switches, which replace <see cref="Epochs"/> and the
+    /// optimizer's learning rate. Null for one phase with the network's switches. Default: null.
+    /// </summary>
+    public FineTuningPlan? FineTune { get; set; }
+
+    /// <summary>How many times training goes through the data; at least 1. Default: 10.</summary>
+    public int Epochs { get; set; } = Defaults.Epochs;
+
+    /// <summary>The number of rows in a step; at least 1. Default: 32.</summary>
+    public int BatchSize { get; set; } = Defaults.BatchSize;
+
+    /// <summary>How gradients change parameters. Default: Adam with a learning rate of 0.001.</summary>
+    public Optimizer Optimizer { get; set; } = Optimizer.Adam(Defaults.LearningRate);
+
+    /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
+    public LearningRateSchedule LearningRateSchedule { get; set; } = LearningRateSchedule.Constant;
+
+    /// <summary>
+    /// Whether each epoch takes the rows in an order of its own, as <see cref="TrainingOptions.Shuffle"/> describes.
+    /// Default: true.
+    /// </summary>
+    public bool Shuffle { get; set; } = true;
+
+    /// <summary>
+    /// The seed of the network's first values, the order of the rows, dropout and the validation split. Null for a seed
+    /// from the context. Default: null.
+    /// </summary>
+    public int? Seed { get; set; }
+
+    /// <summary>
+    /// What happens to a row with a feature that is NaN or infinite. <see cref="BatchNorm.NonFinite.Ignore"/> skips it;
+    /// one warning says how many rows were skipped. <see cref="BatchNorm.NonFinite.Throw"/> makes it an error that
+    /// names column, row and slot. Default: <see cref="BatchNorm.NonFinite.Ignore"/>.
+    /// </summary>
+    public NonFinite NonFinite { get; set; } = NonFinite.Ignore;
+
+    /// <summary>
+    /// The greatest norm of the gradient of all parameters together; positive, or null for no limit. Default: null.
+    /// </summary>
+    public double? GradientClipNorm { get; set; }
+
+    /// <summary>
+    /// Rows to validate each epoch with, in columns with the same names; null for <see cref="ValidationSplit"/>.
+    /// Default: null.
+    /// </summary>
+    public IDataView? ValidationData { get; set; }
+
+    /// <summary>
+    /// The share of the rows, from 0 to below 1, that is kept for validation; must be 0 if <see cref="ValidationData"/>
+    /// is set. Default: 0.
+    /// </summary>
+    public double ValidationSplit { get; set; }
+
+    /// <summary>
+    /// Whether the validation loss may end the run early, which needs rows to validate with; null for never. Default:
+    /// null.
+    /// </summary>
+    public EarlyStopping? EarlyStopping { get; set; }
+
+    /// <summary>
+    /// Whether, when training ends, the moving statistics that moved are replaced by the exact ones of the training
+    /// data under the final parameters. Without this, an average over few steps is biased towards its initial value,
+    /// and a warning says so. Default: true.
+    /// </summary>
+    public bool RecomputeStatistics { get; set; } = true;
+
+    /// <summary>
+    /// A file that receives a <see cref="TrainingCheckpoint"/> at the end of each epoch, or null for none. You can only
+    /// take the state from a regression's checkpoint: <see cref="NetworkTrainer.Resume"/> refuses it, because it would
+    /// continue on labels that are not standardized. Default: null.
+    /// </summary>
+    public string? CheckpointPath { get; set; }
+
+    /// <summary>
+    /// How many bytes of training and validation rows may be in memory, at 4 bytes per feature, label and weight;
+    /// reading them may need half as much in addition. If the rows do not fit, they go to a temporary file, in the
+    /// folder that <see cref="MLContext.TempFilePath"/> names when the trainer is created, and training keeps 64 MB of
+    /// them in memory. The result has the same bits in both cases. The file disappears when training ends, also if the
+    /// process is killed. Null for half of the memory that the process may use
+    /// (<see cref="GCMemoryInfo.TotalAvailableMemoryBytes"/>); 0 for none. Default: null.
+    /// </summary>
+    public long? DataBytesInMemory { get; set; }
+
+    /// <summary>
+    /// How many threads may work. Null for as many as the work of a step is worth, at most one per processor; a small
+    /// network trains fastest on one thread (see <see cref="CpuEngine"/>). The result has the same bits for any number.
+    /// Default: null.
+    /// </summary>
+    public int? NumberOfThreads { get; set; }
+
+    /// <summary>
+    /// The engine that trains the network. Null for the GPU that <see cref="MLContext.GpuDeviceId"/> names, or else
+    /// this process's threads. Default: null.
+    /// </summary>
+    public ITrainingEngine? Engine { get; set; }
+
+    /// <summary>
+    /// Cancels training before its next step or part of a validation with a <see cref="TrainingCanceledException"/>,
+    /// which has the state and a checkpoint; while the rows are read, with an <see cref="OperationCanceledException"/>.
+    /// Default: none.
+    /// </summary>
+    public CancellationToken CancellationToken { get; set; }
+
+    /// <summary>
+    /// Checks all options with ML.NET's errors, and returns the options of the run. The seed, and whether targets are
+    /// standardized, follow when the run starts.
+    /// </summary>
+    internal TrainingOptions ForRun(IHost host, Loss loss, double[] classWeights)
+    {
+        host.CheckUserArg(loss is not null, nameof(TrainingOptions.Loss), "Loss must not be null.");
+        host.CheckUserArg(Epochs > 0, nameof(Epochs), $"Epochs must be positive, not {Epochs}.");
+        host.CheckUserArg(BatchSize > 0, nameof(BatchSize), $"BatchSize must be positive, not {BatchSize}.");
+        host.CheckUserArg(
+            NumberOfThreads is null or > 0, nameof(NumberOfThreads),
+            $"NumberOfThreads must be positive or null, not {NumberOfThreads}.");
+        host.CheckUserArg(
+            DataBytesInMemory is null or >= 0, nameof(DataBytesInMemory),
+            $"DataBytesInMemory must be null, or 0 or more, not {DataBytesInMemory}.");
+        host.CheckUserArg(
+            GradientClipNorm is not { } norm || norm > 0 && double.IsFinite(norm), nameof(GradientClipNorm),
+            Invariant($"GradientClipNorm must be positive and finite, or null, not {GradientClipNorm}."));
+        host.CheckUserArg(
+            ValidationSplit is >= 0 and < 1, nameof(ValidationSplit),
+            Invariant($"ValidationSplit must be at least 0 and below 1, not {ValidationSplit}."));
+        host.CheckUserArg(
+            ValidationSplit == 0 || ValidationData is null, nameof(ValidationSplit),
+            "ValidationSplit must be 0 where ValidationData is set.");
+        host.CheckUserArg(
+            EarlyStopping is null || ValidationData is not null || ValidationSplit > 0, nameof(EarlyStopping),
+            "EarlyStopping needs rows to validate with: set ValidationData or ValidationSplit.");
+        host.CheckUserArg(
+            Network is null || NetworkFactory is null, nameof(NetworkFactory),
+            "NetworkFactory must be null where Network is set.");
+        host.CheckUserArg(Optimizer is not null, nameof(Optimizer), "Optimizer must not be null.");
+        host.CheckUserArg(
+            LearningRateSchedule is not null, nameof(LearningRateSchedule), "LearningRateSchedule must not be null.");
+        host.CheckUserArg(
+            Freeze is not null && Array.TrueForAll(Freeze, pattern => !string.IsNullOrEmpty(pattern)),
+            nameof(Freeze), "Freeze must be paths of layers, neither null nor empty.");
+        host.CheckUserArg(
+            classWeights is not null && Array.TrueForAll(classWeights, IsWeight), "ClassWeights",
+            "ClassWeights must be finite and not negative, not " +
+            (classWeights is null ? "null." : Invariant($"{Array.Find(classWeights, weight => !IsWeight(weight))}.")));
+        host.CheckUserArg(
+            CheckpointPath is not "", nameof(CheckpointPath), "CheckpointPath must be a path or null, not empty.");
+        return new TrainingOptions
+        {
+            Loss = loss!,
+            Optimizer = Optimizer!,
+            LearningRateSchedule = LearningRateSchedule!,
+            Epochs = Epochs,
+            BatchSize = BatchSize,
+            Shuffle = Shuffle,
+            GradientClipNorm = GradientClipNorm,
+            ClassWeights = [.. classWeights!],
+            ValidationSplit = ValidationSplit,
+            EarlyStopping = EarlyStopping,
+            RecomputeStatistics = RecomputeStatistics,
+            CheckpointPath = CheckpointPath,
+        };
+
+        static bool IsWeight(double weight) => weight >= 0 && double.IsFinite(weight);
+    }
+
+    internal BatchNormNetworkTrainerOptions Copy()
+    {
+        var copy = (BatchNormNetworkTrainerOptions)MemberwiseClone();
+        copy.Freeze = [.. Freeze];
+        return copy;
+    }
+
+    internal static class Defaults
+    {
+        public const int Epochs = 10;
+        public const int BatchSize = 32;
+        public const double LearningRate = 0.001;
+    }
+}

@@ -1,0 +1,87 @@
+using System.Reflection;
+using Microsoft.ML.BatchNorm.Testing;
+
+namespace Microsoft.ML.BatchNorm.Tests;
+
+[TestClass]
+public class DirectionTests
+{
+    /// <summary>Each folder of Core refers to those before it only.</summary>
+    static readonly string[] core =
+    [
+        "Shapes", "Options", "Kernels", "BatchNormalization", "Networks", "Training", "Engines", "Persistence", "Drift",
+        "Reports",
+    ];
+
+    /// <summary>References that go the other way today; an entry goes as soon as it is true no more.</summary>
+    static readonly string[] exceptions = [];
+
+    [TestMethod]
+    public void Each_folder_of_Core_refers_to_those_below_it_only()
+    {
+        FolderReference[] wrong =
+        [
+            .. FolderReferences.Wrong(
+                FolderReferences.Of(typeof(BatchNormalization).Assembly, "src/Microsoft.ML.BatchNorm.Core", core),
+                core),
+        ];
+
+        Assert.IsEmpty(
+            wrong.Where(reference => !exceptions.Contains(Edge(reference))).Select(reference => reference.ToString()));
+        Assert.IsEmpty(exceptions.Except(wrong.Select(Edge)), "These exceptions are no longer needed.");
+    }
+
+    [TestMethod]
+    [DataRow("ByBase", "UpperBase")]
+    [DataRow("ByInterface", "IUpper")]
+    [DataRow("ByField", "UpperNumber")]
+    [DataRow("IByParameter", "UpperNumber")]
+    [DataRow("ByConstraint", "IUpper")]
+    [DataRow("ByGenericArgument", "UpperBase")]
+    [DataRow("ByLocal", "UpperValue")]
+    [DataRow("ByCall", "UpperBase")]
+    [DataRow("ByLambda", "UpperCall")]
+    [DataRow("ByIterator", "UpperBase")]
+    public void A_reference_against_the_order_is_found_with_both_names(string from, string to)
+    {
+        string[] wrong = [.. Wrong(order: ["Build/Directions/Lower", "Build/Directions/Upper"])];
+
+        Assert.Contains($"Build/Directions/Lower/{from} refers to Build/Directions/Upper/{to}", wrong);
+    }
+
+    [TestMethod]
+    public void A_reference_in_the_order_is_right()
+    {
+        Assert.IsEmpty(Wrong(order: ["Build/Directions/Upper", "Build/Directions/Lower"]));
+        Assert.IsFalse(
+            Wrong(order: ["Build/Directions/Lower", "Build/Directions/Upper"])
+                .Any(reference => reference.Contains("Innocent", StringComparison.Ordinal)));
+    }
+
+    [TestMethod]
+    public void A_folder_that_is_not_in_the_order_is_an_error()
+    {
+        AssertFailedException error = Assert.ThrowsExactly<AssertFailedException>(
+            () => FolderReferences.Of(
+                typeof(BatchNormalization).Assembly, "src/Microsoft.ML.BatchNorm.Core", ["Shapes", "Options"]));
+
+        Assert.Contains("is not in the order of folders", error.Message);
+    }
+
+    static string Edge(FolderReference reference) => $"{reference.FromFolder} -> {reference.ToFolder}";
+
+    /// <summary>The wrong references between the two folders of this assembly that were made for it.</summary>
+    static IEnumerable<string> Wrong(string[] order)
+    {
+        string[] all =
+        [
+            .. order, "",
+            .. Directory.GetDirectories(Path.Combine(DotNetBuild.Root, Sources))
+                .Select(folder => Path.GetFileName(folder)!),
+        ];
+        return FolderReferences.Wrong(FolderReferences.Of(Assembly.GetExecutingAssembly(), Sources, all), all)
+            .Where(reference => reference.FromFolder == order[0]).Select(reference => reference.ToString());
+    }
+
+    const string Sources = "test/Microsoft.ML.BatchNorm.Core.Tests";
+}
