@@ -9,12 +9,12 @@ Show.Title(
     "Conv2D, BatchNormalization, ReLU, twice: handwritten digits as images of 8 x 8 pixels, " +
     $"{train.Rows:N0} to train and {test.Rows} to test, from one seed, on one thread.");
 
-// The bias of a convolution is of no use before a batch normalization, whose beta takes its place.
+// A convolution before a batch normalization needs no bias: beta takes its place.
 Network network = Block(Block(Network.Input(1, 8, 8), 32, "1"), 64, "2").Flatten().Dense(10);
-Show.Heading(1, "The network", "Shapes are channels, rows and columns; None stands for the images of a batch.");
+Show.Heading(1, "The network", "Shapes are channels, rows and columns; None stands for the number of images.");
 Show.Text(network.Summary().TrimEnd());
 
-Show.Heading(2, "Training", "Adam; in the end the moving statistics are replaced by the exact ones.");
+Show.Heading(2, "Training", "With Adam; at the end the exact statistics replace the moving ones.");
 var options = new TrainingOptions
 {
     Epochs = 15, Optimizer = Optimizer.Adam(3e-3), LearningRateSchedule = LearningRateSchedule.Cosine(), Seed = 1,
@@ -25,7 +25,7 @@ NetworkState state = Show.Progress("training", (long)options.Epochs * train.Rows
 Show.Table(
     ["", "accuracy", "log-loss"], Row("training digits", train), Row("test digits", test));
 
-// Inference mode is an affine map, which goes into the kernel and the bias of the convolution before it.
+// Inference mode is an affine map, which can be folded into the kernel and the bias of the convolution before it.
 Show.Heading(3, "Folded", "NetworkModel folds each batch normalization into its convolution. On the test digits:");
 var folded = new NetworkModel(network, state);
 var unfolded = new NetworkModel(network, state, foldBatchNormalization: false);
@@ -36,7 +36,7 @@ bool same = Digit(outputs).SequenceEqual(Digit(expected));
     [.. Enumerable.Range(0, Rounds).Select(_ => (Seconds(folded), Seconds(unfolded)))];
 double fast = Median(seconds.Select(round => round.Folded)), slow = Median(seconds.Select(round => round.Unfolded));
 Show.Table(
-    ["", "digits a second"], ["folded", $"{test.Rows / fast:N0}"], ["not folded", $"{test.Rows / slow:N0}"]);
+    ["", "digits per second"], ["folded", $"{test.Rows / fast:N0}"], ["not folded", $"{test.Rows / slow:N0}"]);
 Show.Text(
     $"Folded is {slow / fast:0.00} times as fast. Of outputs up to {expected.Max(Math.Abs):0.0}, none differs by " +
     $"more than {difference:0.0e-0}; the same digits: {Show.YesNo(same)}.");

@@ -13,13 +13,17 @@ if (args is ["--predict", var modelPath, var dataPath])
 }
 
 var mlContext = new MLContext(Seed);
-using DigitsFiles files = DigitsFiles.Create(TrainRows, Seed);
-TextLoader loader = DigitsFiles.CreateLoader(mlContext);
-IDataView train = mlContext.Data.Cache(loader.Load(files.Train)), test = mlContext.Data.Cache(loader.Load(files.Test));
+string[] lines = Digits.Lines();
+new Random(Seed).Shuffle(lines);
+int testRows = lines.Length - TrainRows;
+using var files = new DigitsFolder(lines, ("train.csv", TrainRows), ("test.csv", testRows));
+TextLoader loader = DigitsFolder.CreateLoader(mlContext);
+IDataView train = mlContext.Data.Cache(loader.Load(files["train.csv"]));
+IDataView test = mlContext.Data.Cache(loader.Load(files["test.csv"]));
 Show.Title(
     "Batch normalization in an ML.NET pipeline",
-    $"{files.TrainRows + files.TestRows:N0} handwritten digits, a line of 64 pixels (0 for paper to 16 for ink) and " +
-    $"a label each: {files.TrainRows:N0} lines to train, {files.TestRows} to test, seed {Seed}.");
+    $"{lines.Length:N0} handwritten digits, each a line of 64 pixels (0 for paper to 16 for ink) and " +
+    $"a label: {TrainRows:N0} lines to train, {testRows} to test, seed {Seed}.");
 
 var evaluation = new Evaluation(mlContext);
 (Model Plain, Model Normalized) models = CompareStep.Run(mlContext, evaluation, train, test);

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -27,7 +26,7 @@ BatchNormalizationTransformer layer = mlContext.Transforms.BatchNormalization(ne
     WarnOnDrift = true,
 }).Fit(mlContext.Data.LoadFromEnumerable(digits[..TrainRows]));
 
-Tell(1, "Held-out digits", "They come from where the others did.", heldOut);
+Tell(1, "Held-out digits", "They come from the same data as the others.", heldOut);
 DriftReport drift =
     Tell(2, "Another exposure", "The same digits at half the contrast on grey paper: 0.5 * pixel + 3.", exposed);
 string page = Path.Combine(AppContext.BaseDirectory, "drift.html");
@@ -36,7 +35,7 @@ Show.File("As a page to look at in a browser:", page);
 
 Show.Heading(
     3, "A warning while transforming",
-    "WarnOnDrift looks at a sample of the rows on the way, and warns once through the context's log:");
+    "WarnOnDrift looks at a sample of the rows that pass, and warns once through the context's log:");
 Read(heldOut);
 Read(exposed);
 
@@ -62,13 +61,8 @@ void Read(Digit[] rows) =>
 
 sealed record Digit([property: VectorType(64)] float[] Pixels)
 {
-    public static Digit[] Load()
-    {
-        string path = Path.Combine(AppContext.BaseDirectory, "data", "digits.csv.gz");
-        using var reader = new StreamReader(new GZipStream(File.OpenRead(path), CompressionMode.Decompress));
-        string[] lines = reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        return Array.ConvertAll(lines, line => new Digit([.. line.Split(',').Take(64).Select(float.Parse)]));
-    }
+    public static Digit[] Load() =>
+        Array.ConvertAll(Digits.Lines(), line => new Digit([.. line.Split(',').Take(64).Select(float.Parse)]));
 
     /// <summary>Every pixel becomes gain * pixel + haze.</summary>
     public Digit Expose(float gain, float haze) => new(Array.ConvertAll(Pixels, pixel => gain * pixel + haze));

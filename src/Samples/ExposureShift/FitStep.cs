@@ -11,15 +11,15 @@ static class FitStep
     {
         Show.Heading(
             1, "Fit",
-            $"In training mode the layer sees batches of {Training.BatchSize} rows, and its moving statistics follow " +
+            $"In training mode the layer sees batches of {Modes.BatchSize} rows, and its moving statistics follow " +
             $"them with momentum {options.Momentum}. Mean / deviation, in pixel units:");
         BatchNormalizationState fresh = BatchNormalization.Initialize(options, Digits.PixelCount);
         BatchNormalizationState[] exponential =
             Show.Progress(
                 $"{Epochs} epochs", (long)Epochs * train.Rows,
-                progress => Training.Epochs(options, fresh, train, random, progress).Take(Epochs).ToArray());
+                progress => Modes.TrainingEpochs(options, fresh, train, random, progress).Take(Epochs).ToArray());
         BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
-        BatchNormalizationState population = Training.Epochs(merging, fresh, train, random).First();
+        BatchNormalizationState population = Modes.TrainingEpochs(merging, fresh, train, random).First();
 
         BatchStatistics exact = Pixels.Statistics(train.Pixels);
         BatchNormalizationState[] states = [exponential[0], exponential[^1], population];
@@ -34,9 +34,9 @@ static class FitStep
             ]);
         Show.Text("  * of a mean, in deviations of its pixel   ** share of the start values 0 and 1");
         Show.Text(
-            "One epoch is too short for this momentum: more than half of what it has are the start values. What is " +
-            $"left after {Epochs} epochs is the unrest of a moving average. MovingStatistics.Population is " +
-            "exact after one.");
+            "One epoch is too short for this momentum: the start values still have more than half of the weight. " +
+            $"After {Epochs} epochs, what is left is the noise of a moving average. MovingStatistics.Population is " +
+            "exact after one epoch.");
         return exponential[^1];
     }
 
@@ -46,7 +46,7 @@ static class FitStep
 
     static string Error(double value) => value < 1e-9 ? "under 1e-9" : $"{value:0.0000}";
 
-    /// <summary>The largest distance of a moving mean from the exact one, in deviations of the pixel.</summary>
+    /// <summary>The greatest distance of a moving mean from the exact one, in deviations of the pixel.</summary>
     static double LargestError(BatchNormalizationState state, BatchStatistics exact) =>
         Pixels.All.Where(pixel => exact.M2[pixel] > 0).Max(
             pixel => Math.Abs(state.MovingMean[pixel] - exact.Mean[pixel]) / Math.Sqrt(exact.Variance(pixel)));

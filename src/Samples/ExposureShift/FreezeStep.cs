@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace ExposureShift;
 
-/// <summary>Shows that a frozen layer does not move, whatever is asked of it.</summary>
+/// <summary>Shows that a frozen layer does not change, even in calls that ask for training.</summary>
 static class FreezeStep
 {
     public static void Run(BatchNormalizationOptions options, BatchNormalizationState fitted, Digits train)
@@ -36,7 +36,7 @@ static class FreezeStep
         return [name, $"{inTrainingMode}", $"{changed} of {before.Length}", Show.YesNo(state.Equals(fitted))];
     }
 
-    static IEnumerable<int[]> Batches(Digits data) => Enumerable.Range(0, data.Rows).Chunk(Training.BatchSize);
+    static IEnumerable<int[]> Batches(Digits data) => Enumerable.Range(0, data.Rows).Chunk(Modes.BatchSize);
 
     static double[] Values(BatchNormalizationState state) =>
     [

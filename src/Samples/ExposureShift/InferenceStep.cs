@@ -2,18 +2,18 @@ using Microsoft.ML.BatchNorm;
 
 namespace ExposureShift;
 
-/// <summary>Shows what inference mode makes of the pixels.</summary>
+/// <summary>Shows the outputs of inference mode.</summary>
 static class InferenceStep
 {
     public static void Run(BatchNormalizationOptions options, BatchNormalizationState fitted, Digits train, Digits test)
     {
         Show.Heading(
             2, "Inference",
-            "With the moving statistics, every pixel that varies comes out with a mean near 0 and a deviation near " +
-            "1, on rows that the layer has not seen as well. Mean / deviation:");
+            "With the moving statistics, the outputs of every pixel that varies have a mean near 0 and a deviation " +
+            "near 1, also on rows that the layer has not seen. Mean / deviation:");
         BatchStatistics before = Pixels.Statistics(train.Pixels);
-        BatchStatistics onTrain = Pixels.Statistics(Layer.Infer(options, fitted, train));
-        BatchStatistics onTest = Pixels.Statistics(Layer.Infer(options, fitted, test));
+        BatchStatistics onTrain = Pixels.Statistics(Modes.Infer(options, fitted, train));
+        BatchStatistics onTest = Pixels.Statistics(Modes.Infer(options, fitted, test));
         int[] varying = [.. Pixels.All.Where(pixel => before.M2[pixel] > 0)];
         Show.Table(
             ["pixel", "pixels", "outputs", "outputs, test rows"],

@@ -1,14 +1,13 @@
 namespace ExposureShift;
 
 /// <summary>
-/// A classifier as simple as can be: it remembers the average row of each digit, and calls a new row by the digit
-/// whose average is nearest.
+/// A very simple classifier: it keeps the average row of each digit, and predicts the digit whose average is nearest.
 /// </summary>
 sealed class NearestCentroid
 {
     readonly float[][] centroids = [.. Enumerable.Range(0, Digits.Classes).Select(_ => new float[Digits.PixelCount])];
 
-    /// <param name="rows">64 values a row.</param>
+    /// <param name="rows">64 values per row.</param>
     /// <param name="labels">The digit of each row.</param>
     public NearestCentroid(float[] rows, int[] labels)
     {
@@ -22,7 +21,7 @@ sealed class NearestCentroid
         }
     }
 
-    /// <summary>How many rows are called by their right digit.</summary>
+    /// <summary>How many rows get the right digit.</summary>
     public int CountCorrect(float[] rows, int[] labels) =>
         Enumerable.Range(0, labels.Length).Count(
             row => Classify(rows.AsSpan(row * Digits.PixelCount, Digits.PixelCount)) == labels[row]);

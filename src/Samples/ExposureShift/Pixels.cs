@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm;
 namespace ExposureShift;
 
 /// <summary>
-/// The pixels that the tables show, by row and column: from one that most digits cross to one that none does.
+/// The pixels of the tables, by row and column: the first has ink in most digits, the last in none.
 /// </summary>
 static class Pixels
 {
@@ -17,7 +17,7 @@ static class Pixels
 
     public static IEnumerable<int> All { get; } = Enumerable.Range(0, Digits.PixelCount);
 
-    /// <summary>The exact mean and variance of each of the 64 columns of an array.</summary>
+    /// <summary>The exact mean and variance of each of the 64 pixels.</summary>
     public static BatchStatistics Statistics(float[] values)
     {
         var statistics = new BatchStatistics(Digits.PixelCount);
@@ -25,7 +25,7 @@ static class Pixels
         return statistics;
     }
 
-    /// <summary>Mean and deviation of a column, as a cell of a table.</summary>
+    /// <summary>The mean and the deviation of a pixel, as a cell of a table.</summary>
     public static string Cell(BatchStatistics statistics, int pixel) =>
         Cell(statistics.Mean[pixel], statistics.Variance(pixel));
 

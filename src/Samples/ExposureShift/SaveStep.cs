@@ -10,9 +10,9 @@ static class SaveStep
     {
         Show.Heading(
             5, "Save and load",
-            "The state goes to a file with its options, and both come back. Their own format keeps every bit; " +
+            "The state and its options go to a file, and both come back. Their own format keeps every bit; " +
             "safetensors, which PyTorch and Keras can read, has no place for InitialWeight.");
-        float[] expected = Layer.Infer(options, fitted, test);
+        float[] expected = Modes.Infer(options, fitted, test);
         Show.Table(
             ["written with", "bytes", "outputs", "all the same", "state the same"],
             Row("Save", stream => fitted.Save(stream, options), BatchNormalizationState.Load),
@@ -29,7 +29,7 @@ static class SaveStep
                     save(file);
                 using FileStream saved = File.OpenRead(path);
                 SavedBatchNormalization loaded = load(saved);
-                float[] outputs = Layer.Infer(loaded.Options, loaded.State, test);
+                float[] outputs = Modes.Infer(loaded.Options, loaded.State, test);
                 bool same = MemoryMarshal.AsBytes<float>(outputs).SequenceEqual(MemoryMarshal.AsBytes<float>(expected));
                 return
                 [

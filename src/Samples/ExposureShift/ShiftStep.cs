@@ -17,12 +17,12 @@ static class ShiftStep
             "normalizes with the old statistics; a fine-tuned one has followed the new training rows, without " +
             "labels. Mean / deviation of the outputs on the new test rows:");
         Digits newTrain = train.Expose(Gain, Haze), newTest = test.Expose(Gain, Haze);
-        BatchNormalizationState[] tuned = [.. Training.Epochs(options, fitted, newTrain, random).Take(Epochs)];
+        BatchNormalizationState[] tuned = [.. Modes.TrainingEpochs(options, fitted, newTrain, random).Take(Epochs)];
         BatchNormalizationOptions merging = options with { MovingStatistics = MovingStatistics.Population };
-        BatchNormalizationState population = Training.Epochs(merging, fitted, newTrain, random).First();
+        BatchNormalizationState population = Modes.TrainingEpochs(merging, fitted, newTrain, random).First();
 
-        BatchStatistics onFrozen = Pixels.Statistics(Layer.Infer(options, fitted, newTest));
-        BatchStatistics onTuned = Pixels.Statistics(Layer.Infer(options, tuned[^1], newTest));
+        BatchStatistics onFrozen = Pixels.Statistics(Modes.Infer(options, fitted, newTest));
+        BatchStatistics onTuned = Pixels.Statistics(Modes.Infer(options, tuned[^1], newTest));
         Show.Table(
             ["pixel", "frozen", $"fine-tuned, {Epochs} epochs"],
             [
@@ -34,10 +34,10 @@ static class ShiftStep
             $"A pixel that was always blank has next to no deviation: {Haze} units of grey count as " +
             $"{onFrozen.Mean[Pixels.Shown[^1].Index]:0} of them. " +
             "What that costs a nearest-centroid classifier that knows the old exposure's outputs, on the test rows:");
-        var classifier = new NearestCentroid(Layer.Infer(options, fitted, train), train.Labels);
+        var classifier = new NearestCentroid(Modes.Infer(options, fitted, train), train.Labels);
         var onPixels = new NearestCentroid(train.Pixels, train.Labels);
         string[] Normalized(string name, BatchNormalizationState state, Digits data) =>
-            [name, .. Accuracy(classifier, Layer.Infer(options, state, data), data)];
+            [name, .. Accuracy(classifier, Modes.Infer(options, state, data), data)];
         Show.Table(
             ["exposure, statistics", "right", "accuracy"],
             Normalized("old, fitted", fitted, test),
@@ -49,8 +49,8 @@ static class ShiftStep
             ["old, no layer at all", .. Accuracy(onPixels, test.Pixels, test)],
             ["new, no layer at all", .. Accuracy(onPixels, newTest.Pixels, newTest)]);
         Show.Text(
-            "Old statistics ruin what stands behind the layer, and new rows without labels repair it: Population in " +
-            $"one epoch, momentum {options.Momentum} in many. This classifier alone would need no layer: on plain " +
+            "Old statistics ruin the classifier after the layer. New rows without labels repair it: Population in " +
+            $"one epoch, momentum {options.Momentum} in many. This classifier does not need the layer: on plain " +
             "pixels it is slightly better, at either exposure.");
     }
 

@@ -5,9 +5,9 @@ using Microsoft.ML.BatchNorm;
 Show.Title(
     "Frozen or fine-tuned, when the data has changed",
     $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is " +
-    $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways; {later.Rows} labelled " +
-    "digits of the new exposure are there to fine-tune with, or to train anew. Each time, how many layers change, " +
-    "accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
+    $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways. With {later.Rows} " +
+    "labelled digits under the new exposure the network is fine-tuned, or trained anew. The tables show how many " +
+    "layers change, accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
 
 Network network = Network.Input(Digits.PixelCount)
     .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
@@ -17,26 +17,26 @@ NetworkState start = network.Initialize(seed: 1);
 var options = new TrainingOptions { Epochs = 40, Seed = 1, RecomputeStatistics = true };
 NetworkState fitted = Train(network, start, old);
 
-// Where batch normalization alone is unfrozen, kernels stay: its statistics move, and gamma and beta learn or stay too.
+// Only batch normalization is unfrozen: its statistics move, and gamma and beta learn or do not. The kernels are fixed.
 Network frozen = network.Freeze("*"), normalizations = frozen.Unfreeze("norm*");
 Network statistics = normalizations.WithBatchNormalization(layer => layer with { TrainAffine = false }, "norm*");
 
 Compare(1, "Less contrast, on grey paper", gain: 0.5f, haze: 0.2f);
 Show.Text(
-    "The network sees moved and scaled pixels, which is what statistics take out: they alone bring it back, and " +
-    "would do so without labels. It knows more than one that is trained on the few new rows.");
+    "The pixels are shifted and scaled, which is just what the statistics remove: new statistics alone repair the " +
+    "network, and need no labels. It is better than one that is trained on the few new rows.");
 Compare(2, "Overexposed: faint ink is lost", gain: 2, haze: -1.2f);
 Show.Text(
-    "What is lost stays lost. Statistics bring back a part; gamma and beta, which need labels, lower the loss " +
+    "What is lost stays lost. New statistics repair a part; gamma and beta, which need labels, lower the loss " +
     "further.");
 Compare(3, "A negative", gain: -1, haze: 1);
-Show.Text("Ink and paper have changed places, which no statistics undo. Here the kernels must learn: train anew.");
+Show.Text("Ink and paper have changed places, and no statistics can undo that. The kernels must learn: train anew.");
 
 // A frozen network keeps every bit, even in calls that ask for training mode.
 byte[] before = Bytes(fitted);
 for (int call = 0; call < 100; call++)
     fitted = frozen.Forward(fitted, later.Expose(-1, 1).Pixels, training: true).NextState;
-Show.Heading(4, "Frozen stays frozen", "A hundred calls in training mode later, on negatives, all layers frozen:");
+Show.Heading(4, "Frozen stays frozen", "After a hundred calls in training mode, on negatives, with all layers frozen:");
 bool same = before.SequenceEqual(Bytes(fitted));
 Show.Text($"saved, the network has the same {before.Length:N0} bytes: {Show.YesNo(same)}.");
 

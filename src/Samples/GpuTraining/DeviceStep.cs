@@ -3,15 +3,15 @@ using Microsoft.ML.BatchNorm.TorchSharp;
 
 namespace GpuTraining;
 
-/// <summary>Finds out where libtorch can work.</summary>
+/// <summary>Finds the device for libtorch.</summary>
 static class DeviceStep
 {
-    /// <summary>The engine, or null where there is no libtorch at all.</summary>
+    /// <summary>The engine, or null if there is no libtorch.</summary>
     public static TorchEngine? Run()
     {
         Show.Heading(
             1, "The device",
-            "A CUDA device, or else libtorch's CPU. Built with -p:Cuda=true, this sample has libtorch for CUDA.");
+            "A CUDA device, or else libtorch's CPU. With -p:Cuda=true, this sample is built with libtorch for CUDA.");
         TorchEngine? engine = Try("cuda", "No CUDA device") ?? Try("cpu", "No libtorch");
         if (engine is not null)
             ShowNeighbor(engine.Device);
@@ -31,7 +31,7 @@ static class DeviceStep
         }
     }
 
-    /// <summary>ML.NET's own trainers on TorchSharp may be in the same process, on the same libtorch.</summary>
+    /// <summary>ML.NET's own trainers on TorchSharp can run in the same process, with the same libtorch.</summary>
     static void ShowNeighbor(string device)
     {
         AssemblyName torch = typeof(TorchSharp.torch).Assembly.GetName();

@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 
 namespace GpuTraining;
 
-/// <summary>Saves the model, and uses it again: the core computes, and libtorch has no part in it.</summary>
+/// <summary>Saves the model, loads it, and predicts without libtorch.</summary>
 static class ServeStep
 {
     public static void Run(MLContext mlContext, ITransformer model, IDataView test, string path)
@@ -13,8 +13,8 @@ static class ServeStep
         bool same = Scores(model, test).SequenceEqual(Scores(loaded, test));
         Show.Heading(
             3, "Serving",
-            $"Saved by ML.NET ({new FileInfo(path).Length / 1024:N0} KiB), loaded, and asked for the test "
-            + "digits. A process that serves it needs Microsoft.ML.BatchNorm alone.");
+            $"Saved by ML.NET ({new FileInfo(path).Length / 1024:N0} KiB), loaded, and run on the test "
+            + "digits. A process that serves it needs only Microsoft.ML.BatchNorm.");
         Show.Text($"The same scores to the last bit: {Show.YesNo(same)}.");
     }
 

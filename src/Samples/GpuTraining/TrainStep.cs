@@ -8,7 +8,7 @@ using Microsoft.ML.Trainers;
 
 namespace GpuTraining;
 
-/// <summary>Trains one network on this process's threads and on the device.</summary>
+/// <summary>Trains one network on the processor and on the device.</summary>
 static class TrainStep
 {
     const int Epochs = 20, BatchSize = 128, Units = 1024;
@@ -18,12 +18,12 @@ static class TrainStep
         Show.Heading(
             2, "Training",
             $"64 pixels, two layers of {Units:N0} units with batch normalization, 10 digits; {Epochs} epochs of " +
-            $"batches of {BatchSize}. Time counts from Fit to its end.");
+            $"batches of {BatchSize}. The time is that of Fit.");
         bool isGpu = engine.Device == "cuda";
         int threads = Environment.ProcessorCount;
         (double cpuSeconds, ITransformer cpu) =
             Fit("the core's engine", Context(seed, gpu: false), new CpuEngine(threads));
-        // With a GPU nothing is handed in: the context's GpuDeviceId is enough.
+        // A GPU needs no engine here: the context's GpuDeviceId is enough.
         (double seconds, ITransformer model) = Fit("TorchSharp", Context(seed, isGpu), isGpu ? null : engine);
         Show.Table(
             ["engine", "device", "seconds", "accuracy", "log-loss"],
@@ -36,7 +36,7 @@ static class TrainStep
             var watch = Stopwatch.StartNew();
             ITransformer fitted = Show.Progress(name, (long)Epochs * trainRows, progress =>
             {
-                // The trainer tells the context's log of every epoch.
+                // The trainer writes a line to the context's log after every epoch.
                 mlContext.Log += (_, log) =>
                 {
                     if (log.RawMessage.StartsWith("Epoch ", StringComparison.Ordinal))

@@ -6,8 +6,9 @@ using QuickStart;
 Wine.Compare();
 
 Console.WriteLine();
-Console.WriteLine("What a fitted layer can do, which a normalizer cannot, on handwritten digits:");
-using var files = new DigitsFolder();
+Console.WriteLine("What a fitted layer can do and a normalizer cannot, on handwritten digits:");
+using var files = new DigitsFolder(
+    Digits.Lines(), ("digits.csv", 1000), ("test.csv", 400), ("new-digits.csv", 397));
 var mlContext = new MLContext(seed: 1);
 TextLoader loader = mlContext.Data.CreateTextLoader(
     [new("Pixels", DataKind.Single, 0, 63), new("Label", DataKind.UInt32, [new(64)], new(10))], separatorChar: ',');
@@ -18,12 +19,12 @@ var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
 var model = pipeline.Fit(loader.Load(files["digits.csv"]));
 Evaluate("fitted on 1,000 digits", model);
 
-// Fine-tune: the layer's statistics move on with new rows, without labels; the classifier behind it stays.
+// Fine-tune: the layer's statistics take in new rows, without labels; the classifier after it does not change.
 IDataView rows = loader.Load(files["new-digits.csv"]);
 var tuned = model.OfType<BatchNormalizationTransformer>().Single().FineTune(rows).Append(model.LastTransformer);
 Evaluate("fine-tuned with 397 more", tuned);
 
-// Save: a process that loads the file needs no call to this library before.
+// Save: a process that loads the file does not have to call this library first.
 mlContext.Model.Save(tuned, loader, files["model.zip"]);
 Evaluate("saved and loaded", new MLContext().Model.Load(files["model.zip"], out _));
 

@@ -4,8 +4,8 @@ using Microsoft.ML.Data;
 namespace QuickStart;
 
 /// <summary>
-/// Which of three growers a wine is from, by 13 measurements whose scales go from 0.1 to 1,000: the same classifier
-/// with the measurements as they are, behind ML.NET's normalizers, and behind batch normalization.
+/// Predicts which of three growers a wine is from, by 13 measurements with scales from 0.1 to 1,000. The same
+/// classifier gets the measurements as they are, from ML.NET's normalizers, and from batch normalization.
 /// </summary>
 static class Wine
 {
@@ -25,7 +25,7 @@ static class Wine
 
         Console.WriteLine(
             $"Accuracy of a classifier on wine, a quarter held out, mean of {Splits} splits; {Measurements} " +
-            "measurements of scales from 0.1 to 1,000:");
+            "measurements with scales from 0.1 to 1,000:");
         TransformsCatalog transforms = mlContext.Transforms;
         Print("without normalization", transforms.CopyColumns("Features", "Measurements"));
         Print("NormalizeMeanVariance", transforms.NormalizeMeanVariance("Features", "Measurements"));

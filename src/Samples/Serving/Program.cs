@@ -1,5 +1,5 @@
-// Serves a saved model on this machine alone, until Ctrl+C: POST /predict with {"pixels": [64 numbers]}, from 0 for
-// paper to 1 for ink. --port PORT (5000; 0 for a free one), --model FILE (made from the digits where there is none).
+// Serves a saved model, to this machine only, until Ctrl+C. POST /predict with {"pixels": [64 numbers]}, from 0 for
+// paper to 1 for ink. Options: --port PORT (5000; 0 for a free port), --model FILE (if there is none, it is trained).
 using System.Net;
 using System.Text.Json;
 using Microsoft.ML;
@@ -18,7 +18,7 @@ string path = app.Configuration["model"] ?? Path.Combine(AppContext.BaseDirector
 if (!File.Exists(path))
     CreateModel();
 ITransformer model = mlContext.Model.Load(path, out _);
-// The model is safe from all threads; an engine, which holds the row that it works on, is one thread's.
+// All threads may use the model; an engine holds the row that it works on, so each thread has its own.
 using var engines = new ThreadLocal<PredictionEngine<Digit, Prediction>>(
     () => mlContext.Model.CreatePredictionEngine<Digit, Prediction>(model));
 
@@ -46,7 +46,7 @@ app.MapPost("/predict", async (HttpRequest request) =>
     }
 });
 
-// A line a request would cost more than the request: each second in which there were any has one.
+// A log line per request would cost more than the request: there is one per second that had any.
 var log = LoggerMessage.Define<long, long, long>(
     LogLevel.Information, default, "{Answered} requests answered, {Refused} refused, {Rate} a second");
 using var timer = new Timer(_ =>
@@ -59,13 +59,13 @@ app.Run();
 
 void CreateModel()
 {
-    Console.WriteLine($"There is no {path}: it is made from the digits.");
+    Console.WriteLine($"There is no {path}: a model is trained on the digits and saved there.");
     (Digits digits, _) = Digits.Load();
     IDataView rows = mlContext.Data.LoadFromEnumerable(digits.Pixels.Chunk(64).Zip(
         digits.Labels, (pixels, label) => new Digit(pixels, (uint)label + 1)));
     ITransformer fitted = mlContext.Transforms.BatchNormalization("Features", "Pixels")
         .Append(mlContext.MulticlassClassification.Trainers.BatchNormNetwork()).Fit(rows);
-    // Under its name there is never half a file.
+    // The file gets its name only when it is complete.
     mlContext.Model.Save(fitted, rows.Schema, $"{path}.{Environment.ProcessId}");
     File.Move($"{path}.{Environment.ProcessId}", path, overwrite: true);
 }

@@ -2,21 +2,21 @@ using Microsoft.ML.BatchNorm;
 
 namespace Samples;
 
-/// <summary>How far a work of many rows is, how fast it goes, and how long the rest of it will take.</summary>
-/// <param name="rows">All rows of the work; one that is seen twice counts twice.</param>
-/// <param name="time">The clock that <see cref="RowsPerSecond"/> goes by.</param>
+/// <summary>The progress of work on many rows: how much is done, how fast, and how long the rest will take.</summary>
+/// <param name="rows">The number of rows of the work; a row that is seen twice counts twice.</param>
+/// <param name="time">The clock for <see cref="RowsPerSecond"/>.</param>
 sealed class RowProgress(long rows, TimeProvider time)
 {
     readonly long start = time.GetTimestamp();
 
-    /// <summary>Called after every <see cref="Add"/>, on the thread that works.</summary>
+    /// <summary>Raised after every <see cref="Add"/>, on the thread that does the work.</summary>
     public event Action? Moved;
 
     public long Rows => rows;
 
     public long Done { get; private set; }
 
-    /// <summary>What is being done, or came of it so far; empty for nothing.</summary>
+    /// <summary>What is being done, or its result so far; empty for none.</summary>
     public string Note { get; set; } = "";
 
     public TimeSpan Elapsed => time.GetElapsedTime(start);
@@ -35,8 +35,8 @@ sealed class RowProgress(long rows, TimeProvider time)
         Moved?.Invoke();
     }
 
-    /// <summary>Counts the rows of a training run; for its argument <c>progress</c>.</summary>
-    /// <param name="rowsPerEpoch">The rows that it trains on.</param>
+    /// <summary>Counts the rows of a training run; pass it as the argument <c>progress</c>.</summary>
+    /// <param name="rowsPerEpoch">The rows of an epoch.</param>
     /// <param name="note">Shown before the loss.</param>
     public IProgress<TrainingProgress> Run(int rowsPerEpoch, string note = "") =>
         new TrainingRun(this, rowsPerEpoch, note);

@@ -8,12 +8,12 @@ static partial class Show
     static readonly TimeSpan lineInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Does something that takes a while, and shows how far it is, with rows per second and the time left: by a bar
-    /// where somebody watches, by a line a second and one at the end elsewhere.
+    /// Does something that takes a while, and shows its progress with the rows per second and the time left: a bar in a
+    /// terminal, otherwise one line per second and one at the end.
     /// </summary>
-    /// <param name="name">What is done.</param>
-    /// <param name="rows">All rows of the work; one that is seen twice counts twice.</param>
-    /// <param name="work">Does it, and tells the rows that are behind it.</param>
+    /// <param name="name">The name of the work.</param>
+    /// <param name="rows">The number of rows of the work; a row that is seen twice counts twice.</param>
+    /// <param name="work">Does the work, and reports the rows that are done.</param>
     public static T Progress<T>(string name, long rows, Func<RowProgress, T> work)
     {
         var progress = new RowProgress(rows, TimeProvider.System);
@@ -26,7 +26,7 @@ static partial class Show
         return result;
     }
 
-    /// <summary>Writes a line whenever the work moves and a second has gone by since the last.</summary>
+    /// <summary>Writes a line when the work moves, at most one per second.</summary>
     internal static void WriteLines(string name, RowProgress progress, Action<string> write)
     {
         TimeSpan last = TimeSpan.Zero;

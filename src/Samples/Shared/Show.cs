@@ -1,11 +1,12 @@
 using Spectre.Console;
+using Spectre.Console.Rendering;
 
 namespace Samples;
 
-/// <summary>How the sample writes on the console: ASCII alone, and colours in a terminal alone.</summary>
+/// <summary>Writes to the console: only ASCII, and colors only in a terminal.</summary>
 static partial class Show
 {
-    /// <summary>Whether somebody watches, or the output goes to a file.</summary>
+    /// <summary>Whether the output goes to a terminal instead of a file.</summary>
     public static bool IsTerminal { get; } = !Console.IsOutputRedirected;
 
     static Show()
@@ -29,20 +30,20 @@ static partial class Show
         Text(text);
     }
 
-    /// <summary>Does something that takes a while, and says so meanwhile where somebody watches.</summary>
+    /// <summary>Does something that takes a while; a terminal shows a spinner and the text meanwhile.</summary>
     public static T While<T>(string text, Func<T> work) =>
         IsTerminal ? AnsiConsole.Status().Spinner(Spinner.Known.Line).Start(Markup.Escape(text), _ => work()) : work();
 
     public static void Text(string text) => AnsiConsole.WriteLine(text);
 
-    /// <summary>Where a file is, on a line of its own that is as long as it must be.</summary>
+    /// <summary>Writes the path of a file on a line of its own, which is never wrapped.</summary>
     public static void File(string text, string path)
     {
         Text(text);
         Console.WriteLine($"  {path}");
     }
 
-    /// <summary>A table whose first column is words and whose others are numbers.</summary>
+    /// <summary>A table with words in the first column and numbers in the others.</summary>
     public static void Table(string[] headers, params IEnumerable<string[]> rows)
     {
         var table = new Table().Border(new PlainBorder());
@@ -57,4 +58,14 @@ static partial class Show
     }
 
     public static string YesNo(bool value) => value ? "yes" : "no";
+}
+
+/// <summary>Only a line of dashes below the header.</summary>
+sealed class PlainBorder : TableBorder
+{
+    public override string GetPart(TableBorderPart part) => part switch
+    {
+        TableBorderPart.HeaderBottom or TableBorderPart.HeaderBottomSeparator => "-",
+        _ => " ",
+    };
 }

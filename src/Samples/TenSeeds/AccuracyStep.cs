@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace TenSeeds;
 
-/// <summary>Trains the network on all ten digits, from each seed.</summary>
+/// <summary>Trains the network on all ten digits, with each seed.</summary>
 static class AccuracyStep
 {
     public static void Run(Digits train, Digits test)

@@ -2,10 +2,10 @@ using Microsoft.ML.BatchNorm;
 
 namespace TenSeeds;
 
-/// <summary>The network of both steps, and how it is trained from its first weights.</summary>
+/// <summary>The network of both steps, and the options to train it.</summary>
 static class DigitNetwork
 {
-    /// <summary>64 pixels to 128 to 64 features to an output a class, with PyTorch's defaults.</summary>
+    /// <summary>64 pixels, 128 and 64 features, one output per class; with PyTorch's defaults.</summary>
     public static Network WithClasses(int classes) => Network.Input(Digits.PixelCount)
         .WithPreset(NetworkPreset.PyTorch)
         .Dense(128, useBias: false).BatchNormalization().ReLU()

@@ -2,15 +2,15 @@ using System.Diagnostics;
 
 namespace TenSeeds;
 
-/// <summary>The same work from ten seeds.</summary>
+/// <summary>Does the same work with ten seeds.</summary>
 static class Seeds
 {
     const int Count = 10;
 
-    /// <summary>The work of the seeds 1 to 10.</summary>
-    /// <param name="names">What the accuracies are of.</param>
-    /// <param name="rows">The rows that the work of one seed goes through.</param>
-    /// <param name="work">From a seed, and whom to tell how far it is, to accuracies.</param>
+    /// <summary>Does the work with the seeds 1 to 10.</summary>
+    /// <param name="names">The names of the accuracies.</param>
+    /// <param name="rows">The number of rows that the work of one seed sees.</param>
+    /// <param name="work">Does the work with a seed, reports its progress, and returns the accuracies.</param>
     public static IReadOnlyList<SeedResult> Run(string[] names, long rows, Func<int, RowProgress, double[]> work)
     {
         SeedResult[] results = Show.Progress(
@@ -27,7 +27,7 @@ static class Seeds
         }
     }
 
-    /// <summary>Mean, deviation, worst and best of one accuracy over all seeds, as a table has them.</summary>
+    /// <summary>The mean, deviation, worst and best of one accuracy over all seeds, as cells of a table.</summary>
     public static string[] Summarize(IReadOnlyList<SeedResult> results, int index)
     {
         double[] values = [.. results.Select(result => result.Accuracies[index])];
@@ -39,5 +39,5 @@ static class Seeds
     static string Named(string name, double accuracy) => $"{name} {accuracy:0.0 %}";
 }
 
-/// <summary>What one seed came to.</summary>
+/// <summary>The result of one seed.</summary>
 sealed record SeedResult(double[] Accuracies, double Seconds);

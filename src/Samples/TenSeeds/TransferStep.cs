@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm;
 namespace TenSeeds;
 
 /// <summary>
-/// Takes a network that knows the digits 0 to 4 to the digits 5 to 9, of which few rows have labels, in several ways.
+/// Fine-tunes a network that knows the digits 0 to 4 on the digits 5 to 9, with few labels, in several ways.
 /// </summary>
 static class TransferStep
 {
@@ -56,8 +56,8 @@ static class TransferStep
             ["5 to 9, test rows", "mean", "deviation", "worst", "best"],
             names.Select((name, i) => new[] { name }.Concat(Seeds.Summarize(results, i)).ToArray()));
         Show.Text(
-            "Mean and deviation over ten seeds. Where two means are nearer to each other than the deviations, they " +
-            "do not tell which way is better.");
+            "Mean and deviation over ten seeds. If two means are closer to each other than the deviations, they do " +
+            "not show which way is better.");
     }
 
     static FineTuningPlan Plan(FineTuneBatchNormalization batchNormalization) =>

@@ -8,9 +8,9 @@ TrainingData few = train.Between(5, 9).PerClass(RowsPerDigit, seed: 1).ToData(fi
 TrainingData fewTest = test.Between(5, 9).ToData(first: 5);
 Show.Title(
     "Transfer learning with batch normalization",
-    $"A network learns the handwritten digits 0 to 4 from {known.Rows} rows of 8 x 8 pixels. It is then to tell " +
-    $"5 to 9 apart, of which {few.Rows} rows have labels; {fewTest.Rows} others are there to test. One seed: the " +
-    "sample TenSeeds has ten, and the ways to treat batch normalization beside each other.");
+    $"A network learns the handwritten digits 0 to 4 from {known.Rows} rows of 8 x 8 pixels. Then it learns the " +
+    $"digits 5 to 9 from {few.Rows} rows with labels; {fewTest.Rows} others are for the test. This is one seed: the " +
+    "sample TenSeeds has ten, and compares the ways to treat batch normalization.");
 
 Show.Heading(
     1, "Pretraining", "64 pixels, two hidden layers with batch normalization, and a head for the digits 0 to 4.");
@@ -28,7 +28,7 @@ Show.File("Saved as safetensors:", path);
 Show.Heading(
     2, "Fine-tuning",
     "The file is loaded as a base under a new head for 5 to 9. First the head trains alone over a frozen base, then " +
-    "all layers at a lower rate: gamma and beta learn, the base's statistics stay those of the pretraining.");
+    "all layers at a lower rate: gamma and beta learn, and the base keeps the statistics of the pretraining.");
 using FileStream saved = File.OpenRead(path);
 SavedNetwork loaded = pretrained.LoadSafetensors(saved);
 Network network = loaded.Network.WithHead(5);

@@ -11,7 +11,7 @@ static class ConvolutionBlock
 
     public static void Run()
     {
-        // PyTorch's numbers: momentum=0.1, which is a Momentum of 0.9 here, and epsilon 1e-5.
+        // PyTorch's numbers: epsilon 1e-5 and momentum=0.1, which is a Momentum of 0.9 here.
         Network block = Network.Input(3, 32, 32).WithPreset(NetworkPreset.PyTorch)
             .Conv2D(16, 3, padding: 1).BatchNormalization(name: "norm").ReLU();
         NetworkState state = block.Initialize(seed: 1);
@@ -20,11 +20,11 @@ static class ConvolutionBlock
         foreach (ref float pixel in images.AsSpan())
             pixel = 2 * random.NextSingle() - 1;
 
-        // In training mode; what comes out beside the outputs is the state with the moving statistics moved.
+        // In training mode, Forward also returns the next state, whose moving statistics have moved.
         NetworkState trained = block.Forward(state, images, training: true).NextState;
         BatchNormalizationState before = state["norm"].BatchNormalization!, after = trained["norm"].BatchNormalization!;
 
-        // The same by the layer's own call, which hands out what the batch becomes.
+        // The same with the layer's own function, which also returns the normalized batch.
         NetworkNode node = block.GetNode("norm");
         var layer = (BatchNormalizationLayer)node.Layer;
         Network convolution = block.Until("conv2d");
@@ -42,7 +42,7 @@ static class ConvolutionBlock
             5, "A convolutional block, in training and in evaluation mode",
             "Conv2D of 16 filters of 3 x 3, BatchNormalization, ReLU. In training mode, a batch of random images " +
             $"{Shape(Images, block.InputShape)} becomes {Shape(Images, block.OutputShape)}, and each running number " +
-            "0.9 of what it was and 0.1 of the batch's:");
+            "is 0.9 of its old value plus 0.1 of the batch's:");
         Show.Table(
             ["", "channel 0", "channel 1", "channel 2"],
             Row("batch's mean", pass.Mean()),

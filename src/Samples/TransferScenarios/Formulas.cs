@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace TransferScenarios;
 
-/// <summary>The layer's formulas: what it computes, and the same by hand.</summary>
+/// <summary>The layer's formulas: its outputs, and the same numbers by hand.</summary>
 static class Formulas
 {
     public static void Run()
@@ -29,9 +29,9 @@ static class Formulas
         Show.Heading(
             2, "The layer's formulas",
             $"x = {string.Join(", ", x)}; gamma = {Gamma}, beta = {Beta}, epsilon = {Epsilon}, momentum = " +
-            $"{Momentum}; the moving mean m begins at 0, the moving variance v at 1. In training mode " +
+            $"{Momentum}; the moving mean m starts at 0, the moving variance v at 1. In training mode " +
             "y = gamma (x - mean) / sqrt(variance + epsilon) + beta and m = 0.99 m + 0.01 mean, the same for v; in " +
-            "inference mode m and v take the places of mean and variance.");
+            "inference mode m and v replace mean and variance.");
         Show.Table(
             ["", "by hand", "by the layer"],
             [
@@ -44,7 +44,7 @@ static class Formulas
                     $"inference, x = {value}", Normalized(value, movingMean, movingVariance), inference[i])),
             ]);
         Show.Text(
-            "After one batch the moving statistics are still 99 % of what they began with, and inference is far from " +
+            "After one batch, 99 % of the moving statistics are still their start values, and inference is far from " +
             $"training. The state says so: its InitialWeight is {pass.NextState.InitialWeight:0.00}.");
     }
 

@@ -7,7 +7,7 @@ static class FrozenLayer
 {
     public static void Run(Digits train)
     {
-        // A network that knows the digits 0 to 4, under a new head for the digits 5 to 9.
+        // A network that has learned the digits 0 to 4 gets a new head for the digits 5 to 9.
         Network pretrained = Network.Input(Digits.PixelCount)
             .Dense(64, useBias: false).BatchNormalization(name: "norm").ReLU().Dense(5);
         NetworkState learned = NetworkTrainer.Train(
@@ -15,7 +15,7 @@ static class FrozenLayer
         Network network = pretrained.WithHead(5);
         NetworkState state = network.Initialize(learned, seed: 1);
 
-        // One step an epoch, so that the first loss is that of the network as it was.
+        // One step per epoch, so that the first loss is that of the network before it changes.
         TrainingData data = train.Between(5, 9).ToData(first: 5);
         var options = new TrainingOptions { BatchSize = data.Rows, Epochs = 50 };
         Network frozen = network.Freeze("norm");
@@ -29,10 +29,10 @@ static class FrozenLayer
 
         Show.Heading(
             1, "In a training run, a frozen layer stays in inference mode",
-            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {data.Rows} rows of 5 to 9. The first " +
-            "step's loss tells the mode: with moving statistics, as in Predict, it is " +
-            $"{NetworkTrainer.Evaluate(network, state, data, options.Loss).Loss:0.0000}. On the right, how " +
-            "many of the layer's values the run has changed:");
+            $"Pretrained on the digits 0 to 4; then {options.Epochs} steps on {data.Rows} rows of 5 to 9. The loss " +
+            "of the first step shows the mode: with moving statistics, as in Predict, it is " +
+            $"{NetworkTrainer.Evaluate(network, state, data, options.Loss).Loss:0.0000}. The last columns show " +
+            "how many of the layer's values the run has changed:");
         Show.Table(
             ["layer", "first loss", "last loss", "gamma, beta", "statistics"],
             runs.Select(run =>
@@ -50,8 +50,8 @@ static class FrozenLayer
                 };
             }));
         Show.Text(
-            "Unfrozen, the layer normalizes with the batch's own statistics, and the moving ones follow the new " +
-            "digits. With its statistics kept, gamma and beta learn, and training computes what Predict will.");
+            "Unfrozen, the layer normalizes with the batch's statistics, and the moving ones follow the new digits. " +
+            "With its statistics kept, gamma and beta learn, and training computes the same as Predict.");
     }
 
     static string Changed<T>(T[] before, T[] after) =>

@@ -2,7 +2,7 @@ using Microsoft.ML.BatchNorm;
 
 namespace TransferScenarios;
 
-/// <summary>Trains a new head over a frozen base, then the base as well, at a low learning rate.</summary>
+/// <summary>Trains a new head over a frozen base, then all layers at a low learning rate.</summary>
 static class HeadThenBase
 {
     const int Epochs = 20;
@@ -23,7 +23,7 @@ static class HeadThenBase
         var options = new TrainingOptions { Epochs = Epochs, Optimizer = Optimizer.Adam(1e-2) };
         TrainingResult head = NetworkTrainer.Train(network, start, data, options, validation);
 
-        // The base learns, and its statistics stay those of the pretraining.
+        // The base learns, but keeps the statistics of the pretraining.
         Network tuned = network.Unfreeze("base")
             .WithBatchNormalization(layer => layer with { UpdateStatistics = false }, "base");
         TrainingResult all = NetworkTrainer.Train(

@@ -31,7 +31,8 @@ static class Prediction
             Row("Forward, training: false", network.Forward(state, batch, training: false).NextState),
             Row("Forward, training: true", network.Forward(state, batch, training: true).NextState));
         Show.Text(
-            "States are values: a call in training mode gives the next one, and who takes it sees other predictions.");
+            "States are values: a call in training mode returns the next state, and predictions change only for a " +
+            "caller who uses that one.");
 
         string[] Row(string name, NetworkState after)
         {

@@ -4,8 +4,8 @@ using TransferScenarios;
 Show.Title(
     "Batch normalization in transfer learning: five questions",
     "What a frozen layer does, what the layer computes, what moves its statistics, how a base is fine-tuned under a " +
-    "new head, and a block of a convolutional network. A file of C# each, on handwritten digits of 8 x 8 pixels " +
-    "where data is needed.");
+    "new head, and a block of a convolutional network. Each is one file of C#; the data " +
+    "are handwritten digits of 8 x 8 pixels.");
 
 FrozenLayer.Run(train);
 Formulas.Run();

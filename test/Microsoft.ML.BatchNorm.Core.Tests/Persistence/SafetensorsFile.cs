@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Json.Nodes;
+using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
@@ -28,6 +30,61 @@ static class SafetensorsFile
         foreach (var (name, dtype, shape, data) in tensors)
             entries.Add(Entry(name, dtype, string.Join(",", shape), end, end += data.Length));
         return Of("{" + string.Join(",", entries) + "}", [.. tensors.Select(tensor => tensor.Data)]);
+    }
+
+    /// <summary>The JSON of a file's header.</summary>
+    public static string Header(byte[] file) => Encoding.UTF8.GetString(file, 8, BitConverter.ToInt32(file));
+
+    /// <summary>What follows a file's header.</summary>
+    public static byte[] Data(byte[] file) => file[(8 + BitConverter.ToInt32(file))..];
+
+    /// <summary>The definition in a file of this library.</summary>
+    public static string Definition(byte[] file) =>
+        (string)JsonNode.Parse(Header(file))![SafetensorsHeader.Metadata]![SafetensorsHeader.DefinitionKey]!;
+
+    /// <summary>The same file with another definition, under a right checksum.</summary>
+    public static byte[] WithDefinition(byte[] file, string definition)
+    {
+        JsonNode header = JsonNode.Parse(Header(file))!;
+        header[SafetensorsHeader.Metadata]![SafetensorsHeader.DefinitionKey] = definition;
+        return WithChecksum(Of(header.ToJsonString(), Data(file)));
+    }
+
+    /// <summary>The same file with one value of a tensor changed, under a right checksum.</summary>
+    public static byte[] With<T>(byte[] file, string tensor, int index, T value) where T : unmanaged
+    {
+        int begin = (int)JsonNode.Parse(Header(file))![tensor]!["data_offsets"]![0]!;
+        byte[] data = Data(file);
+        MemoryMarshal.Cast<byte, T>(data.AsSpan(begin))[index] = value;
+        return WithChecksum([.. file[..^data.Length], .. data]);
+    }
+
+    /// <summary>The bytes with the checksum made right that they claim, if they claim one.</summary>
+    public static byte[] WithChecksum(byte[] bytes)
+    {
+        int digits = bytes.AsSpan().IndexOf("crc32c\":\""u8) + 9;
+        if (digits < 9 || digits + 8 > bytes.Length)
+            return bytes;
+        byte[] sealedBytes = [.. bytes];
+        sealedBytes.AsSpan(digits, 8).Fill((byte)'0');
+        var checksum = new Crc32C();
+        checksum.Append(sealedBytes);
+        Encoding.ASCII.GetBytes(SafetensorsWriter.Digits(checksum.Value), sealedBytes.AsSpan(digits));
+        return sealedBytes;
+    }
+
+    /// <summary>A file of this library without a checksum, as another program leaves it that has changed it.</summary>
+    public static byte[] OfKind(
+        string kind, string definition, params (string Name, string Dtype, int[] Shape, byte[] Data)[] tensors)
+    {
+        byte[] file = Of(tensors);
+        JsonNode header = JsonNode.Parse(Header(file))!;
+        header[SafetensorsHeader.Metadata] = new JsonObject
+        {
+            [SafetensorsHeader.KindKey] = kind,
+            [SafetensorsHeader.DefinitionKey] = definition,
+        };
+        return Of(header.ToJsonString(), Data(file));
     }
 
     public static byte[] Bytes<T>(params T[] values) where T : unmanaged =>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -9,6 +10,18 @@ namespace Microsoft.ML.BatchNorm;
 /// One layer of a <see cref="Network"/>: what it computes, its name and its switch. An immutable value without
 /// parameters; these are in a <see cref="NetworkState"/>.
 /// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(DenseLayer), "dense")]
+[JsonDerivedType(typeof(Conv2DLayer), "conv2D")]
+[JsonDerivedType(typeof(BatchNormalizationLayer), "batchNormalization")]
+[JsonDerivedType(typeof(ActivationLayer), "activation")]
+[JsonDerivedType(typeof(DropoutLayer), "dropout")]
+[JsonDerivedType(typeof(Pool2DLayer), "pool2D")]
+[JsonDerivedType(typeof(GlobalAveragePool2DLayer), "globalAveragePool2D")]
+[JsonDerivedType(typeof(FlattenLayer), "flatten")]
+[JsonDerivedType(typeof(AddLayer), "add")]
+[JsonDerivedType(typeof(ConcatLayer), "concat")]
+[JsonDerivedType(typeof(TorchScriptLayer), "torchScript")]
 public abstract record Layer
 {
     private protected Layer()
@@ -22,6 +35,7 @@ public abstract record Layer
     /// <exception cref="ArgumentException">
     /// The name holds one of these characters, or half a surrogate pair.
     /// </exception>
+    [JsonIgnore]
     public string Name { get; init => field = Named(value); } = "";
 
     /// <summary>
