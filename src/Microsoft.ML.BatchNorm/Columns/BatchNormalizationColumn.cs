@@ -45,9 +45,6 @@ public sealed class BatchNormalizationColumn
     /// <summary>Inference folded into one affine map per channel.</summary>
     internal AffineMap Map { get; }
 
-    internal BatchNormalizationColumn FittedTo(FittedInput? input) =>
-        new(OutputColumnName, InputColumnName, Options, State, input);
-
     internal BatchNormalizationColumn WithTrainable(bool trainable) =>
         new(OutputColumnName, InputColumnName, Options with { Trainable = trainable }, State, Input);
 

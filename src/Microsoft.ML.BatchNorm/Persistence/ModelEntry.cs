@@ -151,5 +151,6 @@ sealed record LayersDefinition(string Output, string Input, Network Network);
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(ColumnsDefinition))]
+[JsonSerializable(typeof(Options), TypeInfoPropertyName = "FitOptions")]
 [JsonSerializable(typeof(LayersDefinition))]
 sealed partial class EntryJson : JsonSerializerContext;

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.ML.BatchNorm.Persistence;
 
-namespace Microsoft.ML.BatchNorm.Tests.Persistence;
+namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>Safetensors files put together by hand, right or wrong.</summary>
 static class SafetensorsFile
