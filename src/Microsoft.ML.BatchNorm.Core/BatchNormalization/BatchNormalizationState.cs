@@ -131,6 +131,11 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             new PopulationMoments(statistics));
     }
 
+    /// <summary>The same state with renormalization that begins at the moving statistics.</summary>
+    internal BatchNormalizationState WithRenormAtMovingStatistics() => new(
+        movingMean, movingVariance, gamma, beta, BatchesSeen, InitialWeight,
+        Renormalization.Initialize(movingMean, movingVariance), population);
+
     /// <summary>The same state with other moving variances; the exact statistics stay.</summary>
     internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
         movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);

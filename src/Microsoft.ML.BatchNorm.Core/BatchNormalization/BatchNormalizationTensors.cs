@@ -5,10 +5,12 @@ static class BatchNormalizationTensors
 {
     public const string Gamma = "gamma", Beta = "beta", Mean = "moving_mean", Variance = "moving_variance";
 
-    const string Batches = "batches_seen", InitialWeight = "initial_weight";
+    public const string Batches = "batches_seen", InitialWeight = "initial_weight";
 
-    static readonly string[] renorm = ["moving_stddev", "renorm_mean", "renorm_stddev"],
-        population = ["population_count", "population_m2", "population_mean_rest", "population_m2_rest"];
+    public static IReadOnlyList<string> Renorm { get; } = ["moving_stddev", "renorm_mean", "renorm_stddev"];
+
+    public static IReadOnlyList<string> Population { get; } =
+        ["population_count", "population_m2", "population_mean_rest", "population_m2_rest"];
 
     /// <summary>The tensors of a layer with these options.</summary>
     public static IEnumerable<TensorSpec> Specs(BatchNormalizationOptions options, int channels)
@@ -29,9 +31,9 @@ static class BatchNormalizationTensors
         }
         yield return Kept(Batches, TensorType.I64, new TensorShape(1), isOptional: true);
         yield return Kept(InitialWeight, TensorType.F64, new TensorShape(1), isOptional: true);
-        foreach (string name in renorm)
+        foreach (string name in Renorm)
             yield return Kept(name, TensorType.F64, shape, isOptional: options.Renorm is null);
-        foreach (string name in population)
+        foreach (string name in Population)
             yield return Kept(name, TensorType.F64, shape, isOptional: true);
 
         TensorSpec Affine(string name, Initializer initializer, Regularizer? regularizer, Constraint? constraint) =>
@@ -60,16 +62,16 @@ static class BatchNormalizationTensors
         yield return new(InitialWeight, new[] { state.InitialWeight });
         if (state.Renorm is { } averages)
         {
-            yield return new(renorm[0], averages.MovingStandardDeviation.ToArray());
-            yield return new(renorm[1], averages.Mean.ToArray());
-            yield return new(renorm[2], averages.StandardDeviation.ToArray());
+            yield return new(Renorm[0], averages.MovingStandardDeviation.ToArray());
+            yield return new(Renorm[1], averages.Mean.ToArray());
+            yield return new(Renorm[2], averages.StandardDeviation.ToArray());
         }
         if (state.Population is { } moments)
         {
-            yield return new(population[0], moments.Count.ToArray());
-            yield return new(population[1], moments.M2.ToArray());
-            yield return new(population[2], moments.MeanRest.ToArray());
-            yield return new(population[3], moments.M2Rest.ToArray());
+            yield return new(Population[0], moments.Count.ToArray());
+            yield return new(Population[1], moments.M2.ToArray());
+            yield return new(Population[2], moments.MeanRest.ToArray());
+            yield return new(Population[3], moments.M2Rest.ToArray());
         }
     }
 
@@ -78,8 +80,8 @@ static class BatchNormalizationTensors
     {
         if (tensors.ArrayOf<double>(Mean) is not { } mean || tensors.ArrayOf<double>(Variance) is not { } variance)
             return null;
-        double[]?[] averages = Array.ConvertAll(renorm, tensors.ArrayOf<double>),
-            moments = Array.ConvertAll(population, tensors.ArrayOf<double>);
+        double[]?[] averages = [.. Renorm.Select(tensors.ArrayOf<double>)],
+            moments = [.. Population.Select(tensors.ArrayOf<double>)];
         return new BatchNormalizationState(
             mean, variance, tensors.ArrayOf<float>(Gamma) ?? [], tensors.ArrayOf<float>(Beta) ?? [],
             tensors.ArrayOf<long>(Batches)?[0] ?? 0, tensors.ArrayOf<double>(InitialWeight)?[0] ?? 0,

@@ -60,6 +60,8 @@ sealed unsafe class RunningStatistics
     /// <param name="groups">The number of groups.</param>
     public void Move(double* moments, int groups)
     {
+        if (AreEmpty(moments, groups))
+            return;
         if (options.EffectiveMovingStatistics == MovingStatistics.Population)
         {
             if (!hasPopulation)
@@ -101,6 +103,17 @@ sealed unsafe class RunningStatistics
             ? null
             : RenormStatistics.Of([.. renormMoving], [.. renormMean], [.. renormDeviation]),
         hasPopulation ? new PopulationMoments(Kept(0), Kept(2), Kept(3), Kept(4)) : null);
+
+    bool AreEmpty(double* moments, int groups)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            var counts = new ReadOnlySpan<double>(moments + (nint)group * Moments.Arrays * room, channels);
+            if (counts.ContainsAnyExcept(0))
+                return false;
+        }
+        return true;
+    }
 
     double[] Kept(int array) => population.Span.Slice(array * room, channels).ToArray();
 

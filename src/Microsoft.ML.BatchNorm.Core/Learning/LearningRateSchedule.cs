@@ -1,8 +1,14 @@
 using System.Diagnostics.Contracts;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A factor that the learning rate is multiplied by at each step of a run. An immutable value.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(ConstantSchedule), "constant")]
+[JsonDerivedType(typeof(StepSchedule), "step")]
+[JsonDerivedType(typeof(CosineSchedule), "cosine")]
+[JsonDerivedType(typeof(WarmUpSchedule), "warmUp")]
 public abstract record LearningRateSchedule
 {
     private protected LearningRateSchedule()

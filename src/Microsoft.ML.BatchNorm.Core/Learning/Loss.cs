@@ -1,9 +1,17 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// What training minimizes: the mean over a batch's rows, or with weights <c>Σ wᵢ·lossᵢ / Σ wᵢ</c>, as in PyTorch's
 /// losses with class weights. An immutable value; its type says which loss it is.
 /// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(SoftmaxCrossEntropyLoss), "softmaxCrossEntropy")]
+[JsonDerivedType(typeof(BinaryCrossEntropyLoss), "binaryCrossEntropy")]
+[JsonDerivedType(typeof(MeanSquaredErrorLoss), "meanSquaredError")]
+[JsonDerivedType(typeof(MeanAbsoluteErrorLoss), "meanAbsoluteError")]
+[JsonDerivedType(typeof(HuberLoss), "huber")]
 public abstract record Loss
 {
     private protected Loss()

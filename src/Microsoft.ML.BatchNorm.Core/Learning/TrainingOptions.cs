@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -106,6 +107,7 @@ public sealed record TrainingOptions
     /// Whether the engine trains on standardized targets, as ML.NET's regression trainer does. The optimizer's state of
     /// such a run means nothing to another engine.
     /// </summary>
+    [JsonInclude]
     internal bool StandardizesTargets { get; init; }
 
     /// <summary>
@@ -113,6 +115,7 @@ public sealed record TrainingOptions
     /// replaced as a whole: a reader finds the old checkpoint or the new one, never a part. The training thread writes
     /// it before it reports the end of the epoch. Default: null.
     /// </summary>
+    [JsonIgnore]
     public string? CheckpointPath { get; init; }
 
     /// <exception cref="ArgumentException">There are class weights, and they do not fit loss and outputs.</exception>

@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -5,6 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// fan-out; those of a convolution times its kernel's area). An immutable value.
 /// </summary>
 /// <remarks>Names follow <c>keras.initializers</c>.</remarks>
+[JsonConverter(typeof(KernelInitializerConverter))]
 public abstract record KernelInitializer : IInitializer
 {
     private protected KernelInitializer()
@@ -34,6 +38,10 @@ public abstract record KernelInitializer : IInitializer
     /// <summary>Every value is <paramref name="value"/>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
+
+    /// <summary>Those that a definition names.</summary>
+    internal static IEnumerable<Scaled> Named =>
+        new[] { GlorotUniform, GlorotNormal, HeUniform, HeNormal, PyTorch }.Cast<Scaled>();
 
     void IInitializer.Fill(Span<float> values, (long In, long Out) fan, Random random) => Fill(values, fan, random);
 
@@ -74,5 +82,27 @@ public abstract record KernelInitializer : IInitializer
                     return value;
             }
         }
+    }
+}
+
+/// <summary>A kernel's initializer by its name, or the number that every value is.</summary>
+sealed class KernelInitializerConverter : JsonConverter<KernelInitializer>
+{
+    public override KernelInitializer? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.Number)
+            return KernelInitializer.Of(reader.GetDouble());
+        string? name = reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
+        return KernelInitializer.Named.FirstOrDefault(known => known.Name == name)
+            ?? throw new JsonException("A kernel's initializer is a number or "
+                + string.Join(", ", KernelInitializer.Named.Select(known => known.Name)) + ".");
+    }
+
+    public override void Write(Utf8JsonWriter writer, KernelInitializer initializer, JsonSerializerOptions options)
+    {
+        if (initializer is KernelInitializer.Constant constant)
+            writer.WriteNumberValue(constant.Value);
+        else
+            writer.WriteStringValue(((KernelInitializer.Scaled)initializer).Name);
     }
 }

@@ -75,6 +75,26 @@ public sealed partial class Network
         return (int)(RandomNumbers.Mix(hash) & int.MaxValue);
     }
 
+    /// <summary>What is wrong with a state's parts or values, in words, or null.</summary>
+    internal string? Fault(NetworkState state)
+    {
+        foreach (NetworkNode node in Nodes)
+        {
+            if (state.TryGet(node.Path) is not { } layer)
+                continue;
+            if (Misfit(node, layer) is { } misfit)
+                return $"Layer '{node.Path}' {misfit}.";
+            string? fault = layer.BatchNormalization is { } normalization
+                ? StateCheck.FaultOf(normalization, name => name)
+                : layer.Names.Select(name => layer.TryGet(name, out ReadOnlySpan<float> values)
+                    ? LayerState.Fault(values, name)
+                    : null).FirstOrDefault(fault => fault is not null);
+            if (fault is not null)
+                return $"Layer '{node.Path}': {fault}";
+        }
+        return null;
+    }
+
     /// <summary>How a layer's state does not fit, or null where it does.</summary>
     internal static string? Misfit(NetworkNode node, LayerState state)
     {

@@ -29,6 +29,9 @@ public sealed class NetworkState : IEquatable<NetworkState>
         this.layers = builder.ToImmutable();
     }
 
+    /// <summary>A state of no layer.</summary>
+    internal static NetworkState Empty { get; } = new([]);
+
     NetworkState(ImmutableDictionary<string, LayerState> layers) => this.layers = layers;
 
     /// <summary>The paths of the layers that have parameters, in no order.</summary>

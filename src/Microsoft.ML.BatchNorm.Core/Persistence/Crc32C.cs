@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
@@ -18,5 +19,35 @@ struct Crc32C()
         foreach (byte value in bytes)
             crc = BitOperations.Crc32C(crc, value);
         register = crc;
+    }
+}
+
+/// <summary>Files are little-endian; machines that are not swap each value.</summary>
+static class ByteOrder
+{
+    /// <summary>The number of values whose bytes are handled at once: a span of bytes ends at 2 GiB.</summary>
+    public const int Piece = 1 << 20;
+
+    public static void Swap<T>(Span<T> values) where T : unmanaged
+    {
+        foreach (ref T value in values)
+            MemoryMarshal.AsBytes(new Span<T>(ref value)).Reverse();
+    }
+
+    /// <summary>Gives the little-endian bytes of all values, one piece after the other.</summary>
+    public static void ForEachPiece<T>(ReadOnlySpan<T> values, Action<ReadOnlySpan<byte>> take) where T : unmanaged
+    {
+        while (!values.IsEmpty)
+        {
+            ReadOnlySpan<T> piece = values[..Math.Min(values.Length, Piece)];
+            values = values[piece.Length..];
+            if (!BitConverter.IsLittleEndian)
+            {
+                T[] swapped = piece.ToArray();
+                Swap<T>(swapped);
+                piece = swapped;
+            }
+            take(MemoryMarshal.AsBytes(piece));
+        }
     }
 }

@@ -5,7 +5,9 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
 {
-    /// <summary>Writes a state's weights as a safetensors file, which Python's frameworks read.</summary>
+    /// <summary>
+    /// Writes a state's weights as a safetensors file with the names of Keras or PyTorch, which Python's frameworks read.
+    /// </summary>
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
     /// <param name="state">A state of this network.</param>
     /// <param name="naming">Whose names and layouts the tensors get.</param>
@@ -32,11 +34,12 @@ public sealed partial class Network
     /// <exception cref="ArgumentNullException">The stream or the state is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
     /// <exception cref="ArgumentException">
-    /// The state is not one of this network; two layers get the same names, or names that no file can have; or a layer
-    /// has renormalization, for which PyTorch has no names.
+    /// The state is not one of this network; two layers get the same names; a prefix has half a surrogate pair or more
+    /// than a million characters; or a layer has renormalization, for which PyTorch has no names.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged; nothing was written.
+    /// A value is not finite or out of range, as after a training that diverged, or names and options take more than
+    /// 100 MB; nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void SaveSafetensors(
@@ -45,20 +48,26 @@ public sealed partial class Network
     {
         ArgumentNullException.ThrowIfNull(stream);
         CheckSavable(state);
-        NetworkTensors tensors = Tensors(naming, prefix);
-        if (naming == TensorNaming.PyTorch && tensors.Layers.FirstOrDefault(HasRenorm) is { } renorm)
+        ExpectedTensors tensors = Tensors(naming, prefix);
+        Dictionary<string, BatchNormalizationOptions> options = NormalizationOptions;
+        if (naming == TensorNaming.PyTorch && tensors.Layers.FirstOrDefault(
+            layer => options.GetValueOrDefault(layer.Path)?.Renorm is not null) is { } renorm)
             throw new ArgumentException(
-                $"Layer '{renorm.Node.Path}' has renormalization, for which PyTorch has no names; Keras has.",
+                $"Layer '{renorm.Path}' has renormalization, for which PyTorch has no names; Keras has.",
                 nameof(naming));
-        var slopes = LeakyLayers.ToDictionary(leaky => leaky.Path, leaky => leaky.Layer.EffectiveSlope);
+        var definition = new WeightsDefinition(
+            Preset ?? NetworkPreset.Keras, [], LeakyLayers.ToDictionary(
+                leaky => leaky.Path, leaky => leaky.Layer.EffectiveSlope), []);
+        foreach (LayerTensors layer in tensors.Layers)
+        {
+            if (options.GetValueOrDefault(layer.Path) is { } said)
+                definition.Options.Add(layer.Prefix, said.Or(BatchNormalizationOptions.Keras));
+            if (layer.Population(state[layer.Path]) is { } population)
+                definition.Populations.Add(layer.Prefix, population);
+        }
         SafetensorsWriter.Write(
-            stream, tensors.Layers.SelectMany(layer => layer.Write(state[layer.Node.Path])),
-            tensors.Layers.OfType<NormalizationTensors>().ToDictionary(layer => layer.Prefix, layer => layer.Options),
-            tensors.Layers.SelectMany(layer => layer.Population(state[layer.Node.Path])),
-            Preset ?? NetworkPreset.Keras, slopes);
-
-        static bool HasRenorm(LayerTensors layer) =>
-            layer.Node.Layer is BatchNormalizationLayer { Options.Renorm: not null };
+            stream, FileKind.Weights, Definition.ToText(definition),
+            tensors.Layers.SelectMany(layer => layer.Write(state[layer.Path])));
     }
 
     /// <summary>
@@ -92,8 +101,8 @@ public sealed partial class Network
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
     /// <exception cref="ArgumentException">
-    /// <paramref name="onto"/> is not a state of this network; two layers get the same names, or names that no file can
-    /// have; or a layer gets none and there is no state to keep.
+    /// <paramref name="onto"/> is not a state of this network; two layers get the same names; a prefix has half a
+    /// surrogate pair or more than a million characters; or a layer gets no name and there is no state to keep.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; its tensors
@@ -108,43 +117,55 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(stream);
         if (onto is not null)
             CheckState(onto);
-        NetworkTensors tensors = Tensors(naming, prefix);
+        ExpectedTensors tensors = Tensors(naming, prefix);
         if (onto is null && tensors.WithoutName.Count > 0)
             throw new ArgumentException(
                 $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no state "
                 + "to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
 
-        var source = new ByteSource(stream, "The file", isFile: true);
-        SafetensorsHeader header = SafetensorsHeader.Read(source);
-        List<LayerTensors> there = tensors.Match(header, allowMissing: onto is not null);
-        SafetensorsValues values = SafetensorsValues.Read(source, header, tensors.Needs);
-        var loaded = there.ToDictionary(layer => layer.Node.Path, layer => layer.Read(values), StringComparer.Ordinal);
+        var file = new SafetensorsReader(stream);
+        WeightsDefinition? stated = WeightsDefinition.Of(file);
+        List<LayerTensors> there = tensors.Match(file.Header, allowMissing: onto is not null);
+        SafetensorsValues values = file.Read(tensors.Needs, toEnd: true);
+        foreach (LayerTensors layer in there)
+            layer.AddPopulation(stated?.Populations.GetValueOrDefault(layer.Prefix), values);
+        var loaded = there.ToDictionary(layer => layer.Path, layer => layer.Read(values), StringComparer.Ordinal);
         var state = new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
             .Select(node => KeyValuePair.Create(
                 node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
+
         NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
-        var options = there.OfType<NormalizationTensors>().ToDictionary(
-            layer => layer.Node.Path, layer => (Stated(layer, header) ?? new()).Or(OptionsOf(names)),
-            StringComparer.Ordinal);
+        Dictionary<string, BatchNormalizationOptions> said = NormalizationOptions;
+        var options = there.Where(layer => said.ContainsKey(layer.Path)).ToDictionary(
+            layer => layer.Path,
+            layer => (Stated(layer, said[layer.Path], stated) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
         foreach ((string path, ActivationLayer leaky) in LeakyLayers)
-            Compare(path, leaky.NegativeSlope, header.SlopeOf(path), nameof(leaky.NegativeSlope));
-        NetworkPreset preset = header.Preset ?? names;
+            Compare(path, leaky.NegativeSlope, SlopeOf(path), nameof(leaky.NegativeSlope));
+        NetworkPreset preset = stated?.Preset ?? names;
         Network filled = Filled(
             path => options.GetValueOrDefault(path),
-            path => header.SlopeOf(path) ?? ActivationLayer.SlopeOf(preset), preset);
+            path => SlopeOf(path) ?? ActivationLayer.SlopeOf(preset), preset);
         return new SavedNetwork(filled, state);
+
+        double? SlopeOf(string path) =>
+            stated?.Slopes.TryGetValue(path, out double slope) == true ? slope : null;
     }
+
+    Dictionary<string, BatchNormalizationOptions> NormalizationOptions => Nodes
+        .Where(node => node.Layer is BatchNormalizationLayer)
+        .ToDictionary(node => node.Path, node => ((BatchNormalizationLayer)node.Layer).Options, StringComparer.Ordinal);
 
     IEnumerable<(string Path, ActivationLayer Layer)> LeakyLayers => Nodes
         .Where(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU })
         .Select(node => (node.Path, (ActivationLayer)node.Layer));
 
     /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
-    static BatchNormalizationOptions? Stated(NormalizationTensors layer, SafetensorsHeader header)
+    static BatchNormalizationOptions? Stated(
+        LayerTensors layer, BatchNormalizationOptions said, WeightsDefinition? definition)
     {
-        if (header.OptionsOf(layer.Prefix) is not { } stated)
+        if (definition?.Options.GetValueOrDefault(layer.Prefix) is not { } stated)
             return null;
-        (string path, BatchNormalizationOptions said) = (layer.Node.Path, layer.Options);
+        string path = layer.Path;
         Compare(path, said.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
         Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
         Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
@@ -188,10 +209,10 @@ public sealed partial class Network
             : $"{place}";
     }
 
-    NetworkTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)
+    ExpectedTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)
     {
         Check.Defined(naming, nameof(naming));
-        return new NetworkTensors(
+        return new ExpectedTensors(
             this, naming, prefix ?? (path => naming == TensorNaming.PyTorch ? path.Replace('/', '.') : path));
     }
 }

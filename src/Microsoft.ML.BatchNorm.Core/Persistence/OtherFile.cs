@@ -1,8 +1,22 @@
-using System.Buffers.Binary;
-
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>Recognizes a file of another format by its first eight bytes, for the message that refuses it.</summary>
+/// <summary>What a file of this library is, as its metadata says.</summary>
+static class FileKind
+{
+    /// <summary>One batch normalization with its options: <see cref="BatchNormalizationState.Save"/>.</summary>
+    public const string State = "state";
+
+    /// <summary>A network with its state: <see cref="BatchNorm.Network.Save"/>.</summary>
+    public const string Network = "network";
+
+    /// <summary>A training that can go on: <see cref="TrainingCheckpoint.Save"/>.</summary>
+    public const string Checkpoint = "checkpoint";
+
+    /// <summary>Tensors under the names of Keras or PyTorch: <c>SaveSafetensors</c>.</summary>
+    public const string Weights = "weights";
+}
+
+/// <summary>The error for a file that is not what it is read as, which says what it is and what reads it.</summary>
 static class OtherFile
 {
     const string TorchWeights =
@@ -25,16 +39,42 @@ static class OtherFile
         ("version ", "a pointer of Git LFS and not the file itself. Fetch that with git lfs pull."),
         ("<", "a page of HTML or XML, as a download that failed leaves it. Download the file again."),
         ("{", "JSON, such as an index of several files. Load the .safetensors files that it names."),
-        ("\u0089BNST\r\n\u001A", "a state of a batch normalization. BatchNormalizationState.Load reads it."),
-        ("\u0089BNNW\r\n\u001A", "a network with its state. Network.Load reads it."),
-        ("\u0089BNCP\r\n\u001A", "a checkpoint of a training. TrainingCheckpoint.Load reads it."),
     ];
 
     const string Pickle = $"a Python pickle, as older versions of torch.save write it (.pt, .pth). {TorchWeights}.";
 
-    /// <summary>A sentence that says what the file is and how to read it; null for what is not known.</summary>
+    /// <summary>The error for a file that does not begin as a safetensors file.</summary>
     /// <param name="first">The first eight bytes.</param>
-    public static string? Describe(ReadOnlySpan<byte> first)
+    /// <param name="fault">What is wrong with them, as a sentence.</param>
+    public static InvalidDataException Error(ReadOnlySpan<byte> first, string fault) => new(
+        Describe(first) is { } other
+            ? $"This is not a safetensors file. {other}"
+            : $"This is not a safetensors file, or it is damaged. {fault}");
+
+    /// <summary>The error for a safetensors file of another kind than one that is read.</summary>
+    /// <param name="wanted">The kind that is read.</param>
+    /// <param name="actual">The kind that the file says; null where it says none.</param>
+    public static InvalidDataException Error(string wanted, string? actual) => new(
+        $"This is not {Described(wanted)}, but {Described(actual ?? FileKind.Weights)}. "
+        + (actual switch
+        {
+            null or FileKind.Weights => "LoadSafetensors reads it.",
+            FileKind.State => "BatchNormalizationState.Load reads it.",
+            FileKind.Network => "Network.Load reads it.",
+            FileKind.Checkpoint => "TrainingCheckpoint.Load reads it.",
+            _ => "It is part of an ML.NET model, or of a later version of this library.",
+        }));
+
+    static string Described(string kind) => kind switch
+    {
+        FileKind.Weights => "a safetensors file of weights",
+        FileKind.State => "a state of a batch normalization",
+        FileKind.Network => "a network with its state",
+        FileKind.Checkpoint => "a checkpoint of a training",
+        _ => $"a file of the kind {SafetensorsEntry.Quote(kind)}",
+    };
+
+    static string? Describe(ReadOnlySpan<byte> first)
     {
         foreach ((string start, string what) in known)
         {
@@ -45,17 +85,6 @@ static class OtherFile
             ? "It is an ONNX model. In Python, write its weights with safetensors.numpy.save_file({t.name: "
                 + "onnx.numpy_helper.to_array(t) for t in onnx.load(model).graph.initializer}, path)."
             : null;
-    }
-
-    /// <summary>The error for a file that does not begin as those of one of this library's own formats.</summary>
-    public static InvalidDataException Error(string format, ReadOnlySpan<byte> first, ReadOnlySpan<byte> expected)
-    {
-        string? other = Describe(first);
-        if (other is null && BinaryPrimitives.ReadUInt64LittleEndian(first) is > 1 and <= SafetensorsHeader.MaxLength)
-            other = "It may be a safetensors file. LoadSafetensors reads it.";
-        return new InvalidDataException(
-            $"This is not a {format}: it begins with {Convert.ToHexString(first)}, not "
-            + $"{Convert.ToHexString(expected)}.{(other is null ? "" : $" {other}")}");
     }
 
     static bool StartsWith(ReadOnlySpan<byte> first, string start)

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
@@ -7,94 +6,52 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 sealed class SafetensorsHeader
 {
     public const int MaxLength = 100_000_000;
-    public const string Metadata = "__metadata__";
-    public const string WriterKey = "batchnorm.writer", ChecksumKey = "batchnorm.crc32c";
-    public const string OptionsKey = "batchnorm.options", PresetKey = "batchnorm.preset";
-    public const string SlopesKey = "batchnorm.slopes";
-    public const string Writer = "Microsoft.ML.BatchNorm 1";
-    public const string NoChecksum = "00000000";
+    public const string Version = "1", NoChecksum = "00000000";
 
-    readonly Dictionary<string, BatchNormalizationOptions>? options;
-    readonly Dictionary<string, double>? slopes;
+    public const string Metadata = "__metadata__";
+    public const string VersionKey = "batchnorm.version", ChecksumKey = "batchnorm.crc32c";
+    public const string KindKey = "batchnorm.kind", DefinitionKey = "batchnorm.definition";
+
+    readonly Dictionary<string, int> places = new(StringComparer.Ordinal);
 
     SafetensorsHeader(SafetensorsJson json)
     {
-        (Tensors, Checksum, Populations, Preset) = (json.Tensors, json.Checksum, json.Populations, json.Preset);
-        options = Read(json.Options, OptionsKey, OptionsFormat.FromText);
-        slopes = Read(json.Slopes, SlopesKey, OptionsFormat.SlopesFromText);
+        (Tensors, Kind, Definition, Checksum) = (json.Tensors, json.Kind, json.Definition, json.Checksum);
+        for (int i = 0; i < Tensors.Count; i++)
+            places.Add(Tensors[i].Name, i);
     }
 
     public List<SafetensorsEntry> Tensors { get; }
 
-    /// <summary>The checksum in hexadecimal that the file claims, null in a file by another writer.</summary>
+    /// <summary>The tensor of a name, or null where there is none.</summary>
+    public SafetensorsEntry? this[string name] => places.TryGetValue(name, out int place) ? Tensors[place] : null;
+
+    /// <summary>What the file says that it is, one of <see cref="FileKind"/>; null in another program's file.</summary>
+    public string? Kind { get; }
+
+    /// <summary>The definition as JSON; there where a kind is.</summary>
+    public string? Definition { get; }
+
+    /// <summary>
+    /// The checksum in hexadecimal that the file claims; null in another program's file, and in one that another
+    /// program has changed.
+    /// </summary>
     public string? Checksum { get; }
 
-    /// <summary>Whose defaults the network had, null where the file does not state it.</summary>
-    public NetworkPreset? Preset { get; }
-
     /// <summary>
-    /// The options that the file states of the layer whose tensors' names begin with a prefix; null where it states
-    /// none.
+    /// Parses the JSON of a header, and puts zeros for the digits of the checksum in it, which are not part of what it
+    /// is taken over.
     /// </summary>
-    public BatchNormalizationOptions? OptionsOf(string prefix) => options?.GetValueOrDefault(prefix);
-
-    /// <summary>The slope that the file states of a LeakyReLU, by its path; null where it states none.</summary>
-    public double? SlopeOf(string path) => slopes?.TryGetValue(path, out double slope) == true ? slope : null;
-
-    /// <summary>
-    /// The populations by their names; none in a file without a checksum, whose tensors may have changed since.
-    /// </summary>
-    public IReadOnlyDictionary<string, string> Populations { get; }
-
-    /// <summary>
-    /// Reads length and header. The source's checksum is afterwards that of both, with the digits of the claimed one
-    /// as zeros: what the writer took it over.
-    /// </summary>
-    public static SafetensorsHeader Read(ByteSource source)
+    public static SafetensorsHeader Parse(Span<byte> json)
     {
-        Span<byte> prefix = stackalloc byte[sizeof(ulong)];
-        source.Enter("the header's length", prefix.Length);
-        source.Fill(prefix);
-        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (length > MaxLength)
-            throw Other(prefix, $"The header claims {length} bytes; a safetensors header has at most {MaxLength}.");
-        source.Enter("its header", (long)length);
-        byte[] first = source.ReadArray<byte>((int)Math.Min(length, 1));
-        if (first is not [(byte)'{'])
-            throw Other(prefix, "The header does not begin with {, as a safetensors header does.");
-        byte[] json = source.ReadArray<byte>((int)length, first);
         var parsed = SafetensorsJson.Parse(json);
         CheckNames(parsed.Tensors);
         CheckOffsets(parsed.Tensors);
         TakeOffNumbers(parsed.Tensors);
-
         if (parsed.ChecksumDigits is { } digits)
-            json.AsSpan(digits, NoChecksum.Length).Fill((byte)'0');
-        source.Checksum = new Crc32C();
-        source.Checksum.Append(prefix);
-        source.Checksum.Append(json);
-        if (parsed.Checksum is null)
-            parsed.Populations.Clear();
+            json.Slice(digits, NoChecksum.Length).Fill((byte)'0');
         return new SafetensorsHeader(parsed);
     }
-
-    static T? Read<T>(string? text, string key, Func<string, T> parse) where T : class
-    {
-        try
-        {
-            return text is null ? null : parse(text);
-        }
-        catch (Exception error) when (error is ArgumentException or InvalidDataException)
-        {
-            throw new InvalidDataException(
-                $"The metadata's {key} is wrong: {NetworkFormat.Fault(error)}", error);
-        }
-    }
-
-    static InvalidDataException Other(ReadOnlySpan<byte> first, string fault) => new(
-        OtherFile.Describe(first) is { } other
-            ? $"This is not a safetensors file. {other}"
-            : $"This is not a safetensors file, or it is damaged. {fault}");
 
     /// <summary>
     /// Keras 2 calls a layer's variables <c>gamma:0</c>: the number goes, where no other tensor has the name then.

@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 ref struct SafetensorsJson
 {
     Utf8JsonReader json;
-    string? writer;
+    string? version;
 
     // The tensor being parsed, for messages.
     string? tensor;
@@ -17,14 +17,9 @@ ref struct SafetensorsJson
 
     public string? Checksum { get; private set; }
 
-    public string? Options { get; private set; }
+    public string? Kind { get; private set; }
 
-    public string? Slopes { get; private set; }
-
-    public NetworkPreset? Preset { get; private set; }
-
-    /// <summary>The metadata whose keys are names of populations.</summary>
-    public Dictionary<string, string> Populations { get; } = new(StringComparer.Ordinal);
+    public string? Definition { get; private set; }
 
     /// <summary>Where in the header the digits of the checksum begin.</summary>
     public int? ChecksumDigits { get; private set; }
@@ -81,20 +76,14 @@ ref struct SafetensorsJson
             json.Read();
             if (json.TokenType != JsonTokenType.String)
                 throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a string");
-            if (key == SafetensorsHeader.WriterKey)
-                writer = json.GetString()!;
+            if (key == SafetensorsHeader.VersionKey)
+                version = json.GetString()!;
             else if (key == SafetensorsHeader.ChecksumKey)
                 ParseChecksum();
-            else if (key == SafetensorsHeader.OptionsKey)
-                Options = json.GetString()!;
-            else if (key == SafetensorsHeader.SlopesKey)
-                Slopes = json.GetString()!;
-            else if (key == SafetensorsHeader.PresetKey)
-                Preset = Enum.TryParse(json.GetString()!, out NetworkPreset preset) && Enum.IsDefined(preset)
-                    ? preset
-                    : throw Error($"metadata {SafetensorsEntry.Quote(key)}", "not a known preset");
-            else if (key.EndsWith(StateNames.Own.Population, StringComparison.Ordinal))
-                Populations[key] = json.GetString()!;
+            else if (key == SafetensorsHeader.KindKey)
+                Kind = json.GetString()!;
+            else if (key == SafetensorsHeader.DefinitionKey)
+                Definition = json.GetString()!;
         }
         keys.Sort(StringComparer.Ordinal);
         for (int i = 1; i < keys.Count; i++)
@@ -102,14 +91,27 @@ ref struct SafetensorsJson
             if (keys[i] == keys[i - 1])
                 throw new InvalidDataException($"The metadata has {SafetensorsEntry.Quote(keys[i])} twice.");
         }
-        if (writer is null != Checksum is null)
+        CheckOwn();
+    }
+
+    /// <summary>Checks that the metadata of this library is there as a whole, and of a version that it reads.</summary>
+    void CheckOwn()
+    {
+        if (version is not (null or SafetensorsHeader.Version))
             throw new InvalidDataException(
-                $"The metadata has one of {SafetensorsHeader.WriterKey} and {SafetensorsHeader.ChecksumKey}, "
-                + "but not both.");
-        if (writer is not (null or SafetensorsHeader.Writer))
-            throw new InvalidDataException(
-                $"The writer {SafetensorsEntry.Quote(writer)} is not known; this library reads files of "
-                + $"\"{SafetensorsHeader.Writer}\" and those without {SafetensorsHeader.WriterKey}.");
+                $"The file has version {SafetensorsEntry.Quote(version)} of this library's format, which is not known; "
+                + $"this library reads version \"{SafetensorsHeader.Version}\".");
+        CheckBoth(
+            version is null, Checksum is null, SafetensorsHeader.VersionKey, SafetensorsHeader.ChecksumKey);
+        CheckBoth(Kind is null, Definition is null, SafetensorsHeader.KindKey, SafetensorsHeader.DefinitionKey);
+        if (version is not null)
+            CheckBoth(false, Kind is null, SafetensorsHeader.VersionKey, SafetensorsHeader.KindKey);
+
+        static void CheckBoth(bool lacksFirst, bool lacksSecond, string first, string second)
+        {
+            if (lacksFirst != lacksSecond)
+                throw new InvalidDataException($"The metadata has one of {first} and {second}, but not both.");
+        }
     }
 
     void ParseChecksum()

@@ -1,36 +1,202 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>Reads the batch normalization under one prefix of a safetensors file.</summary>
-static class SafetensorsReader
+/// <summary>
+/// Reads a safetensors file forward, to its last byte and not further. Lengths that it claims are not believed: memory
+/// grows with the bytes that have arrived.
+/// </summary>
+sealed class SafetensorsReader
 {
-    public static SavedBatchNormalization Read(Stream stream, string prefix)
+    const int FirstPiece = 16 * 1024;
+
+    readonly Stream stream;
+    Crc32C checksum = new();
+
+    // The part being read, its length, and how much of it has arrived; for messages.
+    string part = "";
+    long length, done;
+    bool hasBytes;
+    byte[]? skipped;
+
+    /// <summary>Reads the header.</summary>
+    /// <param name="stream">Read from where it stands.</param>
+    public SafetensorsReader(Stream stream)
     {
-        var source = new ByteSource(stream, "The file", isFile: true);
-        SafetensorsHeader header = SafetensorsHeader.Read(source);
-        SafetensorsLayer layer = SafetensorsLayer.Find(header, prefix);
-        StateNames names = layer.Names;
-        SafetensorsValues values = SafetensorsValues.Read(source, header, layer.Needs);
+        this.stream = stream;
+        Span<byte> first = stackalloc byte[sizeof(ulong)];
+        Enter("the header's length", first.Length);
+        Fill(first);
+        ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(first);
+        if (headerLength > SafetensorsHeader.MaxLength)
+            throw OtherFile.Error(
+                first,
+                $"The header claims {headerLength} bytes; a safetensors header has at most "
+                + $"{SafetensorsHeader.MaxLength}.");
+        Enter("its header", (long)headerLength);
+        byte[] brace = ReadArray<byte>((int)Math.Min(headerLength, 1));
+        if (brace is not [(byte)'{'])
+            throw OtherFile.Error(first, "The header does not begin with {, as a safetensors header does.");
+        byte[] json = ReadArray<byte>((int)headerLength, brace);
+        Header = SafetensorsHeader.Parse(json);
 
-        var state = new BatchNormalizationState(
-            values.Doubles(names.Mean), values.Doubles(names.Variance), Affine(names.Gamma), Affine(names.Beta),
-            names.Batches is { } batches && values.Has(batches) ? values.Whole(batches) : 0, initialWeight: 0,
-            layer.HasRenorm
-                ? RenormStatistics.Of(
-                    values.Doubles(names.Renorm[0]), values.Doubles(names.Renorm[1]), values.Doubles(names.Renorm[2]))
-                : null,
-            values.Population(names.Population, layer.Channels));
-        return StateFault.Of(state, names) is { } fault
-            ? throw new InvalidDataException(fault)
-            : BatchNormalizationState.Saved(
-                () => header.OptionsOf(prefix)?.Or(Network.OptionsOf(layer.Preset))
-                    ?? Network.OptionsOf(layer.Preset) with
-                    {
-                        Scale = !state.Gamma.IsEmpty,
-                        Center = !state.Beta.IsEmpty,
-                        Renorm = layer.HasRenorm ? new() : null,
-                    },
-                state);
+        // The header has zeros for the checksum's digits now, as when the writer took the checksum.
+        checksum = new Crc32C();
+        checksum.Append(first);
+        checksum.Append(json);
+    }
 
-        float[] Affine(string name) => values.Has(name) ? values.Floats(name) : [];
+    public SafetensorsHeader Header { get; }
+
+    /// <summary>The definition in a file of a kind.</summary>
+    /// <exception cref="InvalidDataException">The file is of another kind; the message says which.</exception>
+    public string DefinitionOf(string kind) =>
+        Header.Kind == kind ? Header.Definition! : throw OtherFile.Error(kind, Header.Kind);
+
+    /// <summary>Reads the data behind the header, and compares the checksum.</summary>
+    /// <param name="isWanted">By name; a tensor that is wanted has a known dtype and fits an array.</param>
+    /// <param name="toEnd">Whether the stream must end where the file does.</param>
+    public SafetensorsValues Read(Func<string, bool> isWanted, bool toEnd)
+    {
+        var values = new Dictionary<string, Array>(StringComparer.Ordinal);
+        foreach (SafetensorsEntry tensor in Header.Tensors)
+        {
+            Enter(SafetensorsEntry.Quote(tensor.Name), tensor.Bytes, "tensor ");
+            if (isWanted(tensor.Name))
+                values.Add(tensor.Name, ReadValues(tensor));
+            else
+                Skip(tensor.Bytes);
+        }
+        if (toEnd && stream.ReadByte() >= 0)
+            throw new InvalidDataException("The file goes on behind the data of its last tensor.");
+        string computed = SafetensorsWriter.Digits(checksum.Value);
+        return Header.Checksum is null || Header.Checksum == computed
+            ? new SafetensorsValues(values)
+            : throw new InvalidDataException(
+                $"The checksum does not match: {Header.Checksum} is stored, {computed} follows from the data.");
+    }
+
+    Array ReadValues(in SafetensorsEntry tensor)
+    {
+        int count = (int)(tensor.Bytes / SafetensorsEntry.SizeOf(tensor.Dtype));
+        return tensor.Dtype switch
+        {
+            "F64" => ReadArray<double>(count),
+            "F32" => ReadArray<float>(count),
+            "F16" => Array.ConvertAll(ReadArray<Half>(count), value => (float)value),
+            "BF16" => Array.ConvertAll(ReadArray<ushort>(count), FromBFloat16),
+            "I64" => ReadArray<long>(count),
+            "I32" => Array.ConvertAll(ReadArray<int>(count), value => (long)value),
+            "I16" => Array.ConvertAll(ReadArray<short>(count), value => (long)value),
+            "I8" => Array.ConvertAll(ReadArray<sbyte>(count), value => (long)value),
+            // As a double where a long cannot hold it, and so no count.
+            "U64" => ReadArray<ulong>(count) is var values && Array.TrueForAll(values, value => value <= long.MaxValue)
+                ? Array.ConvertAll(values, value => (long)value)
+                : Array.ConvertAll(values, value => (double)value),
+            "U32" => Array.ConvertAll(ReadArray<uint>(count), value => (long)value),
+            "U16" => Array.ConvertAll(ReadArray<ushort>(count), value => (long)value),
+            _ => ReadArray<byte>(count),
+        };
+    }
+
+    static float FromBFloat16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+
+    /// <summary>What the next bytes are, for the message when they are not there.</summary>
+    void Enter(string name, long bytes, string what = "") => (part, length, done) = (what + name, bytes, 0);
+
+    void Fill(Span<byte> destination)
+    {
+        while (!destination.IsEmpty)
+        {
+            int read = stream.Read(destination);
+            if (read <= 0)
+                throw Truncated();
+            checksum.Append(destination[..read]);
+            done += read;
+            hasBytes = true;
+            destination = destination[read..];
+        }
+    }
+
+    /// <param name="count">How many values there are.</param>
+    /// <param name="begun">The first of them, where these have been read.</param>
+    T[] ReadArray<T>(int count, ReadOnlySpan<T> begun = default) where T : unmanaged
+    {
+        var values = new T[Math.Min(count, FirstPiece / Unsafe.SizeOf<T>())];
+        begun.CopyTo(values);
+        for (int filled = begun.Length; filled < count;)
+        {
+            if (filled == values.Length)
+                Array.Resize(ref values, (int)Math.Min(count, 2L * filled));
+            int piece = Math.Min(values.Length - filled, ByteOrder.Piece);
+            Fill(MemoryMarshal.AsBytes(values.AsSpan(filled, piece)));
+            filled += piece;
+        }
+        if (!BitConverter.IsLittleEndian)
+            ByteOrder.Swap<T>(values);
+        return values;
+    }
+
+    void Skip(long bytes)
+    {
+        skipped ??= new byte[FirstPiece];
+        for (int piece; bytes > 0; bytes -= piece)
+        {
+            piece = (int)Math.Min(bytes, skipped.Length);
+            Fill(skipped.AsSpan(0, piece));
+        }
+    }
+
+    InvalidDataException Truncated() => new(
+        hasBytes
+            ? $"The file is truncated: {done} of {length} bytes of {part} are there."
+            : "The file is empty, or truncated before its first byte.");
+}
+
+/// <summary>
+/// The values of the tensors that were wanted, in the narrowest type that holds them exactly.
+/// </summary>
+sealed class SafetensorsValues(Dictionary<string, Array> tensors)
+{
+    public bool Has(string name) => tensors.ContainsKey(name);
+
+    public void Add(string name, Array values) => tensors.Add(name, values);
+
+    public float[] Floats(string name) => tensors[name] switch
+    {
+        float[] values => values,
+        var values => Array.ConvertAll((double[])values, value => (float)value),
+    };
+
+    public double[] Doubles(string name) => tensors[name] switch
+    {
+        double[] values => values,
+        var values => Array.ConvertAll((float[])values, value => (double)value),
+    };
+
+    public byte[] Bytes(string name) => (byte[])tensors[name];
+
+    /// <summary>A count, whatever type it is stored in.</summary>
+    /// <exception cref="InvalidDataException">It is no whole number.</exception>
+    public long Count(string name)
+    {
+        switch (tensors[name])
+        {
+            case long[] values:
+                return values[0];
+            case byte[] values:
+                return values[0];
+            case var values:
+                double value = values is float[] floats ? floats[0] : ((double[])values)[0];
+                return double.IsInteger(value) && value is >= 0 and < long.MaxValue
+                    ? (long)value
+                    : throw new InvalidDataException(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Tensor {SafetensorsEntry.Quote(name)} is {value}; it must be a whole number from 0 to "
+                        + $"2⁶³ − 1."));
+        }
     }
 }

@@ -6,7 +6,15 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm.Persistence;
 
-/// <summary>Writes tensors as a safetensors file of their own.</summary>
+/// <summary>A tensor to be written: its values are float, double, long or byte.</summary>
+sealed record SafetensorsTensor(string Name, SafetensorsShape Shape, Array Values)
+{
+    public string Dtype => Values switch { double[] => "F64", long[] => "I64", float[] => "F32", _ => "U8" };
+
+    public long Bytes => (long)Values.Length * SafetensorsEntry.SizeOf(Dtype);
+}
+
+/// <summary>Writes safetensors files.</summary>
 static class SafetensorsWriter
 {
     const int Alignment = 8;
@@ -16,70 +24,61 @@ static class SafetensorsWriter
     /// <summary>
     /// Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.
     /// </summary>
-    /// <param name="stream">Written from where it stands.</param>
+    /// <param name="stream">Written from where it stands, when nothing can be wrong any more but the stream.</param>
+    /// <param name="kind">One of <see cref="FileKind"/>.</param>
+    /// <param name="definition">The definition as JSON.</param>
     /// <param name="tensors">The tensors, in any order.</param>
-    /// <param name="options">
-    /// The options of batch normalizations, by what their tensors' names begin with; what they leave unsaid is written
-    /// as it is computed with. Like the rest, they are metadata.
-    /// </param>
-    /// <param name="populations">Populations by their names.</param>
-    /// <param name="preset">Whose defaults it has, if it is a network.</param>
-    /// <param name="slopes">The slopes of a network's LeakyReLUs, by their paths.</param>
-    /// <exception cref="ArgumentException">
-    /// Names and metadata are longer than a header may be; nothing was written.
-    /// </exception>
-    public static void Write(
-        Stream stream, IEnumerable<SafetensorsTensor> tensors, Dictionary<string, BatchNormalizationOptions> options,
-        IEnumerable<KeyValuePair<string, PopulationMoments>> populations, NetworkPreset? preset = null,
-        Dictionary<string, double>? slopes = null)
+    /// <exception cref="InvalidOperationException">Names and definition are longer than a header may be.</exception>
+    public static void Write(Stream stream, string kind, string definition, IEnumerable<SafetensorsTensor> tensors)
     {
-        Dictionary<string, BatchNormalizationOptions> effective = options.ToDictionary(
-            layer => layer.Key, layer => layer.Value.Or(BatchNormalizationOptions.Keras));
-        List<KeyValuePair<string, string>> metadata =
-        [
-            KeyValuePair.Create(SafetensorsHeader.OptionsKey, OptionsFormat.ToText(effective)),
-            .. populations.Select(known => KeyValuePair.Create(known.Key, PopulationText.Of(known.Value))),
-        ];
-        if (preset is { } said)
-            metadata.Add(KeyValuePair.Create(SafetensorsHeader.PresetKey, $"{said}"));
-        if (slopes is { Count: > 0 })
-            metadata.Add(KeyValuePair.Create(SafetensorsHeader.SlopesKey, OptionsFormat.ToText(slopes)));
-        SafetensorsTensor[] ordered = [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
-        // A character of a name takes at most six bytes, escaped; what is around a name fewer than two hundred.
-        long longest = ordered.Sum(tensor => 6L * tensor.Name.Length + 200)
-            + metadata.Sum(known => 6L * known.Key.Length + 2L * known.Value.Length + 200);
-        if (longest > SafetensorsHeader.MaxLength)
-            throw new ArgumentException(
-                $"The names of {ordered.Length} tensors and {metadata.Count} pieces of metadata may take {longest} "
-                + $"bytes; a header has at most {SafetensorsHeader.MaxLength}. Save has no such limit.");
-        (byte[] header, int digits) = Header(ordered, metadata);
-        var first = new ByteSink(Stream.Null);
-        Write(first, header, ordered);
-        Encoding.ASCII.GetBytes(Digits(first.Checksum.Value), header.AsSpan(digits));
-        Write(new ByteSink(stream), header, ordered);
+        SafetensorsTensor[] ordered =
+            [.. tensors.OrderByDescending(tensor => SafetensorsEntry.SizeOf(tensor.Dtype))];
+        (byte[] header, int digits) = Header(kind, definition, ordered);
+        var checksum = new Crc32C();
+        Write(header, ordered, bytes => checksum.Append(bytes));
+        Encoding.ASCII.GetBytes(Digits(checksum.Value), header.AsSpan(digits));
+        Write(header, ordered, stream.Write);
     }
 
-    static void Write(ByteSink sink, byte[] header, SafetensorsTensor[] tensors)
+    static void Write(byte[] header, SafetensorsTensor[] tensors, Action<ReadOnlySpan<byte>> take)
     {
-        sink.Write((ulong)header.Length);
-        sink.Write(header);
+        ByteOrder.ForEachPiece<long>([header.Length], take);
+        take(header);
         foreach (SafetensorsTensor tensor in tensors)
-            tensor.Write(sink);
+        {
+            switch (tensor.Values)
+            {
+                case double[] values:
+                    ByteOrder.ForEachPiece<double>(values, take);
+                    break;
+                case long[] values:
+                    ByteOrder.ForEachPiece<long>(values, take);
+                    break;
+                case float[] values:
+                    ByteOrder.ForEachPiece<float>(values, take);
+                    break;
+                case var values:
+                    take((byte[])values);
+                    break;
+            }
+        }
     }
 
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
-    static (byte[] Bytes, int Digits) Header(SafetensorsTensor[] tensors, List<KeyValuePair<string, string>> metadata)
+    static (byte[] Bytes, int Digits) Header(string kind, string definition, SafetensorsTensor[] tensors)
     {
+        // Each character takes a byte or more.
+        CheckLength(definition.Length + tensors.Sum(tensor => (long)tensor.Name.Length));
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
         using var json = new Utf8JsonWriter(bytes, options);
         json.WriteStartObject();
         json.WriteStartObject(SafetensorsHeader.Metadata);
-        json.WriteString(SafetensorsHeader.WriterKey, SafetensorsHeader.Writer);
+        json.WriteString(SafetensorsHeader.VersionKey, SafetensorsHeader.Version);
         json.WriteString(SafetensorsHeader.ChecksumKey, SafetensorsHeader.NoChecksum);
         int digits = (int)(json.BytesCommitted + json.BytesPending) - 1 - SafetensorsHeader.NoChecksum.Length;
-        foreach ((string key, string text) in metadata)
-            json.WriteString(key, text);
+        json.WriteString(SafetensorsHeader.KindKey, kind);
+        json.WriteString(SafetensorsHeader.DefinitionKey, definition);
         json.WriteEndObject();
 
         long offset = 0;
@@ -101,8 +100,17 @@ static class SafetensorsWriter
         json.Flush();
 
         int padding = (Alignment - bytes.WrittenCount % Alignment) % Alignment;
+        CheckLength(bytes.WrittenCount + padding);
         bytes.GetSpan(padding)[..padding].Fill((byte)' ');
         bytes.Advance(padding);
         return (bytes.WrittenSpan.ToArray(), digits);
+    }
+
+    static void CheckLength(long bytes)
+    {
+        if (bytes > SafetensorsHeader.MaxLength)
+            throw new InvalidOperationException(
+                $"The names of the tensors and the definition take {bytes} bytes; a safetensors header has at most "
+                + $"{SafetensorsHeader.MaxLength}.");
     }
 }

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -6,6 +8,7 @@ namespace Microsoft.ML.BatchNorm;
 /// The dimensions of one row that goes into a layer or comes out of it, without the batch's: <c>[64]</c>, or
 /// <c>[3, 32, 32]</c> for channels, height and width. An immutable value.
 /// </summary>
+[JsonConverter(typeof(TensorShapeConverter))]
 public sealed class TensorShape : IEquatable<TensorShape>
 {
     const int MaxRank = 32;
@@ -72,4 +75,29 @@ public sealed class TensorShape : IEquatable<TensorShape>
 
     /// <summary>The dimensions in brackets.</summary>
     public override string ToString() => $"[{string.Join(", ", dimensions)}]";
+}
+
+/// <summary>A shape as an array of its dimensions.</summary>
+sealed class TensorShapeConverter : JsonConverter<TensorShape>
+{
+    public override TensorShape Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
+    {
+        if (reader.TokenType != JsonTokenType.StartArray)
+            throw new JsonException("A shape is an array.");
+        var dimensions = new List<int>();
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+            dimensions.Add(
+                reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int dimension)
+                    ? dimension
+                    : throw new JsonException("The dimensions of a shape are whole numbers."));
+        return new TensorShape([.. dimensions]);
+    }
+
+    public override void Write(Utf8JsonWriter writer, TensorShape shape, JsonSerializerOptions options)
+    {
+        writer.WriteStartArray();
+        foreach (int dimension in shape.Dimensions)
+            writer.WriteNumberValue(dimension);
+        writer.WriteEndArray();
+    }
 }

@@ -161,7 +161,7 @@ sealed class PhaseRun : IDisposable
         if (validation is not null)
             KeepIfBest(validation.Loss);
         if (options.CheckpointPath is { } path)
-            CheckpointFile.Write(path, Checkpoint());
+            WholeFile.Write(path, Checkpoint().Save);
         context.Progress?.Report(progress);
     }
 
@@ -171,7 +171,10 @@ sealed class PhaseRun : IDisposable
     {
         if (!(loss < (best?.Loss ?? double.PositiveInfinity) - (options.EarlyStopping?.MinimumImprovement ?? 0)))
             return;
-        best = new BestEpoch(epoch, loss, options.EarlyStopping is { RestoreBest: true } ? measured ?? State() : null);
+        best = new BestEpoch(epoch, loss)
+        {
+            State = options.EarlyStopping is { RestoreBest: true } ? measured ?? State() : null,
+        };
     }
 
     NetworkState Finish(RunPosition end) =>
@@ -239,7 +242,7 @@ sealed class PhaseRun : IDisposable
     NetworkState LastGoodState()
     {
         NetworkState state = session.GetState();
-        return NetworkStateFormat.Fault(phase.Network, state) is null ? state : taken;
+        return phase.Network.Fault(state) is null ? state : taken;
     }
 }
 

@@ -16,6 +16,13 @@ sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<
         Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
     };
 
+    /// <summary>With a change of every network.</summary>
+    public RunSetup With(Func<Network, Network> change) => this with
+    {
+        Network = change(Network),
+        Phases = [.. Phases.Select(phase => phase with { Network = change(phase.Network) })],
+    };
+
     /// <summary>The planned epochs of all phases before this one.</summary>
     public long EpochsBefore(int phase) => Phases.Take(phase).Sum(earlier => (long)earlier.Epochs);
 
@@ -44,8 +51,8 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             || !Network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
             throw new ArgumentException($"Phase '{Name}' changes the layers themselves, not their switches alone.");
 
-        static (string Path, string Kind, TensorShape Output) Place(NetworkNode node) =>
-            (node.Path, node.Layer.Kind, node.Output);
+        static (string Path, string Kind, TensorShape Output, ImmutableArray<byte>? Module) Place(NetworkNode node) =>
+            (node.Path, node.Layer.Kind, node.Output, (node.Layer as TorchScriptLayer)?.Module);
     }
 
     /// <exception cref="ArgumentException">
@@ -129,7 +136,7 @@ sealed record RunContext(
     public TrainingResult Run(RunPosition position)
     {
         if (Setup.Options.CheckpointPath is { } path)
-            CheckpointFile.CheckFolder(path);
+            CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
         while (true)
         {
             using var phase = new PhaseRun(this, position);
@@ -141,6 +148,12 @@ sealed record RunContext(
             }
             position = RunPosition.StartOf(end.Phase + 1, state, end.History, end.Statistics);
         }
+    }
+
+    static void CheckFolder(string folder)
+    {
+        if (!Directory.Exists(folder))
+            throw new DirectoryNotFoundException($"CheckpointPath is in a folder that does not exist: '{folder}'.");
     }
 
     public TrainingCanceledException Canceled(TrainingCheckpoint checkpoint) => new(

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -11,6 +13,7 @@ namespace Microsoft.ML.BatchNorm;
 /// variance v is |ln((v + ε) / (σ² + ε))|, so that 0.7 is twice or half the variance. A distance that is NaN counts as
 /// infinite.
 /// </remarks>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record StatisticsDistance
 {
     /// <summary>The name of the phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -52,6 +53,7 @@ public sealed class TrainingResult
 }
 
 /// <summary>The results of one epoch. An immutable value.</summary>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record EpochResult
 {
     /// <summary>The name of the phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>

@@ -45,15 +45,15 @@ public sealed class BatchNormalizationColumn
     /// <summary>Inference folded into one affine map per channel.</summary>
     internal AffineMap Map { get; }
 
-    internal BatchNormalizationColumn FittedTo(FittedInput? input) =>
-        new(OutputColumnName, InputColumnName, Options, State, input);
-
     internal BatchNormalizationColumn WithTrainable(bool trainable) =>
         new(OutputColumnName, InputColumnName, Options with { Trainable = trainable }, State, Input);
 
+    /// <summary>The dimension that an axis is in a row of that rank, which has no batch dimension.</summary>
+    internal static int DimensionOf(int axis, int rank) => axis < 0 ? axis + rank : axis - 1;
+
     static bool HasChannels(TensorShape row, int axis, int channels)
     {
-        int dimension = axis < 0 ? axis + row.Rank : axis - 1;
+        int dimension = DimensionOf(axis, row.Rank);
         return dimension >= 0 && dimension < row.Rank && row[dimension] == channels;
     }
 }

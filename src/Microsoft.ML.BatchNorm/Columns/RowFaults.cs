@@ -20,17 +20,14 @@ static class RowFaults
         DataViewSchema.Column column, ReadOnlySpan<T> row, long position, string otherwise = InLayer)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        for (int slot = 0; slot < row.Length; slot++)
-        {
-            if (T.IsFinite(row[slot]))
-                continue;
-            return string.Create(
+        int slot = Finite.IndexOf(row);
+        return slot < 0
+            ? null
+            : string.Create(
                 CultureInfo.InvariantCulture,
                 $"Column '{column.Name}' is not finite: row {position}, slot {slot}{NameOf(column, slot)} has "
                 + $"{row[slot]}. Replace it before{(T.IsNaN(row[slot]) ? " with ReplaceMissingValues" : "")}, "
                 + $"{otherwise}.");
-        }
-        return null;
     }
 
     /// <summary>Says that a row has another number of values than its column's type.</summary>

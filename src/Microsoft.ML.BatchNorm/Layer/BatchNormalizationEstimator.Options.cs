@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -10,6 +11,7 @@ public sealed partial class BatchNormalizationEstimator
     public sealed class Options
     {
         /// <summary>The pairs of output and input columns; at least one.</summary>
+        [JsonIgnore]
         public InputOutputColumnPair[] Columns { get; set; } = [];
 
         /// <summary>
@@ -25,6 +27,7 @@ public sealed partial class BatchNormalizationEstimator
         /// channel whose deviation is below a millionth of its mean's absolute value counts as constant and becomes β.
         /// Any ε above 0 normalizes such a channel like all others.
         /// </remarks>
+        [JsonIgnore]
         public BatchNormalizationOptions Layer { get; set; } = new();
 
         /// <summary>
@@ -33,6 +36,7 @@ public sealed partial class BatchNormalizationEstimator
         /// <see cref="BatchNormalizationOptions.Axis"/> of the layer, which counts in the same way. If that is null
         /// too, the column's dimensions decide (<see cref="BatchNormalizationEstimator"/>). Default: null.
         /// </summary>
+        [JsonIgnore]
         public int? Axis { get; set; }
 
         /// <summary>
@@ -94,18 +98,21 @@ public sealed partial class BatchNormalizationEstimator
         /// thread of its own. Otherwise it adds one batch while it reads the next, on two threads. The result has the
         /// same bits for any number of threads. Default: null.
         /// </summary>
+        [JsonIgnore]
         public int? NumberOfThreads { get; set; }
 
         /// <summary>
         /// The engine that fits the statistics. Null for this process's threads, or for the GPU that
         /// <see cref="MLContext.GpuDeviceId"/> names. Default: null.
         /// </summary>
+        [JsonIgnore]
         public IStatisticsEngine? Engine { get; set; }
 
         /// <summary>
         /// Cancels a fit within a batch, with an <see cref="OperationCanceledException"/>; nothing is left behind. The
         /// fitted transformer does not keep the token. Default: none.
         /// </summary>
+        [JsonIgnore]
         public CancellationToken CancellationToken { get; set; }
 
         internal Options Copy() => (Options)MemberwiseClone();

@@ -19,7 +19,7 @@ public sealed partial class ApplyNetworkTransformer
 {
     internal const string LoaderSignature = "BatchNormNetTransform";
 
-    static VersionInfo Version { get; } = NetworkEntry.FirstVersion("BNNETXFR", LoaderSignature);
+    static VersionInfo Version { get; } = ModelEntry.FirstVersion("BNNETXFR", LoaderSignature);
 
     /// <inheritdoc/>
     protected override void SaveModel(ModelSaveContext ctx)
@@ -27,10 +27,7 @@ public sealed partial class ApplyNetworkTransformer
         Host.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
-        // Version 1: the output's and the input's name (int32 each, in ML.NET's table of strings), and the network.
-        ctx.SaveNonEmptyString(OutputColumnName);
-        ctx.SaveNonEmptyString(InputColumnName);
-        NetworkEntry.Write(ctx, Network, State);
+        ModelEntry.WriteLayers(ctx, OutputColumnName, InputColumnName, Network, State);
     }
 
     internal static ApplyNetworkTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -38,8 +35,8 @@ public sealed partial class ApplyNetworkTransformer
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(Version);
-        return NetworkEntry.Read(env, () => new ApplyNetworkTransformer(
-            env, ctx.LoadNonEmptyString(), ctx.LoadNonEmptyString(), Network.Load(ctx.Reader.BaseStream)));
+        (string output, string input, SavedNetwork saved) = ModelEntry.ReadLayers(env, ctx);
+        return new ApplyNetworkTransformer(env, output, input, saved);
     }
 
     static IRowMapper Create(IHostEnvironment env, ModelLoadContext ctx, DataViewSchema inputSchema) =>

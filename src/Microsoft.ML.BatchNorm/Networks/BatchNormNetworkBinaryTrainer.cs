@@ -87,7 +87,7 @@ public sealed class BatchNormNetworkBinaryModelParameters : BatchNormNetworkMode
 {
     internal const string LoaderSignature = "BatchNormNetBinary";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETBIN", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETBIN", LoaderSignature);
 
     internal BatchNormNetworkBinaryModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(
@@ -116,7 +116,7 @@ sealed class CalibratedNetworkParameters<TNetwork, TCalibrator>
 {
     internal const string LoaderSignature = "BatchNormNetCalibrated";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETCAL", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETCAL", LoaderSignature);
 
     readonly NetworkBinding binding;
 

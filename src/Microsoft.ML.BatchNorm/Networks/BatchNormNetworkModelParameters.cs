@@ -97,7 +97,7 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
     {
         base.SaveCore(ctx);
         ctx.SetVersionInfo(version);
-        NetworkEntry.Write(ctx, Network, State);
+        ModelEntry.Write(ctx, Network, State);
     }
 
     private protected static SavedNetwork Load(IHostEnvironment env, ModelLoadContext ctx, VersionInfo version)
@@ -105,7 +105,7 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(version);
-        return NetworkEntry.ReadModel(env, ctx);
+        return ModelEntry.ReadModel(env, ctx);
     }
 }
 

@@ -83,7 +83,7 @@ public sealed class BatchNormNetworkMulticlassModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetMulticlass";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETMUL", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETMUL", LoaderSignature);
 
     internal BatchNormNetworkMulticlassModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(

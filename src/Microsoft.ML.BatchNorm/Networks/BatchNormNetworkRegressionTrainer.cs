@@ -77,9 +77,9 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         if (TargetScale.IsCentered(network) is not { } isCentered)
         {
             channel.Warning(
-                "The network is trained on the labels as they are. Their mean and deviation go into its last Dense or " +
-                $"Conv2D layer, and its end, '{network.Nodes[^1].Path}', does not let them through. If the labels are " +
-                "far from mean 0 and deviation 1, end the network in a Dense layer.");
+                "The network is trained on the labels as they are. Their mean and deviation go into its last Dense " +
+                $"or Conv2D layer, and its end, '{network.Nodes[^1].Path}', does not let them through. If the labels " +
+                "are far from mean 0 and deviation 1, end the network in a Dense layer.");
             return null;
         }
         TargetScale scale = TargetScale.Of(rows, kept, isCentered, host.CheckAlive);
@@ -104,7 +104,7 @@ public sealed class BatchNormNetworkRegressionModelParameters : BatchNormNetwork
 {
     internal const string LoaderSignature = "BatchNormNetRegression";
 
-    static readonly VersionInfo version = NetworkEntry.FirstVersion("BNNETREG", LoaderSignature);
+    static readonly VersionInfo version = ModelEntry.FirstVersion("BNNETREG", LoaderSignature);
 
     internal BatchNormNetworkRegressionModelParameters(IHostEnvironment env, SavedNetwork saved)
         : base(env, nameof(BatchNormNetworkRegressionModelParameters), PredictionKind.Regression, version, saved)

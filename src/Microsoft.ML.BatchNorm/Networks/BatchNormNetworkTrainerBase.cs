@@ -151,8 +151,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             {
                 Host.CheckUserArg(
                     view.Schema.GetColumnOrNull(column.Name) is not null, nameof(options.ValidationData),
-                    $"ValidationData has no column '{column.Name}'. Give rows that have been through the steps before " +
-                    "the trainer, as the training data has.");
+                    $"ValidationData has no column '{column.Name}'. Give rows that have been through the steps " +
+                    "before the trainer, as the training data has.");
             }
             // This checks the types of the columns.
             GetOutputSchema(SchemaShape.Create(view.Schema));

@@ -66,8 +66,8 @@ static class DataWarnings
         if (small.Length == 0)
             return;
         channel.Warning(FormattableString.Invariant(
-            $"{small.Length} of {means.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has a ")
-            + FormattableString.Invariant($"deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and ")
+            $"{small.Length} of {means.Length} features are small beside the ε of '{first.Path}' (slot {small[0]} has ")
+            + FormattableString.Invariant($"a deviation of {deviations[small[0]]:G3}, √ε is {epsilonRoot:G3}), and ")
             + "hardly count behind it. Normalize the features with Transforms.BatchNormalization, or give that layer a "
             + "smaller Epsilon.");
     }

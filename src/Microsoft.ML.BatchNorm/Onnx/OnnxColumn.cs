@@ -44,7 +44,7 @@ sealed class OnnxColumn
         dimensions = column.Input is { Shape: { Size: > 1 } fitted } && fitted.Size == ColumnShape.Of(type).Size
             ? fitted.Dimensions.ToArray()
             : declared;
-        axis = dimensions.Length == 1 ? 0 : column.Axis < 0 ? column.Axis + dimensions.Length : column.Axis - 1;
+        axis = dimensions.Length == 1 ? 0 : BatchNormalizationColumn.DimensionOf(column.Axis, dimensions.Length);
     }
 
     /// <summary>
@@ -177,7 +177,8 @@ sealed class OnnxNumbers
         for (int c = 0; c < map.Channels; c++)
         {
             double variance = column.State.MovingVariance[c];
-            IsFarFromZero |= Math.Abs(map.Mean[c]) > FarFromZero * Math.Sqrt(variance + column.Options.EffectiveEpsilon);
+            IsFarFromZero |=
+                Math.Abs(map.Mean[c]) > FarFromZero * Math.Sqrt(variance + column.Options.EffectiveEpsilon);
             Mean[c] = Round(map.Mean[c]);
             Shift[c] = Round(map.Shift[c] - (map.Mean[c] - Mean[c]) * map.Scale[c]);
             Variance[c] = IsNormal(Round(Round(variance) + Epsilon)) ? Round(variance) : 1;

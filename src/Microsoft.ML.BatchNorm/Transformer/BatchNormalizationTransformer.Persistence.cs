@@ -18,15 +18,7 @@ public sealed partial class BatchNormalizationTransformer
 {
     internal const string LoaderSignature = "BatchNormTransform";
 
-    // Named without a version, so that a later version of this library loads the file, and an earlier one can say
-    // that the file is too new for it.
-    static VersionInfo Version { get; } = new(
-        modelSignature: "BATCHNRM",
-        verWrittenCur: 0x00010001,
-        verReadableCur: 0x00010001,
-        verWeCanReadBack: 0x00010001,
-        loaderAssemblyName: typeof(BatchNormalizationTransformer).Assembly.GetName().Name,
-        loaderSignature: LoaderSignature);
+    static VersionInfo Version { get; } = ModelEntry.FirstVersion("BATCHNRM", LoaderSignature);
 
     /// <inheritdoc/>
     protected override void SaveModel(ModelSaveContext ctx)
@@ -34,9 +26,7 @@ public sealed partial class BatchNormalizationTransformer
         Host.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel();
         ctx.SetVersionInfo(Version);
-        ColumnFormat.Write(ctx, columns);
-        SettingsFormat.Write(ctx, Settings);
-        InputFormat.Write(ctx, columns);
+        ModelEntry.WriteColumns(ctx, Settings, columns);
     }
 
     internal static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
@@ -44,16 +34,8 @@ public sealed partial class BatchNormalizationTransformer
         Contracts.CheckValue(env, nameof(env));
         env.CheckValue(ctx, nameof(ctx));
         ctx.CheckAtModel(Version);
-        try
-        {
-            BatchNormalizationColumn[] columns = ColumnFormat.Read(env, ctx);
-            BatchNormalizationEstimator.Options settings = SettingsFormat.Read(env, ctx);
-            return new BatchNormalizationTransformer(env, settings, InputFormat.Read(env, ctx, columns));
-        }
-        catch (Exception error) when (error is InvalidDataException or EndOfStreamException or ArgumentException)
-        {
-            throw env.ExceptDecode(error, $"A batch normalization cannot be read: {error.Message}");
-        }
+        (BatchNormalizationEstimator.Options settings, BatchNormalizationColumn[] columns) = ModelEntry.ReadColumns(env, ctx);
+        return new BatchNormalizationTransformer(env, settings, columns);
     }
 
     static IRowMapper Create(IHostEnvironment env, ModelLoadContext ctx, DataViewSchema inputSchema) =>

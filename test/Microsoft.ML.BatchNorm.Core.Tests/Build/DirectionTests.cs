@@ -1,5 +1,4 @@
 using System.Reflection;
-using Microsoft.ML.BatchNorm.Testing;
 
 namespace Microsoft.ML.BatchNorm.Tests;
 
@@ -9,8 +8,8 @@ public class DirectionTests
     /// <summary>Each folder of Core refers to those before it only.</summary>
     static readonly string[] core =
     [
-        "Shapes", "Options", "Kernels", "BatchNormalization", "Networks", "Training", "Engines", "Persistence",
-        "Reports", "Drift",
+        "Shapes", "Options", "Kernels", "BatchNormalization", "Networks", "Persistence", "Learning", "Engines",
+        "Training", "Reports", "Drift",
     ];
 
     /// <summary>References that go the other way today; an entry goes as soon as it is true no more.</summary>
@@ -26,9 +25,9 @@ public class DirectionTests
                 core),
         ];
 
-        Assert.IsEmpty(
-            wrong.Where(reference => !exceptions.Contains(Edge(reference))).Select(reference => reference.ToString()));
-        Assert.IsEmpty(exceptions.Except(wrong.Select(Edge)), "These exceptions are no longer needed.");
+        Assert.AreEqual(
+            "", string.Join('\n', wrong.Where(reference => !exceptions.Contains(Edge(reference)))));
+        Assert.AreEqual("", string.Join('\n', exceptions.Except(wrong.Select(Edge))), "No longer needed");
     }
 
     [TestMethod]

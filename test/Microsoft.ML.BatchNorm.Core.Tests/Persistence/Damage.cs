@@ -1,9 +1,10 @@
-using Microsoft.ML.BatchNorm.Persistence;
+using System.Buffers;
+using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
-/// <summary>What holds for the loading of any damaged file, in either format.</summary>
-static class Damage
+/// <summary>What holds for the loading of any damaged file, of any kind.</summary>
+static partial class Damage
 {
     public static void EveryTruncationIsInvalid<T>(byte[] bytes, Func<byte[], T> load)
     {
@@ -78,12 +79,51 @@ static class Damage
         return refused;
     }
 
-    public static byte[] WithChecksum(byte[] bytes)
+    static readonly SearchValues<char> structure = SearchValues.Create("{}[]:,\"");
+
+    static readonly string[] tokens =
+    [
+        "{", "}", "[", "]", ",", ":", "\"", "null", "true", "-1", "1.5", "1e3", "0", "3", "8", "9223372036854775807",
+        "18446744073709551615", "\"F32\"", "\"F64\"", "\"F4\"", "\"I64\"", "\"I32\"", "\"BF16\"", "\"dtype\":",
+        "\"shape\":", "\"data_offsets\":", "\"\\ud800\"", "\"\\u0000\"", "\"__metadata__\":{}", "\"\":{}", "//", " ",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "moving_mean", "weight", "NaN",
+    ];
+
+    /// <summary>JSON in which tokens stand in place of others.</summary>
+    public static string MutateJson(string json, Random random)
     {
-        if (bytes.Length < sizeof(uint))
-            return bytes;
-        var checksum = new Crc32C();
-        checksum.Append(bytes.AsSpan(0, bytes.Length - sizeof(uint)));
-        return [.. bytes[..^sizeof(uint)], .. BitConverter.GetBytes(checksum.Value)];
+        for (int times = random.Next(1, 4); times > 0; times--)
+        {
+            int from = Boundary(json, random.Next(2) == 0 ? 0 : random.Next(json.Length + 1), random);
+            int to = random.Next(3) == 0 ? from : Boundary(json, from, random);
+            json = json[..from] + tokens[random.Next(tokens.Length)] + json[to..];
+        }
+        return json;
+
+        static int Boundary(string text, int start, Random random)
+        {
+            start += random.Next(Math.Min(20, text.Length - start + 1)) * random.Next(1, 40);
+            int at = start >= text.Length ? -1 : text.AsSpan(start).IndexOfAny(structure);
+            return at < 0 ? text.Length : start + at;
+        }
     }
+
+    /// <summary>
+    /// JSON in which a number, a name or a word stands in place of another, so that it often stays JSON.
+    /// </summary>
+    public static string MutateValue(string json, Random random)
+    {
+        MatchCollection values = Value().Matches(json);
+        for (int times = random.Next(1, 3); times > 0; times--)
+        {
+            Match one = values[random.Next(values.Count)], other = values[random.Next(values.Count)];
+            string value = random.Next(3) == 0 ? tokens[random.Next(tokens.Length)] : other.Value;
+            json = json[..one.Index] + value + json[(one.Index + one.Length)..];
+            values = Value().Matches(json);
+        }
+        return json;
+    }
+
+    [GeneratedRegex("\"[^\"]*\"|-?[0-9][0-9.eE+-]*|true|false|null")]
+    private static partial Regex Value();
 }

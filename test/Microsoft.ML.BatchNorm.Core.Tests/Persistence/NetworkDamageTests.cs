@@ -1,4 +1,4 @@
-using System.Buffers.Binary;
+using System.Text.Json.Nodes;
 using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
@@ -31,16 +31,19 @@ public class NetworkDamageTests
     [TestMethod]
     public void Mutations_under_right_checksums_are_refused_or_give_a_network_that_could_have_been_saved()
     {
-        int header = NetworkHeader.Length, length = DefinitionLength(every), loaded = 0;
+        string definition = SafetensorsFile.Definition(every);
+        int loaded = 0;
         var random = new Random(8);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] definition = every[header..(header + length)], state = every[(header + length + 4)..^4];
-            if (random.Next(3) > 0)
-                definition = Mutation.Of(definition, random);
-            else
-                state = Mutation.Of(state, random);
-            byte[] bytes = Forged(definition, state);
+            byte[] bytes = random.Next(4) switch
+            {
+                0 => SafetensorsFile.WithChecksum(Mutation.Of(every, random)),
+                1 => SafetensorsFile.WithDefinition(every, Damage.MutateJson(definition, random)),
+                2 => SafetensorsFile.WithDefinition(every, Damage.MutateValue(definition, random)),
+                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                    Damage.MutateValue(SafetensorsFile.Header(every), random), SafetensorsFile.Data(every))),
+            };
             if (Damage.TryLoad(bytes, SavedNetworks.Load, OfEach) is not { } saved)
                 continue;
             loaded++;
@@ -50,52 +53,61 @@ public class NetworkDamageTests
     }
 
     [TestMethod]
-    public void Claims_of_gigabytes_in_a_hundred_bytes_allocate_next_to_nothing()
+    public void Claims_of_gigabytes_in_a_small_file_allocate_next_to_nothing()
     {
-        byte[] claim = [.. every.AsSpan(0, 12), .. BitConverter.GetBytes(NetworkHeader.MaxDefinition), .. new byte[80]];
+        byte[] claim = [.. BitConverter.GetBytes((long)SafetensorsHeader.MaxLength), (byte)'{', .. new byte[80]];
         Assert.IsNull(Damage.TryLoad(claim, SavedNetworks.Load));
-        Network vast = Network.Input(40_000).Dense(50_000, name: "vast").BatchNormalization();
-        byte[] kernel = Forged(NetworkFormat.ToBytes(vast), new byte[16]);
-        Assert.IsNull(Damage.TryLoad(kernel, SavedNetworks.Load));
+        Network vast = Network.Input(40_000).Dense(50_000, name: "vast", useBias: false);
+        string header = $"{{\"__metadata__\":{{\"{SafetensorsHeader.KindKey}\":\"network\","
+            + $"\"{SafetensorsHeader.DefinitionKey}\":"
+            + JsonValue.Create(Definition.ToText(vast))!.ToJsonString() + "},"
+            + SafetensorsFile.Entry("vast/kernel", "F32", "50000,40000", 0, 8_000_000_000) + "}";
+        byte[] kernel = SafetensorsFile.Of(header, new byte[20]);
+        Assert.IsNull(Damage.TryLoad(kernel, SavedNetworks.Load, OfEach));
         States.IsInvalid(
-            () => SavedNetworks.Load(kernel), "20 of 8000000000 bytes of the kernel of layer 'vast' are there");
-        byte[] layers = Definition(writer => writer.Write(int.MaxValue));
-        Assert.IsNull(Damage.TryLoad(layers, SavedNetworks.Load));
-        States.IsInvalid(() => SavedNetworks.Load(layers), "2147483647 layers", "at most 20000");
+            () => SavedNetworks.Load(kernel), "20 of 8000000000 bytes of tensor \"vast/kernel\" are there");
     }
 
     [TestMethod]
-    public void Networks_within_networks_without_end_are_refused()
+    public void More_layers_than_a_network_has_and_networks_within_networks_without_end_are_refused()
     {
-        byte[] nested = Definition(writer =>
-        {
-            for (int i = 0; i < 100_000; i++)
-            {
-                writer.Write(1);
-                writer.Write([1, 1, 0, (byte)'n', 1, 0, 1]);
-                writer.Write(2);
-            }
-        });
-        States.IsInvalid(() => SavedNetworks.Load(nested), "more than 8 deep");
+        States.IsInvalid(
+            () => Layers([.. Enumerable.Range(0, 20_001).Select(
+                i => $"{{\"kind\":\"flatten\",\"name\":\"f{i}\",\"trainable\":true}}")]),
+            "at most 20000 layers");
+        string nested = "{\"input\":[2],\"layers\":[]}";
+        for (int i = 0; i < Network.MaxDepth; i++)
+            nested = Inner(nested);
+        States.IsInvalid(() => Wrong(nested), "8 deep, not 9");
+        for (int i = 0; i < 100; i++)
+            nested = Inner(nested);
+        States.IsInvalid(() => Wrong(nested), "The definition is");
+        States.IsInvalid(() => Wrong(new string('[', 10_000)), "not JSON");
+
+        static string Inner(string network) =>
+            $"{{\"input\":[2],\"layers\":[{{\"kind\":\"network\",\"inner\":{network},\"name\":\"n\","
+            + "\"trainable\":true}]}";
     }
 
     [TestMethod]
     public void What_is_wrong_in_the_header_is_named()
     {
-        States.IsInvalid(
-            () => SavedNetworks.Load([]), "The network is truncated: 0 of 16 bytes of its header are there");
-        States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "3 of 4 bytes of its checksum");
-        With(0, (byte)'P', "This is not a network", "50424E4E57");
-        With(8, 2, "Version 2 is not known; this library reads version 1");
-        With(10, 2, "The flags are 2");
-        With(15, 0xFF, "The network claims a definition of");
-        With(20, 9, "The checksum does not match");
+        States.IsInvalid(() => SavedNetworks.Load([]), "The file is empty");
+        States.IsInvalid(() => SavedNetworks.Load(every[..^1]), "The file is truncated: 11 of 12 bytes of tensor");
+        With("\"batchnorm.version\":\"1\"", "\"batchnorm.version\":\"2\"", "version \"2\" of this library's format");
+        With("\"batchnorm.kind\":\"network\"", "\"batchnorm.kind\":\"net\"", "This is not a network", "\"net\"");
+        With(
+            "\"dense/kernel\"", "\"dense/kern\"", "missing: \"dense/kernel\" of shape [5, 4]",
+            "unexpected: \"dense/kern\"");
+        With("\"F64\",\"shape\":[3]", "\"I64\",\"shape\":[3]", "has dtype \"I64\" instead of F64");
         States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "The checksum does not match");
 
-        static void With(int at, byte value, params string[] fragments)
+        static void With(string old, string with, params string[] fragments)
         {
-            byte[] bytes = [.. every];
-            bytes[at] = value;
+            string header = SafetensorsFile.Header(every);
+            StringAssert.Contains(header, old);
+            byte[] bytes = SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                header.Replace(old, with, StringComparison.Ordinal), SafetensorsFile.Data(every)));
             States.IsInvalid(() => SavedNetworks.Load(bytes), fragments);
         }
     }
@@ -103,68 +115,56 @@ public class NetworkDamageTests
     [TestMethod]
     public void What_is_wrong_in_the_definition_is_named()
     {
-        Wrong("2 bytes follow the definition", 0, 7, 7);
-        Wrong("99 is no kind of layer", 1, 99, 1, 0, (byte)'a', 1);
-        Wrong("Layer 0 has no name", 1, 9, 0, 0, 1);
-        Wrong("Two layers have the name 'a'", 2, 9, 1, 0, (byte)'a', 1, 9, 1, 0, (byte)'a', 1);
-        Wrong("'a/' must not hold '/'", 1, 9, 2, 0, (byte)'a', (byte)'/', 1);
-        Wrong("The definition of the network is wrong", 1, 9, 1, 0, 0xFF, 1);
-        Wrong("Bytes are missing", 1, 9, 9, 0, (byte)'a');
-        Wrong("Units must be positive", 1, 2, 1, 0, (byte)'a', 1, 0, 0, 0, 0, 1, 1, 1);
-        Wrong("Function must be one of", 1, [5, 1, 0, (byte)'a', 1, 77, .. new byte[8]]);
-        Wrong("6 is no kind of kernel initializer", 1, 2, 1, 0, (byte)'a', 1, 1, 0, 0, 0, 1, 6, 1);
-        Wrong("it needs [channels, height, width]", 1, 8, 1, 0, (byte)'a', 1);
-        Wrong("The options of a batch normalization claim -1 bytes", 1, 4, 1, 0, (byte)'a', 1, 255, 255, 255, 255);
+        const string dense = "\"useBias\":true,\"kernelInitializer\":0,\"biasInitializer\":0";
+        Wrong("conv3D", "", "not JSON that can be read");
+        Wrong("flatten", "\"name\":\"\"", "Layer 0 has no name");
+        Wrong("flatten", "\"name\":\"a/\"", "'a/' must not hold '/'");
+        Wrong("flatten", "\"name\":null", "name");
+        Wrong("flatten", "\"name\":\"\\ud800\"", "not JSON that can be read");
+        Wrong("flatten", "\"units\":1", "units");
+        Wrong("dense", "\"units\":0," + dense, "Units must be positive");
+        Wrong("dense", "\"units\":1," + dense.Replace("er\":0", "er\":\"he\""), "he_uniform");
+        Wrong("dense", "\"units\":1," + dense.Replace("er\":0", "er\":1e999"), "must be finite");
+        Wrong("dense", "\"units\":1,\"useBias\":true,\"biasInitializer\":0", "kernelInitializer");
+        Wrong("activation", "\"function\":77", "Function must be one of");
+        Wrong("activation", "\"function\":\"Relu2\"", "not JSON that can be read");
+        Wrong("globalAveragePool2D", "", "it needs [channels, height, width]");
+        Wrong("dropout", "\"rate\":1", "below 1");
+        Wrong("batchNormalization", "\"options\":{}", "center");
+        States.IsInvalid(() => Layers(["null"]), "A layer is null");
+        string a = "{\"kind\":\"flatten\",\"name\":\"a\",\"trainable\":true}";
+        States.IsInvalid(() => Layers([a, a]), "Two layers have the name 'a'");
+        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[],\"layers\":[]}"), "must have a dimension");
+        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[1.5],\"layers\":[]}"), "whole numbers");
+        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":2,\"layers\":[]}"), "A shape is an array");
+        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[2],\"layers\":[]}{}"), "not JSON");
+        States.IsInvalid(
+            () => NetworkDamageTests.Wrong("{\"input\":[2],\"preset\":7,\"layers\":[]}"), "preset");
 
-        static void Wrong(string fragment, int layers, params byte[] rest) =>
+        static void Wrong(string kind, string rest, string fragment)
+        {
+            string name = rest.Contains("\"name\"") ? "" : "\"name\":\"a\",";
+            string comma = rest.Length == 0 ? "" : ",";
             States.IsInvalid(
-                () => SavedNetworks.Load(Definition(writer =>
-                {
-                    writer.Write(layers);
-                    writer.Write(rest);
-                })),
-                fragment);
+                () => Layers([$"{{\"kind\":\"{kind}\",{name}\"trainable\":true{comma}{rest}}}"]), fragment);
+        }
     }
 
     [TestMethod]
     public void Values_out_of_range_are_named_by_layer()
     {
-        byte[] definition = NetworkFormat.ToBytes(small);
         byte[] saved = SavedNetworks.Save(small, small.Initialize());
-        byte[] state = saved[(NetworkHeader.Length + definition.Length + 4)..^4];
-        With(4, float.NaN, "Layer 'a': The value kernel[1] is NaN");
-        With(20, float.PositiveInfinity, "Layer 'a': The value bias[1] is Infinity");
-        With(24, (ushort)16, "The flags of layer 'b' are 16; those up to 15 are known");
-        With(26, -1L, "Layer 'b': The number batchesSeen is -1");
-        With(42, double.NaN, "Layer 'b': The movingMean of channel 0 is NaN");
+        With("a/kernel", 1, float.NaN, "The value a/kernel[1] is NaN");
+        With("a/bias", 1, float.PositiveInfinity, "The value a/bias[1] is Infinity");
+        With("b/batches_seen", 0, -1L, "The number b/batches_seen is -1");
+        With("b/moving_mean", 0, double.NaN, "The b/moving_mean of channel 0 is NaN");
 
-        unsafe void With<T>(int at, T value, string fragment) where T : unmanaged
-        {
-            byte[] bytes = [.. state];
-            new ReadOnlySpan<byte>(&value, sizeof(T)).CopyTo(bytes.AsSpan(at));
-            States.IsInvalid(() => SavedNetworks.Load(Forged(definition, bytes)), fragment);
-        }
+        void With<T>(string tensor, int index, T value, string fragment) where T : unmanaged => States.IsInvalid(
+            () => SavedNetworks.Load(SafetensorsFile.With(saved, tensor, index, value)), fragment);
     }
 
-    static int DefinitionLength(byte[] bytes) => BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(12));
+    /// <summary>Loads a network of input [2] whose layers are written by hand.</summary>
+    static SavedNetwork Layers(string[] layers) => Wrong($"{{\"input\":[2],\"layers\":[{string.Join(',', layers)}]}}");
 
-    /// <summary>A network of input [2] whose layers are written by hand.</summary>
-    static byte[] Definition(Action<BinaryWriter> layers)
-    {
-        var stream = new MemoryStream();
-        using var writer = new BinaryWriter(stream);
-        writer.Write([0, 1]);
-        writer.Write(2);
-        layers(writer);
-        writer.Flush();
-        return Forged(stream.ToArray(), []);
-    }
-
-    /// <summary>A file with right lengths and checksums around any definition and state.</summary>
-    static byte[] Forged(byte[] definition, byte[] state)
-    {
-        byte[] first = Damage.WithChecksum(
-            [.. every.AsSpan(0, 12), .. BitConverter.GetBytes(definition.Length), .. definition, .. new byte[4]]);
-        return Damage.WithChecksum([.. first, .. state, .. new byte[4]]);
-    }
+    static SavedNetwork Wrong(string definition) => SavedNetworks.Load(SafetensorsFile.OfKind("network", definition));
 }

@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
@@ -60,7 +59,8 @@ public class OtherFileTests
             () => Network.Load(new MemoryStream(state)), "This is not a network",
             "BatchNormalizationState.Load reads it");
         States.IsInvalid(
-            () => States.Load(saved), "This is not a state: it begins with 89424E4E", "Network.Load reads it");
+            () => States.Load(saved), "This is not a state of a batch normalization, but a network with its state.",
+            "Network.Load reads it.");
         States.IsInvalid(() => TrainingCheckpoint.Load(new MemoryStream(saved)), "This is not a checkpoint");
         byte[] weights = SavedNetworks.SaveSafetensors(network, network.Initialize());
         States.IsInvalid(

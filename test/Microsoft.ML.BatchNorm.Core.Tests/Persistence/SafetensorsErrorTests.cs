@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
-
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
 [TestClass]
@@ -126,7 +124,7 @@ public class SafetensorsErrorTests
             "both PyTorch's and Keras's");
         Invalid(
             "{" + moving + "," + SafetensorsFile.Entry("renorm_mean", "F32", "2", 16, 24) + "}",
-            "\"moving_stddev\" and \"renorm_stddev\" are missing");
+            "missing: \"moving_stddev\" of shape [2], \"renorm_stddev\" of shape [2].");
     }
 
     [TestMethod]
@@ -134,22 +132,22 @@ public class SafetensorsErrorTests
     {
         Invalid(
             "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "1", 8, 12) + "}",
-            "\"running_var\": shape is [1]", "[2]");
+            "The file does not fit the layer: misshapen: \"running_var\" has shape [1] instead of [2].");
         Invalid(
             "{" + mean + "," + SafetensorsFile.Entry("running_var", "F32", "2,1", 8, 16) + "}",
-            "\"running_var\": shape is [2, 1]");
+            "\"running_var\" has shape [2, 1]");
         Invalid(
             "{" + mean + "," + SafetensorsFile.Entry("running_var", "I32", "2", 8, 16) + "}",
-            "\"running_var\": dtype is \"I32\"");
+            "\"running_var\" has dtype \"I32\" instead of F64, F32, F16 or BF16");
         Invalid(
             "{" + mean + "," + variance + "," + SafetensorsFile.Entry("weight", "F32", "3", 16, 28) + "}",
-            "\"weight\": shape is [3]");
+            "\"weight\" has shape [3]");
         Invalid(
             "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "BOOL", "", 16, 17) + "}",
-            "dtype is \"BOOL\"; F64");
+            "has dtype \"BOOL\", which is no number");
         Invalid(
             "{" + mean + "," + variance + "," + SafetensorsFile.Entry("num_batches_tracked", "I64", "2", 16, 32) + "}",
-            "shape is [2], not []");
+            "has shape [2] instead of []");
         Invalid(
             "{" + SafetensorsFile.Entry("running_mean", "F32", "0", 0, 0) + ","
             + SafetensorsFile.Entry("running_var", "F32", "0", 0, 0) + "}", "shape is [0]");
@@ -180,20 +178,22 @@ public class SafetensorsErrorTests
     }
 
     [TestMethod]
-    public void Writer_and_checksum_are_there_together_or_not_at_all()
+    public void Version_and_checksum_are_there_together_or_not_at_all()
     {
         byte[] file = States.SaveSafetensors(States.Random(2, StateParts.None));
-        Replaced("\"batchnorm.writer\"", "\"batchnorm.typist\"", "but not both");
+        Replaced("\"batchnorm.version\"", "\"batchnorm.verse\"", "but not both");
         Replaced("\"batchnorm.crc32c\"", "\"batchnorm.sha256\"", "but not both");
-        Replaced("BatchNorm 1\"", "BatchNorm 2\"", "\"Microsoft.ML.BatchNorm 2\" is not known");
+        Replaced("\"batchnorm.kind\"", "\"batchnorm.kin\"", "but not both");
+        Replaced("batchnorm.version\":\"1\"", "batchnorm.version\":\"2\"", "version \"2\" of this library's format");
         Replaced("\"running_var\"", "\"walking_var\"", "\"running_var\" is missing");
-        Replaced("}}", "} ", "not JSON");
+        Replaced("]}}", "]} ", "not JSON");
 
         void Replaced(string old, string with, string fragment)
         {
             string text = System.Text.Encoding.Latin1.GetString(file);
             StringAssert.Contains(text, old);
-            byte[] changed = System.Text.Encoding.Latin1.GetBytes(text.Replace(old, with));
+            byte[] changed = SafetensorsFile.Of(
+                SafetensorsFile.Header(file).Replace(old, with, StringComparison.Ordinal), SafetensorsFile.Data(file));
             States.IsInvalid(() => States.LoadSafetensors(changed), fragment);
         }
     }
@@ -218,27 +218,20 @@ public class SafetensorsErrorTests
     public void A_population_that_fits_no_layer_of_the_file_is_named()
     {
         byte[] file = States.SaveSafetensors(States.Random(2, StateParts.Population), "bn.");
-        Replaced(text => text.Insert(text.IndexOf("\"bn.population\":\"") + 17, "AAAA"), "4 numbers for each of 2");
-        Replaced(text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 4), "\"bn.population\" is not");
-        Replaced(
-            text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 1)
-                .Insert(text.IndexOf("\"bn.population\":\"") + 17, "?"), "is not the Base64 of 4 numbers");
-        // The first eight bytes are the first count: −2 in their place.
-        Replaced(
-            text => text.Remove(text.IndexOf("\"bn.population\":\"") + 17, 11)
-                .Insert(text.IndexOf("\"bn.population\":\"") + 17, "AAAAAAAAAMA"),
-            "population.count of channel 0 is -2");
+        Replaced("[[7,7],", "[[7,7,7],", "The population of \"bn.\" is not 4 numbers for each of 2 channels.");
+        Replaced("[[7,7],", "[[7],", "\"bn.\" is not");
+        Replaced("[[7,7],", "[", "\"bn.\" is not");
+        Replaced("[[7,7],", "[null,", "\"bn.\" is not");
+        Replaced("[[7,7],", "[[7,\"7\"],", "not JSON that can be read");
+        Replaced("[[7,7],", "[[-2,7],", "population_count of channel 0 is -2");
 
-        void Replaced(Func<string, string> change, string fragment)
+        void Replaced(string old, string with, string fragment)
         {
-            int length = BitConverter.ToInt32(file);
-            byte[] data = file[(8 + length)..];
-            byte[] changed = SafetensorsFile.Of(change(System.Text.Encoding.UTF8.GetString(file, 8, length)), data);
-            int digits = changed.AsSpan().IndexOf("crc32c\":\""u8) + 9;
-            changed.AsSpan(digits, 8).Fill((byte)'0');
-            var checksum = new Crc32C();
-            checksum.Append(changed);
-            System.Text.Encoding.ASCII.GetBytes(SafetensorsWriter.Digits(checksum.Value), changed.AsSpan(digits));
+            string definition = SafetensorsFile.Definition(file);
+            old = old.Replace("7", "14", StringComparison.Ordinal);
+            StringAssert.Contains(definition, old);
+            byte[] changed = SafetensorsFile.WithDefinition(
+                file, definition.Replace(old, with, StringComparison.Ordinal));
             States.IsInvalid(() => States.LoadSafetensors(changed, "bn."), fragment);
         }
     }

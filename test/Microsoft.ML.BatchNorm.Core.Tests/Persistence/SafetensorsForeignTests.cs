@@ -15,12 +15,11 @@ public class SafetensorsForeignTests
     [TestMethod]
     public void A_population_counts_only_in_a_file_whose_checksum_says_that_nothing_has_changed_since()
     {
-        string header = "{\"__metadata__\":{\"population\":\"anything\"},"
-            + SafetensorsFile.Entry("running_mean", "F32", "1", 0, 4) + ","
-            + SafetensorsFile.Entry("running_var", "F32", "1", 4, 8) + "}";
-        BatchNormalizationState state =
-            States.LoadSafetensors(SafetensorsFile.Of(header, SafetensorsFile.Bytes(5f, 6f)));
-        Assert.IsTrue(new BatchNormalizationState([5], [6]).Equals(state));
+        byte[] file = SafetensorsFile.OfKind(
+            "weights", "{\"options\":{},\"slopes\":{},\"populations\":{\"\":[[1],[2],[3],[4],[5]]}}",
+            ("running_mean", "F32", [1], SafetensorsFile.Bytes(5f)),
+            ("running_var", "F32", [1], SafetensorsFile.Bytes(6f)));
+        Assert.IsTrue(new BatchNormalizationState([5], [6]).Equals(States.LoadSafetensors(file)));
     }
 
     [TestMethod]

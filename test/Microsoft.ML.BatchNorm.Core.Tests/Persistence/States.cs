@@ -1,9 +1,20 @@
 using System.Text.RegularExpressions;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
-/// <summary>States to be saved, and both formats by one pair of functions.</summary>
+/// <summary>Which of its optional parts a state has.</summary>
+[Flags]
+enum StateParts
+{
+    None = 0,
+    Gamma = 1,
+    Beta = 2,
+    Renorm = 4,
+    Population = 8,
+    All = Gamma | Beta | Renorm | Population,
+}
+
+/// <summary>States to be saved, and both kinds of files by one pair of functions.</summary>
 static class States
 {
     public static BatchNormalizationState Random(int channels, StateParts parts, int seed = 1)

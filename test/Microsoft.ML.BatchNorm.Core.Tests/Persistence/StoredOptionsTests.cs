@@ -208,13 +208,10 @@ public class StoredOptionsTests
     [TestMethod]
     public void What_a_file_s_options_leave_out_is_as_the_names_imply()
     {
-        string entries = SafetensorsFile.Entry("running_mean", "F32", "1", 0, 4) + ","
-            + SafetensorsFile.Entry("running_var", "F32", "1", 4, 8);
-        string options = System.Text.Encoding.UTF8.GetString(Microsoft.ML.BatchNorm.Persistence.OptionsFormat.ToBytes(
-            new() { Scale = false, Center = false, Momentum = 0.5 })).Replace("\"", "\\\"", StringComparison.Ordinal);
-        byte[] file = SafetensorsFile.Of(
-            $"{{\"__metadata__\":{{\"batchnorm.options\":\"{{\\\"\\\":{options}}}\"}},{entries}}}",
-            SafetensorsFile.Bytes(1f, 1f));
+        byte[] file = SafetensorsFile.OfKind(
+            "weights", Stating("", new() { Scale = false, Center = false, Momentum = 0.5 }),
+            ("running_mean", "F32", [1], SafetensorsFile.Bytes(1f)),
+            ("running_var", "F32", [1], SafetensorsFile.Bytes(1f)));
         Assert.AreEqual(
             torch with { Scale = false, Center = false, Momentum = 0.5 },
             BatchNormalizationState.LoadSafetensors(new MemoryStream(file)).Options);
@@ -236,12 +233,11 @@ public class StoredOptionsTests
         foreach (string options in (string[])
             ["null", "7", "{\"\":null}", "{\"\":{}}", "{\"\":{\"epsilon\":-1}}", "{\"\":{\"other\":1}}", "{"])
         {
-            string entries = SafetensorsFile.Entry("running_mean", "F32", "1", 0, 4) + ","
-                + SafetensorsFile.Entry("running_var", "F32", "1", 4, 8);
-            string text = options.Replace("\"", "\\\"", StringComparison.Ordinal);
-            byte[] file = SafetensorsFile.Of(
-                $"{{\"__metadata__\":{{\"batchnorm.options\":\"{text}\"}},{entries}}}", SafetensorsFile.Bytes(1f, 1f));
-            States.IsInvalid(() => States.LoadSafetensors(file), "batchnorm.options");
+            byte[] file = SafetensorsFile.OfKind(
+                "weights", $"{{\"options\":{options},\"slopes\":{{}},\"populations\":{{}}}}",
+                ("running_mean", "F32", [1], SafetensorsFile.Bytes(1f)),
+                ("running_var", "F32", [1], SafetensorsFile.Bytes(1f)));
+            States.IsInvalid(() => States.LoadSafetensors(file), "The definition is");
         }
     }
 
@@ -249,13 +245,9 @@ public class StoredOptionsTests
     public void Options_in_a_file_that_a_layer_s_own_do_not_go_with_are_an_InvalidDataException()
     {
         string[] names = ["gamma", "beta", "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev"];
-        string entries = string.Join(',', names.Select((name, i) =>
-            SafetensorsFile.Entry($"bn/{name}", "F32", "1", 4 * i, 4 * i + 4)));
-        string options = System.Text.Encoding.UTF8.GetString(Microsoft.ML.BatchNorm.Persistence.OptionsFormat.ToBytes(
-            new() { MovingStatistics = MovingStatistics.Cumulative })).Replace("\"", "\\\"", StringComparison.Ordinal);
-        byte[] file = SafetensorsFile.Of(
-            $"{{\"__metadata__\":{{\"batchnorm.options\":\"{{\\\"bn/\\\":{options}}}\"}},{entries}}}",
-            SafetensorsFile.Bytes(1f, 1f, 1f, 1f, 1f, 1f, 1f));
+        byte[] file = SafetensorsFile.OfKind(
+            "weights", Stating("bn/", new() { MovingStatistics = MovingStatistics.Cumulative }),
+            [.. names.Select(name => ($"bn/{name}", "F32", (int[])[1], SafetensorsFile.Bytes(1f)))]);
         Network renorm = Network.Input(1).BatchNormalization(new() { Renorm = new() }, name: "bn");
         States.IsInvalid(
             () => renorm.LoadSafetensors(new MemoryStream(file), TensorNaming.Keras),
@@ -270,14 +262,18 @@ public class StoredOptionsTests
             ["null", "7", "{\"leaky_re_lu\":null}", "{\"leaky_re_lu\":1e999}", "{\"\":1e999}",
                 "{\"leaky_re_lu\":\"NaN\"}", "{"])
         {
-            string entries = SafetensorsFile.Entry("dense.weight", "F32", "1,1", 0, 4) + ","
-                + SafetensorsFile.Entry("dense.bias", "F32", "1", 4, 8);
-            string text = slopes.Replace("\"", "\\\"", StringComparison.Ordinal);
-            byte[] file = SafetensorsFile.Of(
-                $"{{\"__metadata__\":{{\"batchnorm.slopes\":\"{text}\"}},{entries}}}", SafetensorsFile.Bytes(1f, 1f));
-            States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, file), "batchnorm.slopes");
+            byte[] file = SafetensorsFile.OfKind(
+                "weights", $"{{\"options\":{{}},\"slopes\":{slopes},\"populations\":{{}}}}",
+                ("dense.weight", "F32", [1, 1], SafetensorsFile.Bytes(1f)),
+                ("dense.bias", "F32", [1], SafetensorsFile.Bytes(1f)));
+            States.IsInvalid(() => SavedNetworks.LoadSafetensors(network, file), "The definition is");
         }
     }
+
+    /// <summary>What a file of weights states that has the options of one layer.</summary>
+    static string Stating(string prefix, BatchNormalizationOptions options) => Microsoft.ML.BatchNorm.Persistence
+        .Definition.ToText(new Microsoft.ML.BatchNorm.Persistence.WeightsDefinition(
+            null, new() { [prefix] = options }, [], []));
 
     static BatchNormalizationOptions Options(Network network) =>
         ((BatchNormalizationLayer)network.GetNode("bn").Layer).Options;

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Persistence;
 using Microsoft.ML.BatchNorm.Training;
@@ -99,20 +100,39 @@ public class CheckpointTests
     public void Any_flipped_bit_is_an_InvalidDataException() => Damage.EveryFlippedBitIsInvalid(Save(small), Load);
 
     [TestMethod]
+    public void A_hundred_thousand_random_mutations_are_refused_or_change_nothing()
+    {
+        byte[] original = Save(large);
+        var random = new Random(7);
+        int refused = 0;
+        for (int i = 0; i < 100_000; i++)
+        {
+            if (Damage.TryLoad(Mutation.Of(original, random), Load, OfEach) is not { } checkpoint)
+                refused++;
+            else
+                CollectionAssert.AreEqual(original, Save(checkpoint));
+        }
+        Assert.IsTrue(refused is > 90_000 and < 100_000, $"{refused} were refused");
+    }
+
+    [TestMethod]
     public void Mutations_under_right_checksums_are_refused_or_give_a_checkpoint_that_could_have_been_saved()
     {
         byte[] original = Save(large);
-        int length = BitConverter.ToInt32(original, 12), loaded = 0;
+        string definition = SafetensorsFile.Definition(original);
+        int loaded = 0;
         var random = new Random(8);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] run = original[CheckpointHeader.Length..(CheckpointHeader.Length + length)];
-            byte[] rest = original[(CheckpointHeader.Length + length + 4)..^4];
-            if (random.Next(3) > 0)
-                run = Mutation.Of(run, random);
-            else
-                rest = Mutation.Of(rest, random);
-            if (Damage.TryLoad(Forged(run, rest), Load, OfEach) is not { } checkpoint)
+            byte[] bytes = random.Next(4) switch
+            {
+                0 => SafetensorsFile.WithChecksum(Mutation.Of(original, random)),
+                1 => SafetensorsFile.WithDefinition(original, Damage.MutateJson(definition, random)),
+                2 => SafetensorsFile.WithDefinition(original, Damage.MutateValue(definition, random)),
+                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                    Damage.MutateValue(SafetensorsFile.Header(original), random), SafetensorsFile.Data(original))),
+            };
+            if (Damage.TryLoad(bytes, Load, OfEach) is not { } checkpoint)
                 continue;
             loaded++;
             byte[] again = Save(checkpoint);
@@ -139,25 +159,71 @@ public class CheckpointTests
     }
 
     [TestMethod]
-    public void Claims_of_gigabytes_in_a_hundred_bytes_allocate_next_to_nothing()
+    public void Claims_of_gigabytes_in_a_small_file_allocate_next_to_nothing()
     {
-        byte[] original = Save(small);
-        byte[] claim = [.. original.AsSpan(0, 12), .. BitConverter.GetBytes(CheckpointHeader.MaxRun), .. new byte[80]];
-        Assert.IsNull(Damage.TryLoad(claim, Load, OfEach));
-        Network vast = Network.Input(40_000).Dense(50_000);
+        Network vast = Network.Input(40_000).Dense(50_000, useBias: false);
         var setup = small.Setup with { Network = vast, Phases = [small.Setup.Phases[0] with { Network = vast }] };
-        byte[] run = RunFormat.ToBytes(setup, small.Position);
-        Assert.IsNull(Damage.TryLoad(Forged(run, new byte[16]), Load, OfEach));
+        string header = $"{{\"__metadata__\":{{\"{SafetensorsHeader.KindKey}\":\"checkpoint\","
+            + $"\"{SafetensorsHeader.DefinitionKey}\":"
+            + JsonValue.Create(Definition.ToText(
+                new CheckpointDefinition(setup, small.Position, 1), TrainingCheckpoint.Json))!.ToJsonString() + "},"
+            + SafetensorsFile.Entry("state/dense/kernel", "F32", "50000,40000", 0, 8_000_000_000) + ","
+            + SafetensorsFile.Entry("optimizer/m", "F32", "2000000000", 8_000_000_000, 16_000_000_000) + "}";
+        byte[] claim = SafetensorsFile.Of(header, new byte[20]);
+        Assert.IsNull(Damage.TryLoad(claim, Load, OfEach));
+        States.IsInvalid(() => Load(claim), "20 of 8000000000 bytes of tensor \"state/dense/kernel\" are there");
+    }
+
+    [TestMethod]
+    public void Losses_that_are_not_finite_come_back()
+    {
+        EpochResult epoch = new()
+        {
+            Epoch = 1, Loss = double.NaN, ValidationLoss = double.PositiveInfinity, Metric = double.NegativeInfinity,
+            LearningRate = 0.1,
+        };
+        var checkpoint = new TrainingCheckpoint(
+            small.Setup, small.Position with { History = [epoch], LossSum = double.PositiveInfinity });
+        TrainingCheckpoint loaded = Load(Save(checkpoint));
+        Assert.AreEqual(epoch, loaded.History.Single());
+        Assert.AreEqual(double.PositiveInfinity, loaded.Position.LossSum);
     }
 
     [TestMethod]
     public void Errors_say_what_is_wrong()
     {
         byte[] bytes = Save(small);
-        States.IsInvalid(() => Load([]), "truncated", "its header");
-        States.IsInvalid(() => Load([.. new byte[20]]), "not a checkpoint");
-        States.IsInvalid(() => Load([.. bytes[..8], 2, .. bytes[9..]]), "Version 2");
-        States.IsInvalid(() => Load(SavedNetworks.Save(Runs.Network, Runs.State)), "not a checkpoint");
+        States.IsInvalid(() => Load([]), "The file is empty, or truncated");
+        States.IsInvalid(() => Load([.. new byte[20]]), "This is not a safetensors file, or it is damaged");
+        With("\"batchnorm.version\":\"1\"", "\"batchnorm.version\":\"2\"", "version \"2\" of this library's format");
+        States.IsInvalid(
+            () => Load(SavedNetworks.Save(Runs.Network, Runs.State)), "This is not a checkpoint", "Network.Load reads it");
+        With("\"state/norm/gamma\"", "\"state/norm/gama\"", "missing: \"state/norm/gamma\" of shape [3]");
+        With("\"state/norm/gamma\"", "\"state/norm/beta2\"", "unexpected: \"state/norm/beta2\"");
+        Defined("\"phase\":0", "\"phase\":1", "The phase is 1; from 0 to 0 can be.");
+        Defined("\"epoch\":1,\"step\"", "\"epoch\":9,\"step\"", "The epoch is 9");
+        Defined("\"optimizerSteps\":", "\"optimizerSteps\":-", "The number of the optimizer's steps is -");
+        Defined("\"epochs\":3,\"learningRate\":0.5,", "\"epochs\":0,\"learningRate\":0.5,", "number of epochs must be positive");
+        Defined("\"kind\":\"sgd\"", "\"kind\":\"adagrad\"", "not JSON that can be read");
+        Defined("\"kind\":\"sgd\",", "\"kind\":\"sgd\",\"kind\":\"sgd\",", "not JSON that can be read");
+
+        void With(string old, string with, string fragment)
+        {
+            string header = SafetensorsFile.Header(bytes);
+            StringAssert.Contains(header, old);
+            byte[] changed = SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                header.Replace(old, with, StringComparison.Ordinal), SafetensorsFile.Data(bytes)));
+            States.IsInvalid(() => Load(changed), fragment);
+        }
+
+        void Defined(string old, string with, string fragment)
+        {
+            string definition = SafetensorsFile.Definition(bytes);
+            StringAssert.Contains(definition, old);
+            byte[] changed = SafetensorsFile.WithDefinition(
+                bytes, definition.Replace(old, with, StringComparison.Ordinal));
+            States.IsInvalid(() => Load(changed), fragment);
+        }
     }
 
     [TestMethod]
@@ -241,18 +307,6 @@ public class CheckpointTests
         return Assert.ThrowsExactly<TrainingCanceledException>(() => _ = plan is null
             ? NetworkTrainer.Train(network, state, data, options, null, engine, null, source.Token)
             : NetworkTrainer.Train(network, state, data, options, plan, null, engine, null, source.Token)).Checkpoint;
-    }
-
-    static byte[] Forged(byte[] run, byte[] rest)
-    {
-        var stream = new MemoryStream();
-        var sink = new ByteSink(stream);
-        CheckpointHeader.Write(sink, run.Length, PartFlags.None);
-        sink.Write(run);
-        sink.Write(sink.Checksum.Value);
-        sink.Write(rest);
-        sink.Write(sink.Checksum.Value);
-        return stream.ToArray();
     }
 
     static byte[] Save(TrainingCheckpoint checkpoint)

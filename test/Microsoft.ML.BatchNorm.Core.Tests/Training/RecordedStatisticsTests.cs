@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Training;
@@ -99,16 +98,22 @@ public class RecordedStatisticsTests
     {
         TrainingCheckpoint checkpoint = Train(options with { Epochs = 1 }).Checkpoint;
         Damage.EveryTruncationIsInvalid(Save(checkpoint), bytes => TrainingCheckpoint.Load(new MemoryStream(bytes)));
-        byte[] run = RunFormat.ToBytes(checkpoint.Setup, checkpoint.Position);
-        Assert.AreEqual(2, RunFormat.FromBytes(run).Statistics.Count);
-        // Without the last 93 bytes, count and two entries, it is the run that records nothing.
-        for (int end = run.Length - 92; end < run.Length; end++)
-            Assert.ThrowsExactly<InvalidDataException>(() => RunFormat.FromBytes(run[..end]));
-        foreach (double value in new[] { -1, double.NaN })
+        byte[] file = Save(checkpoint);
+        string definition = SafetensorsFile.Definition(file);
+        Assert.HasCount(2, Load(file).StatisticsHistory);
+        int last = definition.LastIndexOf("\"varianceMaximum\":", StringComparison.Ordinal);
+        int end = definition.IndexOf('}', last);
+        foreach (string value in (string[])["-1", "\"NaN\"", "null", "\"no number\""])
         {
-            byte[] wrong = [.. run[..^8], .. BitConverter.GetBytes(value)];
-            Assert.ThrowsExactly<InvalidDataException>(() => RunFormat.FromBytes(wrong));
+            byte[] wrong = SafetensorsFile.WithDefinition(
+                file, definition[..last] + "\"varianceMaximum\":" + value + definition[end..]);
+            Assert.ThrowsExactly<InvalidDataException>(() => Load(wrong));
         }
+        byte[] infinite = SafetensorsFile.WithDefinition(
+            file, definition[..last] + "\"varianceMaximum\":\"Infinity\"" + definition[end..]);
+        Assert.AreEqual(double.PositiveInfinity, Load(infinite).StatisticsHistory[^1].VarianceMaximum);
+
+        static TrainingCheckpoint Load(byte[] bytes) => TrainingCheckpoint.Load(new MemoryStream(bytes));
     }
 
     [TestMethod]

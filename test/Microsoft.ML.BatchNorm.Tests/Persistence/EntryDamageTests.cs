@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
 using Microsoft.ML.Transforms;
 
@@ -32,12 +31,23 @@ public class EntryDamageTests
     }
 
     [TestMethod]
+    public void Any_flipped_bit_of_a_block_is_a_decode_error()
+    {
+        for (int bit = 0; bit < block.Length * 8; bit++)
+        {
+            byte[] flipped = [.. block];
+            flipped[bit / 8] ^= (byte)(1 << bit % 8);
+            Assert.IsNull(TryLoad(Entry.Around(flipped, saved)), $"bit {bit % 8} of byte {bit / 8}");
+        }
+    }
+
+    [TestMethod]
     public void Ten_thousand_mutations_of_the_entry_are_decode_errors_or_load_the_same_values() =>
         Mutate(entry, 10_000, seed: 1, bytes => bytes);
 
     [TestMethod]
-    public void Ten_thousand_mutations_of_the_block_are_decode_errors_or_load_the_same_values() =>
-        Mutate(block, 10_000, seed: 2, bytes => Entry.Around(bytes, saved));
+    public void A_hundred_thousand_mutations_of_the_block_are_decode_errors_or_load_the_same_values() =>
+        Mutate(block, 100_000, seed: 2, bytes => Entry.Around(bytes, saved));
 
     [TestMethod]
     public void ML_NET_s_catalog_passes_the_decode_error_on()
@@ -62,28 +72,51 @@ public class EntryDamageTests
     }
 
     [TestMethod]
-    public void A_claim_of_two_thousand_million_columns_allocates_next_to_nothing()
+    public void A_claim_of_two_thousand_million_channels_allocates_next_to_nothing()
     {
-        byte[] claim = [.. block];
-        BitConverter.TryWriteBytes(claim, int.MaxValue);
-        Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
-        BitConverter.TryWriteBytes(claim, -1);
-        Assert.IsNull(TryLoad(Entry.Around(claim, saved)));
+        const string claim = "2000000000";
+        string definition = SafetensorsFile.Definition(block).Replace("\"", "\\\"", StringComparison.Ordinal);
+        string entries = string.Join(',', ((string[])["Z/moving_mean", "Z/moving_variance"]).Select((name, i) =>
+            SafetensorsFile.Entry(name, "F64", claim, 16_000_000_000 * i, 16_000_000_000 * (i + 1))));
+        string header = $"{{\"__metadata__\":{{\"batchnorm.kind\":\"mlnet.batchNormalization\","
+            + $"\"batchnorm.definition\":\"{definition}\"}},{entries}}}";
+        Assert.IsNull(TryLoad(Entry.Around(SafetensorsFile.Of(header, new byte[50]), saved)));
     }
 
     [TestMethod]
-    public void Dimensions_that_have_not_the_state_s_channels_are_a_decode_error()
+    public void A_definition_that_is_wrong_is_a_decode_error()
     {
-        byte[] damaged = [.. block];
-        // The dimensions of the first column, [9, 2], stand where its mark and its rank do.
-        int at = block.AsSpan().IndexOf((ReadOnlySpan<byte>)[2, 2, 9, 0, 0, 0, 2, 0, 0, 0]);
-        damaged[at + 2] = 8;
-        BitConverter.TryWriteBytes(damaged.AsSpan(^4..), EntryChecksum.Of(damaged.AsSpan(at..^4)));
-        Assert.IsNull(TryLoad(Entry.Around(damaged, saved)));
-        damaged[at + 2] = 9;
-        BitConverter.TryWriteBytes(damaged.AsSpan(^4..), EntryChecksum.Of(damaged.AsSpan(at..^4)));
-        Assert.IsNotNull(TryLoad(Entry.Around(damaged, saved)));
+        string definition = SafetensorsFile.Definition(block);
+        // The dimensions of the first column are [9, 2].
+        Assert.IsNull(Defined("[9,2]", "[8,2]"));
+        Assert.IsNull(Defined("[9,2]", "[9,0]"));
+        Assert.IsNotNull(Defined("[9,2]", "[9,2]"));
+        Assert.IsNotNull(Defined("[9,2]", "[9,3]"));
+        Assert.IsNull(Defined("\"output\":\"Y\"", "\"output\":\"Result\""));
+        Assert.IsNull(Defined("\"output\":\"Y\"", "\"output\":\"\""));
+        Assert.IsNull(Defined("\"input\":\"Other\"", "\"input\":\"\""));
+        Assert.IsNotNull(Defined("\"input\":\"Other\"", "\"input\":\"Another\""));
+        Assert.IsNull(Defined("\"batchSize\":24", "\"batchSize\":0"));
+        Assert.IsNull(Defined("\"batchSize\":24,", ""));
+        Assert.IsNull(Defined("\"axis\":1,", "\"axis\":0,"));
+        Assert.IsNull(Defined("\"axis\":1,", ""));
+        int columns = definition.IndexOf("\"columns\":", StringComparison.Ordinal);
+        foreach (string none in (string[])["[]", "null", "[null]"])
+            Assert.IsNull(TryLoad(Entry.Around(SafetensorsFile.WithDefinition(
+                block, definition[..columns] + $"\"columns\":{none}}}"), saved)));
+
+        BatchNormalizationTransformer? Defined(string old, string with)
+        {
+            StringAssert.Contains(definition, old);
+            return TryLoad(Entry.Around(SafetensorsFile.WithDefinition(
+                block, definition.Replace(old, with, StringComparison.Ordinal)), saved));
+        }
     }
+
+    [TestMethod]
+    public void A_column_s_name_with_half_a_character_is_an_error_before_anything_is_written() =>
+        Assert.ThrowsExactly<InvalidOperationException>(() => Entry.Save(
+            new BatchNormalizationTransformer(View.ML, Layers.Settings, [Layers.Column(2, output: "\ud83d")])));
 
     static Exception? Decode(Exception? error) =>
         error is null or FormatException ? error : Decode(error.InnerException);

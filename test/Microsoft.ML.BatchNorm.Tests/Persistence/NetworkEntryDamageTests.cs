@@ -62,6 +62,20 @@ public class NetworkEntryDamageTests
 
     [TestMethod]
     [DynamicData(nameof(Components))]
+    public void Any_flipped_bit_of_a_block_is_a_decode_error(string name)
+    {
+        ICanSaveModel component = components[name].Component;
+        byte[] block = Entry.Block(Entry.Save(component));
+        for (int bit = 0; bit < block.Length * 8; bit++)
+        {
+            byte[] flipped = [.. block];
+            flipped[bit / 8] ^= (byte)(1 << bit % 8);
+            Assert.IsNull(TryLoad(Entry.Around(flipped, component), name), $"bit {bit % 8} of byte {bit / 8}");
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Components))]
     public void Mutations_of_the_entry_are_decode_errors_or_load_the_same_values(string name) =>
         Mutate(Entry.Save(components[name].Component), name, seed: 1, bytes => bytes);
 

@@ -17,6 +17,10 @@ static class Layers
         BatchNormalizationOptions options, BatchNormalizationState state, string output = "Y", string input = "X") =>
         new(output, input, options with { Axis = options.Axis ?? -1 }, state);
 
+    /// <summary>The same column, fitted to an input.</summary>
+    public static BatchNormalizationColumn FittedTo(this BatchNormalizationColumn column, FittedInput input) =>
+        new(column.OutputColumnName, column.InputColumnName, column.Options, column.State, input);
+
     public static BatchNormalizationTransformer Transformer(int channels, BatchNormalizationOptions? options = null) =>
         new(View.ML, Column(channels, options));
 

@@ -23,7 +23,8 @@ readonly record struct FolderReference(string FromFolder, string From, string To
 /// lowest where others refer to it, and as high as its highest where a base type or a field refers. A type without a
 /// method is found in the text of the sources.
 /// </remarks>
-sealed partial class FolderReferences : ISignatureTypeProvider<ImmutableArray<TypeDefinitionHandle>, object?>
+sealed partial class FolderReferences
+    : ISignatureTypeProvider<ImmutableArray<TypeDefinitionHandle>, object?>, IDisposable
 {
     static readonly Dictionary<int, OperandType> operands = typeof(OpCodes).GetFields().Select(
         field => (OpCode)field.GetValue(null)!).ToDictionary(code => (int)(ushort)code.Value, code => code.OperandType);
@@ -32,6 +33,7 @@ sealed partial class FolderReferences : ISignatureTypeProvider<ImmutableArray<Ty
     readonly string[] order;
     readonly PEReader assembly;
     readonly MetadataReader reader;
+    readonly MetadataReaderProvider pdb;
     readonly MetadataReader documents;
     readonly Dictionary<MethodDefinitionHandle, string> methods = [];
     readonly Dictionary<TypeDefinitionHandle, string[]> types = [];
@@ -45,7 +47,14 @@ sealed partial class FolderReferences : ISignatureTypeProvider<ImmutableArray<Ty
         Assert.IsTrue(
             this.assembly.TryOpenAssociatedPortablePdb(assembly, File.OpenRead, out MetadataReaderProvider? pdb, out _),
             $"{assembly} has no portable PDB.");
-        documents = pdb!.GetMetadataReader();
+        this.pdb = pdb!;
+        documents = this.pdb.GetMetadataReader();
+    }
+
+    public void Dispose()
+    {
+        pdb.Dispose();
+        assembly.Dispose();
     }
 
     /// <summary>All references between folders.</summary>
@@ -54,13 +63,10 @@ sealed partial class FolderReferences : ISignatureTypeProvider<ImmutableArray<Ty
     /// <param name="order">All folders with sources, the lowest first; a folder stands for those in it, too.</param>
     public static IReadOnlyCollection<FolderReference> Of(Assembly assembly, string sources, string[] order)
     {
-        var references = new FolderReferences(assembly.Location, sources, order);
-        using (references.assembly)
-        {
-            references.Locate();
-            foreach (TypeDefinitionHandle type in references.reader.TypeDefinitions)
-                references.Visit(type);
-        }
+        using var references = new FolderReferences(assembly.Location, sources, order);
+        references.Locate();
+        foreach (TypeDefinitionHandle type in references.reader.TypeDefinitions)
+            references.Visit(type);
         return references.found;
     }
 
@@ -170,7 +176,8 @@ sealed partial class FolderReferences : ISignatureTypeProvider<ImmutableArray<Ty
                     Add(folder, type, MetadataTokens.EntityHandle(code.ReadInt32()));
                     break;
                 case OperandType.InlineSwitch:
-                    code.Offset += 4 * code.ReadInt32();
+                    int targets = code.ReadInt32();
+                    code.Offset += 4 * targets;
                     break;
                 case OperandType.InlineNone:
                     break;

@@ -1,6 +1,7 @@
 using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -8,6 +9,17 @@ namespace Microsoft.ML.BatchNorm;
 /// One layer of a <see cref="Network"/>: what it computes, its name and its switch. An immutable value without
 /// parameters; these are in a <see cref="NetworkState"/>.
 /// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(NetworkLayer), "network")]
+[JsonDerivedType(typeof(DenseLayer), "dense")]
+[JsonDerivedType(typeof(Conv2DLayer), "conv2D")]
+[JsonDerivedType(typeof(BatchNormalizationLayer), "batchNormalization")]
+[JsonDerivedType(typeof(ActivationLayer), "activation")]
+[JsonDerivedType(typeof(DropoutLayer), "dropout")]
+[JsonDerivedType(typeof(Pool2DLayer), "pool2D")]
+[JsonDerivedType(typeof(GlobalAveragePool2DLayer), "globalAveragePool2D")]
+[JsonDerivedType(typeof(FlattenLayer), "flatten")]
+[JsonDerivedType(typeof(TorchScriptLayer), "torchScript")]
 public abstract record Layer
 {
     private protected Layer()

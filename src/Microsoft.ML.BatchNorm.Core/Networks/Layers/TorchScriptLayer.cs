@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -24,8 +25,18 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="Output">The shape of a row that comes out.</param>
 public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape Input, TensorShape Output) : Layer
 {
+    static readonly ImmutableArray<byte> follows = [0];
+
+    /// <summary>A layer of a definition, whose module is a tensor beside it and takes the place of the one here.</summary>
+    [JsonConstructor]
+    internal TorchScriptLayer(TensorShape input, TensorShape output)
+        : this(follows, input, output)
+    {
+    }
+
     /// <summary>The file's bytes.</summary>
     /// <exception cref="ArgumentException">There are none.</exception>
+    [JsonIgnore]
     public ImmutableArray<byte> Module { get; init => field = NotEmpty(value); } = NotEmpty(Module);
 
     /// <summary>The shape of a row that goes in.</summary>

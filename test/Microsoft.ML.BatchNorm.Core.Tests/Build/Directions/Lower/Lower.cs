@@ -1,13 +1,13 @@
 namespace Microsoft.ML.BatchNorm.Tests.Directions;
 
-/// <summary>Each refers to the folder above it in one way.</summary>
-class ByBase : UpperBase;
+/// <summary>Each of these refers to the folder above in one way.</summary>
+sealed class ByBase : UpperBase;
 
-class ByInterface : IUpper;
+sealed class ByInterface : IUpper;
 
-class ByField
+sealed class ByField
 {
-    public UpperNumber Number;
+    public UpperNumber Number { get; set; }
 }
 
 interface IByParameter
@@ -15,14 +15,14 @@ interface IByParameter
     void Take(ref UpperNumber[] numbers);
 }
 
-class ByConstraint<T> where T : IUpper;
+sealed class ByConstraint<T> where T : IUpper;
 
-class ByGenericArgument
+sealed class ByGenericArgument
 {
-    public List<UpperBase>? Values;
+    public List<UpperBase>? Values { get; set; }
 }
 
-class ByLocal
+static class ByLocal
 {
     public static int Read()
     {
@@ -32,17 +32,17 @@ class ByLocal
     }
 }
 
-class ByCall
+static class ByCall
 {
     public static int Call() => UpperBase.Compute();
 }
 
-class ByLambda
+static class ByLambda
 {
     public static Func<int, int> Call() => value => UpperCall.Of(value);
 }
 
-class ByIterator
+static class ByIterator
 {
     public static IEnumerable<int> Call()
     {
@@ -51,7 +51,7 @@ class ByIterator
 }
 
 /// <summary>Refers to nothing above.</summary>
-class Innocent
+static class Innocent
 {
     public static string Name => nameof(UpperBase);
 }

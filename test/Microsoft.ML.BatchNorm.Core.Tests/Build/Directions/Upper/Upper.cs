@@ -7,7 +7,7 @@ enum UpperNumber { One }
 
 class UpperBase : IUpper
 {
-    public static int Value;
+    public static int Value { get; set; }
 
     public static int Compute() => Value;
 }

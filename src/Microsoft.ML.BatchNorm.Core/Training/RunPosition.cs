@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm.Training;
 
@@ -15,11 +16,14 @@ sealed record RunPosition
     public required long Step { get; init; }
 
     /// <summary>The sum over the epoch's steps of loss times rows.</summary>
+    [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     public required double LossSum { get; init; }
 
-    public required NetworkState State { get; init; }
+    [JsonIgnore]
+    public NetworkState State { get; init; } = NetworkState.Empty;
 
-    public required OptimizerState Optimizer { get; init; }
+    [JsonIgnore]
+    public OptimizerState Optimizer { get; init; } = OptimizerState.Empty;
 
     /// <summary>The best epoch of the phase so far, or null before the first finite validation loss.</summary>
     public required BestEpoch? Best { get; init; }
@@ -37,7 +41,6 @@ sealed record RunPosition
         Step = 0,
         LossSum = 0,
         State = state,
-        Optimizer = OptimizerState.Empty,
         Best = null,
         History = history,
         Statistics = statistics,
@@ -47,5 +50,9 @@ sealed record RunPosition
 /// <summary>The epoch of the lowest validation loss.</summary>
 /// <param name="Epoch">From 1.</param>
 /// <param name="Loss">Its validation loss.</param>
-/// <param name="State">Its parameters, or null where they will not be restored.</param>
-sealed record BestEpoch(int Epoch, double Loss, NetworkState? State);
+sealed record BestEpoch(int Epoch, double Loss)
+{
+    /// <summary>Its parameters, or null where they will not be restored.</summary>
+    [JsonIgnore]
+    public NetworkState? State { get; init; }
+}

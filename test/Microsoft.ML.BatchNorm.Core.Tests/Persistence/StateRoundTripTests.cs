@@ -3,7 +3,7 @@ using Microsoft.ML.BatchNorm.Persistence;
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
 [TestClass]
-public class BinaryRoundTripTests
+public class StateRoundTripTests
 {
     [TestMethod]
     [DynamicData(nameof(States.AllParts), typeof(States))]

@@ -1,0 +1,183 @@
+using Microsoft.ML.BatchNorm.Persistence;
+
+namespace Microsoft.ML.BatchNorm;
+
+public sealed partial class BatchNormalizationState
+{
+    /// <summary>Writes every bit of the state, with its layer's options, as a safetensors file.</summary>
+    /// <param name="stream">
+    /// Written from where it stands, neither flushed nor closed. States may follow one another, or lie amid other data.
+    /// </param>
+    /// <param name="options">
+    /// The layer's options, which the state fits. What they leave unsaid is written as Keras's, as it is computed with.
+    /// </param>
+    /// <remarks>
+    /// <para>
+    /// The tensors are <c>moving_mean</c>, <c>moving_variance</c> and what else the state has, γ and β F32, statistics
+    /// F64; the options are JSON in the metadata, and so is a checksum, by which loading notices any damage.
+    /// <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the names that Keras and
+    /// PyTorch know.
+    /// </para>
+    /// <para>A version that this library has written can be read by every later one.</para>
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentException">The state does not fit the options.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite or out of range, as after a training that diverged, and could not be loaded again;
+    /// nothing was written.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public void Save(Stream stream, BatchNormalizationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        CheckSavable(options);
+        SafetensorsWriter.Write(
+            stream, FileKind.State, Definition.ToText(options.Or(BatchNormalizationOptions.Keras)),
+            new LayerTensors(BatchNormalizationTensors.Specs(options, Channels), "", TensorNames.Own)
+                .Write(new LayerState(this)));
+    }
+
+    /// <summary>
+    /// Reads what <see cref="Save"/> wrote: options and state, which equal the saved ones bit for bit.
+    /// </summary>
+    /// <param name="stream">Read up to the state's last byte and not further. It need not be able to seek.</param>
+    /// <remarks>
+    /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">The stream is null.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The stream holds no state here, or it is truncated, damaged, of an unknown version, or has a value out of
+    /// range; the message says which.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public static SavedBatchNormalization Load(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        var file = new SafetensorsReader(stream);
+        var options = Definition.Parse<BatchNormalizationOptions>(file.DefinitionOf(FileKind.State));
+        var expected = new ExpectedTensors("state");
+        int channels = LayerSearch.Channels(file.Header, BatchNormalizationTensors.Mean);
+        LayerTensors layer = expected.Add(new LayerTensors(
+            BatchNormalizationTensors.Specs(options, channels), "", TensorNames.Own));
+        expected.Match(file.Header);
+        SafetensorsValues values = file.Read(expected.Needs, toEnd: false);
+        return Fitting(options, layer.Read(values)!.BatchNormalization!);
+    }
+
+    /// <summary>
+    /// Writes the state, with its layer's options, as a safetensors file with the names of Keras or PyTorch, which
+    /// Python's frameworks read.
+    /// </summary>
+    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="options">
+    /// The layer's options, which the state fits. What they leave unsaid is written as Keras's, as it is computed with.
+    /// </param>
+    /// <param name="prefix">What each tensor's name begins with, exactly as given: <c>"bn1."</c>, for example.</param>
+    /// <param name="naming">Whose names the tensors get.</param>
+    /// <remarks>
+    /// <para>
+    /// γ and β are F32 and statistics F64, both of shape [channels]; <c>num_batches_tracked</c> is I64 of shape [].
+    /// PyTorch's <c>load_state_dict</c> converts to the type of the module. The options and the population are in the
+    /// metadata, which no other program minds. What else the names have no tensor for is not written:
+    /// <see cref="InitialWeight"/>, and with Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
+    /// </para>
+    /// <para>
+    /// The metadata has in <c>batchnorm.crc32c</c> the CRC-32C of the whole file with these eight hexadecimal digits as
+    /// zeros: loading notices any damage. A program that changes the file has to remove it and
+    /// <c>batchnorm.version</c>. <c>docs/model-format.md</c> describes the format; its source is
+    /// https://github.com/huggingface/safetensors.
+    /// </para>
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state does not fit the options; it has renormalization, for which PyTorch has no names; or the prefix has
+    /// half a surrogate pair or more than a million characters.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite or out of range, as after a training that diverged; nothing was written.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public void SaveSafetensors(
+        Stream stream, BatchNormalizationOptions options, string prefix = "",
+        TensorNaming naming = TensorNaming.PyTorch)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentNullException.ThrowIfNull(prefix);
+        Check.Defined(naming, nameof(naming));
+        LayerTensors.CheckedPrefix(prefix, "");
+        if (Renorm is not null && naming == TensorNaming.PyTorch)
+            throw new ArgumentException(
+                "The state has renormalization, for which PyTorch has no names; Keras has.", nameof(naming));
+        CheckSavable(options);
+        BatchNormalizationOptions written =
+            LayerSearch.WithTensors(options, !Gamma.IsEmpty, !Beta.IsEmpty, Renorm is not null);
+        var layer = new LayerTensors(
+            BatchNormalizationTensors.Specs(written, Channels), prefix, TensorNames.Of(naming));
+        var state = new LayerState(this);
+        var definition = new WeightsDefinition(
+            Preset: null, new() { [prefix] = options.Or(BatchNormalizationOptions.Keras) }, Slopes: [],
+            layer.Population(state) is { } known ? new() { [prefix] = known } : []);
+        SafetensorsWriter.Write(stream, FileKind.Weights, Definition.ToText(definition), layer.Write(state));
+    }
+
+    /// <summary>
+    /// Reads a batch normalization layer, options and state, out of a safetensors file of that layer or a network.
+    /// </summary>
+    /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
+    /// <param name="prefix">What the names of the layer's tensors begin with: <c>"bn1."</c>, for example.</param>
+    /// <remarks>
+    /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. A file that this library wrote
+    /// states the options; with another, the names imply whose they are. Mean and variance must be;
+    /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
+    /// float; any type of number for the number of batches; names of Keras 2 that end in <c>:0</c> without that.
+    /// <see cref="InitialWeight"/> is 0. Other tensors are checked to lie in order, and not kept. Memory grows with the
+    /// bytes that are there, not with lengths claimed. A file that this library wrote has a checksum, and the
+    /// population where there was one; another's has neither, and changed values go unnoticed.
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is no safetensors file, is truncated or damaged, has no such layer, or a value is not finite or out of
+    /// range; the message says which.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public static SavedBatchNormalization LoadSafetensors(Stream stream, string prefix = "")
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentNullException.ThrowIfNull(prefix);
+        var file = new SafetensorsReader(stream);
+        WeightsDefinition? stated = WeightsDefinition.Of(file);
+        (TensorNames names, BatchNormalizationOptions implied, int channels) = LayerSearch.Find(file.Header, prefix);
+        var expected = new ExpectedTensors("layer");
+        LayerTensors layer = expected.Add(
+            new LayerTensors(BatchNormalizationTensors.Specs(implied, channels), prefix, names));
+        expected.Match(file.Header, allowOthers: true);
+        SafetensorsValues values = file.Read(expected.Needs, toEnd: true);
+        layer.AddPopulation(stated?.Populations.GetValueOrDefault(prefix), values);
+        return Fitting(
+            stated?.Options.GetValueOrDefault(prefix)?.Or(implied) ?? implied,
+            layer.Read(values)!.BatchNormalization!);
+    }
+
+    /// <exception cref="InvalidDataException">The state does not fit the options, or these are wrong.</exception>
+    internal static SavedBatchNormalization Fitting(BatchNormalizationOptions options, BatchNormalizationState state)
+    {
+        try
+        {
+            BatchNormalization.CheckState(options, state);
+            return new SavedBatchNormalization(options, state);
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException($"The options are wrong: {Check.Text(error)}", error);
+        }
+    }
+
+    void CheckSavable(BatchNormalizationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        BatchNormalization.CheckState(options, this);
+        if (StateCheck.FaultOf(this, name => name) is { } fault)
+            throw new InvalidOperationException($"The state cannot be saved: {fault}");
+    }
+}

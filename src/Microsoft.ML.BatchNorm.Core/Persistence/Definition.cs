@@ -1,0 +1,138 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>
+/// Definitions as JSON: each property by its name in camel case, enumerations by name, every double exactly. What is
+/// null is left out; everything else must be there, and nothing else may be.
+/// </summary>
+static class Definition
+{
+    // Networks nest up to 8 deep, each in three levels of JSON; a schedule's warm-ups take one level each.
+    const int MaxDepth = 128;
+
+    static readonly JsonSerializerOptions core = Options(DefinitionJson.Default);
+
+    /// <summary>The options for the types of a context.</summary>
+    public static JsonSerializerOptions Options(JsonSerializerContext context) => new(context.Options)
+    {
+        TypeInfoResolver = context.WithAddedModifier(Restrict),
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        MaxDepth = MaxDepth,
+    };
+
+    /// <param name="definition">The definition.</param>
+    /// <param name="options">Null: those for the types of this assembly.</param>
+    /// <exception cref="InvalidOperationException">The definition nests too deep.</exception>
+    public static string ToText<T>(T definition, JsonSerializerOptions? options = null)
+    {
+        try
+        {
+            return JsonSerializer.Serialize(definition, TypeOf<T>(options));
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidOperationException($"The definition cannot be saved: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Reads what <see cref="ToText"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">
+    /// It is not the JSON of a definition, or a value is out of range.
+    /// </exception>
+    public static T Parse<T>(string text, JsonSerializerOptions? options = null) where T : class
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(text, TypeOf<T>(options))
+                ?? throw new InvalidDataException("The definition is null.");
+        }
+        catch (Exception error) when (error is JsonException or NotSupportedException)
+        {
+            throw new InvalidDataException($"The definition is not JSON that can be read: {error.Message}", error);
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException($"The definition is wrong: {Check.Text(error)}", error);
+        }
+    }
+
+    public static JsonTypeInfo<T> TypeOf<T>(JsonSerializerOptions? options = null) =>
+        (JsonTypeInfo<T>)(options ?? core).GetTypeInfo(typeof(T));
+
+    /// <summary>Leaves out what follows from the rest, and requires what is never null.</summary>
+    static void Restrict(JsonTypeInfo type)
+    {
+        for (int i = type.Properties.Count - 1; i >= 0; i--)
+        {
+            JsonPropertyInfo property = type.Properties[i];
+            bool isSet = property.Set is not null || property.AssociatedParameter is not null;
+            if (!isSet)
+                type.Properties.RemoveAt(i);
+            // Generated code gives what is missing the default of its type, not of the property.
+            else
+                property.IsRequired = !property.IsSetNullable;
+        }
+    }
+}
+
+/// <summary>What a file of weights states beside its tensors.</summary>
+/// <param name="Preset">Whose defaults the network had; null in the file of one layer.</param>
+/// <param name="Options">The options of each batch normalization, by what the names of its tensors begin with.</param>
+/// <param name="Slopes">The slopes of a network's LeakyReLUs, by their paths.</param>
+/// <param name="Populations">
+/// By what the names of a layer's tensors begin with: the four arrays of <see cref="PopulationMoments"/>. They are no
+/// tensors, since one that PyTorch's module does not have is an error in its <c>load_state_dict</c>.
+/// </param>
+sealed record WeightsDefinition(
+    NetworkPreset? Preset, Dictionary<string, BatchNormalizationOptions> Options, Dictionary<string, double> Slopes,
+    Dictionary<string, double[][]> Populations)
+{
+    /// <summary>Reads the definition of a file of weights; null where the file states nothing.</summary>
+    /// <exception cref="InvalidDataException">The file is of another kind, or the definition is wrong.</exception>
+    public static WeightsDefinition? Of(SafetensorsReader file)
+    {
+        if (file.Header.Kind is null)
+            return null;
+        var stated = Definition.Parse<WeightsDefinition>(file.DefinitionOf(FileKind.Weights));
+        if (stated.Options.ContainsValue(null!))
+            throw new InvalidDataException("The definition is wrong: the options of a layer are null.");
+        foreach ((string path, double slope) in stated.Slopes)
+        {
+            if (!double.IsFinite(slope))
+                throw new InvalidDataException(
+                    $"The definition is wrong: the slope of {SafetensorsEntry.Quote(path)} is not finite.");
+        }
+        // Without the checksum, the tensors may have changed since.
+        return file.Header.Checksum is null ? stated with { Populations = [] } : stated;
+    }
+}
+
+/// <summary>A network's definition.</summary>
+sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadOnlyList<Layer> Layers);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
+    RespectNullableAnnotations = true)]
+[JsonSerializable(typeof(WeightsDefinition))]
+[JsonSerializable(typeof(NetworkDefinition))]
+sealed partial class DefinitionJson : JsonSerializerContext;
+
+/// <summary>A network by its definition.</summary>
+sealed class NetworkConverter : JsonConverter<Network>
+{
+    public override Network? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>
+        JsonSerializer.Deserialize(ref reader, Definition.TypeOf<NetworkDefinition>()) is { } definition
+            ? Network.OfDefinition(definition)
+            : null;
+
+    public override void Write(Utf8JsonWriter writer, Network network, JsonSerializerOptions options) =>
+        JsonSerializer.Serialize(
+            writer, new NetworkDefinition(network.InputShape, network.Preset, network.Layers),
+            Definition.TypeOf<NetworkDefinition>());
+}

@@ -1,0 +1,155 @@
+using System.Text;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>The tensors that a file has to have, of one layer or more.</summary>
+sealed class ExpectedTensors
+{
+    // What a file has too much may be as long as its header; a message is not.
+    const int Listed = 100, LongestPrefix = 80;
+
+    readonly string what;
+    readonly TensorNames? names;
+    readonly List<LayerTensors> layers = [];
+    readonly List<string> withoutName = [];
+    readonly Dictionary<string, FileTensor> expected = new(StringComparer.Ordinal);
+
+    /// <param name="what">What the file has to fit, for messages: <c>network</c>.</param>
+    public ExpectedTensors(string what) => this.what = what;
+
+    /// <summary>The tensors of a network under the names of others.</summary>
+    public ExpectedTensors(Network network, TensorNaming naming, Func<string, string?> prefixOf)
+        : this("network")
+    {
+        names = TensorNames.Of(naming);
+        // Keras counts the features of a flattened image channels last, until a kernel makes others of them.
+        TensorShape? image = null;
+        foreach (NetworkNode node in network.Nodes)
+        {
+            if (node.Layer is FlattenLayer && node.Input.Rank == 3)
+                image = node.Input;
+            if (Network.HasState(node))
+            {
+                if (prefixOf(node.Path) is { } prefix)
+                    Add(new LayerTensors(
+                        node.Tensors, Prefix(prefix, node.Path, names.Separator), names, node.Path, image,
+                        () => node.Layer.Initialize(node.Input, new Random(0))!));
+                else
+                    withoutName.Add(node.Path);
+            }
+            if (node.Tensors.Any(tensor => tensor.Role == TensorRole.Kernel))
+                image = null;
+        }
+
+        static string Prefix(string prefix, string path, char separator) =>
+            LayerTensors.CheckedPrefix(prefix, $" of layer '{path}'").Length == 0 ? "" : prefix + separator;
+    }
+
+    /// <summary>Adds the tensors of a layer.</summary>
+    /// <exception cref="ArgumentException">Another layer has one of the same name.</exception>
+    public LayerTensors Add(LayerTensors layer)
+    {
+        layers.Add(layer);
+        foreach (FileTensor tensor in layer.Tensors)
+            Add(tensor, layer.Path);
+        return layer;
+    }
+
+    public void Add(FileTensor tensor, string path = "")
+    {
+        if (!tensor.IsInDefinition && !expected.TryAdd(tensor.Name, tensor))
+            throw new ArgumentException(
+                $"Two layers have a tensor {SafetensorsEntry.Quote(tensor.Name)}; one is '{path}'.");
+    }
+
+    public IReadOnlyList<LayerTensors> Layers => layers;
+
+    /// <summary>The paths of the layers that the file does not have.</summary>
+    public IReadOnlyList<string> WithoutName => withoutName;
+
+    public bool Needs(string name) => expected.ContainsKey(name);
+
+    /// <summary>Compares the file's tensors with those expected, all at once.</summary>
+    /// <param name="header">The file's header.</param>
+    /// <param name="allowMissing">Whether a layer may be missing, with all of its tensors.</param>
+    /// <param name="allowOthers">Whether the file may have other tensors, which are not read.</param>
+    /// <returns>The layers that are there.</returns>
+    /// <exception cref="InvalidDataException">They differ; the message names every tensor.</exception>
+    public List<LayerTensors> Match(
+        SafetensorsHeader header, bool allowMissing = false, bool allowOthers = false)
+    {
+        List<string> missing = [], misshapen = [];
+        var there = new List<LayerTensors>();
+        var absent = new HashSet<string>(StringComparer.Ordinal);
+        foreach (LayerTensors layer in layers)
+        {
+            if (allowMissing && !layer.Tensors.Any(tensor => header[tensor.Name] is not null))
+                absent.UnionWith(layer.Tensors.Select(tensor => tensor.Name));
+            else
+                there.Add(layer);
+        }
+        foreach (FileTensor tensor in expected.Values)
+        {
+            if (header[tensor.Name] is { } entry)
+                misshapen.AddRange(tensor.Fault(entry) is { } fault ? [fault] : []);
+            else if (tensor.IsRequired && !absent.Contains(tensor.Name))
+                missing.Add($"{SafetensorsEntry.Quote(tensor.Name)} of shape {tensor.Shape}");
+        }
+        string[] unexpected = allowOthers
+            ? []
+            : [.. header.Tensors.Where(tensor => !Needs(tensor.Name))
+                .Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
+        if (missing.Count + misshapen.Count + unexpected.Length > 0)
+            throw new InvalidDataException(Message(missing, misshapen, unexpected) + Advice(header));
+        return there;
+    }
+
+    /// <summary>What most likely leads to names that differ, as a sentence behind others; or nothing.</summary>
+    string Advice(SafetensorsHeader header)
+    {
+        if (names is null || expected.Keys.Any(name => header[name] is not null))
+            return "";
+        string[] there = [.. header.Tensors.Select(tensor => tensor.Name)];
+        TensorNaming other = names == TensorNames.Keras ? TensorNaming.PyTorch : TensorNaming.Keras;
+        string[] endings = other == TensorNaming.Keras
+            ? ["/kernel", "/gamma", "/moving_mean"]
+            : [".weight", ".running_mean"];
+        if (Array.Exists(there, name => Array.Exists(endings, end => name.EndsWith(end, StringComparison.Ordinal))))
+            return $" The names are {TensorNames.Of(other).Family}'s: give naming: TensorNaming.{other}.";
+        bool isTorch = names == TensorNames.PyTorch;
+        if (isTorch && Array.Exists(there, IsOfSequential) && !expected.Keys.Any(IsOfSequential))
+            return " The names are those of torch.nn.Sequential: give prefix: network.SequentialName.";
+        if (CommonPrefix(header) is not { } prefix)
+            return "";
+        string path = isTorch && layers.Exists(layer => layer.Path.Contains('/')) ? "path.Replace('/', '.')" : "path";
+        return $" The names begin with {SafetensorsEntry.Quote(prefix)}: give prefix: path => \"{prefix}\" + {path}.";
+    }
+
+    /// <summary>Whether a name begins with a place in a Sequential: <c>0.weight</c>, <c>2.1.bias</c>.</summary>
+    static bool IsOfSequential(string name) =>
+        name.IndexOf('.') is > 0 and var end && name.AsSpan(0, end).IndexOfAnyExceptInRange('0', '9') < 0;
+
+    /// <summary>What the file has before each name that is expected; null where there is no such thing.</summary>
+    string? CommonPrefix(SafetensorsHeader header)
+    {
+        string[] needed = [.. expected.Values.Where(tensor => tensor.IsRequired).Select(tensor => tensor.Name)];
+        return header.Tensors.Select(tensor => tensor.Name).Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
+            .Select(name => name[..^needed[0].Length])
+            .FirstOrDefault(prefix => prefix.Length <= LongestPrefix
+                && Array.TrueForAll(needed, name => header[prefix + name] is not null));
+    }
+
+    string Message(List<string> missing, List<string> misshapen, string[] unexpected)
+    {
+        var text = new StringBuilder($"The file does not fit the {what}:");
+        if (missing.Count > 0)
+            text.Append(" missing: ").AppendJoin(", ", missing).Append(';');
+        if (misshapen.Count > 0)
+            text.Append(" misshapen: ").AppendJoin(", ", misshapen).Append(';');
+        if (unexpected.Length > 0)
+            text.Append(" unexpected: ").AppendJoin(", ", unexpected.Take(Listed).Select(SafetensorsEntry.Quote))
+                .Append(unexpected.Length > Listed ? $" and {unexpected.Length - Listed} more;" : ";");
+        text[^1] = '.';
+        return text.ToString();
+    }
+}

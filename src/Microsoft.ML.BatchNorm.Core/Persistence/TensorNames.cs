@@ -1,0 +1,45 @@
+using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
+
+namespace Microsoft.ML.BatchNorm.Persistence;
+
+/// <summary>What the tensors of a layer are called in a file.</summary>
+sealed class TensorNames
+{
+    readonly Func<string, string?> nameOf;
+
+    TensorNames(string family, char separator, Func<string, string?> nameOf) =>
+        (Family, Separator, this.nameOf) = (family, separator, nameOf);
+
+    /// <summary>The names here: every tensor has one.</summary>
+    public static TensorNames Own { get; } = new("this library", '/', tensor => tensor);
+
+    /// <summary>Keras's: the names here are its own, where it has such a tensor.</summary>
+    public static TensorNames Keras { get; } = new("Keras", '/', tensor => tensor is
+        "kernel" or "bias" or Tensors.Gamma or Tensors.Beta or Tensors.Mean or Tensors.Variance
+        || Tensors.Renorm.Contains(tensor)
+            ? tensor
+            : null);
+
+    /// <summary>PyTorch's, which has no renormalization.</summary>
+    public static TensorNames PyTorch { get; } = new("PyTorch", '.', tensor => tensor switch
+    {
+        "kernel" or Tensors.Gamma => "weight",
+        "bias" or Tensors.Beta => "bias",
+        Tensors.Mean => "running_mean",
+        Tensors.Variance => "running_var",
+        Tensors.Batches => "num_batches_tracked",
+        _ => null,
+    });
+
+    /// <summary>Whose names they are.</summary>
+    public string Family { get; }
+
+    /// <summary>What stands between the names of networks, layers and tensors.</summary>
+    public char Separator { get; }
+
+    public static TensorNames Of(TensorNaming naming) => naming == TensorNaming.Keras ? Keras : PyTorch;
+
+    /// <summary>The name in a file, or null where there is none.</summary>
+    /// <param name="tensor">The name of a <see cref="TensorSpec"/>.</param>
+    public string? this[string tensor] => nameOf(tensor);
+}
