@@ -83,7 +83,7 @@ public sealed partial class Network
                     : layer.Name.Length == 0 ? $"Layer {names.Count} has no name."
                     : $"Two layers have the name '{layer.Name}'.");
         }
-        return new Network(definition.Input, definition.Preset, [.. definition.Layers.Select(Settled)]);
+        return new Network(definition.Input, Check.Defined(definition.Preset, "the preset"), [.. definition.Layers.Select(Settled)]);
     }
 
     /// <summary>The modules of the TorchScript layers, as they were before any training.</summary>
