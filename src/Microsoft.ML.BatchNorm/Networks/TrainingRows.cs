@@ -191,8 +191,8 @@ sealed class TrainingRows : IDisposable
         {
             throw host.ExceptIO(
                 error, $"The {role} data does not fit in memory, and after {rows} rows it cannot be kept in a "
-                + $"temporary file in '{folder}' either. Free space there, set MLContext.TempFilePath to a folder that has some "
-                + $"before you create the trainer, or raise DataBytesInMemory. {error.Message}");
+                + $"temporary file in '{folder}' either. Free space there, set MLContext.TempFilePath to a folder that "
+                + $"has some before you create the trainer, or raise DataBytesInMemory. {error.Message}");
         }
         catch (InvalidOperationException error)
         {
