@@ -43,7 +43,8 @@ sealed record GraphFile(int Format, string Kind, string Oracle, Dictionary<strin
             rows, given.Batches.SelectMany(batch => batch.X).ToArray(),
             given.Batches.SelectMany(batch => batch.Y).ToArray());
         var options = new TrainingOptions { Optimizer = given.Optimizer.ToOptimizer() };
-        using ITrainingSession session = engine.Start(network, GraphCase.ToState(network, given.Parameters), options, data);
+        using ITrainingSession session = engine.Start(
+            network, GraphCase.ToState(network, given.Parameters), options, data);
         int first = 0;
         foreach (GraphBatch batch in given.Batches)
         {
@@ -149,7 +150,7 @@ sealed record GraphNode(
             && top == bottom && left == right,
         "averagePool2d" => CountPadding || Sides is [0],
         "batchNormalization" or "dense" or "maxPool2d" or "add" or "concat" or "globalAveragePool2d" or "relu"
-            or "sigmoid" => true,
+            or "sigmoid" or "relu6" or "silu" or "hardSwish" or "hardSigmoid" => true,
         _ => false,
     };
 
@@ -178,6 +179,10 @@ sealed record GraphNode(
         "concat" => new ConcatLayer(),
         "relu" => new ActivationLayer(Activation.ReLU),
         "sigmoid" => new ActivationLayer(Activation.Sigmoid),
+        "relu6" => new ActivationLayer(Activation.ReLU6),
+        "silu" => new ActivationLayer(Activation.SiLU),
+        "hardSwish" => new ActivationLayer(Activation.HardSwish),
+        "hardSigmoid" => new ActivationLayer(Activation.HardSigmoid),
         _ => throw new InvalidDataException($"The layer '{Type}' is not known."),
     };
 }

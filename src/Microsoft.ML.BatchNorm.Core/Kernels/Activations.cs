@@ -99,6 +99,85 @@ readonly struct GeluFunction : IActivationFunction
         NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);
 }
 
+readonly struct SiLUFunction : IActivationFunction
+{
+    /// <summary>Far below 0 the result is set to 0, since −∞ would give −∞·0.</summary>
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThan(x, Vector512.Create(-110f)), Vector512<float>.Zero, x * Sigmoid(x));
+
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy)
+    {
+        Vector512<float> sigmoid = Sigmoid(x);
+        return dy * (sigmoid * (Vector512<float>.One + x * (Vector512<float>.One - sigmoid)));
+    }
+
+    /// <summary>From e^−|x|, which cannot overflow.</summary>
+    static Vector512<float> Sigmoid(Vector512<float> x)
+    {
+        Vector512<float> e = Vector512.Exp(-Vector512.Abs(x));
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), e, Vector512<float>.One)
+            / (Vector512<float>.One + e);
+    }
+}
+
+/// <summary>The slope at ±3 is that in between.</summary>
+readonly struct HardSwishFunction : IActivationFunction
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThanOrEqual(x, Vector512.Create(-3f)), Vector512<float>.Zero,
+            x * HardSigmoidFunction.Of(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy)
+    {
+        Vector512<float> rising = Vector512.ConditionalSelect(
+            Vector512.GreaterThan(x, Vector512.Create(3f)), dy,
+            dy * (x / Vector512.Create(3f) + Vector512.Create(0.5f)));
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(-3f)), Vector512<float>.Zero, rising);
+    }
+}
+
+/// <summary>The slope at ±3 is 0.</summary>
+readonly struct HardSigmoidFunction : IActivationFunction
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => Of(x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) =>
+        Vector512.ConditionalSelect(
+            Vector512.GreaterThanOrEqual(Vector512.Abs(x), Vector512.Create(3f)), Vector512<float>.Zero,
+            dy / Vector512.Create(6f));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Of(Vector512<float> x) =>
+        Vector512.Min(Vector512.Max(x + Vector512.Create(3f), Vector512<float>.Zero), Vector512.Create(6f))
+            / Vector512.Create(6f);
+}
+
+/// <summary>The slope at 0 and 6 is 0.</summary>
+readonly struct ReLU6Function : IActivationFunction, IFusedActivation
+{
+    public static bool IsUsed => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) =>
+        Vector512.Min(Vector512.Max(x, Vector512<float>.Zero), Vector512.Create(6f));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy) => Backward(x, dy);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) =>
+        Vector512.ConditionalSelect(
+            Vector512.LessThanOrEqual(y, Vector512<float>.Zero)
+                | Vector512.GreaterThanOrEqual(y, Vector512.Create(6f)),
+            Vector512<float>.Zero, dy);
+}
+
 /// <summary>
 /// An activation that is applied in the same pass as the normalization before it. Its slope follows from its output
 /// alone. NaN stays NaN.
@@ -126,20 +205,8 @@ readonly struct NoActivation : IFusedActivation
 /// <summary>A function of each value of an array. The bits of a result do not depend on the value's place.</summary>
 static unsafe class ActivationMap
 {
-    public static void Run(Activation function, float negativeSlope, float* x, float* y, nint length)
-    {
-        switch (function)
-        {
-            case Activation.ReLU: Run(new ReLUFunction(), x, y, length); break;
-            case Activation.LeakyReLU: Run(new LeakyReLUFunction(negativeSlope), x, y, length); break;
-            case Activation.Gelu: Run(new GeluFunction(), x, y, length); break;
-            case Activation.Sigmoid: Run(new SigmoidFunction(), x, y, length); break;
-            default: Run(new TanhFunction(), x, y, length); break;
-        }
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Run<TFunction>(TFunction function, float* x, float* y, nint length)
+    public static void Run<TFunction>(TFunction function, float* x, float* y, nint length)
         where TFunction : struct, IActivationFunction
     {
         nint i = 0;

@@ -118,6 +118,32 @@ public sealed partial class Network
     [Pure]
     public Network Tanh(string? name = null) => Add(new ActivationLayer(Activation.Tanh) { Name = name ?? "" });
 
+    /// <summary>Adds a <see cref="Activation.SiLU"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>silu</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
+    [Pure]
+    public Network SiLU(string? name = null) => Add(new ActivationLayer(Activation.SiLU) { Name = name ?? "" });
+
+    /// <summary>Adds a <see cref="Activation.HardSwish"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>hard_swish</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
+    [Pure]
+    public Network HardSwish(string? name = null) =>
+        Add(new ActivationLayer(Activation.HardSwish) { Name = name ?? "" });
+
+    /// <summary>Adds a <see cref="Activation.HardSigmoid"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>hard_sigmoid</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
+    [Pure]
+    public Network HardSigmoid(string? name = null) =>
+        Add(new ActivationLayer(Activation.HardSigmoid) { Name = name ?? "" });
+
+    /// <summary>Adds a <see cref="Activation.ReLU6"/>.</summary>
+    /// <param name="name">The layer's name; null for <c>relu6</c>.</param>
+    /// <exception cref="ArgumentException">The name is there already.</exception>
+    [Pure]
+    public Network ReLU6(string? name = null) => Add(new ActivationLayer(Activation.ReLU6) { Name = name ?? "" });
+
     /// <summary>Adds a <see cref="DropoutLayer"/>.</summary>
     /// <param name="rate">The share that is dropped in training, at least 0 and below 1.</param>
     /// <param name="name">The layer's name; null for Keras's.</param>

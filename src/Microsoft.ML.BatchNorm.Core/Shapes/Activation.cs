@@ -19,4 +19,16 @@ public enum Activation
 
     /// <summary><c>tanh x</c>.</summary>
     Tanh,
+
+    /// <summary><c>x/(1 + e⁻ˣ)</c>, also called Swish.</summary>
+    SiLU,
+
+    /// <summary><c>x·min(max(x + 3, 0), 6)/6</c>, a SiLU of straight lines and a parabola.</summary>
+    HardSwish,
+
+    /// <summary><c>min(max(x + 3, 0), 6)/6</c>, a sigmoid of straight lines.</summary>
+    HardSigmoid,
+
+    /// <summary><c>min(max(x, 0), 6)</c>.</summary>
+    ReLU6,
 }

@@ -14,6 +14,10 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
         Activation.Gelu => x => F.gelu(x),
         Activation.Sigmoid => x => x.sigmoid(),
         Activation.Tanh => x => x.tanh(),
+        Activation.SiLU => x => F.silu(x),
+        Activation.HardSwish => x => F.hardswish(x),
+        Activation.HardSigmoid => x => F.hardsigmoid(x),
+        Activation.ReLU6 => x => F.relu6(x),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
     });

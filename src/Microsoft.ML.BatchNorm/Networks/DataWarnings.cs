@@ -30,7 +30,10 @@ static class DataWarnings
         else if (first is { Layer: BatchNormalizationLayer { Options: var options }, Input.Rank: 1 })
             WarnOfEpsilon(channel, first, Math.Sqrt(options.EffectiveEpsilon), rows);
         NetworkNode? last = network.Nodes.Count > 0 ? network.Nodes[^1] : null;
-        if (givesLogits && last?.Layer is ActivationLayer { Function: Activation.Sigmoid or Activation.Tanh })
+        if (givesLogits && last?.Layer is ActivationLayer
+            {
+                Function: Activation.Sigmoid or Activation.Tanh or Activation.HardSigmoid or Activation.ReLU6,
+            })
         {
             channel.Warning(
                 $"The network ends in {last.Layer.Kind} ('{last.Path}'), which bounds its outputs. The trainer takes " +

@@ -127,19 +127,46 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
                 return y;
             case BatchNorm.Activation.ReLU:
                 return Step("Relu", node.Path, x);
+            case BatchNorm.Activation.SiLU:
+                return Step("Mul", node.Path, Finite(node, x), Step("Sigmoid", $"{node.Path}.sigmoid", x));
+            case BatchNorm.Activation.HardSwish:
+                return Step("Mul", node.Path, Finite(node, x), HardSigmoid(node, $"{node.Path}.hard_sigmoid", x));
+            case BatchNorm.Activation.HardSigmoid:
+                return HardSigmoid(node, node.Path, x);
+            case BatchNorm.Activation.ReLU6:
+                // Clip has its bounds as attributes before version 11, and as inputs from then on.
+                string most = nodes.Constant($"{node.Path}.most", [6f], 1);
+                return OrNaN(node, x, Step("Min", node.Path, Step("Relu", $"{node.Path}.positive", x), most));
             default:
                 return Step(layer.Function.ToString(), node.Path, x);
         }
     }
+
+    string HardSigmoid(NetworkNode node, string role, string x)
+    {
+        string y = nodes.Variable(role);
+        OnnxNode hardSigmoid = nodes.Add("HardSigmoid", [x], y);
+        hardSigmoid.AddAttribute("alpha", 1.0 / 6);
+        hardSigmoid.AddAttribute("beta", 0.5);
+        return OrNaN(node, x, y);
+    }
+
+    /// <summary>The value with the least float in place of −∞, which times 0 is NaN.</summary>
+    string Finite(NetworkNode node, string x) => TakesNonFinite
+        ? Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1))
+        : x;
+
+    /// <summary>NaN where x is NaN, of which runtimes may make a bound; else y.</summary>
+    string OrNaN(NetworkNode node, string x, string y) => TakesNonFinite
+        ? Step("Where", $"{node.Path}.or_nan", Step("IsNaN", $"{node.Path}.is_nan", x), x, y)
+        : y;
 
     /// <summary><c>x·½(1 + erf(x/√2))</c>, where −∞·0 is to be 0.</summary>
     string Gelu(NetworkNode node, string x)
     {
         string erf = Step("Erf", $"{node.Path}.erf", Scaled($"{node.Path}.scaled", x, MathF.Sqrt(0.5f)));
         string sum = Step("Add", $"{node.Path}.sum", erf, nodes.Constant($"{node.Path}.one", [1f], 1));
-        if (TakesNonFinite)
-            x = Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1));
-        return Scaled(node.Path, Step("Mul", $"{node.Path}.product", x, sum), 0.5f);
+        return Scaled(node.Path, Step("Mul", $"{node.Path}.product", Finite(node, x), sum), 0.5f);
     }
 
     string Scaled(string role, string x, float factor) =>

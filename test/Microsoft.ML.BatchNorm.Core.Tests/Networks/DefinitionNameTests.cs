@@ -9,13 +9,14 @@ public class DefinitionNameTests
         Network network = Network.Input(2, 9, 9)
             .Conv2D(2, 1).Conv2D(2, 1).BatchNormalization().BatchNormalization().ReLU().LeakyReLU().Dropout(0.1)
             .MaxPool2D().AveragePool2D(1).GlobalAveragePool2D().Flatten().Dense(2).Dense(2).Dense(2)
-            .Gelu().Sigmoid().Tanh().Append(Network.Input(2).Dense(1));
+            .Gelu().Sigmoid().Tanh().SiLU().HardSwish().HardSigmoid().ReLU6().Append(Network.Input(2).Dense(1));
         CollectionAssert.AreEqual(
             (string[])
             [
                 "conv2d", "conv2d_1", "batch_normalization", "batch_normalization_1", "re_lu", "leaky_re_lu", "dropout",
                 "max_pooling2d", "average_pooling2d", "global_average_pooling2d", "flatten", "dense", "dense_1",
-                "dense_2", "gelu", "sigmoid", "tanh", "network/dense",
+                "dense_2", "gelu", "sigmoid", "tanh", "silu", "hard_swish",
+                "hard_sigmoid", "relu6", "network/dense",
             ],
             network.Nodes.Select(node => node.Path).ToArray());
     }

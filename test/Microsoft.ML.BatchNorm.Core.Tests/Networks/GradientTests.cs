@@ -23,6 +23,13 @@ public sealed class GradientTests
         ["Gelu", Network.Input(5).Dense(17).Gelu().Dense(3)],
         ["Sigmoid", Network.Input(5).Dense(17).Sigmoid().Dense(3)],
         ["Tanh", Network.Input(5).Dense(17).Tanh().Dense(3)],
+        ["SiLU", Network.Input(5).Dense(17).SiLU().Dense(3)],
+        ["HardSwish", Wide().HardSwish().Dense(3)],
+        ["HardSigmoid", Wide().HardSigmoid().Dense(3)],
+        ["ReLU6", Wide().ReLU6().Dense(3)],
+        ["batch normalization and ReLU6", Network.Input(5).Dense(40).BatchNormalization().ReLU6().Dense(3)],
+        ["a fixed map and ReLU6", Wide().BatchNormalization(Keras with { UpdateStatistics = false }).ReLU6().Dense(3)],
+        ["batch normalization and SiLU", Network.Input(5).Dense(40).BatchNormalization().SiLU().Dense(3)],
         ["dropout of nothing", Network.Input(5).Dense(17).Dropout(0).Tanh().Dense(3)],
         ["batch normalization first", Network.Input(5).BatchNormalization().Dense(3)],
         ["batch normalization last", Network.Input(5).Dense(3).BatchNormalization()],
@@ -64,6 +71,11 @@ public sealed class GradientTests
                 .BatchNormalization(Keras with { UpdateStatistics = false }).ReLU().Flatten().Dense(3),
         ],
     ];
+
+    /// <summary>Values on both sides of 3 and 6, where functions have corners.</summary>
+    static Network Wide() => Network.Input(5).Dense(40, kernelInitializer: KernelInitializer.HeNormal)
+        .Dense(40, kernelInitializer: KernelInitializer.HeNormal)
+        .Dense(17, kernelInitializer: KernelInitializer.HeNormal);
 
     static Network Normalized(BatchNormalizationOptions options) =>
         Network.Input(5).Dense(20).BatchNormalization(options, name: "normalization").ReLU().Dense(3);

@@ -9,6 +9,10 @@ static class NaiveActivation
         Activation.LeakyReLU => x > 0 ? x : (layer.NegativeSlope ?? 0.3) * x,
         Activation.Gelu => x * Normal(x),
         Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
+        Activation.SiLU => x / (1 + Math.Exp(-x)),
+        Activation.HardSwish => x * Math.Clamp(x + 3, 0, 6) / 6,
+        Activation.HardSigmoid => Math.Clamp(x + 3, 0, 6) / 6,
+        Activation.ReLU6 => Math.Clamp(x, 0, 6),
         _ => Math.Tanh(x),
     };
 
@@ -18,6 +22,10 @@ static class NaiveActivation
         Activation.LeakyReLU => x > 0 ? 1 : layer.NegativeSlope ?? 0.3,
         Activation.Gelu => Normal(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(Math.Tau),
         Activation.Sigmoid => Value(layer, x) * (1 - Value(layer, x)),
+        Activation.SiLU => (1 + Math.Exp(-x) + x * Math.Exp(-x)) / Math.Pow(1 + Math.Exp(-x), 2),
+        Activation.HardSwish => x < -3 ? 0 : x > 3 ? 1 : x / 3 + 0.5,
+        Activation.HardSigmoid => x > -3 && x < 3 ? 1.0 / 6 : 0,
+        Activation.ReLU6 => x > 0 && x < 6 ? 1 : 0,
         _ => 1 - Math.Tanh(x) * Math.Tanh(x),
     };
 

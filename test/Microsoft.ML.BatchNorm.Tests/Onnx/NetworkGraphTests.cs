@@ -24,6 +24,21 @@ public class NetworkGraphTests
         }
     }
 
+    [TestMethod]
+    [DataRow(Activation.SiLU, "Sigmoid Mul")]
+    [DataRow(Activation.HardSwish, "HardSigmoid Mul")]
+    [DataRow(Activation.HardSigmoid, "HardSigmoid")]
+    [DataRow(Activation.ReLU6, "Relu Min")]
+    public void An_activation_that_standard_operators_put_together(Activation activation, string operators)
+    {
+        IDataView rows = View.Vectors(View.Dense(View.Floats(40, 6)), 6);
+        OnnxModel model = Check(
+            Network.Input(6).BatchNormalization().Dense(30).LeakyReLU(5).Add(new ActivationLayer(activation)).Dense(2),
+            rows);
+        foreach (string type in operators.Split(' '))
+            CollectionAssert.Contains(model.Operators, type);
+    }
+
     static IEnumerable<object[]> Branching => Graphs.Names.Select(name => new object[] { name });
 
     [TestMethod]

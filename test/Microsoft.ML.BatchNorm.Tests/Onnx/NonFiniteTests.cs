@@ -67,7 +67,8 @@ public class NonFiniteTests
     {
         Network input = Network.Input(1).BatchNormalization(new() { Axis = 1, NonFinite = NonFinite.Ignore });
         foreach (Network network in (Network[])
-            [input.ReLU(), input.LeakyReLU(), input.LeakyReLU(0), input.Gelu(), input.Sigmoid(), input.Tanh()])
+            [input.ReLU(), input.LeakyReLU(), input.LeakyReLU(0), input.Gelu(), input.Sigmoid(), input.Tanh(),
+                input.SiLU(), input.HardSwish(), input.HardSigmoid(), input.ReLU6()])
         {
             Check(Samples.Saved(network), 1);
         }

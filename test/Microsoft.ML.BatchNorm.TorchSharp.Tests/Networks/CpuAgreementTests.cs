@@ -139,6 +139,21 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Activations))]
+    public void Every_activation_s_values_are_libtorch_s(string name)
+    {
+        var layer = new ActivationLayer(activations.Single(entry => entry.Name == name).Activation);
+        float[] x = [.. Enumerable.Range(-4000, 8001).Select(i => i / 400f), 3f, -3f, 6f, 0f, -0f, 50f, -50f];
+        Network network = Network.Input(1).Add(layer);
+        float[] served = new NetworkModel(network, network.Initialize()).Predict(x), y = new float[x.Length];
+        using ITrainingSession session = new TorchEngine("cpu").Start(
+            network, network.Initialize(), new() { Loss = Loss.MeanSquaredError },
+            new TrainingData(1, new float[1], new float[1]));
+        session.Predict(x, y);
+        Agreement.Within(4e-7, Sample.Widen(served), y, name);
+    }
+
+    [TestMethod]
     public void Class_weights_are()
     {
         Compare(Plain(3), new() { ClassWeights = [0.5, 2, 1], Optimizer = Optimizer.Sgd() }, weighted: true);

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The CPU engine's training of one network: its stages, compiled once, over memory that is kept.</summary>
@@ -28,7 +30,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         (this.network, this.data) = (network, data);
         step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
         var features = new RowBuffer(data.FeaturesPerRow);
-        stages = StageFactory.Create(network, features, step);
+        stages = CreateStages(network, features, step);
         last = stages.Count > 0 ? stages[^1].Output : features;
         int widest = stages.Select(stage => stage.Output.Stride).Append(features.Stride).Max();
         inferenceRows = Math.Clamp(InferenceFloats / widest, 1, InferenceRows);
@@ -127,6 +129,31 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         disposed = true;
         team.Dispose();
         batch.Dispose();
+    }
+
+    /// <summary>The stages of a network; an activation may be part of the stage before it.</summary>
+    static List<Stage> CreateStages(Network network, RowBuffer features, Step step)
+    {
+        var stages = new List<Stage>();
+        IReadOnlyList<NetworkNode> nodes = network.Nodes;
+        int[] places = new int[nodes.Count];
+        Array.Fill(places, -1);
+        for (int i = 0; i < nodes.Count; i++)
+        {
+            if (places[i] >= 0)
+                continue;
+            ImmutableArray<int> reads = [.. nodes[i].Inputs.Select(value => value < 0 ? value : places[value])];
+            int? reader = network.Values.OnlyReaderOf(i);
+            var context = new StageContext(
+                nodes[i], i, reads, [.. reads.Select(place => place < 0 ? features : stages[place].Output)],
+                reader is { } only ? nodes[only].Layer : null, step);
+            Stage stage = nodes[i].Layer.CreateStage(context);
+            places[i] = stages.Count;
+            if (context.IncludesReader)
+                places[reader!.Value] = stages.Count;
+            stages.Add(stage);
+        }
+        return stages;
     }
 
     /// <summary>

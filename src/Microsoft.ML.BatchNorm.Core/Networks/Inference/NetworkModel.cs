@@ -1,6 +1,9 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -155,4 +158,58 @@ public sealed unsafe class NetworkModel
                 ? $"A row has {inputs} features; {features} are not a whole number of rows."
                 : $"A row has {outputs} outputs; there is room for {values} where {features / inputs} rows need "
                     + $"{(long)(features / inputs) * outputs}.");
+}
+
+/// <summary>
+/// Memory between the steps of a model: one block a thread, for all models, as large as one has needed.
+/// </summary>
+static unsafe class Scratch
+{
+    const int Alignment = 64;
+
+    // On the pinned heap, so that its address stays.
+    [ThreadStatic]
+    static float[]? memory;
+
+    /// <summary>At least that many floats, the first at a cache line's start. Whatever was there is lost.</summary>
+    public static float* Get(int floats)
+    {
+        int length = checked(floats + Alignment / sizeof(float));
+        float[]? block = memory;
+        if (block is null || block.Length < length)
+            memory = block = GC.AllocateUninitializedArray<float>(length, pinned: true);
+        fixed (float* address = block)
+            return (float*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
+    }
+}
+
+/// <summary>Looks for features that are not finite.</summary>
+static class FiniteFeatures
+{
+    public static bool Hold(ReadOnlySpan<float> features)
+    {
+        ref float first = ref MemoryMarshal.GetReference(features);
+        int lanes = Vector512<float>.Count, i = 0;
+        Vector512<float> even = Vector512<float>.Zero, odd = even;
+        for (; i <= features.Length - 2 * lanes; i += 2 * lanes)
+        {
+            even = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
+            odd = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + lanes)), odd);
+        }
+        float poison = 0;
+        for (; i < features.Length; i++)
+            poison += features[i] * 0;
+        return poison == 0 && Vector512.EqualsAll(even + odd, Vector512<float>.Zero);
+    }
+
+    public static void Throw(ReadOnlySpan<float> features, int inputs)
+    {
+        for (int i = 0; i < features.Length; i++)
+        {
+            if (!float.IsFinite(features[i]))
+                throw new InvalidDataException(
+                    $"Feature {i % inputs} of row {i / inputs} is {features[i]}; the network's batch normalization "
+                    + "needs finite values. Replace it, or set NonFinite.Ignore in the layer's options.");
+        }
+    }
 }

@@ -1,3 +1,8 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A function of each value.</summary>
@@ -39,9 +44,97 @@ public sealed record ActivationLayer(Activation Function) : Layer
         Activation.LeakyReLU => "leaky_re_lu",
         Activation.Gelu => "gelu",
         Activation.Sigmoid => "sigmoid",
-        _ => "tanh",
+        Activation.Tanh => "tanh",
+        Activation.SiLU => "silu",
+        Activation.HardSwish => "hard_swish",
+        Activation.HardSigmoid => "hard_sigmoid",
+        _ => "relu6",
     };
 
     /// <inheritdoc/>
     public override TensorShape OutputShape(TensorShape input) => Check.NotNull(input);
+
+    internal override Stage CreateStage(StageContext context) => Computation.CreateStage(context);
+
+    internal override ServingValue CreateServing(ServingContext context)
+    {
+        if (context.Input.Product is null)
+            return context.Steps.Elementwise(
+                context.Input, new ActivationStep(Computation, context.Node.Output.Size));
+        context.Steps.Complete(context.Input, Computation);
+        return context.Input;
+    }
+
+    ActivationFunction Computation => EffectiveFunction switch
+    {
+        Activation.ReLU => ActivationFunction.Of(new ReLUFunction()),
+        Activation.LeakyReLU => ActivationFunction.Of(new LeakyReLUFunction(Slope)),
+        Activation.Gelu => ActivationFunction.Of(new GeluFunction()),
+        Activation.Sigmoid => ActivationFunction.Of(new SigmoidFunction()),
+        Activation.Tanh => ActivationFunction.Of(new TanhFunction()),
+        Activation.SiLU => ActivationFunction.Of(new SiLUFunction()),
+        Activation.HardSwish => ActivationFunction.Of(new HardSwishFunction()),
+        Activation.HardSigmoid => ActivationFunction.Of(new HardSigmoidFunction()),
+        _ => ActivationFunction.Of(new ReLU6Function()),
+    };
+}
+
+/// <summary>An activation's computation.</summary>
+abstract unsafe class ActivationFunction
+{
+    /// <summary>The function of some values; <paramref name="y"/> may be <paramref name="x"/>.</summary>
+    public abstract void Run(float* x, float* y, nint length);
+
+    public abstract Stage CreateStage(StageContext context);
+
+    public static ActivationFunction Of<TFunction>(TFunction function) where TFunction : struct, IActivationFunction =>
+        new Typed<TFunction>(function);
+
+    sealed class Typed<TFunction>(TFunction function) : ActivationFunction
+        where TFunction : struct, IActivationFunction
+    {
+        public override void Run(float* x, float* y, nint length) => ActivationMap.Run(function, x, y, length);
+
+        public override Stage CreateStage(StageContext context) => new ActivationStage<TFunction>(context, function);
+    }
+}
+
+/// <summary>An activation in a training session.</summary>
+sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction function)
+    : Stage(context, new RowBuffer(context.Input.Width))
+    where TFunction : struct, IActivationFunction
+{
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Apply)];
+
+    public override IEnumerable<Pass> Backward() => [Pass.OnRows(GoBack)];
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Apply(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = Input.Row(row), y = Output.Row(row);
+            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+                function.Forward(Vector512.Load(x + i)).Store(y + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void GoBack(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = Input.Row(row), y = Output.Row(row), dy = OutputGradient!.Row(row);
+            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+                function.Backward(Vector512.Load(x + i), Vector512.Load(y + i), Vector512.Load(dy + i)).Store(dy + i);
+        }
+    }
+}
+
+/// <summary>An activation in a model that does not follow a product.</summary>
+sealed unsafe class ActivationStep(ActivationFunction function, int size) : ServingStep(size, size)
+{
+    public override bool IsElementwise => true;
+
+    public override void Run(float* x, float* y, int rows, float* work) => function.Run(x, y, (nint)rows * Outputs);
 }

@@ -1,4 +1,8 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -19,4 +23,73 @@ public sealed record AddLayer : Layer
         inputs.Length >= 2 && inputs.All(inputs[0].Equals)
             ? inputs[0]
             : throw Misfit(inputs, "two or more of one shape");
+
+    internal override Stage CreateStage(StageContext context) => new AddStage(context);
+
+    internal override ServingValue CreateServing(ServingContext context) => context.Steps.Merge(
+        context.Node.Output, context.Inputs, new AddStep(context.Inputs.Length, context.Node.Output.Size));
+}
+
+/// <summary>
+/// A sum in a training session. The gradient of each input is that of the output: the first that
+/// is wanted takes its buffer, the others are copies.
+/// </summary>
+sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffer(context.Input.Width))
+{
+    public override RowBuffer MakeInputGradient(int input) =>
+        InputGradients.Contains(OutputGradient) ? new RowBuffer(Output.Width) : OutputGradient!;
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Add)];
+
+    public override IEnumerable<Pass> Backward() => [Pass.OnRows(Copy)];
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Add(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = Input.Row(row), y = Output.Row(row);
+            for (int other = 1; other < Inputs.Length; other++, x = y)
+            {
+                float* more = Inputs[other].Row(row);
+                for (int i = 0; i < Output.Columns; i += Vectors.Floats)
+                    (Vector512.Load(x + i) + Vector512.Load(more + i)).Store(y + i);
+            }
+        }
+    }
+
+    void Copy(RowBlock block)
+    {
+        foreach (RowBuffer? gradient in InputGradients)
+        {
+            if (gradient is not null && gradient != OutputGradient)
+                OutputGradient!.CopyTo(gradient, block);
+        }
+    }
+}
+
+/// <summary>A sum in a model.</summary>
+sealed unsafe class AddStep(int count, int size) : MergeStep(size)
+{
+    public override bool IsElementwise => true;
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public override void Run(float** x, float* y, int rows, float* work)
+    {
+        nint length = (nint)rows * Outputs, i = 0;
+        for (; i <= length - Vector512<float>.Count; i += Vector512<float>.Count)
+        {
+            Vector512<float> sum = Vector512.Load(x[0] + i);
+            for (int input = 1; input < count; input++)
+                sum += Vector512.Load(x[input] + i);
+            sum.Store(y + i);
+        }
+        for (; i < length; i++)
+        {
+            float sum = x[0][i];
+            for (int input = 1; input < count; input++)
+                sum += x[input][i];
+            y[i] = sum;
+        }
+    }
 }

@@ -1,3 +1,6 @@
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -72,10 +75,76 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     internal override LayerState Initialize(TensorShape input, Random random) =>
         new(BatchNormalization.Initialize(Options, Channels(input)));
 
+    /// <summary>With the activation that alone reads its value, where that can be part of the same passes.</summary>
+    internal override Stage CreateStage(StageContext context)
+    {
+        if (context.OnlyReader is not ActivationLayer activation)
+            return CreateStage(context, new NoActivation());
+        context.IncludesReader = true;
+        switch (activation)
+        {
+            case { EffectiveFunction: Activation.ReLU }:
+                return CreateStage(context, new ReLUFunction());
+            case { EffectiveFunction: Activation.ReLU6 }:
+                return CreateStage(context, new ReLU6Function());
+            case { EffectiveFunction: Activation.LeakyReLU, Slope: > 0 and var slope }:
+                return CreateStage(context, new LeakyReLUFunction(slope));
+            default:
+                context.IncludesReader = false;
+                return CreateStage(context, new NoActivation());
+        }
+    }
+
+    BatchNormalizationStage CreateStage<TActivation>(StageContext context, TActivation activation)
+        where TActivation : struct, IFusedActivation
+    {
+        ChannelLayout row = Layout(context.Node.Input, rows: 1);
+        ChannelKernels kernels = row is { Outer: 1, Inner: 1 }
+            ? new FeatureKernels<TActivation>(activation, context.Input.Columns)
+            : new ImageKernels<TActivation>(activation, row);
+        if (Options.NonFinite == NonFinite.Ignore)
+            kernels = new IgnoringKernels<TActivation>(kernels, activation, row);
+        return new BatchNormalizationStage(context, this, kernels);
+    }
+
+    internal override ServingValue CreateServing(ServingContext context)
+    {
+        TensorShape shape = context.Node.Input;
+        if (!Options.TrackMovingStatistics)
+            throw new ArgumentException(
+                $"Layer '{context.Node.Path}' has TrackMovingStatistics = false: it normalizes each batch with the "
+                + "batch's own statistics, and a single row cannot be served.");
+        var map = new AffineMap(Options, context.State!.BatchNormalization!);
+        ServingValue input = context.Input;
+        // Folded, an infinite value that is to pass through the normalization would not.
+        if (context.Folds && AxisIn(shape) == 1 && !map.IgnoresNonFinite && input.Product?.TryFold(map) == true)
+            return input;
+        context.Steps.Complete(input);
+        ChannelLayout row = Layout(shape, 1);
+        if (input.IsLast)
+        {
+            int axis = AxisIn(shape);
+            row = new ChannelLayout([1, shape[1], shape[2], shape[0]], axis == 1 ? 3 : axis - 1);
+        }
+        return context.Steps.Elementwise(input, new AffineStep(map.ForRows<float>(row)));
+    }
+
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
         return options.Axis is null ? options with { Axis = ChannelsFirst } : options;
+    }
+}
+
+/// <summary>A batch normalization that cannot be folded: its map, with the digits that a large mean needs.</summary>
+sealed unsafe class AffineStep(RowMap<float> map) : ServingStep(map.Length, map.Length)
+{
+    public override bool IsElementwise => true;
+
+    public override void Run(float* x, float* y, int rows, float* work)
+    {
+        for (int row = 0; row < rows; row++, x += Inputs, y += Outputs)
+            map.Apply(new ReadOnlySpan<float>(x, Inputs), new Span<float>(y, Outputs));
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -26,5 +27,72 @@ public sealed record ConcatLayer : Layer
         long channels = inputs.Sum(input => (long)input[0]);
         CheckRow(inputs, "output", [channels, .. inputs[0].Dimensions[1..].ToArray().Select(size => (long)size)]);
         return new TensorShape([(int)channels, .. inputs[0].Dimensions[1..]]);
+    }
+
+    internal override Stage CreateStage(StageContext context) => new ConcatStage(context);
+
+    internal override ServingValue CreateServing(ServingContext context)
+    {
+        TensorShape output = context.Node.Output;
+        int places = output.Size / output[0], run = context.Steps.IsLast(context.Inputs) ? 1 : places;
+        int[] widths = [.. context.Node.InputShapes.Select(shape => shape[0] * run)];
+        return context.Steps.Merge(output, context.Inputs, new ConcatStep(widths, places / run));
+    }
+}
+
+/// <summary>Runs of channels behind one another in a training session.</summary>
+sealed unsafe class ConcatStage(StageContext context)
+    : Stage(context, new RowBuffer(context.Node.Output.Size))
+{
+    public override RowBuffer MakeInputGradient(int input) => new(Inputs[input].Width);
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Join)];
+
+    public override IEnumerable<Pass> Backward() => [Pass.OnRows(Split)];
+
+    void Join(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* y = Output.Row(row);
+            foreach (RowBuffer input in Inputs)
+            {
+                new ReadOnlySpan<float>(input.Row(row), input.Width).CopyTo(new Span<float>(y, input.Width));
+                y += input.Width;
+            }
+        }
+    }
+
+    void Split(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* dy = OutputGradient!.Row(row);
+            for (int i = 0; i < Inputs.Length; i++)
+            {
+                int width = Inputs[i].Width;
+                if (InputGradients[i] is { } gradient)
+                    new ReadOnlySpan<float>(dy, width).CopyTo(new Span<float>(gradient.Row(row), width));
+                dy += width;
+            }
+        }
+    }
+}
+
+/// <summary>Runs of channels behind one another in a model, at each place of a row.</summary>
+/// <param name="widths">The values of each input's run.</param>
+/// <param name="places">The runs of a row.</param>
+sealed unsafe class ConcatStep(int[] widths, int places) : MergeStep(widths.Sum() * places)
+{
+    public override void Run(float** x, float* y, int rows, float* work)
+    {
+        for (int place = 0; place < rows * places; place++)
+        {
+            for (int input = 0; input < widths.Length; y += widths[input++])
+            {
+                var run = new ReadOnlySpan<float>(x[input] + (nint)place * widths[input], widths[input]);
+                run.CopyTo(new Span<float>(y, widths[input]));
+            }
+        }
     }
 }

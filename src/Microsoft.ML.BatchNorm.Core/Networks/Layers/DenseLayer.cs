@@ -1,3 +1,6 @@
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -47,4 +50,113 @@ public sealed record DenseLayer(int Units) : Layer
     public override IEnumerable<TensorSpec> Tensors(TensorShape input) => KernelAndBias(
         new TensorShape(Units, Check.NotNull(input)[0]), KernelInitializer, UseBias ? BiasInitializer : null, input[0],
         Units);
+
+    internal override Stage CreateStage(StageContext context) => new DenseStage(context, Units);
+
+    internal override ServingValue CreateServing(ServingContext context) => new(
+        context.Node.Output, context.Steps.ChannelsFirst(context.Input),
+        new FoldableProduct(context.State!, Units, (kernel, bias, activation) =>
+        {
+            int inputs = kernel.Length / Units;
+            float[] weights = Array.ConvertAll(kernel, value => (float)value);
+            return new DenseStep(new PackedProduct(weights, inputs, bias, activation), inputs, Units);
+        }));
+}
+
+/// <summary>A dense layer in a training session.</summary>
+sealed unsafe class DenseStage : Stage
+{
+    readonly int inputs, units;
+    readonly KernelParameter kernel;
+    readonly Parameter? bias;
+
+    MatrixPanels weights;
+    PackedMatrix? transposed;
+
+    public DenseStage(StageContext context, int units)
+        : base(context, new RowBuffer(units))
+    {
+        (inputs, this.units) = (Node.Input.Size, units);
+        kernel = new KernelParameter(Node, Tensor("kernel")!, inputs, units);
+        bias = Tensor("bias") is { } spec ? new Parameter(Node, spec) : null;
+        Parameters = bias is null ? [kernel] : [kernel, bias];
+    }
+
+    public override IReadOnlyList<Parameter> Parameters { get; }
+
+    public override void Load(LayerState state)
+    {
+        base.Load(state);
+        weights = MatrixPanels.OfPacked(kernel.Value, inputs, units);
+    }
+
+    public override RowBuffer MakeInputGradient() => new(inputs);
+
+    public override IEnumerable<Pass> Prepare()
+    {
+        if (InputGradient is null)
+            return [];
+        transposed = new PackedMatrix(units, inputs);
+        return [Pass.OnItems(transposed.Panels, Transpose)];
+    }
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Multiply)];
+
+    public override IEnumerable<Pass> Backward()
+    {
+        if (InputGradient is not null)
+            yield return Pass.OnRows(MultiplyBack);
+        if (kernel.IsTrained)
+            yield return Pass.OnItems(kernel.Panels, FormGradient);
+    }
+
+    void Multiply(RowBlock block)
+    {
+        float* x = Input.Row(block.First), y = Output.Row(block.First);
+        if (bias is null)
+            MatrixProduct.Multiply(x, Input.Stride, block.Rows, weights, y, Output.Stride);
+        else
+            MatrixProduct.Multiply(x, Input.Stride, block.Rows, weights, y, Output.Stride, bias.Value);
+    }
+
+    void MultiplyBack(RowBlock block) =>
+        MatrixProduct.Multiply(
+            OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, transposed!,
+            InputGradient!.Row(block.First), InputGradient.Stride);
+
+    /// <summary>Packs a panel of inputs: block after block of 32 units.</summary>
+    void Transpose(int panel)
+    {
+        int columns = transposed!.ColumnsOf(panel), first = panel * PackedMatrix.PanelColumns;
+        float* target = transposed.Panel(panel);
+        int targetWidth = Vectors.RoundUp(columns);
+        for (int block = 0; block < kernel.Panels; block++)
+        {
+            int width = kernel.WidthOf(block);
+            MatrixPacking.Columns(
+                kernel.Value + kernel.Start(block) + (nint)first * width, width, kernel.UnitsOf(block), columns,
+                target + (nint)block * PackedMatrix.PanelColumns * targetWidth);
+        }
+    }
+
+    /// <summary>The gradients of a panel of units.</summary>
+    void FormGradient(int panel)
+    {
+        int first = panel * PackedMatrix.PanelColumns, width = kernel.WidthOf(panel);
+        float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
+        if (bias is not null)
+            PlaneKernels.SumColumns(gradient, OutputGradient.Stride, Step.Rows, width, bias.Gradient + first);
+        // What fills up the rows of the gradient is 0, as what fills up the kernel's must be.
+        MatrixPanels columns = MatrixPanels.OfRows(gradient, OutputGradient.Stride, Step.Rows, width);
+        MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, columns, target, width);
+        bool finite = Finite.All<float>(new(target, inputs * width));
+        if (!finite || (bias is not null && !Finite.All<float>(new(bias.Gradient + first, width))))
+            Step.Fail();
+    }
+}
+
+/// <summary>A dense layer in a model.</summary>
+sealed unsafe class DenseStep(PackedProduct product, int inputs, int units) : ServingStep(inputs, units)
+{
+    public override void Run(float* x, float* y, int rows, float* work) => product.Run(x, y, rows);
 }

@@ -1,3 +1,8 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -21,4 +26,89 @@ public sealed record DropoutLayer(double Rate) : Layer
 
     static double Checked(double value) =>
         value is >= 0 and < 1 ? value : throw Check.OutOfRange(value, nameof(Rate), "at least 0 and below 1");
+
+    internal override Stage CreateStage(StageContext context) => new DropoutStage(context, Rate);
+
+    internal override ServingValue CreateServing(ServingContext context) => context.Input;
+}
+
+/// <summary>
+/// Dropout in a training session. Which values are dropped is a function of the seed, the
+/// number of the step, the layer's place in the network and the value's place in the batch.
+/// </summary>
+sealed unsafe class DropoutStage(StageContext context, double rate)
+    : Stage(context, new RowBuffer(context.Input.Width))
+{
+    /// <summary>Values that one draw of eight counters decides on.</summary>
+    const int DrawColumns = 32;
+
+    /// <summary>What each value is multiplied by: 0, or 1/(1 − rate).</summary>
+    readonly RowBuffer factors = new(context.Input.Width);
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Draw), Pass.OnRows(Apply)];
+
+    public override IEnumerable<Pass> Infer() => [Pass.OnRows(Copy)];
+
+    public override IEnumerable<Pass> Backward() => [Pass.OnRows(GoBack)];
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        factors.Grow(rows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Draw(RowBlock block)
+    {
+        Vector512<uint> threshold = Vector512.Create((uint)Math.Min(rate * Math.Pow(2, 32), uint.MaxValue));
+        Vector512<float> kept = Vector512.Create((float)(1 / (1 - rate)));
+        int draws = (Input.Columns + DrawColumns - 1) / DrawColumns;
+        Vector512<ulong> low = Vector512.Create((ulong)uint.MaxValue);
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* target = factors.Row(row);
+            for (int draw = 0; draw < draws; draw++)
+            {
+                ulong first = ((ulong)row * (ulong)draws + (ulong)draw) * 8;
+                Vector512<ulong> counters = Vector512.Create(first) + Vector512<ulong>.Indices;
+                Vector512<ulong> w0 = counters & low, w1 = counters >>> 32;
+                Vector512<ulong> w2 = Vector512.Create((ulong)(uint)Step.Number);
+                Vector512<ulong> w3 = Vector512.Create((ulong)(Step.Number >>> 32));
+                RandomNumbers.Philox(unchecked((uint)Step.Seed), (uint)context.Place, ref w0, ref w1, ref w2, ref w3);
+                int column = draw * DrawColumns;
+                Select(Vector512.Narrow(w0, w1), threshold, kept).Store(target + column);
+                if (column + Vectors.Floats < Input.Columns)
+                    Select(Vector512.Narrow(w2, w3), threshold, kept).Store(target + column + Vectors.Floats);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector512<float> Select(Vector512<uint> random, Vector512<uint> threshold, Vector512<float> kept) =>
+        Vector512.ConditionalSelect(
+            Vector512.GreaterThanOrEqual(random, threshold).AsSingle(), kept, Vector512<float>.Zero);
+
+    void Apply(RowBlock block) => Multiply(block, Input, Output);
+
+    void GoBack(RowBlock block) => Multiply(block, OutputGradient!, OutputGradient!);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    void Multiply(RowBlock block, RowBuffer from, RowBuffer to)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = from.Row(row), factor = factors.Row(row), y = to.Row(row);
+            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+                (Vector512.Load(x + i) * Vector512.Load(factor + i)).Store(y + i);
+        }
+    }
+
+    void Copy(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            var x = new ReadOnlySpan<float>(Input.Row(row), Input.Columns);
+            x.CopyTo(new Span<float>(Output.Row(row), Input.Columns));
+        }
+    }
 }

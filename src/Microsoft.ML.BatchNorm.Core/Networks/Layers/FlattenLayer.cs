@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.Inference;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The same values in one dimension, the last of the input's running fastest.</summary>
@@ -14,4 +16,17 @@ public sealed record FlattenLayer : Layer
         ArgumentNullException.ThrowIfNull(input);
         return new TensorShape(input.Size);
     }
+
+    internal override Stage CreateStage(StageContext context) => new FlattenStage(context);
+
+    internal override ServingValue CreateServing(ServingContext context) =>
+        new(context.Node.Output, context.Steps.ChannelsFirst(context.Input));
+}
+
+/// <summary>The same buffer under another shape.</summary>
+sealed class FlattenStage(StageContext context) : Stage(context, context.Input)
+{
+    public override IEnumerable<Pass> Forward() => [];
+
+    public override IEnumerable<Pass> Backward() => [];
 }

@@ -1,3 +1,6 @@
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The mean of each channel of an image: <c>[channels, height, width]</c> becomes <c>[channels]</c>.</summary>
@@ -13,5 +16,62 @@ public sealed record GlobalAveragePool2DLayer : Layer
     {
         ArgumentNullException.ThrowIfNull(input);
         return input.Rank == 3 ? new TensorShape(input[0]) : throw Misfit(input, "[channels, height, width]");
+    }
+
+    internal override Stage CreateStage(StageContext context) => new GlobalAveragePool2DStage(context);
+
+    internal override ServingValue CreateServing(ServingContext context) => new(
+        context.Node.Output,
+        context.Steps.Add(
+            new GlobalAverageStep(context.Node.Input), context.Steps.ChannelsLast(context.Input)));
+}
+
+/// <summary>The mean of each channel in a training session.</summary>
+sealed unsafe class GlobalAveragePool2DStage(StageContext context)
+    : Stage(context, new RowBuffer(context.Node.Output.Size))
+{
+    readonly int channels = context.Node.Input[0], places = context.Node.Input[1] * context.Node.Input[2];
+
+    public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Average)];
+
+    public override IEnumerable<Pass> Backward() => InputGradient is null ? [] : [Pass.OnRows(GoBack)];
+
+    void Average(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = Input.Row(row), y = Output.Row(row);
+            for (int channel = 0; channel < channels; channel++)
+                y[channel] = (float)(PlaneKernels.Sum(x + (nint)channel * places, places) / places);
+        }
+    }
+
+    void GoBack(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* dx = InputGradient!.Row(row), dy = OutputGradient!.Row(row);
+            for (int channel = 0; channel < channels; channel++)
+                new Span<float>(dx + (nint)channel * places, places).Fill(dy[channel] / places);
+        }
+    }
+}
+
+/// <summary>The mean of each channel in a model.</summary>
+sealed unsafe class GlobalAverageStep(TensorShape image) : ServingStep(image.Size, image[0])
+{
+    readonly int channels = image[0], places = image[1] * image[2];
+
+    public override void Run(float* x, float* y, int rows, float* work)
+    {
+        for (int row = 0; row < rows; row++, y += channels)
+        {
+            new Span<float>(y, channels).Clear();
+            for (int place = 0; place < places; place++, x += channels)
+                ChannelSums.Add(x, y, channels);
+            ChannelSums.Divide(y, places, channels);
+        }
     }
 }

@@ -3,6 +3,7 @@ using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Serialization;
+using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -90,6 +91,15 @@ public abstract record Layer
         }
         return tensors.Count == 0 ? null : LayerState.OfTensors(tensors);
     }
+
+    /// <summary>The layer in a training session of the CPU engine.</summary>
+    /// <exception cref="NotSupportedException">Another engine alone runs it.</exception>
+    internal abstract Stage CreateStage(StageContext context);
+
+    /// <summary>The layer in a model: adds its steps, and gives their value.</summary>
+    /// <exception cref="NotSupportedException">A model cannot have it.</exception>
+    /// <exception cref="ArgumentException">With its options, it cannot predict for a single row.</exception>
+    internal abstract ServingValue CreateServing(ServingContext context);
 
     /// <summary>The tensors of a layer with a kernel and, it may be, a bias.</summary>
     private protected IEnumerable<TensorSpec> KernelAndBias(

@@ -1,3 +1,6 @@
+using Microsoft.ML.BatchNorm.Inference;
+using Microsoft.ML.BatchNorm.Kernels;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What a window of an image becomes.</summary>
@@ -53,5 +56,169 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
         CheckRow(input, "padded input", Window.Padded(input));
         CheckRow(input, "output", input[0], places.Height, places.Width);
         return new TensorShape(input[0], places.Height, places.Width);
+    }
+
+    internal override Stage CreateStage(StageContext context) => Function == Pooling.Max
+        ? new MaxPool2DStage(context, Window)
+        : new AveragePool2DStage(context, Window);
+
+    internal override ServingValue CreateServing(ServingContext context) => ServingValue.OfImage(
+        context.Node.Output,
+        context.Steps.Add(
+            new PoolStep(this, context.Node.Input, context.Node.Output), context.Steps.ChannelsLast(context.Input)));
+}
+
+/// <summary>A <see cref="Pool2DLayer"/> of maxima: the first of a window's greatest values gets its gradient.</summary>
+sealed unsafe class MaxPool2DStage : Stage
+{
+    readonly ImageWindows windows;
+
+    /// <summary>Where each maximum was in its channel.</summary>
+    AlignedMemory<int> indices = new(0);
+
+    public MaxPool2DStage(StageContext context, Window2D window)
+        : base(context, new RowBuffer(context.Node.Output.Size))
+    {
+        windows = new ImageWindows(Node.Input, window);
+        Step.Work.Reserve((long)windows.PaddedChannel + windows.Slack);
+    }
+
+    public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        if (indices.Length < (long)rows * Output.Width)
+            indices = new AlignedMemory<int>((long)rows * Output.Width);
+    }
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Pool)];
+
+    public override IEnumerable<Pass> Backward() => InputGradient is null ? [] : [Pass.OnRows(GoBack)];
+
+    void Pool(RowBlock block)
+    {
+        using WorkMemory.Lease work = Step.Work.Take();
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            for (int channel = 0; channel < windows.Channels; channel++)
+            {
+                windows.Pad(Input.Row(row) + (nint)channel * windows.Channel, 1, work.Start, float.NegativeInfinity);
+                PoolKernels.Max(
+                    windows, work.Start, Output.Row(row) + (nint)channel * windows.Places, IndicesOf(row, channel));
+            }
+        }
+    }
+
+    void GoBack(RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* dx = InputGradient!.Row(row), dy = OutputGradient!.Row(row);
+            new Span<float>(dx, InputGradient.Width).Clear();
+            for (int channel = 0; channel < windows.Channels; channel++, dx += windows.Channel, dy += windows.Places)
+            {
+                int* at = IndicesOf(row, channel);
+                for (int place = 0; place < windows.Places; place++)
+                    dx[at[place]] += dy[place];
+            }
+        }
+    }
+
+    int* IndicesOf(int row, int channel) =>
+        indices.Start + (nint)row * Output.Width + (nint)channel * windows.Places;
+}
+
+/// <summary>A <see cref="Pool2DLayer"/> of means.</summary>
+sealed unsafe class AveragePool2DStage : Stage
+{
+    readonly ImageWindows windows;
+
+    public AveragePool2DStage(StageContext context, Window2D window)
+        : base(context, new RowBuffer(context.Node.Output.Size))
+    {
+        windows = new ImageWindows(Node.Input, window);
+        Step.Work.Reserve((long)PaddedRoom + windows.Places + Vectors.Floats);
+    }
+
+    int PaddedRoom => Vectors.RoundUp(checked(windows.PaddedChannel + windows.Slack));
+
+    public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Pool)];
+
+    public override IEnumerable<Pass> Backward() => InputGradient is null ? [] : [Pass.OnRows(GoBack)];
+
+    void Pool(RowBlock block)
+    {
+        using WorkMemory.Lease work = Step.Work.Take();
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            for (int channel = 0; channel < windows.Channels; channel++)
+            {
+                windows.Pad(Input.Row(row) + (nint)channel * windows.Channel, 1, work.Start, 0);
+                PoolKernels.Average(windows, work.Start, Output.Row(row) + (nint)channel * windows.Places);
+            }
+        }
+    }
+
+    void GoBack(RowBlock block)
+    {
+        using WorkMemory.Lease work = Step.Work.Take();
+        float* padded = work.Start, shares = padded + PaddedRoom;
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            for (int channel = 0; channel < windows.Channels; channel++)
+            {
+                float* dy = OutputGradient!.Row(row) + (nint)channel * windows.Places;
+                PlaneKernels.Divide(dy, windows.Places, (float)windows.Size.Height * windows.Size.Width, shares);
+                new Span<float>(padded, PaddedRoom).Clear();
+                PoolKernels.AddShares(windows, shares, padded);
+                windows.Unpad(padded, 1, InputGradient!.Row(row) + (nint)channel * windows.Channel);
+            }
+        }
+    }
+}
+
+/// <summary>A pool in a model: all channels of a place at once.</summary>
+sealed unsafe class PoolStep(Pool2DLayer layer, TensorShape image, TensorShape output)
+    : ServingStep(image.Size, output.Size)
+{
+    readonly Window2D window = layer.Window;
+    readonly bool isMax = layer.Function == Pooling.Max;
+    readonly int channels = image[0], height = image[1], width = image[2];
+
+    public override void Run(float* x, float* y, int rows, float* work)
+    {
+        for (int row = 0; row < rows; row++, x += Inputs)
+        {
+            for (int i = 0; i < output[1]; i++)
+            {
+                int top = i * window.Stride.Height - window.Padding.Height;
+                for (int j = 0; j < output[2]; j++, y += channels)
+                    Place(x, top, j * window.Stride.Width - window.Padding.Width, y);
+            }
+        }
+    }
+
+    void Place(float* x, int top, int left, float* target)
+    {
+        int bottom = Math.Min(top + window.Size.Height, height), right = Math.Min(left + window.Size.Width, width);
+        top = Math.Max(top, 0);
+        left = Math.Max(left, 0);
+        new Span<float>(target, channels).Fill(isMax ? float.NegativeInfinity : 0);
+        for (int i = top; i < bottom; i++)
+        {
+            for (int j = left; j < right; j++)
+            {
+                float* source = x + ((nint)i * width + j) * channels;
+                if (isMax)
+                    ChannelSums.Max(source, target, channels);
+                else
+                    ChannelSums.Add(source, target, channels);
+            }
+        }
+        if (!isMax)
+            ChannelSums.Divide(target, window.Size.Height * window.Size.Width, channels);
     }
 }

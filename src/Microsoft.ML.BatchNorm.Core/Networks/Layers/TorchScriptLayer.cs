@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -71,8 +72,11 @@ public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape I
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Name, Trainable, Input, Output, Module.Length);
 
-    /// <summary>What an engine says that cannot run it.</summary>
-    internal static NotSupportedException NeedsTorch(string path) => new(
+    internal override Stage CreateStage(StageContext context) => throw NeedsTorch(context.Node.Path);
+
+    internal override ServingValue CreateServing(ServingContext context) => throw NeedsTorch(context.Node.Path);
+
+    static NotSupportedException NeedsTorch(string path) => new(
         $"Layer '{path}' is a TorchScript module, which the TorchEngine of Microsoft.ML.BatchNorm.TorchSharp alone can "
         + "run.");
 

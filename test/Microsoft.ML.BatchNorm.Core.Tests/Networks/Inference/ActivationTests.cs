@@ -7,7 +7,7 @@ public class ActivationTests
     [
         .. Enumerable.Range(-4000, 8001).Select(i => i / 333f),
         .. Enumerable.Range(0, 200).SelectMany(i => new[] { MathF.Pow(2, -i / 2f), -MathF.Pow(2, -i / 2f) }),
-        0f, -0f, 100f, -100f, 1e30f, -1e30f,
+        0f, -0f, 100f, -100f, -89f, -110f, -110.1f, 3f, -3f, 6f, 1e30f, -1e30f,
     ];
 
     [TestMethod]
@@ -16,6 +16,10 @@ public class ActivationTests
     [DataRow(Activation.Gelu, 2e-7)]
     [DataRow(Activation.Sigmoid, 4e-7)]
     [DataRow(Activation.Tanh, 1e-7)]
+    [DataRow(Activation.SiLU, 5e-7)]
+    [DataRow(Activation.HardSwish, 3e-7)]
+    [DataRow(Activation.HardSigmoid, 2e-7)]
+    [DataRow(Activation.ReLU6, 0)]
     public void Every_value_is_exact_to_a_few_units_in_the_last_place_of_a_float(Activation function, double tolerance)
     {
         var layer = new ActivationLayer(function);
@@ -38,6 +42,10 @@ public class ActivationTests
         CollectionAssert.AreEqual(new[] { 0, up, nan }, Run(new ActivationLayer(Activation.Gelu), x));
         CollectionAssert.AreEqual(new[] { 0, 1, nan }, Run(new ActivationLayer(Activation.Sigmoid), x));
         CollectionAssert.AreEqual(new[] { -1, 1, nan }, Run(new ActivationLayer(Activation.Tanh), x));
+        CollectionAssert.AreEqual(new[] { 0, up, nan }, Run(new ActivationLayer(Activation.SiLU), x));
+        CollectionAssert.AreEqual(new[] { 0, up, nan }, Run(new ActivationLayer(Activation.HardSwish), x));
+        CollectionAssert.AreEqual(new[] { 0, 1, nan }, Run(new ActivationLayer(Activation.HardSigmoid), x));
+        CollectionAssert.AreEqual(new[] { 0, 6, nan }, Run(new ActivationLayer(Activation.ReLU6), x));
         CollectionAssert.AreEqual(
             new[] { float.NegativeInfinity, up, nan }, Run(new ActivationLayer(Activation.LeakyReLU), x));
     }

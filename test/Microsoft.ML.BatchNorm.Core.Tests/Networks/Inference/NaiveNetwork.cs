@@ -29,6 +29,10 @@ static class NaiveNetwork
         BatchNorm.Activation.LeakyReLU => x > 0 ? x : (layer.NegativeSlope ?? 0.3) * x,
         BatchNorm.Activation.Gelu => x * Erfc(-x / Math.Sqrt(2)) / 2,
         BatchNorm.Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
+        BatchNorm.Activation.SiLU => x / (1 + Math.Exp(-x)),
+        BatchNorm.Activation.HardSwish => x * Math.Clamp(x + 3, 0, 6) / 6,
+        BatchNorm.Activation.HardSigmoid => Math.Clamp(x + 3, 0, 6) / 6,
+        BatchNorm.Activation.ReLU6 => Math.Clamp(x, 0, 6),
         _ => Math.Tanh(x),
     };
 

@@ -4,39 +4,32 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A layer in a session, bound to its buffers: what it does to a batch, as passes.</summary>
 /// <remarks>
-/// <para>To add a layer: derive a class in a file of its own, and name it in <see cref="StageFactory"/>. Its
-/// constructor makes <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session
-/// calls
+/// <para>A layer makes its stage in <see cref="Layer.CreateStage"/>. The stage's constructor makes
+/// <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session calls
 /// <see cref="Load"/>. Passes are asked for once; their delegates are kept, so that a step allocates nothing. Whatever
-/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then; what a pass needs while it is at an item
-/// it takes from <see cref="Step.Work"/>.</para>
+/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then. The memory that a pass needs during one
+/// item comes from <see cref="Step.Work"/>.</para>
 /// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges
 /// in their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a
-/// buffer's
-/// <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>
+/// buffer's <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>
 /// <para>Backward, <see cref="OutputGradient"/> holds the loss's gradient by the output, and the stage writes that by
 /// its input to <see cref="InputGradient"/>, which is null where nothing below is trained. A stage whose input is as
 /// large as its output works in place: both are the same buffer (<see cref="MakeInputGradient()"/>), which no other
 /// stage has then. Where several stages read one value, the session adds their gradients, the last reader's first.
 /// </para>
 /// </remarks>
-abstract unsafe class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, RowBuffer output)
+abstract unsafe class Stage(StageContext context, RowBuffer output)
 {
-    protected Stage(NetworkNode node, RowBuffer input, RowBuffer output)
-        : this(node, [input], output)
-    {
-    }
+    public NetworkNode Node => context.Node;
 
-    public NetworkNode Node => node;
-
-    public string Path => node.Path;
+    public string Path => Node.Path;
 
     /// <summary>The stages whose outputs are the inputs, by their places in the session; −1 for the features.</summary>
-    public ImmutableArray<int> Reads { get; set; }
+    public ImmutableArray<int> Reads => context.Reads;
 
-    public ImmutableArray<RowBuffer> Inputs => inputs;
+    public ImmutableArray<RowBuffer> Inputs => context.Inputs;
 
-    public RowBuffer Input => inputs[0];
+    public RowBuffer Input => Inputs[0];
 
     public RowBuffer Output => output;
 
@@ -44,9 +37,12 @@ abstract unsafe class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, 
     public RowBuffer? OutputGradient { get; set; }
 
     /// <summary>The gradient of each input, or null where none is wanted; set as the output's is.</summary>
-    public RowBuffer?[] InputGradients { get; } = new RowBuffer?[inputs.Length];
+    public RowBuffer?[] InputGradients { get; } = new RowBuffer?[context.Inputs.Length];
 
     public RowBuffer? InputGradient => InputGradients[0];
+
+    /// <summary>The current batch.</summary>
+    protected Step Step => context.Step;
 
     /// <summary>The tensors of the layer, trained or not.</summary>
     public virtual IReadOnlyList<Parameter> Parameters => [];
@@ -138,5 +134,58 @@ abstract unsafe class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, 
             parameter => KeyValuePair.Create<string, Array>(parameter.Spec.Name, parameter.ToArray())));
 
     /// <summary>The tensor of the layer of that name, if it has one.</summary>
-    protected TensorSpec? Tensor(string name) => node.Tensors.FirstOrDefault(tensor => tensor.Name == name);
+    protected TensorSpec? Tensor(string name) => Node.Tensors.FirstOrDefault(tensor => tensor.Name == name);
 }
+
+/// <summary>What a stage is made of.</summary>
+/// <param name="Node">The layer in its network.</param>
+/// <param name="Place">Its place in the network, by which random numbers differ between layers.</param>
+/// <param name="Reads">The stages that it reads, by their places in the session; −1 for the features.</param>
+/// <param name="Inputs">Their outputs.</param>
+/// <param name="OnlyReader">The layer that alone reads its value, or null.</param>
+/// <param name="Step">The current batch of the session.</param>
+sealed record StageContext(
+    NetworkNode Node, int Place, ImmutableArray<int> Reads, ImmutableArray<RowBuffer> Inputs, Layer? OnlyReader,
+    Step Step)
+{
+    public RowBuffer Input => Inputs[0];
+
+    /// <summary>Set by a layer whose stage computes its only reader too.</summary>
+    public bool IncludesReader { get; set; }
+}
+
+/// <summary>
+/// One thing that a stage does to a batch. Passes over rows that follow one another are run block by block, so that a
+/// block stays in the caches from one to the next; <see cref="Then"/> ends such a run.
+/// </summary>
+sealed class Pass
+{
+    Pass(Action<RowBlock>? rows, Action? then, Action<int>? item, int items) =>
+        (Rows, Then, Item, Items) = (rows, then, item, items);
+
+    /// <summary>What is done to a block of rows, or null.</summary>
+    public Action<RowBlock>? Rows { get; }
+
+    /// <summary>What is done once, on one thread, when all rows are; what follows waits for it. Or null.</summary>
+    public Action? Then { get; }
+
+    /// <summary>What is done to an item of other work, or null.</summary>
+    public Action<int>? Item { get; }
+
+    public int Items { get; }
+
+    /// <summary>Work on each block of rows, which needs of earlier passes the same block alone.</summary>
+    public static Pass OnRows(Action<RowBlock> rows, Action? then = null) => new(rows, then, null, 0);
+
+    /// <summary>
+    /// Work that needs all rows of the passes before it, and that nothing before the end of the step needs: it is run
+    /// beside later passes.
+    /// </summary>
+    public static Pass OnItems(int items, Action<int> item) => new(null, null, item, items);
+}
+
+/// <summary>Some rows of a batch that one thread takes through several passes while they are in its caches.</summary>
+/// <param name="Index">The number of the block, from 0.</param>
+/// <param name="First">Its first row in the batch.</param>
+/// <param name="Rows">Its number of rows, at least 1.</param>
+readonly record struct RowBlock(int Index, int First, int Rows);

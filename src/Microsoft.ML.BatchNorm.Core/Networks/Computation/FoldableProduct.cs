@@ -1,0 +1,87 @@
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm.Inference;
+
+/// <summary>
+/// A dense layer or convolution while a model is made: its kernel and bias in double, into which batch normalizations
+/// are folded one after the other.
+/// </summary>
+/// <param name="state">Kernel and bias.</param>
+/// <param name="outputs">The number of outputs, each with one row of the kernel.</param>
+/// <param name="complete">
+/// Makes the step of the folded kernel and bias, and of the activation that follows, if any.
+/// </param>
+sealed class FoldableProduct(
+    LayerState state, int outputs, Func<double[], float[], ActivationFunction?, ServingStep> complete)
+{
+    readonly double[] kernel = [.. Enumerable.Select(state.Kernel.ToArray(), value => (double)value)];
+    readonly double[] bias = state.Bias.IsEmpty
+        ? new double[outputs]
+        : [.. Enumerable.Select(state.Bias.ToArray(), value => (double)value)];
+
+    /// <summary>Folds a normalization of the outputs, unless a float cannot hold the numbers that come of it.</summary>
+    public bool TryFold(AffineMap map)
+    {
+        int inputs = kernel.Length / bias.Length;
+        for (int unit = 0; unit < bias.Length; unit++)
+        {
+            double scale = map.Scale[unit];
+            if (!IsFloat((bias[unit] - map.Mean[unit]) * scale + map.Shift[unit]))
+                return false;
+            foreach (double weight in kernel.AsSpan(unit * inputs, inputs))
+            {
+                if (!IsFloat(weight * scale))
+                    return false;
+            }
+        }
+        for (int unit = 0; unit < bias.Length; unit++)
+        {
+            double scale = map.Scale[unit];
+            bias[unit] = (bias[unit] - map.Mean[unit]) * scale + map.Shift[unit];
+            foreach (ref double weight in kernel.AsSpan(unit * inputs, inputs))
+                weight *= scale;
+        }
+        return true;
+    }
+
+    /// <param name="activation">What follows, or null.</param>
+    public ServingStep Complete(ActivationFunction? activation) =>
+        complete(kernel, Array.ConvertAll(bias, value => (float)value), activation);
+
+    static bool IsFloat(double value) => float.IsFinite((float)value);
+}
+
+/// <summary>A packed kernel, its bias, and the activation that follows.</summary>
+sealed unsafe class PackedProduct
+{
+    readonly PackedMatrix kernel;
+
+    // On the pinned heap, so that its address stays; freed with this object.
+    readonly float[] bias;
+    readonly float* biasStart;
+    readonly ActivationFunction? activation;
+
+    /// <param name="kernel">One row of <paramref name="inputs"/> values an output.</param>
+    /// <param name="inputs">The steps of a sum.</param>
+    /// <param name="bias">One value an output.</param>
+    /// <param name="activation">What follows, or null.</param>
+    public PackedProduct(float[] kernel, int inputs, float[] bias, ActivationFunction? activation)
+    {
+        this.kernel = new PackedMatrix(inputs, bias.Length);
+        fixed (float* source = kernel)
+            this.kernel.PackTransposed(source, inputs);
+        this.bias = GC.AllocateUninitializedArray<float>(bias.Length, pinned: true);
+        bias.CopyTo(this.bias, 0);
+        fixed (float* start = this.bias)
+            biasStart = start;
+        this.activation = activation;
+    }
+
+    public void Run(float* x, float* y, int rows)
+    {
+        int outputs = bias.Length;
+        MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, biasStart);
+        activation?.Run(y, y, (nint)rows * outputs);
+        GC.KeepAlive(bias);
+    }
+}

@@ -1,0 +1,426 @@
+using System.Runtime.Intrinsics;
+using Microsoft.ML.BatchNorm.Kernels;
+
+namespace Microsoft.ML.BatchNorm;
+
+/// <summary>
+/// <see cref="BatchNormalizationLayer"/> in a training session. An activation after it is part of the same pass if it
+/// is an <see cref="IFusedActivation"/>.
+/// </summary>
+sealed unsafe class BatchNormalizationStage : Stage
+{
+    /// <summary>The arrays of one group's maps: center, scale and shift forward, slope and rest backward.</summary>
+    const int MapArrays = 5;
+
+    readonly BatchNormalizationOptions options;
+    readonly ChannelKernels kernels;
+    readonly int channels, room, valuesPerRow;
+    readonly bool usesBatch, moves, learns;
+    readonly Parameter? gamma, beta;
+    RunningStatistics running = null!;
+    BatchNormalizationState loaded = null!;
+    bool changed;
+
+    /// <summary>The groups of rows of the current batch that share statistics: one, or the virtual batches.</summary>
+    int groups = 1;
+
+    /// <summary>The moments of each block and group, those of each group, and its 1/√(σ² + ε), r and d.</summary>
+    AlignedMemory<double> blockMoments = new(0), moments = new(0);
+    AlignedMemory<double> inverse = new(0), factor = new(0), offset = new(0);
+
+    /// <summary>The two sums of each block and group; then those of one group and those of all.</summary>
+    AlignedMemory<double> blockSums = new(0);
+    readonly AlignedMemory<double> sums, affineSums;
+    AlignedMemory<float> maps = new(0);
+    int capacity;
+
+    /// <summary>The moments of all rows while statistics are recomputed.</summary>
+    AlignedMemory<double>? total;
+
+    public BatchNormalizationStage(StageContext context, BatchNormalizationLayer layer, ChannelKernels kernels)
+        : base(context, new RowBuffer(context.Input.Width))
+    {
+        NetworkNode node = Node;
+        options = layer.EffectiveOptions;
+        channels = layer.Channels(node.Input);
+        room = Vectors.RoundUp(channels);
+        valuesPerRow = node.Input.Size / channels;
+        this.kernels = kernels;
+        usesBatch = options.UsesBatchStatistics(training: true);
+        moves = options.MovesStatistics(training: true);
+        gamma = Tensor(BatchNormalizationTensors.Gamma) is { } scale ? new Parameter(node, scale) : null;
+        beta = Tensor(BatchNormalizationTensors.Beta) is { } center ? new Parameter(node, center) : null;
+        Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
+        learns = Learns;
+        sums = new AlignedMemory<double>(2 * (long)room);
+        affineSums = new AlignedMemory<double>(2 * (long)room);
+    }
+
+    public override IReadOnlyList<Parameter> Parameters { get; }
+
+    /// <summary>Whether training moves its statistics.</summary>
+    public bool Moves => moves;
+
+    /// <summary>Whether inference needs the statistics of the rows themselves.</summary>
+    public bool InfersFromBatch => !options.TrackMovingStatistics;
+
+    public override void Load(LayerState state)
+    {
+        loaded = state.BatchNormalization!;
+        BatchNormalization.CheckState(options, loaded);
+        running = new RunningStatistics(options, loaded);
+        base.Load(state);
+    }
+
+    /// <summary>Replaces the moving statistics; γ and β stay.</summary>
+    public void SetStatistics(BatchNormalizationState state)
+    {
+        running = new RunningStatistics(options, state);
+        changed = true;
+    }
+
+    public override LayerState Save() =>
+        new(changed ? running.ToState(gamma is null ? [] : gamma.Values, beta is null ? [] : beta.Values) : loaded);
+
+    public override void Grow(int rows)
+    {
+        base.Grow(rows);
+        if (rows <= capacity)
+            return;
+        capacity = rows;
+        int most = GroupsOf(rows), blocks = Step.BlocksOf(rows);
+        blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
+        blockSums = new AlignedMemory<double>(2L * room * blocks * most);
+        moments = new AlignedMemory<double>((long)Moments.Arrays * room * most);
+        inverse = new AlignedMemory<double>((long)room * most);
+        factor = new AlignedMemory<double>((long)room * most);
+        offset = new AlignedMemory<double>((long)room * most);
+        factor.Span.Fill(1);
+        maps = new AlignedMemory<float>((long)MapArrays * room * most);
+    }
+
+    public override void BeginTraining(int rows)
+    {
+        groups = usesBatch ? GroupsOf(rows) : 1;
+        if (!usesBatch)
+            FormMovingMap();
+        else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
+            CheckCounts(rows, moves);
+    }
+
+    public override void BeginInference(int rows)
+    {
+        groups = 1;
+        if (!InfersFromBatch)
+            FormMovingMap();
+        else if (options.EffectiveVarianceConvention == VarianceConvention.Sample)
+            CheckCounts(rows, moves: false);
+    }
+
+    public override double Penalize()
+    {
+        // Of a channel, all values but one may have been ignored.
+        bool ignores = usesBatch && options.NonFinite == NonFinite.Ignore && !Step.Failed;
+        for (int group = 0; ignores && group < groups; group++)
+            CheckCounts(MomentsOf(group), moves);
+        return base.Penalize();
+    }
+
+    public override void Commit()
+    {
+        if (moves)
+            Move();
+        base.Commit();
+        changed |= moves || learns;
+    }
+
+    int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);
+
+    void CheckCounts(int rows, bool moves)
+    {
+        if ((long)(rows / groups) * valuesPerRow < 2)
+            throw SingleValue.Error($"A channel of layer '{Path}'", moves);
+    }
+
+    /// <summary>The rows of a block that are in a group.</summary>
+    (int First, int Rows) Slice(RowBlock block, int group)
+    {
+        int end = block.First + block.Rows, first = block.First + (group - block.First % groups + groups) % groups;
+        return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
+    }
+
+    /// <summary>The rows of a group in a buffer, from the given first one.</summary>
+    ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
+
+    float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
+
+    Span<float> MapOf(int group, int array) => new(Map(group, array), room);
+
+    Moments MomentsOf(int group) =>
+        Moments.In(moments.Start + (nint)group * Moments.Arrays * room, room);
+
+    Moments BlockMoments(int block, int group) =>
+        Moments.In(blockMoments.Start + ((nint)block * groups + group) * Moments.Arrays * room, room);
+
+    double* BlockSums(int block, int group) => blockSums.Start + ((nint)block * groups + group) * 2 * room;
+
+    public override IEnumerable<Pass> Forward() => Passes(usesBatch);
+
+    public override IEnumerable<Pass> Infer() => Passes(InfersFromBatch);
+
+    Pass[] Passes(bool fromBatch) => fromBatch
+        ? [Pass.OnRows(AddMoments, MergeMoments), Pass.OnRows(Normalize)]
+        : [Pass.OnRows(Normalize)];
+
+    /// <summary>Collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
+    public Pass BeginRecompute()
+    {
+        total = new AlignedMemory<double>(Moments.Arrays * (long)room);
+        return Pass.OnRows(AddMoments, MergeIntoTotal);
+    }
+
+    /// <summary>Makes the collected moments the moving statistics.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite, or a channel has too few.</exception>
+    public void EndRecompute()
+    {
+        Moments all = Moments.In(total!.Start, room);
+        CheckFinite(all);
+        CheckCounts(all, moves: true);
+        running.Replace(total.Span);
+        changed = true;
+        total = null;
+    }
+
+    /// <summary>Moves the statistics by the last batch in training mode, if the options let them move.</summary>
+    /// <exception cref="InvalidDataException">A value is not finite; nothing has moved.</exception>
+    public void TakeStatistics()
+    {
+        if (!moves)
+            return;
+        for (int group = 0; group < groups; group++)
+        {
+            CheckFinite(MomentsOf(group));
+            CheckCounts(MomentsOf(group), moves);
+        }
+        Move();
+        changed = true;
+    }
+
+    void CheckFinite(Moments gathered)
+    {
+        int channel = Finite.IndexOf<double>(new(gathered.M2, channels));
+        if (channel >= 0)
+            throw new InvalidDataException($"The input of layer '{Path}' is not finite in channel {channel}.");
+    }
+
+    void CheckCounts(Moments gathered, bool moves)
+    {
+        if (options.EffectiveVarianceConvention != VarianceConvention.Sample)
+            return;
+        int channel = new ReadOnlySpan<double>(gathered.Count, channels).IndexOf(1);
+        if (channel >= 0)
+            throw SingleValue.Error($"Channel {channel} of layer '{Path}'", moves);
+    }
+
+    void Move() => running.Move(moments.Start, groups);
+
+    void AddMoments(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            Moments result = BlockMoments(block.Index, group);
+            if (rows > 0)
+                kernels.AddMoments(Rows(Input, first), rows, result);
+            else
+                new Span<double>(result.Count, Moments.Arrays * room).Clear();
+        }
+    }
+
+    void MergeMoments()
+    {
+        moments.Span.Clear();
+        for (int group = 0; group < groups; group++)
+        {
+            MergeBlocks(group, MomentsOf(group));
+            FormMap(group);
+        }
+    }
+
+    void MergeIntoTotal() => MergeBlocks(group: 0, Moments.In(total!.Start, room));
+
+    void MergeBlocks(int group, Moments into)
+    {
+        for (int block = 0; block < Step.Blocks; block++)
+            MomentsMerge.Into(into, BlockMoments(block, group), room);
+    }
+
+    void Normalize(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            if (rows > 0)
+            {
+                kernels.Normalize(
+                    Rows(Input, first), Rows(Output, first), rows, Map(group, 0), Map(group, 1), Map(group, 2));
+            }
+        }
+    }
+
+    /// <summary>Forms the map of a group from its moments.</summary>
+    void FormMap(int group)
+    {
+        Moments merged = MomentsOf(group);
+        Span<double> mean = new(merged.Mean, room), inverses = InverseOf(group);
+        ChannelMath.InverseDeviation(new(merged.M2, room), new(merged.Count, room), options.EffectiveEpsilon, inverses);
+        if (options.NonFinite == NonFinite.Ignore)
+        {
+            Normalization.TakeMovingForEmpty(
+                options, new(merged.Count, channels), running.Mean, running.Variance, mean, inverses);
+        }
+        Span<double> factors = default, offsets = default;
+        if (options.Renorm is not null)
+        {
+            factors = factor.Span.Slice(group * room, room);
+            offsets = offset.Span.Slice(group * room, room);
+            Renormalization.Correct(
+                options, merged, running.RenormMean, running.RenormDeviation, factors, offsets);
+        }
+        FormMap(mean, group, factors, offsets);
+    }
+
+    void FormMovingMap()
+    {
+        ChannelMath.InverseDeviation(running.Variance, options.EffectiveEpsilon, InverseOf(group: 0));
+        FormMap(running.Mean, group: 0, factors: default, offsets: default);
+    }
+
+    void FormMap(
+        ReadOnlySpan<double> mean, int group, ReadOnlySpan<double> factors, ReadOnlySpan<double> offsets) =>
+        ChannelMath.Affine(
+            mean, InverseOf(group), Padded(gamma), Padded(beta), factors, offsets, MapOf(group, 0), MapOf(group, 1),
+            MapOf(group, 2));
+
+    Span<double> InverseOf(int group) => inverse.Span.Slice(group * room, room);
+
+    static ReadOnlySpan<float> Padded(Parameter? parameter) =>
+        parameter is null ? [] : new(parameter.Value, parameter.Room);
+
+    public override IEnumerable<Pass> Backward()
+    {
+        bool passesOn = InputGradient is not null;
+        if (!Learns && !usesBatch)
+            return [Pass.OnRows(ScaleGradient)];
+        if (usesBatch && passesOn)
+            return [Pass.OnRows(SumGradients, MergeGradients), Pass.OnRows(FormGradient)];
+        return passesOn
+            ? [Pass.OnRows(SumGradients), Pass.OnRows(FormGradient), Pass.OnItems(1, _ => MergeGradients())]
+            : [Pass.OnRows(SumGradients), Pass.OnItems(1, _ => MergeGradients())];
+    }
+
+    void SumGradients(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            double* result = BlockSums(block.Index, group);
+            if (rows == 0)
+            {
+                new Span<double>(result, 2 * room).Clear();
+                continue;
+            }
+            kernels.SumGradients(
+                Rows(Input, first), Rows(Output, first), Rows(OutputGradient!, first), rows, Map(group, 0), result,
+                result + room);
+        }
+    }
+
+    void ScaleGradient(RowBlock block) =>
+        kernels.ScaleGradient(
+            Rows(Input, block.First), Rows(Output, block.First), Rows(OutputGradient!, block.First), block.Rows,
+            Map(0, 1));
+
+    /// <summary>
+    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For a fixed map, slope and
+    /// rest are 0.
+    /// </summary>
+    void FormGradient(RowBlock block)
+    {
+        for (int group = 0; group < groups; group++)
+        {
+            (int first, int rows) = Slice(block, group);
+            if (rows > 0)
+            {
+                kernels.FormGradient(
+                    Rows(Input, first), Rows(OutputGradient!, first), rows, Map(group, 0), Map(group, 1),
+                    Map(group, 3), Map(group, 4));
+            }
+        }
+    }
+
+    void MergeGradients()
+    {
+        affineSums.Span.Clear();
+        for (int group = 0; group < groups; group++)
+        {
+            sums.Span.Clear();
+            for (int block = 0; block < Step.Blocks; block++)
+                Add(BlockSums(block, group), sums.Start, 2 * room);
+            FormGradientMap(group);
+        }
+        if (!Finite.All<double>(affineSums.Span[..channels])
+            || !Finite.All<double>(affineSums.Span.Slice(room, channels)))
+            Step.Fail();
+        if (gamma is { IsTrained: true })
+            Narrow(affineSums.Start, gamma.Gradient);
+        if (beta is { IsTrained: true })
+            Narrow(affineSums.Start + room, beta.Gradient);
+    }
+
+    /// <summary>
+    /// Forms the map of a group's gradient from its sums, by the formula of <see cref="InputGradient"/>, and adds to
+    /// the gradients of γ and β.
+    /// </summary>
+    void FormGradientMap(int group)
+    {
+        Moments merged = MomentsOf(group);
+        nint at = (nint)group * room;
+        float* center = Map(group, 0), slope = Map(group, 3), rest = Map(group, 4);
+        for (int c = 0; c < room; c += 8)
+        {
+            Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
+            Vector512<double> off = mean - Vectors.Widen(Vector256.Load(center + c));
+            Vector512<double> inverses = Vector512.Load(inverse.Start + at + c);
+            Vector512<double> gradient = Vector512.Load(sums.Start + c);
+            Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
+            Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
+            Vector512<double> offsets = Vector512.Load(offset.Start + at + c);
+            Accumulate(factors * product + offsets * gradient, affineSums.Start + c);
+            Accumulate(gradient, affineSums.Start + room + c);
+            if (!usesBatch)
+                continue;
+            Vector512<double> count = Vector512.Load(merged.Count + c);
+            Vector512<double> share = Vector512.ConditionalSelect(
+                Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
+            Vector512<double> slopes = inverses * (inverses * (product * share));
+            Vectors.Narrow(slopes).Store(slope + c);
+            Vectors.Narrow(gradient * share - off * slopes).Store(rest + c);
+        }
+    }
+
+    static void Add(double* values, double* to, int length)
+    {
+        for (int i = 0; i < length; i += 8)
+            Accumulate(Vector512.Load(values + i), to + i);
+    }
+
+    static void Accumulate(Vector512<double> values, double* to) => (Vector512.Load(to) + values).Store(to);
+
+    void Narrow(double* values, float* to)
+    {
+        for (int c = 0; c < room; c += 8)
+            Vectors.Narrow(Vector512.Load(values + c)).Store(to + c);
+        new Span<float>(to + channels, room - channels).Clear();
+    }
+}
