@@ -128,6 +128,7 @@ sealed record NodeDefinition(string Path, IReadOnlyList<int> Inputs, Layer Layer
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
     RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(WeightsDefinition))]
+[JsonSerializable(typeof(Network))]
 [JsonSerializable(typeof(NetworkDefinition))]
 sealed partial class DefinitionJson : JsonSerializerContext;
 

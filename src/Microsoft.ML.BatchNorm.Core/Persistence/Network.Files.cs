@@ -74,7 +74,7 @@ public sealed partial class Network
     /// <summary>A network that a file defines.</summary>
     /// <exception cref="ArgumentException">Nodes, paths or shapes do not fit together.</exception>
     internal static Network OfDefinition(NetworkDefinition definition) => OfNodes(
-        definition.Input, definition.Preset,
+        definition.Input, Check.Defined(definition.Preset, "the preset"),
         definition.Nodes.Select(node => node is null
             ? throw new ArgumentException("A node is null.")
             : (node.Path, node.Layer, node.Inputs.ToImmutableArray())));

@@ -29,6 +29,14 @@ public class NetworkDamageTests
     }
 
     [TestMethod]
+    public void A_hundred_thousand_random_mutations_of_a_small_network_are_refused_or_change_nothing()
+    {
+        int refused = Damage.Mutate(
+            SavedNetworks.Save(small, small.Initialize()), 100_000, 6, SavedNetworks.Load, OfEach);
+        Assert.IsTrue(refused is > 90_000 and < 100_000, $"{refused} were refused");
+    }
+
+    [TestMethod]
     public void Mutations_under_right_checksums_are_refused_or_give_a_network_that_could_have_been_saved()
     {
         string definition = SafetensorsFile.Definition(every);
@@ -36,13 +44,15 @@ public class NetworkDamageTests
         var random = new Random(8);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] bytes = random.Next(4) switch
+            byte[] bytes = random.Next(6) switch
             {
                 0 => SafetensorsFile.WithChecksum(Mutation.Of(every, random)),
                 1 => SafetensorsFile.WithDefinition(every, Damage.MutateJson(definition, random)),
                 2 => SafetensorsFile.WithDefinition(every, Damage.MutateValue(definition, random)),
-                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                3 => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
                     Damage.MutateValue(SafetensorsFile.Header(every), random), SafetensorsFile.Data(every))),
+                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                    SafetensorsFile.Header(every), Mutation.Of(SafetensorsFile.Data(every), random))),
             };
             if (Damage.TryLoad(bytes, SavedNetworks.Load, OfEach) is not { } saved)
                 continue;
@@ -140,7 +150,7 @@ public class NetworkDamageTests
         States.IsInvalid(() => Wrong("{\"input\":[1.5],\"nodes\":[]}"), "whole numbers");
         States.IsInvalid(() => Wrong("{\"input\":2,\"nodes\":[]}"), "A shape is an array");
         States.IsInvalid(() => Wrong("{\"input\":[2],\"nodes\":[]}{}"), "not JSON");
-        States.IsInvalid(() => Wrong("{\"input\":[2],\"preset\":7,\"nodes\":[]}"), "preset");
+        States.IsInvalid(() => Wrong("{\"input\":[2],\"preset\":7,\"nodes\":[]}"), "The preset must be one of");
 
         static void Kind(string kind, string rest, string fragment) => States.IsInvalid(
             () => Nodes(
