@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -54,35 +53,6 @@ static class StateCheck
                     $"The {name} of channel {c} is {rests[c]}; it must be less than the last digit of {sums[c]}.");
         }
         return null;
-    }
-
-    /// <summary>What is wrong with a state that comes from a file or goes to one.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="nameOf">What the file calls a tensor.</param>
-    /// <returns>Field and channel of the first value out of range, in words; null when all are in range.</returns>
-    public static string? FaultOf(BatchNormalizationState state, Func<string, string> nameOf)
-    {
-        int channels = state.Channels;
-        string? fault = FiniteFault(state.MovingMean, channels, nameOf(Tensors.Mean))
-            ?? NotNegativeFault(state.MovingVariance, channels, nameOf(Tensors.Variance))
-            ?? (state.Gamma.IsEmpty ? null : FiniteFault(state.Gamma, channels, nameOf(Tensors.Gamma)))
-            ?? (state.Beta.IsEmpty ? null : FiniteFault(state.Beta, channels, nameOf(Tensors.Beta)));
-        if (fault is null && state.Renorm is { } renorm)
-            fault = NotNegativeFault(renorm.MovingStandardDeviation, channels, nameOf(Tensors.Renorm[0]))
-                ?? FiniteFault(renorm.Mean, channels, nameOf(Tensors.Renorm[1]))
-                ?? NotNegativeFault(renorm.StandardDeviation, channels, nameOf(Tensors.Renorm[2]));
-        if (fault is null && state.Population is { } population)
-            fault = CountFault(population.Count, nameOf(Tensors.Population[0]))
-                ?? NotNegativeFault(population.M2, channels, nameOf(Tensors.Population[1]))
-                ?? RestFault(population.MeanRest, state.MovingMean, nameOf(Tensors.Population[2]))
-                ?? RestFault(population.M2Rest, population.M2, nameOf(Tensors.Population[3]));
-        if (fault is null && state.BatchesSeen < 0)
-            fault = $"The number {nameOf(Tensors.Batches)} is {state.BatchesSeen}; it must not be negative.";
-        if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
-            fault = string.Create(
-                CultureInfo.InvariantCulture,
-                $"The share {nameOf(Tensors.InitialWeight)} is {state.InitialWeight}; it must be from 0 to 1.");
-        return fault;
     }
 
     static void Throw(string? fault, string name)

@@ -1,9 +1,21 @@
+using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
 {
+    /// <summary>The network with one layer more at its end.</summary>
+    /// <param name="layer">The layer; without a name it gets Keras's.</param>
+    /// <exception cref="ArgumentException">The name is there already, or the shape does not fit.</exception>
+    [Pure]
+    public Network Add(Layer layer)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        return new Draft(this).Add([layer]).Complete();
+    }
+
     bool IsPyTorch => Preset == NetworkPreset.PyTorch;
 
     KernelInitializer DefaultKernel => IsPyTorch ? KernelInitializer.PyTorch : KernelInitializer.GlorotUniform;
@@ -143,17 +155,130 @@ public sealed partial class Network
     [Pure]
     public Network Flatten(string? name = null) => Add(new FlattenLayer { Name = name ?? "" });
 
-    /// <summary>Adds a network as one layer.</summary>
+    /// <summary>Adds the layers of a network, under one name.</summary>
     /// <param name="inner">The network; its input has the shape of this one's output.</param>
-    /// <param name="name">The layer's name; null for <c>network</c>.</param>
+    /// <param name="name">What their paths begin with, as in <c>base/dense</c>; null for <c>network</c>.</param>
     /// <exception cref="ArgumentException">The shapes differ, or the name is there already.</exception>
     [Pure]
     public Network Append(Network inner, string? name = null)
     {
         ArgumentNullException.ThrowIfNull(inner);
-        return Add(new NetworkLayer(inner) { Name = name ?? "" });
+        var draft = new Draft(this);
+        draft.Add(BlockName(draft, name, "network"), "Network", inner, draft.Last);
+        return draft.Complete();
     }
+
+    /// <summary>
+    /// Adds a residual block: the sum of what <paramref name="body"/> and <paramref name="shortcut"/> make of the same
+    /// value (He and others, 2016).
+    /// </summary>
+    /// <param name="body">
+    /// The layers whose value is added, such as <c>[16, 8, 8]</c> to <c>[32, 4, 4]</c>. Their paths begin with the
+    /// name: <c>residual/conv2d</c>.
+    /// </param>
+    /// <param name="shortcut">
+    /// Layers from the same input shape to the same output shape, such as a convolution of one element and a batch
+    /// normalization; their paths begin with <c>residual/shortcut</c>. Null: the value itself, of one shape with the
+    /// body's output.
+    /// </param>
+    /// <param name="name">
+    /// The block's name; null for <c>residual</c>. The sum is the layer <c>residual/add</c>.
+    /// </param>
+    /// <example>
+    /// <code>
+    /// Network body = Network.Input(16, 8, 8)
+    ///     .Conv2D(16, 3, padding: 1, useBias: false).BatchNormalization().ReLU()
+    ///     .Conv2D(16, 3, padding: 1, useBias: false).BatchNormalization();
+    /// Network network = Network.Input(3, 8, 8).Conv2D(16, 3, padding: 1).Residual(body).ReLU();
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">
+    /// The shapes do not fit, the name is there already, or the body has a layer <c>add</c>, or <c>shortcut</c> beside
+    /// another shortcut.
+    /// </exception>
+    [Pure]
+    public Network Residual(Network body, Network? shortcut = null, string? name = null)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        var draft = new Draft(this);
+        int value = draft.Last;
+        string block = BlockName(draft, name, "residual"), other = $"{block}/shortcut";
+        if (shortcut is { nodes.IsEmpty: false } && body.nodes.Any(node => node.Path.Split('/')[0] == "shortcut"))
+            throw new ArgumentException($"The network has a layer '{other}' already.");
+        int end = draft.Add(block, "Residual", body, value);
+        int past = shortcut is null ? value : draft.Add(other, "Residual", shortcut, value);
+        draft.Add($"{block}/add", new AddLayer { Name = "add" }, [end, past]);
+        return draft.Complete();
+    }
+
+    /// <summary>
+    /// Adds branches that read the same value, and puts their values behind one another along the channels: layers
+    /// <c>concat/0/…</c>, <c>concat/1/…</c>, and the layer <c>concat/concat</c>.
+    /// </summary>
+    /// <param name="branches">
+    /// Two or more networks from this one's output shape, to shapes that differ in the first dimension alone:
+    /// <c>[2, 8, 8]</c> and <c>[3, 8, 8]</c> give <c>[5, 8, 8]</c>. A network without layers is the value itself.
+    /// </param>
+    /// <example>
+    /// <code>
+    /// Network value = Network.Input(4, 8, 8);
+    /// Network network = value.Concat(value.Conv2D(8, 1), value.Conv2D(8, 3, padding: 1).ReLU(), value);
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">There are less than two branches, or the shapes do not fit.</exception>
+    [Pure]
+    public Network Concat(params Network[] branches) => Concat(name: null, branches);
+
+    /// <inheritdoc cref="Concat(Network[])"/>
+    /// <param name="name">The name in place of <c>concat</c>; null for that.</param>
+    /// <param name="branches">
+    /// Two or more networks from this one's output shape, to shapes that differ in the first dimension alone.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// There are less than two branches, the shapes do not fit, or the name is there already.
+    /// </exception>
+    [Pure]
+    public Network Concat(string? name, params Network[] branches)
+    {
+        ArgumentNullException.ThrowIfNull(branches);
+        var draft = new Draft(this);
+        int value = draft.Last;
+        string block = BlockName(draft, name, "concat");
+        var ends = ImmutableArray.CreateBuilder<int>();
+        for (int i = 0; i < branches.Length; i++)
+        {
+            ArgumentNullException.ThrowIfNull(branches[i], nameof(branches));
+            ends.Add(draft.Add($"{block}/{i}", "Concat", branches[i], value));
+        }
+        if (ends.Count < 2)
+            throw new ArgumentException($"Concat takes two branches or more, not {ends.Count}.", nameof(branches));
+        draft.Add($"{block}/concat", new ConcatLayer { Name = "concat" }, ends.ToImmutable());
+        return draft.Complete();
+    }
+
+    static string BlockName(Draft draft, string? name, string otherwise) =>
+        draft.FreeName(Layer.Named(name ?? ""), otherwise);
 
     Network Pool(Pooling function, Size2D? poolSize, Size2D? stride, Size2D padding, string? name) =>
         Add(new Pool2DLayer(function, poolSize ?? 2) { Stride = stride, Padding = padding, Name = name ?? "" });
+
+    /// <summary>
+    /// A network of one frozen <see cref="TorchScriptLayer"/>, to which a head can be added:
+    /// <c>FromTorchScript("base.pt", new(3, 224, 224), new(512)).Dense(10)</c>. It is trained and used by the engine on
+    /// TorchSharp alone; <c>Unfreeze("torch_script")</c> lets it learn too.
+    /// </summary>
+    /// <param name="path">A file that <c>torch.jit.save</c> wrote; it is read whole.</param>
+    /// <param name="input">The shape of a row that goes in, without the batch.</param>
+    /// <param name="output">The shape of a row that comes out.</param>
+    /// <param name="name">The layer's name; null for <c>torch_script</c>.</param>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static Network FromTorchScript(string path, TensorShape input, TensorShape output, string? name = null)
+    {
+        byte[] module = File.ReadAllBytes(path);
+        return Of(input, new TorchScriptLayer(ImmutableCollectionsMarshal.AsImmutableArray(module), input, output)
+        {
+            Name = name ?? "",
+            Trainable = false,
+        });
+    }
 }

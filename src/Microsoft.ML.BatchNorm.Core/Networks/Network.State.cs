@@ -85,7 +85,7 @@ public sealed partial class Network
             if (Misfit(node, layer) is { } misfit)
                 return $"Layer '{node.Path}' {misfit}.";
             string? fault = layer.BatchNormalization is { } normalization
-                ? StateCheck.FaultOf(normalization, name => name)
+                ? BatchNormalizationTensors.FaultOf(normalization, name => name)
                 : layer.Names.Select(name => layer.TryGet(name, out ReadOnlySpan<float> values)
                     ? LayerState.Fault(values, name)
                     : null).FirstOrDefault(fault => fault is not null);

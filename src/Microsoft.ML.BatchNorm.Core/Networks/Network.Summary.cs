@@ -8,18 +8,20 @@ public sealed partial class Network
     /// <summary>
     /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: layer and kind, the shape that comes out
     /// of a batch, parameters (a batch normalization's moving statistics among them), and which of them training
-    /// changes; with the totals below.
+    /// changes; with the totals below. A network that branches has one column more: what each layer reads.
     /// </summary>
     public string Summary()
     {
-        string[] titles = ["Layer (type)", "Output Shape", "Param #", "Trainable"];
-        string[][] rows = [.. Nodes.Select(node => new[]
-        {
+        bool branches = nodes.Where((node, i) => !node.Inputs.SequenceEqual([i - 1])).Any();
+        string[] titles = ["Layer (type)", "Output Shape", "Param #", "Trainable", .. Branch("Connected to")];
+        string[][] rows = [.. Nodes.Select(string[] (node) =>
+        [
             $"{node.Path} ({node.Layer.Kind})",
             $"(None, {node.Output.ToString()[1..^1]})",
             Number(node.ParameterCount),
             node.ParameterCount == 0 ? "-" : Switches(node),
-        })];
+            .. Branch(string.Join(", ", node.Inputs.Select(i => i < 0 ? "-" : Nodes[i].Path))),
+        ])];
         int[] widths = [.. titles.Select((title, i) => rows.Select(row => row[i].Length).Append(title.Length).Max())];
 
         var text = new StringBuilder();
@@ -33,6 +35,8 @@ public sealed partial class Network
         text.AppendLine(CultureInfo.InvariantCulture, $"Trainable params: {Number(trainable)}");
         text.AppendLine(CultureInfo.InvariantCulture, $"Non-trainable params: {Number(total - trainable)}");
         return text.ToString();
+
+        string[] Branch(string cell) => branches ? [cell] : [];
     }
 
     /// <summary>The summary.</summary>

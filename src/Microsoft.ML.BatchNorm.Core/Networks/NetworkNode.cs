@@ -1,12 +1,21 @@
+using System.Collections.Immutable;
+
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A layer in its place in a network: its path, and the shapes of a row on both sides.</summary>
-/// <param name="Path">The layer's name behind those of the networks around it: <c>base/dense_1</c>.</param>
-/// <param name="Layer">The layer, never a <see cref="NetworkLayer"/>.</param>
-/// <param name="Input">The shape of a row that goes in.</param>
+/// <summary>A layer in its place in a network: its path, whose values it reads, and the shapes on both sides.</summary>
+/// <param name="Path">The layer's name behind those of the blocks around it: <c>base/dense_1</c>.</param>
+/// <param name="Layer">The layer.</param>
+/// <param name="Inputs">
+/// The nodes whose values go in, as indices into <see cref="Network.Nodes"/>; −1 is the network's input.
+/// </param>
+/// <param name="InputShapes">The shape of a row of each input.</param>
 /// <param name="Output">The shape of a row that comes out.</param>
-public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, TensorShape Output)
+public sealed record NetworkNode(
+    string Path, Layer Layer, ImmutableArray<int> Inputs, ImmutableArray<TensorShape> InputShapes, TensorShape Output)
 {
+    /// <summary>The shape of a row of the first input, which is the only one of most layers.</summary>
+    public TensorShape Input => InputShapes[0];
+
     /// <summary>The tensors that the layer has here, with the switches as they are; none for a layer without.</summary>
     public IEnumerable<TensorSpec> Tensors => Layer.Tensors(Input);
 
@@ -36,4 +45,13 @@ public sealed record NetworkNode(string Path, Layer Layer, TensorShape Input, Te
 
     long Count(Func<TensorSpec, bool> isCounted) =>
         Tensors.Where(isCounted).Sum(tensor => (long)(tensor.Shape?.Size ?? 0));
+
+    /// <summary>Whether the path, the layer, what it reads and all shapes are the same.</summary>
+    public bool Equals(NetworkNode? other) =>
+        other is not null && Path == other.Path && Layer.Equals(other.Layer) && Output.Equals(other.Output)
+        && Inputs.AsSpan().SequenceEqual(other.Inputs.AsSpan())
+        && InputShapes.AsSpan().SequenceEqual(other.InputShapes.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Path, Layer, Inputs.Length, Inputs[0], Output);
 }

@@ -67,12 +67,3 @@ public sealed record TensorSpec(string Name, TensorShape? Shape, TensorType Type
     /// <summary>Whether gradients reach it.</summary>
     internal bool IsLearned => Role is TensorRole.Kernel or TensorRole.Affine;
 }
-
-/// <summary>Fills a fresh tensor.</summary>
-interface IInitializer
-{
-    /// <param name="values">Receives the values.</param>
-    /// <param name="fan">The number of inputs and outputs that a value connects.</param>
-    /// <param name="random">The layer's random numbers, for an initializer without a seed of its own.</param>
-    void Fill(Span<float> values, (long In, long Out) fan, Random random);
-}

@@ -84,3 +84,12 @@ public abstract record Initializer : IInitializer
         }
     }
 }
+
+/// <summary>Fills a fresh tensor.</summary>
+interface IInitializer
+{
+    /// <param name="values">Receives the values.</param>
+    /// <param name="fan">The number of inputs and outputs that a value connects.</param>
+    /// <param name="random">The layer's random numbers, for an initializer without a seed of its own.</param>
+    void Fill(Span<float> values, (long In, long Out) fan, Random random);
+}

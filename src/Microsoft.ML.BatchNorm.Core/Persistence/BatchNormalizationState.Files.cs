@@ -177,7 +177,7 @@ public sealed partial class BatchNormalizationState
     {
         ArgumentNullException.ThrowIfNull(options);
         BatchNormalization.CheckState(options, this);
-        if (StateCheck.FaultOf(this, name => name) is { } fault)
+        if (BatchNormalizationTensors.FaultOf(this, name => name) is { } fault)
             throw new InvalidOperationException($"The state cannot be saved: {fault}");
     }
 }

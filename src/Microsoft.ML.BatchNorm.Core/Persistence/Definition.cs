@@ -11,7 +11,7 @@ namespace Microsoft.ML.BatchNorm.Persistence;
 /// </summary>
 static class Definition
 {
-    // Networks nest up to 8 deep, each in three levels of JSON; a schedule's warm-ups take one level each.
+    // A schedule's warm-ups take one level of JSON each.
     const int MaxDepth = 128;
 
     static readonly JsonSerializerOptions core = Options(DefinitionJson.Default);
@@ -69,12 +69,11 @@ static class Definition
         for (int i = type.Properties.Count - 1; i >= 0; i--)
         {
             JsonPropertyInfo property = type.Properties[i];
-            bool isSet = property.Set is not null || property.AssociatedParameter is not null;
-            if (!isSet)
-                type.Properties.RemoveAt(i);
             // Generated code gives what is missing the default of its type, not of the property.
-            else
+            if (property.Set is not null)
                 property.IsRequired = !property.IsSetNullable;
+            else if (property.AssociatedParameter is null)
+                type.Properties.RemoveAt(i);
         }
     }
 }
@@ -112,14 +111,24 @@ sealed record WeightsDefinition(
 }
 
 /// <summary>A network's definition.</summary>
-sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadOnlyList<Layer> Layers);
+/// <param name="Input">The shape of a row that goes in.</param>
+/// <param name="Preset">Whose defaults layers get that are added later.</param>
+/// <param name="Nodes">The nodes in topological order.</param>
+sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadOnlyList<NodeDefinition> Nodes);
+
+/// <summary>A node of a network's definition.</summary>
+/// <param name="Path">The path, which ends in the layer's name.</param>
+/// <param name="Inputs">The nodes that it reads, by their places from 0; −1 is the network's input.</param>
+/// <param name="Layer">The layer without its name.</param>
+sealed record NodeDefinition(string Path, IReadOnlyList<int> Inputs, Layer Layer);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true)]
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(WeightsDefinition))]
+[JsonSerializable(typeof(Network))]
 [JsonSerializable(typeof(NetworkDefinition))]
 sealed partial class DefinitionJson : JsonSerializerContext;
 
@@ -133,6 +142,9 @@ sealed class NetworkConverter : JsonConverter<Network>
 
     public override void Write(Utf8JsonWriter writer, Network network, JsonSerializerOptions options) =>
         JsonSerializer.Serialize(
-            writer, new NetworkDefinition(network.InputShape, network.Preset, network.Layers),
+            writer,
+            new NetworkDefinition(
+                network.InputShape, network.Preset,
+                [.. network.Nodes.Select(node => new NodeDefinition(node.Path, node.Inputs, node.Layer))]),
             Definition.TypeOf<NetworkDefinition>());
 }

@@ -23,11 +23,15 @@ sealed class ExpectedTensors
     {
         names = TensorNames.Of(naming);
         // Keras counts the features of a flattened image channels last, until a kernel makes others of them.
-        TensorShape? image = null;
+        var images = new List<TensorShape?>();
         foreach (NetworkNode node in network.Nodes)
         {
-            if (node.Layer is FlattenLayer && node.Input.Rank == 3)
-                image = node.Input;
+            TensorShape?[] read = [.. node.Inputs.Select(value => value < 0 ? null : images[value]).Distinct()];
+            if (naming == TensorNaming.Keras && (read.Length > 1 || (node.Layer is ConcatLayer && read[0] is not null)))
+                throw new ArgumentException(
+                    $"Keras has the features of a flattened image in another order, in which layer '{node.Path}' cannot "
+                    + "merge them with others: put the Flatten behind it.", nameof(network));
+            TensorShape? image = node.Layer is FlattenLayer && node.Input.Rank == 3 ? node.Input : read[0];
             if (Network.HasState(node))
             {
                 if (prefixOf(node.Path) is { } prefix)
@@ -37,8 +41,7 @@ sealed class ExpectedTensors
                 else
                     withoutName.Add(node.Path);
             }
-            if (node.Tensors.Any(tensor => tensor.Role == TensorRole.Kernel))
-                image = null;
+            images.Add(node.Tensors.Any(tensor => tensor.Role == TensorRole.Kernel) ? null : image);
         }
 
         static string Prefix(string prefix, string path, char separator) =>

@@ -118,7 +118,7 @@ sealed class LayerTensors
         }
         var state = LayerState.OfTensors(tensors);
         string? fault = state.BatchNormalization is { } normalization
-            ? StateCheck.FaultOf(normalization, NameOf)
+            ? BatchNormalizationTensors.FaultOf(normalization, NameOf)
             : Tensors.Where(tensor => tensor.Spec.Type == TensorType.F32 && values.Has(tensor.Name))
                 .Select(tensor => LayerState.Fault<float>(values.Floats(tensor.Name), tensor.Name))
                 .FirstOrDefault(fault => fault is not null);

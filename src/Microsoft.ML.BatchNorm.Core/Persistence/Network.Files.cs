@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
 using Microsoft.ML.BatchNorm.Persistence;
@@ -71,20 +72,12 @@ public sealed partial class Network
     }
 
     /// <summary>A network that a file defines.</summary>
-    /// <exception cref="ArgumentException">Names or shapes do not fit together.</exception>
-    internal static Network OfDefinition(NetworkDefinition definition)
-    {
-        var names = new HashSet<string>(StringComparer.Ordinal);
-        foreach (Layer layer in definition.Layers)
-        {
-            if (layer is null || layer.Name.Length == 0 || !names.Add(layer.Name))
-                throw new ArgumentException(
-                    layer is null ? "A layer is null."
-                    : layer.Name.Length == 0 ? $"Layer {names.Count} has no name."
-                    : $"Two layers have the name '{layer.Name}'.");
-        }
-        return new Network(definition.Input, definition.Preset, [.. definition.Layers.Select(Settled)]);
-    }
+    /// <exception cref="ArgumentException">Nodes, paths or shapes do not fit together.</exception>
+    internal static Network OfDefinition(NetworkDefinition definition) => OfNodes(
+        definition.Input, Check.Defined(definition.Preset, "the preset"),
+        definition.Nodes.Select(node => node is null
+            ? throw new ArgumentException("A node is null.")
+            : (node.Path, node.Layer, node.Inputs.ToImmutableArray())));
 
     /// <summary>The modules of the TorchScript layers, as they were before any training.</summary>
     internal IEnumerable<SafetensorsTensor> ModuleTensors(string root) => Scripts.Select(script =>
@@ -109,13 +102,12 @@ public sealed partial class Network
 
     /// <summary>This network with the modules of its TorchScript layers, which a definition does not have.</summary>
     internal Network WithModules(SafetensorsValues values, string root) => With(
-        (path, layer) => layer is TorchScriptLayer script
+        node => node.Layer is TorchScriptLayer script
             ? script with
             {
-                Module = ImmutableCollectionsMarshal.AsImmutableArray(values.Bytes(NameOfModule(root, path))),
+                Module = ImmutableCollectionsMarshal.AsImmutableArray(values.Bytes(NameOfModule(root, node.Path))),
             }
-            : layer,
-        "");
+            : node.Layer);
 
     /// <exception cref="InvalidDataException">A value is out of range.</exception>
     internal static NetworkState StateOf(IEnumerable<LayerTensors> layers, SafetensorsValues values) =>

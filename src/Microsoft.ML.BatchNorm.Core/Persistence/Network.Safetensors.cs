@@ -203,10 +203,16 @@ public sealed partial class Network
     {
         ArgumentNullException.ThrowIfNull(path);
         GetNode(path);
-        int end = path.IndexOf('/'), place = IndexOf(end < 0 ? path : path[..end]);
-        return layers[place] is NetworkLayer inner
-            ? $"{place}.{inner.Inner.SequentialName(path[(end + 1)..])}"
-            : $"{place}";
+        var places = new List<int>();
+        string block = "";
+        foreach (string name in path.Split('/'))
+        {
+            string[] names = [.. nodes.Where(node => node.Path.StartsWith(block, StringComparison.Ordinal))
+                .Select(node => node.Path[block.Length..].Split('/')[0]).Distinct()];
+            places.Add(Array.IndexOf(names, name));
+            block += name + "/";
+        }
+        return string.Join('.', places);
     }
 
     ExpectedTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)

@@ -12,19 +12,34 @@ sealed class SafetensorsHeader
     public const string VersionKey = "batchnorm.version", ChecksumKey = "batchnorm.crc32c";
     public const string KindKey = "batchnorm.kind", DefinitionKey = "batchnorm.definition";
 
-    readonly Dictionary<string, int> places = new(StringComparer.Ordinal);
+    // The places of the tensors in the list, in the order of their names.
+    readonly int[] byName;
 
     SafetensorsHeader(SafetensorsJson json)
     {
         (Tensors, Kind, Definition, Checksum) = (json.Tensors, json.Kind, json.Definition, json.Checksum);
-        for (int i = 0; i < Tensors.Count; i++)
-            places.Add(Tensors[i].Name, i);
+        byName = [.. Enumerable.Range(0, Tensors.Count)];
+        Array.Sort(byName, (left, right) => string.CompareOrdinal(Tensors[left].Name, Tensors[right].Name));
     }
 
     public List<SafetensorsEntry> Tensors { get; }
 
     /// <summary>The tensor of a name, or null where there is none.</summary>
-    public SafetensorsEntry? this[string name] => places.TryGetValue(name, out int place) ? Tensors[place] : null;
+    public SafetensorsEntry? this[string name]
+    {
+        get
+        {
+            int first = 0, end = byName.Length;
+            while (first < end)
+            {
+                int middle = (first + end) / 2, order = string.CompareOrdinal(name, Tensors[byName[middle]].Name);
+                if (order == 0)
+                    return Tensors[byName[middle]];
+                (first, end) = order < 0 ? (first, middle) : (middle + 1, end);
+            }
+            return null;
+        }
+    }
 
     /// <summary>What the file says that it is, one of <see cref="FileKind"/>; null in another program's file.</summary>
     public string? Kind { get; }

@@ -11,9 +11,16 @@ ref struct SafetensorsJson
     // The tensor being parsed, for messages.
     string? tensor;
 
-    SafetensorsJson(ReadOnlySpan<byte> header) => json = new Utf8JsonReader(header);
+    /// <summary>The fewest bytes of JSON that a tensor takes.</summary>
+    const int LeastEntry = 50;
 
-    public List<SafetensorsEntry> Tensors { get; } = [];
+    SafetensorsJson(ReadOnlySpan<byte> header)
+    {
+        json = new Utf8JsonReader(header);
+        Tensors = new(header.Length / LeastEntry);
+    }
+
+    public List<SafetensorsEntry> Tensors { get; }
 
     public string? Checksum { get; private set; }
 

@@ -51,8 +51,10 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
             || !Network.Nodes.Select(Place).SequenceEqual(given.Nodes.Select(Place)))
             throw new ArgumentException($"Phase '{Name}' changes the layers themselves, not their switches alone.");
 
-        static (string Path, string Kind, TensorShape Output, ImmutableArray<byte>? Module) Place(NetworkNode node) =>
-            (node.Path, node.Layer.Kind, node.Output, (node.Layer as TorchScriptLayer)?.Module);
+        static (string Path, string Kind, string Inputs, TensorShape Output, ImmutableArray<byte>? Module) Place(
+            NetworkNode node) =>
+            (node.Path, node.Layer.Kind, string.Join(' ', node.Inputs), node.Output,
+                (node.Layer as TorchScriptLayer)?.Module);
     }
 
     /// <exception cref="ArgumentException">

@@ -12,14 +12,14 @@ sealed class Divergence(NetworkModule module, BatchSource batches, LossFunction 
         using IDisposable noGradient = torch.no_grad();
         Batch batch = batches.Take(step.Rows);
         module.SetTraining(true);
-        Tensor x = batch.Features;
-        foreach (LayerModule layer in module.Layers)
+        var values = new List<Tensor>();
+        foreach ((int i, LayerModule layer) in module.Layers.Index())
         {
-            x = layer.forward(x);
-            if (!IsFinite(x))
+            values.Add(module.ValueOf(i, batch.Features, values));
+            if (!IsFinite(values[i]))
                 return new(layer.Path);
         }
-        if (step.Gradient is null || !IsFinite(loss.Of(x, batch)))
+        if (step.Gradient is null || !IsFinite(loss.Of(values[^1], batch)))
             return new("");
         ParameterSlot? slot = Array.Find(
             module.Parameters.Trained, slot => !IsFinite(ParameterVector.Slice(step.Gradient, slot)));

@@ -14,8 +14,7 @@ sealed class FeatureCheck
     public FeatureCheck(Network network, TrainingData data)
     {
         this.data = data;
-        ignores = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer)?.Layer
-            is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore };
+        ignores = network.IgnoresNonFinite;
         isClean = ignores || (data.Inspection?.AreFinite ?? Finite.All(data.Features.Span));
     }
 

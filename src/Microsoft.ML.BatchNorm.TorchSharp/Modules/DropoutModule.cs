@@ -14,7 +14,7 @@ sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom r
     public override Tensor forward(Tensor x)
     {
         if (!IsTraining || layer.Rate == 0)
-            return x;
+            return x.alias();
         Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)layerIndex));
         return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
     }

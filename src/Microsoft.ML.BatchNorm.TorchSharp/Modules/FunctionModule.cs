@@ -32,3 +32,16 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
 
     public static FunctionModule GlobalAverage(NetworkNode node) => new(node, x => x.mean([2, 3], false));
 }
+
+/// <summary>A layer that is one function of several inputs.</summary>
+sealed class MergeModule(NetworkNode node, Func<Tensor[], Tensor> function) : LayerModule(node)
+{
+    public override Tensor forward(Tensor x) => Forward([x]);
+
+    public override Tensor Forward(Tensor[] inputs) => function(inputs);
+
+    public static MergeModule Add(NetworkNode node) =>
+        new(node, inputs => inputs.Aggregate((sum, input) => sum.add(input, Scalars.One)));
+
+    public static MergeModule Concat(NetworkNode node) => new(node, inputs => torch.cat(inputs, 1));
+}

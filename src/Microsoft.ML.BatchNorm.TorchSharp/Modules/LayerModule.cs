@@ -23,6 +23,9 @@ abstract class LayerModule(NetworkNode node, LayerState? state = null)
     // The base's own property asks libtorch each time.
     protected bool IsTraining { get; private set; } = true;
 
+    /// <summary>The layer's value from those of its inputs.</summary>
+    public virtual Tensor Forward(Tensor[] inputs) => forward(inputs[0]);
+
     /// <summary>The tensors that the layer learns, or uses without learning them.</summary>
     public virtual IEnumerable<ParameterSlot> Slots => slots;
 

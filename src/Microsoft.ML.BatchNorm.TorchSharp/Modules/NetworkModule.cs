@@ -2,9 +2,10 @@ using Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-/// <summary>A network as a TorchSharp module, its layers one after the other.</summary>
+/// <summary>A network as a TorchSharp module.</summary>
 sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 {
+    readonly Network network;
     readonly MovingAverages averages;
     readonly CounterRandom random;
     bool isTraining = true;
@@ -12,14 +13,16 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     /// <exception cref="NotSupportedException">A layer cannot be run; the message names it.</exception>
     public NetworkModule(Network network, NetworkState state, bool isMixed, torch.Device device) : base("Network")
     {
+        this.network = network;
         averages = new MovingAverages(device);
         random = new CounterRandom(device);
         Layers = [.. network.Nodes.Select(
             (node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
         averages.Allocate();
         Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
-        foreach (LayerModule layer in Layers)
-            register_module(layer.Path.Replace('/', '_').Replace('.', '_'), layer);
+        // A path may have characters that the names of modules cannot have.
+        foreach ((int place, LayerModule layer) in Layers.Index())
+            register_module($"{place}", layer);
     }
 
     public LayerModule[] Layers { get; }
@@ -30,7 +33,24 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 
     public IEnumerable<BatchNormalizationModule> BatchNormalizations => Layers.OfType<BatchNormalizationModule>();
 
-    public override Tensor forward(Tensor x) => Layers.Aggregate(x, (value, layer) => layer.forward(value));
+    public override Tensor forward(Tensor x)
+    {
+        var values = new Tensor?[Layers.Length];
+        for (int i = 0; i < Layers.Length; i++)
+        {
+            values[i] = ValueOf(i, x, values);
+            foreach (int value in network.Nodes[i].Inputs)
+            {
+                if (value >= 0 && network.Values.LastReaderOf(value) == i)
+                    values[value]!.Dispose();
+            }
+        }
+        return Layers.Length == 0 ? x : values[^1]!;
+    }
+
+    /// <summary>The value of a layer from those that it reads, in the order of the layers.</summary>
+    public Tensor ValueOf(int layer, Tensor x, IReadOnlyList<Tensor?> values) =>
+        Layers[layer].Forward([.. network.Nodes[layer].Inputs.Select(value => value < 0 ? x : values[value]!)]);
 
     /// <summary>Asks for training or inference mode.</summary>
     public void SetTraining(bool training)
@@ -85,6 +105,8 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         DropoutLayer layer => new DropoutModule(node, layer, random, place),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
+        AddLayer => MergeModule.Add(node),
+        ConcatLayer => MergeModule.Concat(node),
         TorchScriptLayer layer => new TorchScriptModule(node, layer, state, device),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),

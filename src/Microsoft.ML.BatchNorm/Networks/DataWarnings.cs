@@ -23,7 +23,8 @@ static class DataWarnings
     /// <param name="givesLogits">Whether the trainer applies a softmax or sigmoid to the network's outputs.</param>
     public static void Warn(IChannel channel, Network network, TrainingData rows, bool givesLogits)
     {
-        NetworkNode? first = network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer);
+        NetworkNode? first = network.FeatureReaders.FirstOrDefault(
+            node => node.Layer is DenseLayer or Conv2DLayer or BatchNormalizationLayer);
         if (first?.Layer is DenseLayer or Conv2DLayer)
             WarnOfScale(channel, first, rows);
         else if (first is { Layer: BatchNormalizationLayer { Options: var options }, Input.Rank: 1 })

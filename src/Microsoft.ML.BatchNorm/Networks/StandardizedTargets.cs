@@ -110,11 +110,10 @@ readonly record struct TargetScale(double Mean, double Deviation)
     /// </summary>
     public static bool? IsCentered(Network network)
     {
-        if (!network.Nodes.Any(node => node.Layer is DenseLayer or Conv2DLayer))
+        if (network.FindHead() is not { } head)
             return null;
-        bool isCentered =
-            network.Nodes[network.HeadIndex].Layer is DenseLayer { UseBias: true } or Conv2DLayer { UseBias: true };
-        foreach (NetworkNode node in network.Nodes.Skip(network.HeadIndex + 1))
+        bool isCentered = network.Nodes[head].Layer is DenseLayer { UseBias: true } or Conv2DLayer { UseBias: true };
+        foreach (NetworkNode node in network.Nodes.Skip(head + 1))
         {
             switch (node.Layer)
             {

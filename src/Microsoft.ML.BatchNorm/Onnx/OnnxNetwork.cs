@@ -26,10 +26,11 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     /// <summary>The same, with outputs of the network's own shape.</summary>
     public string SaveLayers(string features)
     {
-        string x = Shaped(features);
+        string input = Shaped(features);
+        var values = new List<string>();
         foreach (NetworkNode node in network.Nodes)
-            x = Layer(node, x);
-        return x;
+            values.Add(Layer(node, [.. node.Inputs.Select(value => value < 0 ? input : values[value])]));
+        return values.Count == 0 ? input : values[^1];
     }
 
     /// <summary>
@@ -40,6 +41,13 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         long[] shape = [-1, .. network.InputShape.Dimensions.ToArray().Select(size => (long)size)];
         return Step("Reshape", "Input", features, nodes.Constant("InputShape", shape, shape.Length));
     }
+
+    string Layer(NetworkNode node, string[] inputs) => node.Layer switch
+    {
+        AddLayer => Sum(node, inputs),
+        ConcatLayer => Concat(node, inputs),
+        _ => Layer(node, inputs[0]),
+    };
 
     string Layer(NetworkNode node, string x) => node.Layer switch
     {
@@ -53,6 +61,17 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         DropoutLayer => x,
         _ => throw new NotSupportedException($"Layer '{node.Path}' ({node.Layer.Kind}) has no form in ONNX here."),
     };
+
+    /// <summary>A sum of two at a time, in the order in which the network adds.</summary>
+    string Sum(NetworkNode node, string[] inputs) =>
+        inputs.Aggregate((sum, input) => Step("Add", node.Path, sum, input));
+
+    string Concat(NetworkNode node, string[] inputs)
+    {
+        string y = nodes.Variable(node.Path);
+        nodes.Add("Concat", inputs, y).AddAttribute("axis", 1L);
+        return y;
+    }
 
     string Dense(NetworkNode node, DenseLayer layer, string x)
     {

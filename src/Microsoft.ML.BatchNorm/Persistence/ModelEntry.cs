@@ -149,7 +149,7 @@ sealed record LayersDefinition(string Output, string Input, Network Network);
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow, AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true)]
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(ColumnsDefinition))]
 [JsonSerializable(typeof(Options), TypeInfoPropertyName = "FitOptions")]
 [JsonSerializable(typeof(LayersDefinition))]

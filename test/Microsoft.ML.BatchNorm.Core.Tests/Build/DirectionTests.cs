@@ -5,14 +5,16 @@ namespace Microsoft.ML.BatchNorm.Tests;
 [TestClass]
 public class DirectionTests
 {
-    /// <summary>Each folder of Core refers to those before it only.</summary>
+    /// <summary>Core's folders; each refers only to those before it.</summary>
     static readonly string[] core =
     [
         "Shapes", "Options", "Kernels", "BatchNormalization", "Networks", "Persistence", "Learning", "Engines",
         "Training", "Reports", "Drift",
     ];
 
-    /// <summary>References that go the other way today; an entry goes as soon as it is true no more.</summary>
+    /// <summary>
+    /// Pairs <c>Lower -> Upper</c> that still refer the wrong way. The test fails if one is no longer needed.
+    /// </summary>
     static readonly string[] exceptions = [];
 
     [TestMethod]

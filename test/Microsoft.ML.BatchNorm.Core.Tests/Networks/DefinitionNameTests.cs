@@ -15,10 +15,9 @@ public class DefinitionNameTests
             [
                 "conv2d", "conv2d_1", "batch_normalization", "batch_normalization_1", "re_lu", "leaky_re_lu", "dropout",
                 "max_pooling2d", "average_pooling2d", "global_average_pooling2d", "flatten", "dense", "dense_1",
-                "dense_2", "gelu", "sigmoid", "tanh", "network",
+                "dense_2", "gelu", "sigmoid", "tanh", "network/dense",
             ],
-            network.Layers.Select(layer => layer.Name).ToArray());
-        Assert.AreEqual("network/dense", network.Nodes[^1].Path);
+            network.Nodes.Select(node => node.Path).ToArray());
     }
 
     [TestMethod]
@@ -26,7 +25,7 @@ public class DefinitionNameTests
     {
         Network network = Network.Input(2).Dense(2, name: "dense_1").Dense(2).Dense(2);
         CollectionAssert.AreEqual(
-            (string[])["dense_1", "dense", "dense_2"], network.Layers.Select(layer => layer.Name).ToArray());
+            (string[])["dense_1", "dense", "dense_2"], network.Nodes.Select(node => node.Layer.Name).ToArray());
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => network.ReLU("dense")).Message,
             "has a layer 'dense' already");
@@ -40,11 +39,11 @@ public class DefinitionNameTests
         foreach (string name in (string[])["a/b", "a\\b", "*", "a?", "\ud800"])
             StringAssert.Contains(
                 Assert.ThrowsExactly<ArgumentException>(() => Network.Input(2).ReLU(name)).Message, $"'{name}'");
-        Assert.AreEqual("Größe.大 1", Network.Input(2).ReLU("Größe.大 1").Layers[0].Name);
+        Assert.AreEqual("Größe.大 1", Network.Input(2).ReLU("Größe.大 1").Nodes[0].Layer.Name);
     }
 
     [TestMethod]
-    public void Paths_layers_and_nesting_have_bounds()
+    public void Paths_and_layers_have_bounds()
     {
         Assert.AreEqual(Network.MaxPath, Network.Input(2).ReLU(new string('n', 500)).Nodes[0].Path.Length);
         StringAssert.Contains(
@@ -65,7 +64,7 @@ public class DefinitionNameTests
     {
         Network network = Network.Input(4).Append(Network.Input(4).Dense(3, name: "fc"), "base").ReLU();
         NetworkNode node = network.GetNode("base/fc");
-        Assert.AreEqual(new NetworkNode("base/fc", node.Layer, new TensorShape(4), new TensorShape(3)), node);
+        Assert.AreEqual(new NetworkNode("base/fc", node.Layer, [-1], [new TensorShape(4)], new TensorShape(3)), node);
         Assert.AreEqual((15L, 15L), (node.ParameterCount, node.TrainableCount));
         StringAssert.Contains(
             Assert.ThrowsExactly<ArgumentException>(() => network.GetNode("fc")).Message,

@@ -112,7 +112,6 @@ public class DefinitionShapeTests
         Assert.ThrowsExactly<ArgumentNullException>(() => network.Append(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => Network.Of(null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => Network.Of(new TensorShape(2), [null!]));
-        Assert.ThrowsExactly<ArgumentNullException>(() => new NetworkLayer(null!));
         Assert.ThrowsExactly<ArgumentNullException>(
             () => new BatchNormalizationLayer((BatchNormalizationOptions)null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => new DenseLayer(1) { KernelInitializer = null! });

@@ -66,15 +66,15 @@ public class DefinitionStateTests
         Assert.AreEqual(BatchNormalizationOptions.Keras with { Axis = 1 }, Options(keras));
         Assert.AreEqual(BatchNormalizationOptions.PyTorch with { Axis = 1 }, Options(torch));
         Assert.AreEqual((null, 0.3, 0.01), (Slope(unsaid), Slope(keras), Slope(torch)));
-        Assert.AreEqual(KernelInitializer.GlorotUniform, ((DenseLayer)keras.Layers[0]).KernelInitializer);
+        Assert.AreEqual(KernelInitializer.GlorotUniform, ((DenseLayer)keras.Nodes[0].Layer).KernelInitializer);
         BatchNormalizationState state = keras.Initialize()["batch_normalization"].BatchNormalization!;
         Assert.AreEqual((1f, 0f), (state.Gamma[7], state.Beta[7]));
         Assert.AreEqual((0.0, 1.0), (state.MovingMean[7], state.MovingVariance[7]));
 
         static BatchNormalizationOptions Options(Network network) =>
-            ((BatchNormalizationLayer)network.Layers[1]).Options;
+            ((BatchNormalizationLayer)network.Nodes[1].Layer).Options;
 
-        static double? Slope(Network network) => ((ActivationLayer)network.Layers[2]).NegativeSlope;
+        static double? Slope(Network network) => ((ActivationLayer)network.Nodes[2].Layer).NegativeSlope;
     }
 
     [TestMethod]

@@ -75,7 +75,7 @@ public class DefinitionSwitchTests
             Assert.AreEqual(byName, frozen);
             Assert.IsFalse(frozen.Nodes[0].IsTrainable);
             Assert.AreEqual(0, frozen.Nodes[0].TrainableCount);
-            Assert.IsFalse(((BatchNormalizationLayer)frozen.Layers[0]).Options.Trainable);
+            Assert.IsFalse(((BatchNormalizationLayer)frozen.Nodes[0].Layer).Options.Trainable);
             Assert.IsTrue(frozen.Unfreeze("*").Nodes[0].IsTrainable);
         }
     }
@@ -107,13 +107,11 @@ public class DefinitionSwitchTests
     [TestMethod]
     public void A_network_that_is_appended_frozen_has_every_layer_frozen_and_can_be_unfrozen_by_name()
     {
-        Network outer = Network.Input(2).Add(new NetworkLayer(network) { Trainable = false, Name = "base" });
+        Network outer = Network.Input(2).Append(network.Freeze("*"), "base");
         Assert.AreEqual(network.Nodes.Count, outer.Nodes.Count(node => !node.IsTrainable));
         Assert.AreEqual(
             "base/base/dense", outer.Unfreeze("base/base/dense").Nodes.Single(node => node.IsTrainable).Path);
-        Assert.AreEqual(
-            Network.Input(2).Append(Network.Input(2), "base"),
-            Network.Input(2).Add(new NetworkLayer(Network.Input(2)) { Trainable = false, Name = "base" }));
+        Assert.AreEqual(Network.Input(2), Network.Input(2).Append(Network.Input(2), "base"));
     }
 
     [TestMethod]

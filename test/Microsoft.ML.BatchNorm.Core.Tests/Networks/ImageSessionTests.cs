@@ -27,7 +27,8 @@ public sealed class ImageSessionTests
     [TestMethod]
     public void Inference_is_that_of_the_formulas_with_the_moving_statistics()
     {
-        Network network = Network.Of(Images.InputShape, Images.Layers.Where(layer => layer is not DropoutLayer));
+        Network network = Network.Of(
+            Images.InputShape, Images.Nodes.Select(node => node.Layer).Where(layer => layer is not DropoutLayer));
         var lesson = new Lesson(network, rows: 130);
         using ITrainingSession session = lesson.Start(threads: 2);
         lesson.Step(session, 0, 3, 20);
@@ -60,7 +61,8 @@ public sealed class ImageSessionTests
                     !node.IsTrainable, lesson.State[node.Path].Equals(after[node.Path]), $"{pattern}: {node.Path}");
             }
         }
-        Network smooth = Network.Of(Images.InputShape, Images.Layers.Where(layer => layer is not DropoutLayer));
+        Network smooth = Network.Of(
+            Images.InputShape, Images.Nodes.Select(node => node.Layer).Where(layer => layer is not DropoutLayer));
         GradientTests.Compare(new Lesson(smooth.Freeze("conv2d_1"), rows: 6), "a frozen layer in the middle");
         GradientTests.Compare(
             new Lesson(smooth.Freeze("conv2d", "batch_normalization"), rows: 6), "frozen layers below");

@@ -39,7 +39,7 @@ public sealed class ImageTests
                 Network network = start.Conv2D(5, size, stride, padding, useBias: stride.Height < 3).Flatten().Dense(3);
                 GradientTests.Compare(
                     new Lesson(network, rows: 3),
-                    $"{input}, {size} by {stride} in {padding}, {start.Layers.Count} below");
+                    $"{input}, {size} by {stride} in {padding}, {start.Nodes.Count} below");
             }
         }
     }

@@ -54,7 +54,7 @@ public class LimitTests
         long before = GC.GetAllocatedBytesForCurrentThread();
         Network network = Network.Of(new TensorShape(2), layers);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.AreEqual("re_lu_19999", network.Layers[^1].Name);
+        Assert.AreEqual("re_lu_19999", network.Nodes[^1].Path);
         // A name that is tried takes some dozen bytes: two hundred million of them would take gigabytes.
         Assert.IsTrue(allocated < 50_000_000, $"{allocated} bytes were allocated");
     }

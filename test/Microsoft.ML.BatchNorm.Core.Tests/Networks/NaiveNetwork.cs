@@ -6,7 +6,8 @@ namespace Microsoft.ML.BatchNorm.Tests.Networks;
 /// </summary>
 sealed class NaiveNetwork(Network network, NetworkState state)
 {
-    readonly List<double[]> inputs = [];
+    readonly List<double[]> values = [];
+    double[] features = [];
     readonly Dictionary<string, ForwardPass> passes = [];
 
     /// <summary>
@@ -19,20 +20,63 @@ sealed class NaiveNetwork(Network network, NetworkState state)
 
     public double[] Forward(double[] x, int rows, bool training)
     {
-        inputs.Clear();
+        values.Clear();
+        features = x;
         foreach (NetworkNode node in network.Nodes)
-        {
-            inputs.Add(x);
-            x = Forward(node, x, rows, training);
-        }
-        return x;
+            values.Add(Forward(node, [.. node.Inputs.Select(ValueAt)], rows, training));
+        return values.LastOrDefault(x);
     }
 
     public double[] Backward(double[] dy, int rows)
     {
+        double[] dx = new double[features.Length];
+        double[][] gradients = [.. values.Select(value => new double[value.Length])];
+        if (gradients.Length > 0)
+            gradients[^1] = dy;
         for (int i = network.Nodes.Count - 1; i >= 0; i--)
-            dy = Backward(network.Nodes[i], inputs[i], dy, rows);
-        return dy;
+        {
+            NetworkNode node = network.Nodes[i];
+            double[][] inputs = [.. node.Inputs.Select(ValueAt)];
+            foreach ((int input, double[] gradient) in node.Inputs.Zip(Backward(node, inputs, gradients[i], rows)))
+            {
+                double[] sum = input < 0 ? dx : gradients[input];
+                for (int k = 0; k < sum.Length; k++)
+                    sum[k] += gradient[k];
+            }
+        }
+        return gradients.Length == 0 ? dy : dx;
+    }
+
+    double[] ValueAt(int node) => node < 0 ? features : values[node];
+
+    double[] Forward(NetworkNode node, double[][] inputs, int rows, bool training) => node.Layer switch
+    {
+        AddLayer => [.. Enumerable.Range(0, inputs[0].Length).Select(i => inputs.Sum(input => input[i]))],
+        ConcatLayer => [.. Enumerable.Range(0, rows).SelectMany(
+            row => inputs.SelectMany(input => input.Chunk(input.Length / rows).ElementAt(row)))],
+        _ => Forward(node, inputs[0], rows, training),
+    };
+
+    double[][] Backward(NetworkNode node, double[][] inputs, double[] dy, int rows)
+    {
+        switch (node.Layer)
+        {
+            case AddLayer:
+                return [.. inputs.Select(_ => dy)];
+            case ConcatLayer:
+                double[][] parts = [.. inputs.Select(input => new double[input.Length])];
+                int[] widths = [.. inputs.Select(input => input.Length / rows)];
+                for (int i = 0; i < dy.Length; i++)
+                {
+                    int row = i / widths.Sum(), at = i % widths.Sum(), part = 0;
+                    for (; at >= widths[part]; part++)
+                        at -= widths[part];
+                    parts[part][row * widths[part] + at] = dy[i];
+                }
+                return parts;
+            default:
+                return [Backward(node, inputs[0], dy, rows)];
+        }
     }
 
     double[] Forward(NetworkNode node, double[] x, int rows, bool training)

@@ -17,7 +17,8 @@ public sealed class NumberTests
         session.Predict(lesson.Features, outputs);
         var without = Network.Of(
             network.InputShape,
-            network.Layers.Select(layer => layer is DropoutLayer dropout ? dropout with { Rate = 0 } : layer));
+            network.Nodes.Select(
+                node => node.Layer is DropoutLayer dropout ? dropout with { Rate = 0 } : node.Layer));
         double[] expected = new NaiveNetwork(without, session.GetState()).Forward(
             Sample.Widen(lesson.Features), 1100, training: false);
         Agreement.Within(3e-6, expected, outputs);

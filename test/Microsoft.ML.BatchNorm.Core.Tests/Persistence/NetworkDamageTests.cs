@@ -29,6 +29,14 @@ public class NetworkDamageTests
     }
 
     [TestMethod]
+    public void A_hundred_thousand_random_mutations_of_a_small_network_are_refused_or_change_nothing()
+    {
+        int refused = Damage.Mutate(
+            SavedNetworks.Save(small, small.Initialize()), 100_000, 6, SavedNetworks.Load, OfEach);
+        Assert.IsTrue(refused is > 90_000 and < 100_000, $"{refused} were refused");
+    }
+
+    [TestMethod]
     public void Mutations_under_right_checksums_are_refused_or_give_a_network_that_could_have_been_saved()
     {
         string definition = SafetensorsFile.Definition(every);
@@ -36,13 +44,15 @@ public class NetworkDamageTests
         var random = new Random(8);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] bytes = random.Next(4) switch
+            byte[] bytes = random.Next(6) switch
             {
                 0 => SafetensorsFile.WithChecksum(Mutation.Of(every, random)),
                 1 => SafetensorsFile.WithDefinition(every, Damage.MutateJson(definition, random)),
                 2 => SafetensorsFile.WithDefinition(every, Damage.MutateValue(definition, random)),
-                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                3 => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
                     Damage.MutateValue(SafetensorsFile.Header(every), random), SafetensorsFile.Data(every))),
+                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                    SafetensorsFile.Header(every), Mutation.Of(SafetensorsFile.Data(every), random))),
             };
             if (Damage.TryLoad(bytes, SavedNetworks.Load, OfEach) is not { } saved)
                 continue;
@@ -69,24 +79,12 @@ public class NetworkDamageTests
     }
 
     [TestMethod]
-    public void More_layers_than_a_network_has_and_networks_within_networks_without_end_are_refused()
+    public void More_layers_than_a_network_has_and_arrays_within_arrays_without_end_are_refused()
     {
         States.IsInvalid(
-            () => Layers([.. Enumerable.Range(0, 20_001).Select(
-                i => $"{{\"kind\":\"flatten\",\"name\":\"f{i}\",\"trainable\":true}}")]),
+            () => Nodes([.. Enumerable.Range(0, 20_001).Select(i => Node($"f{i}", i - 1, Flatten))]),
             "at most 20000 layers");
-        string nested = "{\"input\":[2],\"layers\":[]}";
-        for (int i = 0; i < Network.MaxDepth; i++)
-            nested = Inner(nested);
-        States.IsInvalid(() => Wrong(nested), "8 deep, not 9");
-        for (int i = 0; i < 100; i++)
-            nested = Inner(nested);
-        States.IsInvalid(() => Wrong(nested), "The definition is");
         States.IsInvalid(() => Wrong(new string('[', 10_000)), "not JSON");
-
-        static string Inner(string network) =>
-            $"{{\"input\":[2],\"layers\":[{{\"kind\":\"network\",\"inner\":{network},\"name\":\"n\","
-            + "\"trainable\":true}]}";
     }
 
     [TestMethod]
@@ -116,38 +114,48 @@ public class NetworkDamageTests
     public void What_is_wrong_in_the_definition_is_named()
     {
         const string dense = "\"useBias\":true,\"kernelInitializer\":0,\"biasInitializer\":0";
-        Wrong("conv3D", "", "not JSON that can be read");
-        Wrong("flatten", "\"name\":\"\"", "Layer 0 has no name");
-        Wrong("flatten", "\"name\":\"a/\"", "'a/' must not hold '/'");
-        Wrong("flatten", "\"name\":null", "name");
-        Wrong("flatten", "\"name\":\"\\ud800\"", "not JSON that can be read");
-        Wrong("flatten", "\"units\":1", "units");
-        Wrong("dense", "\"units\":0," + dense, "Units must be positive");
-        Wrong("dense", "\"units\":1," + dense.Replace("er\":0", "er\":\"he\""), "he_uniform");
-        Wrong("dense", "\"units\":1," + dense.Replace("er\":0", "er\":1e999"), "must be finite");
-        Wrong("dense", "\"units\":1,\"useBias\":true,\"biasInitializer\":0", "kernelInitializer");
-        Wrong("activation", "\"function\":77", "Function must be one of");
-        Wrong("activation", "\"function\":\"Relu2\"", "not JSON that can be read");
-        Wrong("globalAveragePool2D", "", "it needs [channels, height, width]");
-        Wrong("dropout", "\"rate\":1", "below 1");
-        Wrong("batchNormalization", "\"options\":{}", "center");
-        States.IsInvalid(() => Layers(["null"]), "A layer is null");
-        string a = "{\"kind\":\"flatten\",\"name\":\"a\",\"trainable\":true}";
-        States.IsInvalid(() => Layers([a, a]), "Two layers have the name 'a'");
-        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[],\"layers\":[]}"), "must have a dimension");
-        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[1.5],\"layers\":[]}"), "whole numbers");
-        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":2,\"layers\":[]}"), "A shape is an array");
-        States.IsInvalid(() => NetworkDamageTests.Wrong("{\"input\":[2],\"layers\":[]}{}"), "not JSON");
+        Kind("conv3D", "", "not JSON that can be read");
+        Kind("flatten", "\"units\":1", "units");
+        Kind("dense", "\"units\":0," + dense, "Units must be positive");
+        Kind("dense", "\"units\":1," + dense.Replace("er\":0", "er\":\"he\""), "he_uniform");
+        Kind("dense", "\"units\":1," + dense.Replace("er\":0", "er\":1e999"), "must be finite");
+        Kind("dense", "\"units\":1,\"useBias\":true,\"biasInitializer\":0", "kernelInitializer");
+        Kind("activation", "\"function\":77", "Function must be one of");
+        Kind("activation", "\"function\":\"Relu2\"", "not JSON that can be read");
+        Kind("globalAveragePool2D", "", "it needs [channels, height, width]");
+        Kind("dropout", "\"rate\":1", "below 1");
+        Kind("batchNormalization", "\"options\":{}", "center");
+        Kind("flatten", "\"name\":\"a\"", "name");
+        States.IsInvalid(() => Nodes(["null"]), "A node is null");
+        States.IsInvalid(() => Nodes(["{\"path\":\"a\",\"inputs\":[-1],\"layer\":null}"]), "layer");
+        States.IsInvalid(() => Nodes(["{\"path\":\"a\",\"inputs\":null,\"layer\":" + Flatten + "}"]), "inputs");
+        States.IsInvalid(() => Nodes(["{\"path\":null,\"inputs\":[-1],\"layer\":" + Flatten + "}"]), "path");
+        States.IsInvalid(() => Nodes(["{\"path\":\"a\",\"inputs\":[-1.5],\"layer\":" + Flatten + "}"]), "not JSON");
+        States.IsInvalid(() => Nodes(["{\"path\":\"a\",\"inputs\":[],\"layer\":" + Flatten + "}"]), "must read");
+        States.IsInvalid(() => Nodes([Node("", -1, Flatten)]), "The path '' has a part without a name");
+        States.IsInvalid(() => Nodes([Node("a/", -1, Flatten)]), "The path 'a/' has a part without a name");
+        States.IsInvalid(() => Nodes([Node("a*", -1, Flatten)]), "must not hold");
+        States.IsInvalid(() => Nodes([Node("\\ud800", -1, Flatten)]), "not JSON that can be read");
         States.IsInvalid(
-            () => NetworkDamageTests.Wrong("{\"input\":[2],\"preset\":7,\"layers\":[]}"), "preset");
+            () => Nodes([Node("a", -1, Flatten), Node("a", 0, Flatten)]), "The network has a layer 'a' already");
+        States.IsInvalid(
+            () => Nodes([Node("a", -1, Flatten), Node("b", 1, Flatten)]),
+            "Layer 'b' must read the network's input, -1, or earlier layers, 0 to 0, not 1.");
+        States.IsInvalid(
+            () => Nodes([Node("a", -1, Flatten), Node("b", -1, Flatten)]), "No layer reads 'a'");
+        States.IsInvalid(
+            () => Nodes([Node("a", -1, Flatten).Replace("[-1]", "[-1,-1]")]),
+            "Layer 'a' (Flatten) has inputs of shapes [2] and [2]; it needs one.");
+        States.IsInvalid(() => Wrong("{\"input\":[],\"nodes\":[]}"), "must have a dimension");
+        States.IsInvalid(() => Wrong("{\"input\":[1.5],\"nodes\":[]}"), "whole numbers");
+        States.IsInvalid(() => Wrong("{\"input\":2,\"nodes\":[]}"), "A shape is an array");
+        States.IsInvalid(() => Wrong("{\"input\":[2],\"nodes\":[]}{}"), "not JSON");
+        States.IsInvalid(() => Wrong("{\"input\":[2],\"preset\":7,\"nodes\":[]}"), "The preset must be one of");
 
-        static void Wrong(string kind, string rest, string fragment)
-        {
-            string name = rest.Contains("\"name\"") ? "" : "\"name\":\"a\",";
-            string comma = rest.Length == 0 ? "" : ",";
-            States.IsInvalid(
-                () => Layers([$"{{\"kind\":\"{kind}\",{name}\"trainable\":true{comma}{rest}}}"]), fragment);
-        }
+        static void Kind(string kind, string rest, string fragment) => States.IsInvalid(
+            () => Nodes(
+                [Node("a", -1, $"{{\"kind\":\"{kind}\",\"trainable\":true{(rest.Length == 0 ? "" : ",")}{rest}}}")]),
+            fragment);
     }
 
     [TestMethod]
@@ -163,8 +171,13 @@ public class NetworkDamageTests
             () => SavedNetworks.Load(SafetensorsFile.With(saved, tensor, index, value)), fragment);
     }
 
-    /// <summary>Loads a network of input [2] whose layers are written by hand.</summary>
-    static SavedNetwork Layers(string[] layers) => Wrong($"{{\"input\":[2],\"layers\":[{string.Join(',', layers)}]}}");
+    const string Flatten = "{\"kind\":\"flatten\",\"trainable\":true}";
+
+    static string Node(string path, int input, string layer) =>
+        $"{{\"path\":\"{path}\",\"inputs\":[{input}],\"layer\":{layer}}}";
+
+    /// <summary>Loads a network of input [2] whose nodes are written by hand.</summary>
+    static SavedNetwork Nodes(string[] nodes) => Wrong($"{{\"input\":[2],\"nodes\":[{string.Join(',', nodes)}]}}");
 
     static SavedNetwork Wrong(string definition) => SavedNetworks.Load(SafetensorsFile.OfKind("network", definition));
 }

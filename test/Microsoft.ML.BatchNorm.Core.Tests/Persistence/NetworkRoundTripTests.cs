@@ -41,8 +41,7 @@ public class NetworkRoundTripTests
         CollectionAssert.AreEquivalent(kinds, saved.Select(layer => layer.GetType()).Distinct().ToArray());
 
         static IEnumerable<AnyLayer> All(Network network) =>
-            network.Layers.SelectMany(
-                layer => layer is NetworkLayer inner ? [layer, .. All(inner.Inner)] : (AnyLayer[])[layer]);
+            network.Nodes.Select(node => node.Layer);
         foreach (Type kind in kinds)
         {
             foreach (var property in kind.GetProperties().Where(each => each.CanWrite && each.Name != "Name"))
@@ -119,19 +118,14 @@ public class NetworkRoundTripTests
     }
 
     [TestMethod]
-    public void A_network_without_layers_and_one_of_the_deepest_nesting_come_back()
+    public void A_network_without_layers_and_one_of_deep_paths_come_back()
     {
         Network network = Network.Input(2, 3);
-        for (int depth = 0; ; depth++)
+        for (int depth = 0; depth < 20; depth++)
         {
             Assert.AreEqual(network, SavedNetworks.Load(SavedNetworks.Save(network, network.Initialize())).Network);
-            if (depth == Network.MaxDepth - 1)
-                break;
-            network = Network.Input(2, 3).Append(network);
+            network = Network.Input(2, 3).Append(network.ReLU());
         }
-        StringAssert.Contains(
-            Assert.ThrowsExactly<ArgumentException>(() => Network.Input(2, 3).Append(network)).Message,
-            "8 deep, not 9");
     }
 
     [TestMethod]

@@ -3,7 +3,9 @@ namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 /// <summary>Networks to be saved, and loading by one function.</summary>
 static class SavedNetworks
 {
-    /// <summary>Every kind of layer, every kernel initializer, two levels of networks, some of it frozen.</summary>
+    /// <summary>
+    /// Every kind of layer, every kernel initializer, blocks in blocks, branches, some of it frozen.
+    /// </summary>
     public static Network Every { get; } = Network.Input(2, 8, 7)
         .WithPreset(NetworkPreset.PyTorch)
         .Conv2D(3, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false, KernelInitializer.HeNormal, name: "stem")
@@ -17,7 +19,9 @@ static class SavedNetworks
                 .Append(Network.Input(4, 3, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
-        .Append(Network.Input(4, 3, 4).GlobalAveragePool2D())
+        .Residual(Network.Input(4, 3, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 3, 4).BatchNormalization())
+        .Concat("joined", Network.Input(4, 3, 4), Network.Input(4, 3, 4).ReLU())
+        .Append(Network.Input(8, 3, 4).GlobalAveragePool2D())
         .Dropout(0.25)
         .Flatten()
         .Dense(5, useBias: false, kernelInitializer: KernelInitializer.GlorotNormal)

@@ -34,7 +34,9 @@ public class StoredFileTests
             Network.Input(2, 4, 2).WithPreset(NetworkPreset.PyTorch).Conv2D(1, 2)
                 .Append(Network.Input(1, 3, 1).LeakyReLU(0.125).Gelu(), "tief 深"),
             "base")
-        .Append(Network.Input(1, 3, 1).GlobalAveragePool2D()).Flatten().Dropout(0.25)
+        .Concat(Network.Input(1, 3, 1), Network.Input(1, 3, 1).Sigmoid())
+        .Residual(Network.Input(2, 3, 1).Conv2D(2, 1, useBias: false))
+        .Append(Network.Input(2, 3, 1).GlobalAveragePool2D()).Flatten().Dropout(0.25)
         .Dense(2, kernelInitializer: KernelInitializer.GlorotNormal)
         .BatchNormalization(new() { MovingStatistics = MovingStatistics.Population, VirtualBatchSize = 16 })
         .Sigmoid()
@@ -53,7 +55,8 @@ public class StoredFileTests
             [0.1, -2.5], [0, 1.0 / 3], [], [0.3f, -1e-30f], 1234567890123, 0.0625,
             new RenormStatistics([0.03, 1.5], [-0.2, 0.7], [0, 1.25]), null)),
         ["base/conv2d"] = new([1, -2, 3, 0.1f, -0f, float.Epsilon, 7, 8], [float.MaxValue]),
-        ["dense"] = new([1.5f, -2.5f], [0.5f, 0.25f]),
+        ["residual/conv2d"] = new([1, 0.5f, -0.25f, 2]),
+        ["dense"] = new([1.5f, -2.5f, 3.5f, -4.5f], [0.5f, 0.25f]),
         ["batch_normalization"] = new(new BatchNormalizationState(
             [1e300, 2], [1e-300, 3], [1, -0.7f], [0, 0.3f], 3, 0, null,
             new PopulationMoments([4, 0], [0.5, 1e-9], [1e283, 0], [3e-17, 0]))),
@@ -189,7 +192,7 @@ public class StoredFileTests
                     .Add("dense/bias/m", [])),
                 Best = new BestEpoch(2, 0.7)
                 {
-                    State = learned.With("dense", new([-1, -2], [3, 4])),
+                    State = learned.With("dense", new([-1, -2, -3, -4], [3, 4])),
                 },
                 History = [epoch, new() { Epoch = 2, Loss = 0.1, LearningRate = 0.2 }],
                 Statistics =
@@ -213,6 +216,7 @@ public class StoredFileTests
     {
         if (Environment.GetEnvironmentVariable("WRITE_STORED") is { } folder)
         {
+            Console.WriteLine(string.Join(" ", network.Nodes.Select(n => n.Path)));
             foreach ((string name, byte[] bytes) in Files())
                 File.WriteAllBytes(System.IO.Path.Combine(folder, name), bytes);
         }

@@ -103,7 +103,7 @@ public class StoredOptionsTests
             .BatchNormalization(new() { Epsilon = 0.25 }, name: "bn").LeakyReLU(0.5);
         Network loaded = said.LoadSafetensors(new MemoryStream(Foreign(TensorNaming.PyTorch))).Network;
         Assert.AreEqual(torch with { Epsilon = 0.25, Axis = 1 }, Options(loaded));
-        Assert.AreEqual(0.5, ((ActivationLayer)loaded.Layers[2]).NegativeSlope);
+        Assert.AreEqual(0.5, ((ActivationLayer)loaded.Nodes[2].Layer).NegativeSlope);
 
         Network preset = Network.Input(2).WithPreset(NetworkPreset.Keras).Dense(3, name: "fc")
             .BatchNormalization(name: "bn").LeakyReLU();
@@ -120,7 +120,7 @@ public class StoredOptionsTests
         Assert.AreEqual(keras with { Axis = 1 }, Options(loaded.Network));
         Assert.AreEqual(
             (0.3, NetworkPreset.Keras),
-            (((ActivationLayer)loaded.Network.Layers[2]).NegativeSlope, loaded.Network.Preset));
+            (((ActivationLayer)loaded.Network.Nodes[2].Layer).NegativeSlope, loaded.Network.Preset));
 
         Network changed = unsaid.WithBatchNormalization(
             options => options with { Epsilon = 1.0 / 3, MovingStatistics = MovingStatistics.Cumulative }, "bn");
@@ -192,7 +192,7 @@ public class StoredOptionsTests
             () => SavedNetworks.LoadSafetensors(Network.Input(1).LeakyReLU(0.05).LeakyReLU(), file),
             "Layer 'leaky_re_lu' has NegativeSlope = 0.05, and the file states 0.2");
 
-        static double? Slope(Network network, int layer) => ((ActivationLayer)network.Layers[layer]).NegativeSlope;
+        static double? Slope(Network network, int layer) => ((ActivationLayer)network.Nodes[layer].Layer).NegativeSlope;
     }
 
     [TestMethod]

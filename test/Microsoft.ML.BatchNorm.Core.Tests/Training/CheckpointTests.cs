@@ -124,13 +124,15 @@ public class CheckpointTests
         var random = new Random(8);
         for (int i = 0; i < 20_000; i++)
         {
-            byte[] bytes = random.Next(4) switch
+            byte[] bytes = random.Next(6) switch
             {
                 0 => SafetensorsFile.WithChecksum(Mutation.Of(original, random)),
                 1 => SafetensorsFile.WithDefinition(original, Damage.MutateJson(definition, random)),
                 2 => SafetensorsFile.WithDefinition(original, Damage.MutateValue(definition, random)),
-                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                3 => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
                     Damage.MutateValue(SafetensorsFile.Header(original), random), SafetensorsFile.Data(original))),
+                _ => SafetensorsFile.WithChecksum(SafetensorsFile.Of(
+                    SafetensorsFile.Header(original), Mutation.Of(SafetensorsFile.Data(original), random))),
             };
             if (Damage.TryLoad(bytes, Load, OfEach) is not { } checkpoint)
                 continue;

@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Networks;
 /// <summary>Networks with states that no training gave.</summary>
 static class Samples
 {
-    /// <summary>Every kind of layer, two levels of networks, some of it frozen.</summary>
+    /// <summary>Every kind of layer, blocks in blocks, branches, some of it frozen.</summary>
     public static Network Every { get; } = Network.Input(2, 8, 7)
         .Conv2D(3, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false, name: "stem")
         .BatchNormalization(StoredOptions.Unusual)
@@ -17,7 +17,9 @@ static class Samples
                 .Append(Network.Input(4, 4, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
-        .Append(Network.Input(4, 4, 4).GlobalAveragePool2D())
+        .Residual(Network.Input(4, 4, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 4, 4).BatchNormalization())
+        .Concat("joined", Network.Input(4, 4, 4), Network.Input(4, 4, 4).ReLU())
+        .Append(Network.Input(8, 4, 4).GlobalAveragePool2D())
         .Dropout(0.25)
         .Flatten()
         .Dense(5, useBias: false)

@@ -17,11 +17,22 @@ public class NetworkGraphTests
         foreach (string type in (string[])
             [
                 "Conv", "BatchNormalization", "Relu", "MaxPool", "AveragePool", "LeakyRelu", "Erf", "GlobalAveragePool",
-                "Flatten", "Gemm", "Sigmoid", "Tanh",
+                "Flatten", "Gemm", "Sigmoid", "Tanh", "Add", "Concat",
             ])
         {
             CollectionAssert.Contains(model.Operators, type);
         }
+    }
+
+    static IEnumerable<object[]> Branching => Graphs.Names.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(Branching))]
+    public void A_network_that_branches(string name)
+    {
+        Network network = Graphs.Named(name);
+        int[] shape = network.InputShape.Dimensions.ToArray();
+        Check(network, View.Vectors(View.Dense(View.Floats(5, network.InputShape.Size)), shape));
     }
 
     [TestMethod]

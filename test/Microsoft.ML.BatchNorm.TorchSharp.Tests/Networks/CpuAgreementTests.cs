@@ -112,6 +112,32 @@ public class CpuAgreementTests
                 .Add(new ActivationLayer(activations.Single(entry => entry.Name == name).Activation)).Dense(3),
             new() { Optimizer = Optimizer.Sgd() });
 
+    static IEnumerable<object[]> Branching => Graphs.Names.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(Branching))]
+    public void A_network_that_branches_is(string name) =>
+        Compare(Graphs.Named(name), new() { Optimizer = Optimizer.Sgd(momentum: 0.5) });
+
+    [TestMethod]
+    [DynamicData(nameof(Branching))]
+    public void Statistics_of_a_network_that_branches_are_recomputed_alike(string name)
+    {
+        Network network = Graphs.Named(name);
+        TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 1100);
+        int[] rows = [.. Enumerable.Range(0, 1100).Where(row => row % 3 > 0)];
+        ITrainingEngine small = new TorchEngine("cpu", new() { DataBytesOnDevice = 0 });
+        NetworkState[] states = [.. Engines.Append(small).Select(engine =>
+        {
+            using ITrainingSession session = engine.Start(
+                network, network.Initialize(3), new() { Optimizer = Optimizer.Sgd() }, data);
+            session.RecomputeStatistics(rows);
+            return session.GetState();
+        })];
+        Runs.Agree(Tolerance, network, states[0], states[1]);
+        Runs.Agree(Tolerance, network, states[0], states[2]);
+    }
+
     [TestMethod]
     public void Class_weights_are()
     {

@@ -33,6 +33,12 @@ public class ParityTests
         Check(new("cuda", new() { DataBytesOnDevice = 0 }), index, GpuTolerance);
     }
 
+    static IEnumerable<object[]> Graphs => GraphFile.Names.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(Graphs))]
+    public void A_network_that_branches_is_the_reference(string name) => GraphFile.Check(name, new TorchEngine("cpu"));
+
     static void Check(TorchEngine engine, int index, double least = 0)
     {
         ParityFile file = ParityFile.Read(FilePath);

@@ -8,7 +8,7 @@ public class UnsaidOptionTests
     public void It_trains_to_the_same_bits_as_one_of_the_preset()
     {
         Network unsaid = Of(Network.Input(5)), keras = Of(Network.Input(5).WithPreset(NetworkPreset.Keras));
-        Assert.IsNull(((BatchNormalizationLayer)unsaid.Layers[1]).Options.Epsilon);
+        Assert.IsNull(((BatchNormalizationLayer)unsaid.Nodes[1].Layer).Options.Epsilon);
         var random = new Random(1);
         float[] features = [.. Enumerable.Range(0, 5 * 64).Select(_ => random.NextSingle())];
         float[] classes = [.. Enumerable.Range(0, 64).Select(i => (float)(i % 3))];

@@ -15,7 +15,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
     readonly BatchNormalizationOptions options;
     readonly ChannelKernels kernels;
     readonly int channels, room, valuesPerRow;
-    readonly bool usesBatch, moves;
+    readonly bool usesBatch, moves, learns;
     readonly Parameter? gamma, beta;
     RunningStatistics running = null!;
     BatchNormalizationState loaded = null!;
@@ -49,6 +49,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         gamma = Tensor(BatchNormalizationTensors.Gamma) is { } scale ? new Parameter(node, scale) : null;
         beta = Tensor(BatchNormalizationTensors.Beta) is { } center ? new Parameter(node, center) : null;
         Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
+        learns = Learns;
         sums = new AlignedMemory<double>(2 * (long)room);
         affineSums = new AlignedMemory<double>(2 * (long)room);
     }
@@ -128,7 +129,7 @@ sealed unsafe partial class BatchNormalizationStage : Stage
         if (moves)
             Move();
         base.Commit();
-        changed |= moves || Learns;
+        changed |= moves || learns;
     }
 
     int GroupsOf(int rows) => RowGroups.CountOf(rows, usesBatch ? options.VirtualBatchSize : null);

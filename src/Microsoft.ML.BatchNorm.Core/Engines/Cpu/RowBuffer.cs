@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
@@ -38,5 +40,22 @@ sealed unsafe class RowBuffer(int width)
             return;
         memory = new AlignedMemory<float>((long)rows * Stride);
         Capacity = rows;
+    }
+
+    /// <summary>Copies the rows of a block to another buffer of the same width.</summary>
+    public void CopyTo(RowBuffer target, RowBlock block) =>
+        new ReadOnlySpan<float>(Row(block.First), block.Rows * Stride).CopyTo(
+            new Span<float>(target.Row(block.First), block.Rows * Stride));
+
+    /// <summary>Adds the rows of a block to those of another buffer of the same width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void AddTo(RowBuffer target, RowBlock block)
+    {
+        for (int row = block.First; row < block.First + block.Rows; row++)
+        {
+            float* x = Row(row), y = target.Row(row);
+            for (int i = 0; i < Columns; i += Vectors.Floats)
+                (Vector512.Load(y + i) + Vector512.Load(x + i)).Store(y + i);
+        }
     }
 }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A layer in a session, bound to its buffers: what it does to a batch, as passes.</summary>
@@ -14,23 +16,37 @@ namespace Microsoft.ML.BatchNorm;
 /// <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>
 /// <para>Backward, <see cref="OutputGradient"/> holds the loss's gradient by the output, and the stage writes that by
 /// its input to <see cref="InputGradient"/>, which is null where nothing below is trained. A stage whose input is as
-/// large as its output works in place: both are the same buffer (<see cref="MakeInputGradient"/>).</para>
+/// large as its output works in place: both are the same buffer (<see cref="MakeInputGradient()"/>), which no other
+/// stage has then. Where several stages read one value, the session adds their gradients, the last reader's first.
+/// </para>
 /// </remarks>
-abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
+abstract unsafe class Stage(NetworkNode node, ImmutableArray<RowBuffer> inputs, RowBuffer output)
 {
+    protected Stage(NetworkNode node, RowBuffer input, RowBuffer output)
+        : this(node, [input], output)
+    {
+    }
+
     public NetworkNode Node => node;
 
     public string Path => node.Path;
 
-    public RowBuffer Input => input;
+    /// <summary>The stages whose outputs are the inputs, by their places in the session; −1 for the features.</summary>
+    public ImmutableArray<int> Reads { get; set; }
+
+    public ImmutableArray<RowBuffer> Inputs => inputs;
+
+    public RowBuffer Input => inputs[0];
 
     public RowBuffer Output => output;
 
     /// <summary>Set before <see cref="Backward"/> is asked for.</summary>
     public RowBuffer? OutputGradient { get; set; }
 
-    /// <inheritdoc cref="OutputGradient"/>
-    public RowBuffer? InputGradient { get; set; }
+    /// <summary>The gradient of each input, or null where none is wanted; set as the output's is.</summary>
+    public RowBuffer?[] InputGradients { get; } = new RowBuffer?[inputs.Length];
+
+    public RowBuffer? InputGradient => InputGradients[0];
 
     /// <summary>The tensors of the layer, trained or not.</summary>
     public virtual IReadOnlyList<Parameter> Parameters => [];
@@ -40,6 +56,10 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
 
     /// <summary>The buffer for the gradient of the input, where one is wanted.</summary>
     public virtual RowBuffer MakeInputGradient() => OutputGradient!;
+
+    /// <inheritdoc cref="MakeInputGradient()"/>
+    /// <param name="input">The place of the input; they are asked for in order.</param>
+    public virtual RowBuffer MakeInputGradient(int input) => MakeInputGradient();
 
     /// <summary>Work before a step that needs the parameters alone.</summary>
     public virtual IEnumerable<Pass> Prepare() => [];
@@ -61,6 +81,8 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     {
         output.Grow(rows);
         OutputGradient?.Grow(rows);
+        foreach (RowBuffer? gradient in InputGradients)
+            gradient?.Grow(rows);
     }
 
     /// <summary>Called before the passes of a step in training mode, with its number of rows.</summary>
@@ -79,8 +101,10 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     public virtual double Penalize()
     {
         double penalty = 0;
-        foreach (Parameter parameter in Parameters)
+        // By index: an enumerator would be allocated in each step.
+        for (int i = 0; i < Parameters.Count; i++)
         {
+            Parameter parameter = Parameters[i];
             if (parameter is not { IsTrained: true, Spec.Regularizer: { } regularizer })
                 continue;
             penalty += regularizer.Penalty(parameter.Values);
@@ -92,8 +116,9 @@ abstract unsafe class Stage(NetworkNode node, RowBuffer input, RowBuffer output)
     /// <summary>Called when a step has succeeded and the optimizer has changed the parameters.</summary>
     public virtual void Commit()
     {
-        foreach (Parameter parameter in Parameters)
+        for (int i = 0; i < Parameters.Count; i++)
         {
+            Parameter parameter = Parameters[i];
             if (parameter is { IsTrained: true, Spec.Constraint: { } constraint })
                 constraint.Project(parameter.Values);
         }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
@@ -6,17 +7,26 @@ namespace Microsoft.ML.BatchNorm;
 static class StageFactory
 {
     /// <param name="network">The network.</param>
-    /// <param name="input">The buffer of its rows.</param>
+    /// <param name="features">The buffer of its rows.</param>
     /// <param name="step">The step that the stages ask about.</param>
     /// <exception cref="NotSupportedException">There is a layer that has no stage.</exception>
-    public static List<Stage> Create(Network network, RowBuffer input, Step step)
+    public static List<Stage> Create(Network network, RowBuffer features, Step step)
     {
         var stages = new List<Stage>();
         IReadOnlyList<NetworkNode> nodes = network.Nodes;
+        // The stage that gives each node's value; an activation may be part of the stage before it.
+        int[] places = new int[nodes.Count];
+        Array.Fill(places, -1);
         for (int i = 0; i < nodes.Count; i++)
         {
+            if (places[i] >= 0)
+                continue;
             NetworkNode node = nodes[i];
-            ActivationLayer? behind = i + 1 < nodes.Count ? nodes[i + 1].Layer as ActivationLayer : null;
+            ImmutableArray<int> reads = [.. node.Inputs.Select(value => value < 0 ? value : places[value])];
+            ImmutableArray<RowBuffer> inputs = [.. reads.Select(place => place < 0 ? features : stages[place].Output)];
+            RowBuffer input = inputs[0];
+            int? next = network.Values.OnlyReaderOf(i);
+            ActivationLayer? behind = next is { } reader ? nodes[reader].Layer as ActivationLayer : null;
             Stage stage = node.Layer switch
             {
                 DenseLayer dense => new DenseStage(node, dense, input, step),
@@ -28,19 +38,22 @@ static class StageFactory
                 GlobalAveragePool2DLayer => new GlobalAveragePool2DStage(node, input),
                 DropoutLayer dropout => new DropoutStage(node, dropout, input, step, i),
                 FlattenLayer => new FlattenStage(node, input),
+                AddLayer => new AddStage(node, inputs),
+                ConcatLayer => new ConcatStage(node, inputs),
                 TorchScriptLayer => throw TorchScriptLayer.NeedsTorch(node.Path),
                 _ => throw new NotSupportedException(
                     $"The CPU engine cannot run layer '{node.Path}' ({node.Layer.Kind})."),
             };
+            stage.Reads = reads;
+            places[i] = stages.Count;
             if (node.Layer is BatchNormalizationLayer && behind is not null)
-                i++;
+                places[next!.Value] = stages.Count;
             stages.Add(stage);
-            input = stage.Output;
         }
         return stages;
     }
 
-    /// <summary>Takes the activation behind it along, or makes it null.</summary>
+    /// <summary>Takes along the activation that alone reads it, or makes it null.</summary>
     static BatchNormalizationStage Normalization(
         NetworkNode node, BatchNormalizationLayer layer, ref ActivationLayer? activation, RowBuffer input, Step step)
     {

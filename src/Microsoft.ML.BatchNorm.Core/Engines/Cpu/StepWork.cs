@@ -21,14 +21,14 @@ static class StepWork
     public static long MultiplyAdds(Network network)
     {
         long sum = 0;
-        bool learns = false;
+        bool[] learns = network.Values.FollowingFrom(i => network.Nodes[i].TrainableCount > 0);
         foreach (NetworkNode node in network.Nodes)
         {
             long places = node.Output.Size / node.Output[0];
             long once = node.Tensors.Where(tensor => tensor.Role == TensorRole.Kernel)
                 .Sum(tensor => places * tensor.Shape!.Size);
-            sum += once * (1 + (node.TrainableCount > 0 ? 1 : 0) + (learns ? 1 : 0));
-            learns |= node.TrainableCount > 0;
+            sum += once * (1 + (node.TrainableCount > 0 ? 1 : 0)
+                + (node.Inputs.Any(value => value >= 0 && learns[value]) ? 1 : 0));
         }
         return sum;
     }

@@ -47,32 +47,31 @@ sealed unsafe partial class TrainingSession
             throw new ArgumentException("There must be a row.", nameof(rows));
         int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
         var kept = new KeptInputs((rows.Count + inferenceRows - 1) / inferenceRows);
-        int settled = 0, final = stages.FindLastIndex(stage => stage is BatchNormalizationStage { Moves: true });
+        int settled = -1, final = stages.FindLastIndex(Moves);
+        bool[] isNeeded = values.LeadingTo(i => Moves(stages[i]));
         for (int i = 0; i < stages.Count; i++)
         {
-            if (stages[i] is not BatchNormalizationStage { Moves: true } normalization)
+            if (!Moves(stages[i]))
                 continue;
-            Pass[] last = [normalization.BeginRecompute(), kept.Keep(normalization.Input)];
-            var fromFeatures = new Schedule(
-                [input.FromData, .. stages[..i].SelectMany(stage => stage.Infer()), .. last], step, team);
-            var fromKept = new Schedule(
-                [
-                    kept.Restore(stages[settled].Input), .. stages[settled..i].SelectMany(stage => stage.Infer()),
-                    .. last,
-                ], step, team);
-            using IEnumerator<int> next = rows.GetEnumerator();
+            var normalization = (BatchNormalizationStage)stages[i];
+            // What the first stages get is in the data already, and nothing goes on from what the last one gets.
+            RowBuffer[] open = OpenAt(i), next = i == final || open is [var only] && only == input.Output ? [] : open;
+            Pass[] last = [normalization.BeginRecompute(), kept.Keep(next)];
+            var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, team);
+            Schedule? fromKept = settled < 0
+                ? null
+                : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, team);
+            using IEnumerator<int> numbered = rows.GetEnumerator();
             for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {
                 int count = 0;
-                while (count < numbers.Length && next.MoveNext())
-                    numbers[count++] = next.Current;
+                while (count < numbers.Length && numbered.MoveNext())
+                    numbers[count++] = numbered.Current;
                 data.CheckRows(numbers.AsSpan(0, count));
                 Begin(count);
-                // What the first layer gets is in the data already, and nothing goes on from what the last one gets.
-                bool isKept = kept.Begin(chunk, count, i == 0 || i == final ? null : normalization.Input);
-                if (isKept)
+                if (kept.Begin(chunk, count, next))
                 {
-                    fromKept.Run();
+                    fromKept!.Run();
                     continue;
                 }
                 input.SetRows(numbers.AsSpan(0, count));
@@ -83,6 +82,18 @@ sealed unsafe partial class TrainingSession
             settled = i;
         }
         GC.KeepAlive(this);
+
+        static bool Moves(Stage stage) => stage is BatchNormalizationStage { Moves: true };
+
+        IEnumerable<Pass> Infer(int from, int to) => Enumerable.Range(from, to - from)
+            .Where(i => isNeeded[i]).SelectMany(i => stages[i].Infer());
+
+        // The values from which the stages go on; two stages may have one buffer, as a Flatten has.
+        RowBuffer[] OpenAt(int stage) =>
+        [
+            .. values.OpenAt(stage, i => i <= final && isNeeded[i])
+                .Select(value => value < 0 ? input.Output : stages[value].Output).Distinct(),
+        ];
     }
 
     public void SetStatistics(NetworkState state)

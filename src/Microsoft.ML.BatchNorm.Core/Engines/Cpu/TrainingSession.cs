@@ -10,6 +10,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly BatchRows batch;
     readonly InputStage input;
     readonly List<Stage> stages;
+    readonly ValueGraph values;
     readonly LossStage loss;
     readonly ParameterMemory parameters;
     readonly OptimizerStep optimizer;
@@ -32,7 +33,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         int widest = stages.Select(stage => stage.Output.Stride).Append(features.Stride).Max();
         inferenceRows = Math.Clamp(InferenceFloats / widest, 1, InferenceRows);
         var gradient = new RowBuffer(last.Width);
-        List<Stage> backward = ConnectBackward(gradient);
+        values = new ValueGraph([.. stages.Select(stage => stage.Reads)]);
+        List<Stage> backward = ConnectBackward(gradient, out List<Pass> back);
         parameters = new ParameterMemory(stages.SelectMany(stage => stage.Parameters));
         foreach (Stage stage in stages)
         {
@@ -42,15 +44,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
 
         // From here on there is something to dispose of, and nothing that fails.
         batch = new BatchRows(data);
-        input = new InputStage(batch, features, IgnoresNonFinite(network), step);
+        input = new InputStage(batch, features, network.IgnoresNonFinite, step);
         loss = new LossStage(options, batch, data.TargetsPerRow, last, gradient, step);
         team = new Team(threads);
         optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
         preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
         training = new Schedule(
             [
-                input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass,
-                .. backward.SelectMany(stage => stage.Backward()),
+                input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass, .. back,
             ], step, team);
         completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
         inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
@@ -129,18 +130,36 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     }
 
     /// <summary>
-    /// Gives every stage from the first that learns on its gradients, and lists them, the last first.
+    /// Gives every stage in or before which something learns its gradients, and lists them, the last first.
     /// </summary>
-    List<Stage> ConnectBackward(RowBuffer gradient)
+    /// <param name="gradient">The gradient of the network's output.</param>
+    /// <param name="passes">What they do backward.</param>
+    List<Stage> ConnectBackward(RowBuffer gradient, out List<Pass> passes)
     {
-        int first = stages.FindIndex(stage => stage.Learns);
+        bool[] learns = values.FollowingFrom(i => stages[i].Learns);
+        var gradients = new RowBuffer?[stages.Count];
         var backward = new List<Stage>();
-        for (int i = stages.Count - 1; i >= first && first >= 0; i--)
+        passes = [];
+        for (int i = stages.Count - 1; i >= 0; i--)
         {
-            stages[i].OutputGradient = gradient;
-            if (i > first)
-                stages[i].InputGradient = gradient = stages[i].MakeInputGradient();
-            backward.Add(stages[i]);
+            if (!learns[i])
+                continue;
+            Stage stage = stages[i];
+            stage.OutputGradient = i == stages.Count - 1 ? gradient : gradients[i];
+            var sums = new List<Pass>();
+            for (int k = 0; k < stage.Reads.Length; k++)
+            {
+                int value = stage.Reads[k];
+                if (value < 0 || !learns[value])
+                    continue;
+                RowBuffer part = stage.InputGradients[k] = stage.MakeInputGradient(k);
+                if (gradients[value] is { } sum)
+                    sums.Add(Pass.OnRows(block => part.AddTo(sum, block)));
+                else
+                    gradients[value] = part;
+            }
+            backward.Add(stage);
+            passes.AddRange([.. stage.Backward(), .. sums]);
         }
         return backward;
     }
@@ -192,8 +211,4 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         }
         return true;
     }
-
-    static bool IgnoresNonFinite(Network network) =>
-        network.Nodes.FirstOrDefault(node => node.Layer is not FlattenLayer)?.Layer
-            is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore };
 }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Globalization;
 using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
@@ -16,8 +18,20 @@ public sealed unsafe class NetworkModel
 
     const int MaxBlockRows = 256;
 
-    readonly ServingStep[] steps;
-    readonly int inputs, outputs, widest, blockRows, work;
+    /// <summary>
+    /// The most floats between the layers; a few bytes of a file can claim any number of them. Where layers want a
+    /// value in two layouts, it counts twice.
+    /// </summary>
+    const int MostFloats = Network.MaxOpenSize;
+
+    /// <summary>The floats of a cache line.</summary>
+    const int Line = 16;
+
+    readonly ServingOperation[] operations;
+
+    /// <summary>The values of a row in the slots before each, and in all.</summary>
+    readonly int[] slots;
+    readonly int inputs, outputs, blockRows, work, mostInputs;
     readonly bool needsFinite;
 
     /// <summary>Lays out a network's parameters; they are copied.</summary>
@@ -38,10 +52,20 @@ public sealed unsafe class NetworkModel
         State = state;
         inputs = network.InputShape.Size;
         outputs = network.OutputShape.Size;
-        steps = ServingPlan.Of(network, state, foldBatchNormalization);
-        widest = steps.Length == 0 ? outputs : steps.Max(step => step.Outputs);
-        blockRows = Math.Clamp(BlockElements / widest, 1, MaxBlockRows);
-        work = steps.Length == 0 ? 0 : steps.Max(step => step.Work);
+        operations = ServingPlan.Of(network, state, foldBatchNormalization, out ImmutableArray<int> sizes);
+        slots = new int[sizes.Length + 1];
+        long all = sizes.Sum(size => (long)size);
+        if (all > MostFloats)
+            throw new ArgumentException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"The network cannot be served: between its layers, a row takes {all * sizeof(float):N0} bytes, more "
+                + $"than the {(long)MostFloats * sizeof(float):N0} that are allowed."), nameof(network));
+        for (int i = 0; i < sizes.Length; i++)
+            slots[i + 1] = slots[i] + sizes[i];
+        int widest = operations.Select(operation => operation.Step.Outputs).DefaultIfEmpty(outputs).Max();
+        blockRows = Math.Clamp(Math.Min(BlockElements / widest, MostFloats / Math.Max(slots[^1], 1)), 1, MaxBlockRows);
+        work = operations.Select(operation => operation.Step.Work).DefaultIfEmpty().Max();
+        mostInputs = operations.Select(operation => operation.Inputs.Length).DefaultIfEmpty().Max();
         needsFinite = network.Nodes.Any(
             node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
     }
@@ -77,7 +101,7 @@ public sealed unsafe class NetworkModel
             throw new ArgumentException("The outputs overlap the features.", nameof(outputs));
         if (needsFinite && !FiniteFeatures.Hold(features))
             return false;
-        if (steps.Length == 0)
+        if (operations.Length == 0)
         {
             features.CopyTo(outputs);
             return true;
@@ -108,20 +132,22 @@ public sealed unsafe class NetworkModel
 
     void Run(float* x, float* y, int rows)
     {
-        int length = checked(rows * widest + 15) & ~15;
-        float* front = Scratch.Get(checked(2 * length + work)), back = front + length, rest = back + length;
-        float* current = x;
-        for (int i = 0; i < steps.Length; i++)
+        int pointers = Aligned(mostInputs * sizeof(float*) / sizeof(float)), values = Start(slots.Length - 1, rows);
+        float* memory = Scratch.Get(checked(pointers + values + work)), first = memory + pointers;
+        float** from = (float**)memory;
+        foreach (ref readonly ServingOperation operation in operations.AsSpan())
         {
-            ServingStep step = steps[i];
-            float* next = i == steps.Length - 1 ? y
-                : current == x ? front
-                : step.IsElementwise ? current
-                : current == front ? back : front;
-            step.Run(current, next, rows, rest);
-            current = next;
+            for (int i = 0; i < operation.Inputs.Length; i++)
+                from[i] = operation.Inputs[i] < 0 ? x : first + Start(operation.Inputs[i], rows);
+            float* to = operation.Output < 0 ? y : first + Start(operation.Output, rows);
+            operation.Step.Run(from, to, rows, first + values);
         }
     }
+
+    /// <summary>Where a slot begins: behind the one before it, at a cache line's start.</summary>
+    int Start(int slot, int rows) => checked(Aligned(rows * slots[slot]) + Line * slot);
+
+    static int Aligned(int floats) => checked(floats + Line - 1) & ~(Line - 1);
 
     void ThrowLength(int features, int values) =>
         throw new ArgumentException(

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
@@ -10,7 +11,6 @@ namespace Microsoft.ML.BatchNorm;
 /// parameters; these are in a <see cref="NetworkState"/>.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
-[JsonDerivedType(typeof(NetworkLayer), "network")]
 [JsonDerivedType(typeof(DenseLayer), "dense")]
 [JsonDerivedType(typeof(Conv2DLayer), "conv2D")]
 [JsonDerivedType(typeof(BatchNormalizationLayer), "batchNormalization")]
@@ -19,6 +19,8 @@ namespace Microsoft.ML.BatchNorm;
 [JsonDerivedType(typeof(Pool2DLayer), "pool2D")]
 [JsonDerivedType(typeof(GlobalAveragePool2DLayer), "globalAveragePool2D")]
 [JsonDerivedType(typeof(FlattenLayer), "flatten")]
+[JsonDerivedType(typeof(AddLayer), "add")]
+[JsonDerivedType(typeof(ConcatLayer), "concat")]
 [JsonDerivedType(typeof(TorchScriptLayer), "torchScript")]
 public abstract record Layer
 {
@@ -33,6 +35,7 @@ public abstract record Layer
     /// <exception cref="ArgumentException">
     /// The name holds one of these characters, or half a surrogate pair.
     /// </exception>
+    [JsonIgnore]
     public string Name { get; init => field = Named(value); } = "";
 
     /// <summary>
@@ -57,6 +60,16 @@ public abstract record Layer
     /// </exception>
     [Pure]
     public abstract TensorShape OutputShape(TensorShape input);
+
+    /// <summary>The shape of a row that comes out where rows of these shapes go in.</summary>
+    /// <param name="inputs">The shape of a row of each input, without the batch. All layers but
+    /// <see cref="AddLayer"/> and <see cref="ConcatLayer"/> take one.</param>
+    /// <exception cref="ArgumentException">
+    /// The layer cannot take those shapes or as many; the message names the layer, the shapes, and what it needs.
+    /// </exception>
+    [Pure]
+    public virtual TensorShape OutputShape(ImmutableArray<TensorShape> inputs) =>
+        inputs.Length == 1 ? OutputShape(inputs[0]) : throw Misfit(inputs, "one");
 
     /// <summary>The tensors that the layer has behind such an input; none for a layer without parameters.</summary>
     /// <param name="input">The shape of a row, without the batch.</param>
@@ -96,18 +109,24 @@ public abstract record Layer
             };
     }
 
-    private protected ArgumentException Misfit(TensorShape input, string needed) =>
-        new($"{Described(input)} it needs {needed}.");
+    private protected ArgumentException Misfit(TensorShape input, string needed) => Misfit([input], needed);
+
+    private protected ArgumentException Misfit(ImmutableArray<TensorShape> inputs, string needed) =>
+        new($"{Described(inputs)} it needs {needed}.");
 
     /// <summary>The layer's error where its kernel has more values than an array can.</summary>
     private protected void CheckKernel(TensorShape input, params ReadOnlySpan<long> dimensions) =>
-        CheckSize(input, "kernel", Array.MaxLength, dimensions);
+        CheckSize([input], "kernel", Array.MaxLength, dimensions);
 
     /// <summary>The layer's error where a row of this shape has more values than a network allows.</summary>
-    internal void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
-        CheckSize(input, what, Network.MaxRowSize, dimensions);
+    private protected void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
+        CheckRow([input], what, dimensions);
 
-    void CheckSize(TensorShape input, string what, int most, ReadOnlySpan<long> dimensions)
+    /// <inheritdoc cref="CheckRow(TensorShape, string, ReadOnlySpan{long})"/>
+    internal void CheckRow(ImmutableArray<TensorShape> inputs, string what, params ReadOnlySpan<long> dimensions) =>
+        CheckSize(inputs, what, Network.MaxRowSize, dimensions);
+
+    void CheckSize(ImmutableArray<TensorShape> inputs, string what, int most, ReadOnlySpan<long> dimensions)
     {
         double size = 1;
         foreach (long dimension in dimensions)
@@ -115,14 +134,21 @@ public abstract record Layer
         if (size > most)
             throw new ArgumentException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{Described(input)} its {what} of [{string.Join(", ", dimensions.ToArray())}] takes "
+                $"{Described(inputs)} its {what} of [{string.Join(", ", dimensions.ToArray())}] takes "
                 + $"{size * sizeof(float):N0} bytes, more than the {most * (long)sizeof(float):N0} that are allowed."));
     }
 
-    string Described(TensorShape input) =>
-        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has an input of shape {input};";
+    string Described(ImmutableArray<TensorShape> inputs) =>
+        $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has {Listed(inputs)};";
 
-    static string Named(string value)
+    static string Listed(ImmutableArray<TensorShape> inputs) => inputs switch
+    {
+        [] => "no input",
+        [var one] => $"an input of shape {one}",
+        [.. var first, var last] => $"inputs of shapes {string.Join(", ", first)} and {last}",
+    };
+
+    internal static string Named(string value)
     {
         ArgumentNullException.ThrowIfNull(value);
         if (value.AsSpan().IndexOfAny("/\\*?") >= 0)

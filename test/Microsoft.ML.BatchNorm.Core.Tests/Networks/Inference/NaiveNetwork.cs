@@ -8,10 +8,19 @@ static class NaiveNetwork
 {
     public static double[] Predict(Network network, NetworkState state, ReadOnlySpan<float> row)
     {
-        double[] x = Sample.Widen(row);
+        double[] features = Sample.Widen(row);
+        var values = new List<double[]>();
         foreach (NetworkNode node in network.Nodes)
-            x = Layer(node, state.TryGet(node.Path), x);
-        return x;
+        {
+            double[][] inputs = [.. node.Inputs.Select(value => value < 0 ? features : values[value])];
+            values.Add(node.Layer switch
+            {
+                AddLayer => [.. inputs[0].Select((_, i) => inputs.Sum(input => input[i]))],
+                ConcatLayer => [.. inputs.SelectMany(input => input)],
+                _ => Layer(node, state.TryGet(node.Path), inputs[0]),
+            });
+        }
+        return values.LastOrDefault(features);
     }
 
     public static double Activation(ActivationLayer layer, double x) => layer.Function switch

@@ -29,6 +29,7 @@ public class NetworkModelTests
         ["averages", Network.Input(21, 3, 3).GlobalAveragePool2D().Sigmoid()],
         ["nothing but shapes", Network.Input(2, 3, 3).Dropout(0.5).Flatten()],
         ["no layer", Network.Input(7)],
+        .. Graphs.Names.Select(name => new object[] { name, Graphs.Named(name) }),
     ];
 
     [TestMethod]

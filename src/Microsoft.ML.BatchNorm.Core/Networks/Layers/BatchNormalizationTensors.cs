@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A batch normalization's state as named tensors: γ and β in float, statistics in double.</summary>
@@ -91,5 +93,34 @@ static class BatchNormalizationTensors
             moments is [{ } count, { } m2, { } meanRest, { } m2Rest]
                 ? new PopulationMoments(count, m2, meanRest, m2Rest)
                 : null);
+    }
+
+    /// <summary>What is wrong with a state that comes from a file or goes to one.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="nameOf">What the file calls a tensor.</param>
+    /// <returns>Field and channel of the first value out of range, in words; null when all are in range.</returns>
+    public static string? FaultOf(BatchNormalizationState state, Func<string, string> nameOf)
+    {
+        int channels = state.Channels;
+        string? fault = StateCheck.FiniteFault(state.MovingMean, channels, nameOf(Mean))
+            ?? StateCheck.NotNegativeFault(state.MovingVariance, channels, nameOf(Variance))
+            ?? (state.Gamma.IsEmpty ? null : StateCheck.FiniteFault(state.Gamma, channels, nameOf(Gamma)))
+            ?? (state.Beta.IsEmpty ? null : StateCheck.FiniteFault(state.Beta, channels, nameOf(Beta)));
+        if (fault is null && state.Renorm is { } renorm)
+            fault = StateCheck.NotNegativeFault(renorm.MovingStandardDeviation, channels, nameOf(Renorm[0]))
+                ?? StateCheck.FiniteFault(renorm.Mean, channels, nameOf(Renorm[1]))
+                ?? StateCheck.NotNegativeFault(renorm.StandardDeviation, channels, nameOf(Renorm[2]));
+        if (fault is null && state.Population is { } population)
+            fault = StateCheck.CountFault(population.Count, nameOf(Population[0]))
+                ?? StateCheck.NotNegativeFault(population.M2, channels, nameOf(Population[1]))
+                ?? StateCheck.RestFault(population.MeanRest, state.MovingMean, nameOf(Population[2]))
+                ?? StateCheck.RestFault(population.M2Rest, population.M2, nameOf(Population[3]));
+        if (fault is null && state.BatchesSeen < 0)
+            fault = $"The number {nameOf(Batches)} is {state.BatchesSeen}; it must not be negative.";
+        if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
+            fault = string.Create(
+                CultureInfo.InvariantCulture,
+                $"The share {nameOf(InitialWeight)} is {state.InitialWeight}; it must be from 0 to 1.");
+        return fault;
     }
 }
