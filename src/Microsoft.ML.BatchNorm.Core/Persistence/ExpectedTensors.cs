@@ -29,8 +29,8 @@ sealed class ExpectedTensors
             TensorShape?[] read = [.. node.Inputs.Select(value => value < 0 ? null : images[value]).Distinct()];
             if (naming == TensorNaming.Keras && (read.Length > 1 || (node.Layer is ConcatLayer && read[0] is not null)))
                 throw new ArgumentException(
-                    $"Keras has the features of a flattened image in another order, in which layer '{node.Path}' cannot "
-                    + "merge them with others: put the Flatten behind it.", nameof(network));
+                    $"Keras has the features of a flattened image in another order, in which layer '{node.Path}' "
+                    + "cannot merge them with others: put the Flatten behind it.", nameof(network));
             TensorShape? image = node.Layer is FlattenLayer && node.Input.Rank == 3 ? node.Input : read[0];
             if (Network.HasState(node))
             {
@@ -136,7 +136,8 @@ sealed class ExpectedTensors
     string? CommonPrefix(SafetensorsHeader header)
     {
         string[] needed = [.. expected.Values.Where(tensor => tensor.IsRequired).Select(tensor => tensor.Name)];
-        return header.Tensors.Select(tensor => tensor.Name).Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
+        return header.Tensors.Select(tensor => tensor.Name)
+            .Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
             .Select(name => name[..^needed[0].Length])
             .FirstOrDefault(prefix => prefix.Length <= LongestPrefix
                 && Array.TrueForAll(needed, name => header[prefix + name] is not null));
