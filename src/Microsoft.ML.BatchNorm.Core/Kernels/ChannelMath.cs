@@ -77,8 +77,8 @@ static unsafe class ChannelMath
 
     /// <summary>
     /// Writes <c>γ ((x − mean)·inverse·factor + offset) + β</c> as <c>(x − center)·scale + shift</c> with floats: the
-    /// center is the float nearest to the mean, and the shift makes up for the difference. γ, β, factors and offsets
-    /// may be empty.
+    /// center is the float nearest to the mean, and the shift makes up for the difference. γ and β may be empty, and so
+    /// may factors and offsets together.
     /// </summary>
     public static void Affine(
         ReadOnlySpan<double> mean, ReadOnlySpan<double> inverse, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta,
@@ -96,10 +96,11 @@ static unsafe class ChannelMath
                     g = Vectors.LoadEight(gammas + c, n);
                 if (betas is not null)
                     b = Vectors.LoadEight(betas + c, n);
-                if (offsets is not null)
-                    b += g * Vectors.LoadEight(offsets + c, n);
                 if (factors is not null)
+                {
+                    b += g * Vectors.LoadEight(offsets + c, n);
                     g *= Vectors.LoadEight(factors + c, n);
+                }
                 Vector512<double> slope = g * Vectors.LoadEight(inverses + c, n);
                 Vector256<float> near = Vectors.Narrow(exact);
                 Vectors.StoreEight(near, centers + c, n);

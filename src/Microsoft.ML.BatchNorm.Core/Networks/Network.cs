@@ -17,13 +17,13 @@ namespace Microsoft.ML.BatchNorm;
 /// </example>
 /// <remarks>
 /// Two networks are equal when their input shapes, presets and nodes are, with names and switches. A network has at
-/// most 20,000 layers, with paths of at most 500 characters. A row has at most 2²⁷ values (512 MiB) where it goes in,
+/// most 20,000 layers, with paths of at most 500 characters in at most 32 levels. A row has at most 2²⁷ values (512 MiB) where it goes in,
 /// between two layers, and where it comes out, and at most four times as many in all values that are still to be read
 /// at any one time.
 /// </remarks>
 public sealed partial class Network : IEquatable<Network>
 {
-    internal const int MaxNodes = 20_000, MaxPath = 500;
+    internal const int MaxNodes = 20_000, MaxPath = 500, MaxLevels = 32;
 
     /// <summary>
     /// The most values of a row between two layers. A few bytes of a file can claim any number of them: a convolution
@@ -597,6 +597,11 @@ public sealed partial class Network : IEquatable<Network>
             if (path.Length > MaxPath)
                 throw new ArgumentException(
                     $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.");
+            int levels = path.AsSpan().Count('/') + 1;
+            if (levels > MaxLevels)
+                throw new ArgumentException(
+                    $"The path '{path.AsSpan(0, Math.Min(path.Length, 40))}…' has {levels} levels; {MaxLevels} are "
+                    + "allowed.");
             if (blocks.Contains(path) || !paths.Add(path))
                 throw new ArgumentException($"The network has a layer '{path}' already.");
             for (int end = path.IndexOf('/'); end >= 0; end = path.IndexOf('/', end + 1))

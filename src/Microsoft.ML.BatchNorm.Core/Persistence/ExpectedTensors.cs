@@ -136,7 +136,8 @@ sealed class ExpectedTensors
     string? CommonPrefix(SafetensorsHeader header)
     {
         string[] needed = [.. expected.Values.Where(tensor => tensor.IsRequired).Select(tensor => tensor.Name)];
-        return header.Tensors.Select(tensor => tensor.Name).Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
+        return header.Tensors.Select(tensor => tensor.Name)
+            .Where(name => needed.Length > 0 && name.EndsWith(needed[0], StringComparison.Ordinal))
             .Select(name => name[..^needed[0].Length])
             .FirstOrDefault(prefix => prefix.Length <= LongestPrefix
                 && Array.TrueForAll(needed, name => header[prefix + name] is not null));

@@ -38,7 +38,7 @@ sealed class LayerTensors
             IsScalar: names == TensorNames.PyTorch && spec.Type == TensorType.I64,
             IsInDefinition: names[spec.Name] is null))];
 
-        // A file for others has what they have names for, and the population of a batch normalization in its definition.
+        // A file for others has what they have names for; its definition has the population of a batch normalization.
         bool IsStored(TensorSpec spec)
         {
             if (isOwn)
@@ -142,8 +142,9 @@ sealed class LayerTensors
         string[] missing = [.. names.Where(name => !tensors.ContainsKey(name)).Select(NameOf)];
         if (missing.Length > 0 && missing.Length < names.Count)
             throw new InvalidDataException(
-                $"The file has part of what belongs together: {string.Join(" and ", missing.Select(SafetensorsEntry.Quote))} "
-                + $"{(missing.Length == 1 ? "is" : "are")} missing.");
+                "The file has part of what belongs together: "
+                + $"{string.Join(" and ", missing.Select(SafetensorsEntry.Quote))}"
+                + $" {(missing.Length == 1 ? "is" : "are")} missing.");
     }
 
     /// <summary>What a tensor is called in the file, for messages.</summary>

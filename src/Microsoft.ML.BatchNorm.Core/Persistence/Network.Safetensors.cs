@@ -6,7 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 public sealed partial class Network
 {
     /// <summary>
-    /// Writes a state's weights as a safetensors file with the names of Keras or PyTorch, which Python's frameworks read.
+    /// Writes a state's weights as a safetensors file with the names of Keras or PyTorch, which Python's frameworks
+    /// read.
     /// </summary>
     /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
     /// <param name="state">A state of this network.</param>
@@ -25,9 +26,9 @@ public sealed partial class Network
     /// </para>
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. The metadata has the options and the population of each batch
-    /// normalization, the slope of each LeakyReLU, and the preset. What else the names have no tensor for is not written:
-    /// <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of
-    /// batches; nor is any TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
+    /// normalization, the slope of each LeakyReLU, and the preset. What else the names have no tensor for is not
+    /// written: <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of batches; nor is any
+    /// TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
     /// </remarks>
@@ -120,8 +121,8 @@ public sealed partial class Network
         ExpectedTensors tensors = Tensors(naming, prefix);
         if (onto is null && tensors.WithoutName.Count > 0)
             throw new ArgumentException(
-                $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no state "
-                + "to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
+                $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no "
+                + "state to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
 
         var file = new SafetensorsReader(stream);
         WeightsDefinition? stated = WeightsDefinition.Of(file);

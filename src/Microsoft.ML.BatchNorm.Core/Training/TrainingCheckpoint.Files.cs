@@ -17,8 +17,8 @@ public sealed partial class TrainingCheckpoint
     /// <remarks>
     /// <para>
     /// The tensors are those of <see cref="Network.Save"/> behind <c>state/</c>, those of the best epoch behind
-    /// <c>best/</c> where they are kept, and the optimizer's moments behind <c>optimizer/</c>. Network, options, phases,
-    /// position and history are JSON in the metadata, and so is a checksum, by which loading notices any damage.
+    /// <c>best/</c> where they are kept, and the optimizer's moments behind <c>optimizer/</c>. Network, options,
+    /// phases, position and history are JSON in the metadata, and so is a checksum, by which loading notices any damage.
     /// <c>docs/model-format.md</c> describes the format.
     /// </para>
     /// <para>A version that this library has written can be read by every later one.</para>

@@ -284,6 +284,7 @@ public sealed class GraphTests
         Wrong("has a layer 'a' already", Node("a/b", flat, -1), Node("a", flat, 0));
         Wrong("The path 'a//b' has a part without a name", Node("a//b", flat, -1));
         Wrong("The path '' has a part without a name", Node("", flat, -1));
+        Wrong("has 33 levels; 32 are allowed.", Node(string.Join('/', Enumerable.Repeat("a", 33)), flat, -1));
         Wrong("must not hold", Node("a*", flat, -1));
         Wrong("has another name, 'c'", Node("a/b", new FlattenLayer { Name = "c" }, -1));
         Wrong("Layer 'a' (Flatten) has inputs of shapes [4] and [4]; it needs one.", Node("a", flat, -1, -1));

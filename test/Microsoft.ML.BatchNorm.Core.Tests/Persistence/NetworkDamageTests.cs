@@ -95,7 +95,7 @@ public class NetworkDamageTests
         With("\"batchnorm.version\":\"1\"", "\"batchnorm.version\":\"2\"", "version \"2\" of this library's format");
         With("\"batchnorm.kind\":\"network\"", "\"batchnorm.kind\":\"net\"", "This is not a network", "\"net\"");
         With(
-            "\"dense/kernel\"", "\"dense/kern\"", "missing: \"dense/kernel\" of shape [5, 4]",
+            "\"dense/kernel\"", "\"dense/kern\"", "missing: \"dense/kernel\" of shape [5, 8]",
             "unexpected: \"dense/kern\"");
         With("\"F64\",\"shape\":[3]", "\"I64\",\"shape\":[3]", "has dtype \"I64\" instead of F64");
         States.IsInvalid(() => SavedNetworks.Load([.. every[..^1], (byte)~every[^1]]), "The checksum does not match");

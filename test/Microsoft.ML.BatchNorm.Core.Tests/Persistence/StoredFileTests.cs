@@ -210,15 +210,4 @@ public class StoredFileTests
 
     static string Path(string name) =>
         System.IO.Path.Combine(AppContext.BaseDirectory, "Persistence", "Files", name);
-
-    [TestMethod]
-    public void Temporary_writer()
-    {
-        if (Environment.GetEnvironmentVariable("WRITE_STORED") is { } folder)
-        {
-            Console.WriteLine(string.Join(" ", network.Nodes.Select(n => n.Path)));
-            foreach ((string name, byte[] bytes) in Files())
-                File.WriteAllBytes(System.IO.Path.Combine(folder, name), bytes);
-        }
-    }
 }

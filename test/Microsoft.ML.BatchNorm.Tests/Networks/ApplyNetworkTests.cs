@@ -115,18 +115,28 @@ public class ApplyNetworkTests
     /// <summary>The outputs of the first layers, one after the other, from the state's own numbers.</summary>
     static float[] Expected(float[] row, int last)
     {
-        NetworkNode[] nodes = [.. Every.Network.Nodes];
-        foreach (NetworkNode node in nodes[..(last + 1)])
+        var values = new List<float[]>();
+        foreach (NetworkNode node in Every.Network.Nodes.Take(last + 1))
         {
-            Layer layer = node.Layer with { Name = "it" };
-            Network one = Network.Of(node.Input, layer);
+            float[][] read = [.. node.Inputs.Select(input => input < 0 ? row : values[input])];
+            values.Add(node.Layer switch
+            {
+                AddLayer => [.. read[0].Zip(read[1], (left, right) => left + right)],
+                ConcatLayer => [.. read.SelectMany(value => value)],
+                _ => Alone(node, read[0]),
+            });
+        }
+        return values[last];
+
+        static float[] Alone(NetworkNode node, float[] input)
+        {
+            Network one = Network.Of(node.Input, node.Layer with { Name = "it" });
             var state = new NetworkState(
                 Every.State.TryGet(node.Path) is { } known ? [KeyValuePair.Create("it", known)] : []);
-            float[] next = new float[node.Output.Size];
-            new NetworkModel(one, state, foldBatchNormalization: false).Predict(row, next);
-            row = next;
+            float[] output = new float[node.Output.Size];
+            new NetworkModel(one, state, foldBatchNormalization: false).Predict(input, output);
+            return output;
         }
-        return row;
     }
 
     static ReadOnlySpan<float> CollectionsMarshalSpan(List<float> values) =>

@@ -32,18 +32,4 @@ public class StoredModelTests
 
     internal static BatchNormalizationState Second { get; } =
         new((double[])[1, 2, 1.0 / 3], (double[])[0, 0.25, 1e300], batchesSeen: 3);
-
-    [TestMethod]
-    public void Temporary_writer()
-    {
-        if (Environment.GetEnvironmentVariable("WRITE_STORED") is not { } folder)
-            return;
-        IDataView input = View.Vectors(View.Dense(View.Floats(2, 6)), 2, 3);
-        var shape = new TensorShape(2, 3);
-        View.ML.Model.Save(
-            new BatchNormalizationTransformer(View.ML, Layers.Settings, [
-                new BatchNormalizationColumn("Y", "X", StoredOptions.Unusual, First, new FittedInput(shape, false)),
-                new BatchNormalizationColumn("Z", "X", StoredOptions.Bare, Second, new FittedInput(shape, true))]),
-            input.Schema, Path.Combine(folder, "model-1.zip"));
-    }
 }

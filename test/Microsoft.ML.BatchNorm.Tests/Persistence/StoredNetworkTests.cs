@@ -89,23 +89,4 @@ public class StoredNetworkTests
         Assert.AreEqual(expected.Network, network);
         Assert.AreEqual(expected.State, state);
     }
-
-    [TestMethod]
-    public void Temporary_writer()
-    {
-        if (Environment.GetEnvironmentVariable("WRITE_STORED") is not { } folder)
-            return;
-        DataViewSchema schema = View.Vectors(View.Dense(View.Floats(2, 40)), 2, 4, 5).Schema;
-        void Write(ITransformer transformer, string name) =>
-            View.ML.Model.Save(transformer, schema, Path.Combine(folder, name));
-        Write(new MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>(
-            View.ML, new BatchNormNetworkMulticlassModelParameters(View.ML, Saved(3)), schema, "X", "X"), "multiclass-1.zip");
-        Write(new RegressionPredictionTransformer<BatchNormNetworkRegressionModelParameters>(
-            View.ML, new BatchNormNetworkRegressionModelParameters(View.ML, Saved(1)), schema, "X"), "regression-1.zip");
-        Write(new BinaryPredictionTransformer<CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>>(
-            View.ML, new CalibratedNetworkParameters<BatchNormNetworkBinaryModelParameters, PlattCalibrator>(
-                View.ML, new BatchNormNetworkBinaryModelParameters(View.ML, Saved(1)), new PlattCalibrator(View.ML, -1, 0)),
-            schema, "X"), "binary-1.zip");
-        Write(new ApplyNetworkTransformer(View.ML, "Y", "X", Saved(2)), "layers-1.zip");
-    }
 }

@@ -28,7 +28,7 @@ static class DotNetBuild
         DirectoryInfo temporary = Directory.CreateTempSubdirectory("dotnet-");
         try
         {
-            return Execute(
+            return ExecuteWith(
                 arguments, folder,
                 [
                     ("TMPDIR", temporary.FullName), ("TMP", temporary.FullName), ("TEMP", temporary.FullName),
@@ -41,7 +41,8 @@ static class DotNetBuild
         }
     }
 
-    static string Execute(
+    // A name of its own: an array of variables would call the method above again.
+    static string ExecuteWith(
         IEnumerable<string> arguments, string? folder, IEnumerable<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments)
