@@ -45,6 +45,8 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
     /// <summary>What each value is multiplied by: 0, or 1/(1 − rate).</summary>
     readonly RowBuffer factors = new(context.Input.Width);
 
+    readonly int place = context.Place;
+
     public override IEnumerable<Pass> Forward() => [Pass.OnRows(Draw), Pass.OnRows(Apply)];
 
     public override IEnumerable<Pass> Infer() => [Pass.OnRows(Copy)];
@@ -74,7 +76,7 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
                 Vector512<ulong> w0 = counters & low, w1 = counters >>> 32;
                 Vector512<ulong> w2 = Vector512.Create((ulong)(uint)Step.Number);
                 Vector512<ulong> w3 = Vector512.Create((ulong)(Step.Number >>> 32));
-                RandomNumbers.Philox(unchecked((uint)Step.Seed), (uint)context.Place, ref w0, ref w1, ref w2, ref w3);
+                RandomNumbers.Philox(unchecked((uint)Step.Seed), (uint)place, ref w0, ref w1, ref w2, ref w3);
                 int column = draw * DrawColumns;
                 Select(Vector512.Narrow(w0, w1), threshold, kept).Store(target + column);
                 if (column + Vectors.Floats < Input.Columns)
