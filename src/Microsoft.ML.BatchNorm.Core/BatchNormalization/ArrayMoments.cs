@@ -1,5 +1,4 @@
 using System.Buffers;
-using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,6 +1,5 @@
 using System.Diagnostics.Contracts;
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 

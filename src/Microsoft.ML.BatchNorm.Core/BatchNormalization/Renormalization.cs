@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Batch renormalization's correction and averages (Ioffe, 2017; Keras's <c>renorm</c>).</summary>

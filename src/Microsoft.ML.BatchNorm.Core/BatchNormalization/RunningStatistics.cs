@@ -1,5 +1,4 @@
 using System.Runtime.Intrinsics;
-using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Reports;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The page of a drift report: facts, the worst channels as charts, and the table of all channels.</summary>

@@ -1,7 +1,6 @@
 using System.Collections.ObjectModel;
 using System.Globalization;
 using System.Text;
-using Microsoft.ML.BatchNorm.Reports;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Arithmetic on arrays of one number per channel, eight channels at a time.

@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
 
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// A few parameters, each of one number per column, laid out for a kernel that walks along a flat array of rows. The

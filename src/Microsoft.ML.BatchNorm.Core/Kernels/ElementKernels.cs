@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary><c>y = (x − center)·scale + shift</c> per channel, with one read and one write of the data.</summary>
 /// <param name="plan">How the array is cut.</param>

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Work that is cut into items by the size of the data, never by the number of threads. Each item has results of its

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Microsoft.ML.BatchNorm.Training;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Copies of some rows of data; the next rows overwrite them.</summary>
 /// <param name="data">The data.</param>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
-
 namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class BatchNormalizationState

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>CRC-32C (Castagnoli; RFC 3720, appendix B.4) of bytes that arrive in pieces.</summary>
 struct Crc32C()

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The tensors that a file has to have, of one layer or more.</summary>
 sealed class ExpectedTensors

@@ -1,6 +1,6 @@
 using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Finds a batch normalization in a safetensors file, and what its tensors tell of it.</summary>
 static class LayerSearch

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The tensors of one layer in a file: their names, their shapes, and the order of their values.</summary>
 sealed class LayerTensors

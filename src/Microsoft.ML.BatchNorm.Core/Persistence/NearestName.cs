@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Which of a file's names is most like the one that was asked for.</summary>
 static class NearestName

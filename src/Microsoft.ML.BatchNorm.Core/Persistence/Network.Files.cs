@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm;
 

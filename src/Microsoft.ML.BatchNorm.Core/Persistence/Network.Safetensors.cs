@@ -1,5 +1,4 @@
 using System.Globalization;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What a file of this library is, as its metadata says.</summary>
 static class FileKind

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>One tensor of a safetensors header.</summary>
 readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsShape Shape, long Begin, long End)

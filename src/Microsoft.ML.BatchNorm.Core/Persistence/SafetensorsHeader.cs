@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A checked safetensors header: tensors in the order of their data, which leaves no gap.</summary>
 sealed class SafetensorsHeader

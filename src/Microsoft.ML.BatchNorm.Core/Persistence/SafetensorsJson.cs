@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The JSON of a safetensors header, each entry checked by itself.</summary>
 ref struct SafetensorsJson

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Reads a safetensors file forward, to its last byte and not further. Lengths that it claims are not believed: memory

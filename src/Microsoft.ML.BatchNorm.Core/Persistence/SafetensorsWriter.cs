@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A tensor to be written: its values are float, double, long or byte.</summary>
 sealed record SafetensorsTensor(string Name, SafetensorsShape Shape, Array Values)

@@ -1,6 +1,6 @@
 using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What the tensors of a layer are called in a file.</summary>
 sealed class TensorNames

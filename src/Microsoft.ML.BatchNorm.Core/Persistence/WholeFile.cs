@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Replaces a file all at once: it is written beside its place and then moved there, so that there is the old file or

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Horizontal bars from 0 to their values, one below the other, with their names at the left.</summary>
 /// <param name="Title">The title.</param>

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A range of values with its ticks, linear or logarithmic.</summary>
 sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableArray<ChartTick> Ticks)

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Inline SVG. A unit is a pixel if the chart has its natural width.</summary>
 sealed class Drawing(int width, int height)

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Text and numbers for a page: escaped, and the same in every culture.</summary>
 static class Html

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Values by epoch, with the phases of a plan in the background.</summary>
 /// <param name="Title">The title.</param>

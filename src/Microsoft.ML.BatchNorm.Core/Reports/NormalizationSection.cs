@@ -1,7 +1,6 @@
 using System.Text;
-using Microsoft.ML.BatchNorm.Training;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>For each batch normalization, how its moving statistics converged, and its γ and β.</summary>
 static class NormalizationSection

@@ -1,8 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
-using Microsoft.ML.BatchNorm.Persistence;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A report, which is shown as a page of its own or inside a notebook.</summary>
 interface IReport

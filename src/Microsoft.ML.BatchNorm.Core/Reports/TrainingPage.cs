@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.Training;
 
-namespace Microsoft.ML.BatchNorm.Reports;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The page of a run, finished or not: its facts, phases, curves, batch normalizations and layers.</summary>
 /// <param name="Title">The title of the page.</param>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Reports;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>

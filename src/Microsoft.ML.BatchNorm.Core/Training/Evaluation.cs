@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What a trained network achieves on rows, in inference mode. An immutable value.</summary>

@@ -1,5 +1,4 @@
 using System.Diagnostics.Contracts;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 

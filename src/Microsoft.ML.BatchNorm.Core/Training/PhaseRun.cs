@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.Persistence;
 
-namespace Microsoft.ML.BatchNorm.Training;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>One phase of a run: a session and the loop of its epochs.</summary>
 sealed class PhaseRun : IDisposable

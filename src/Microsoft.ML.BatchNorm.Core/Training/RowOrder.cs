@@ -1,6 +1,6 @@
 using System.Collections;
 
-namespace Microsoft.ML.BatchNorm.Training;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Rows of data in ascending order: all of them, or one side of a validation split.</summary>
 sealed class RowSet : IReadOnlyCollection<int>

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 
-namespace Microsoft.ML.BatchNorm.Training;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Where a run stands between two steps.</summary>
 sealed record RunPosition

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace Microsoft.ML.BatchNorm.Training;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What does not change during a run: network, options, and the phases with their switches.</summary>
 /// <param name="Network">The network that the run was given.</param>

@@ -1,8 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Microsoft.ML.BatchNorm.Persistence;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,9 +1,7 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.Training;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Where a session's batches come from.</summary>
 abstract class BatchSource(TrainingData data, TensorShape input) : IDisposable
@@ -196,7 +194,7 @@ sealed class StreamedData(TrainingData data, TensorShape input, torch.Device dev
             memory?.Dispose();
             using var scope = torch.NewDisposeScope();
             Tensor plain = torch.empty([(long)rows * Width], ScalarType.Float32, torch.CPU);
-            memory = Runtime.Tensors.Keep(device.type == DeviceType.CUDA ? plain.pin_memory() : plain);
+            memory = Tensors.Keep(device.type == DeviceType.CUDA ? plain.pin_memory() : plain);
         }
 
         Tensor Copy(ref long from, int perRow)

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Looks for where the numbers of a step stopped being finite, by running it once more.</summary>
 sealed class Divergence(NetworkModule module, BatchSource batches, LossFunction loss)

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.Training;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Finds features that are not finite. All of the data is looked at once, on the host; only where it has one are the

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Replaces moving statistics by exact ones, layer after layer: each layer's input is what the layers before it give in
@@ -73,7 +72,7 @@ sealed class StatisticsPass(NetworkModule module, BatchSource batches, Network n
                 continue;
             var next = open.ToDictionary(
                 value => value,
-                value => Runtime.Tensors.Keep((value < 0 ? features! : values[value]!).alias()));
+                value => Tensors.Keep((value < 0 ? features! : values[value]!).alias()));
             Dispose(known[i]);
             known[i] = next;
         }

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Changes the vector of parameters by its gradient, and keeps the moments. TorchSharp's own optimizers change one

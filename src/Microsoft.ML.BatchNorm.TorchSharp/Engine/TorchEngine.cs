@@ -1,8 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 

@@ -1,7 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Training;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// One training of one network on a device. A step computes loss and gradients on the device. It is settled when the

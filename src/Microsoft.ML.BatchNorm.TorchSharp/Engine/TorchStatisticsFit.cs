@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Fits one layer. Each batch is copied to the device once. Its count, mean and M2 are copied back, and the same code

@@ -1,8 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A <see cref="BatchNormalizationLayer"/>. Its options decide the mode: <c>train()</c> on a module around it asks for

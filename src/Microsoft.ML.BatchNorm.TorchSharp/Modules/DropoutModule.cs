@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's place in the network.

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>A layer that is the same function of its input in both modes.</summary>
 sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : LayerModule(node)

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Batch normalization by libtorch's own operation, with an exponential moving average. The operation runs with a

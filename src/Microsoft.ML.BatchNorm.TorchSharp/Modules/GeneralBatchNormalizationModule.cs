@@ -1,7 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Batch normalization with every option, by autograd, in double. Each batch's count, mean and M2 are copied to the

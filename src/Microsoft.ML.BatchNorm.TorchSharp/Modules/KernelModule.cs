@@ -1,7 +1,6 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>A layer with a kernel and an optional bias.</summary>
 abstract class KernelModule : LayerModule

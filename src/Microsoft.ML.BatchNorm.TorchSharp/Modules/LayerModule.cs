@@ -1,7 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>One layer of a network as a TorchSharp module.</summary>
 /// <param name="node">The layer.</param>

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>, which TorchScript can call and

@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>A network as a TorchSharp module.</summary>
 sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>

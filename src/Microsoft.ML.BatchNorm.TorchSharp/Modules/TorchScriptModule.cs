@@ -2,11 +2,9 @@ using System.Collections.Immutable;
 using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Layers;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A <see cref="TorchScriptLayer"/>. A frozen one is always in inference mode. In one that is trained, all parameters

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Finds a device by PyTorch's name for it.</summary>
 static class DeviceChoice

@@ -1,8 +1,6 @@
-using Microsoft.ML.BatchNorm.Kernels;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Statistics;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>The exact statistics of a tensor per channel, computed on its device in double.</summary>
 static class DeviceStatistics

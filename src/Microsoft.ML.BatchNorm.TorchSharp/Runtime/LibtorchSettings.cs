@@ -1,6 +1,6 @@
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Sets the number of threads that libtorch computes on for the calling thread, until this is disposed of.

@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Loads libtorch and TorchSharp's native library before TorchSharp loads them: TorchSharp would write to the console,

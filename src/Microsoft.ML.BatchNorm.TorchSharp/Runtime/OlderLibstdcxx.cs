@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// Loads TorchSharp's native library on Linux systems whose libstdc++ is a little older than the one it was built with.

@@ -1,6 +1,6 @@
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Scalars for TorchSharp's operations that stay alive during the call.</summary>
 /// <remarks>

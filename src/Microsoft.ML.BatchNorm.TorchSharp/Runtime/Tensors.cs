@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using TorchSharp;
 
-namespace Microsoft.ML.BatchNorm.TorchSharp.Runtime;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Copies values between tensors and plain memory.</summary>
 static class Tensors

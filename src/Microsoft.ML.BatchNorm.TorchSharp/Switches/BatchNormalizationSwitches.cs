@@ -1,5 +1,4 @@
 using System.IO.Enumeration;
-using Microsoft.ML.BatchNorm.TorchSharp.Switches;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A module without parameters that is put into a batch normalization to keep it frozen. TorchSharp's <c>train</c>

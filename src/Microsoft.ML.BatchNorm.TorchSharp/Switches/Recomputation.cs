@@ -1,7 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-using Microsoft.ML.BatchNorm.TorchSharp.Statistics;
-
-namespace Microsoft.ML.BatchNorm.TorchSharp.Switches;
+namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>Replaces the moving statistics of a module's batch normalizations by those of a data set.</summary>
 /// <remarks>

@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Kernels;
 using Microsoft.ML.Data;
 
 namespace Microsoft.ML.Transforms;

@@ -1,8 +1,18 @@
 using System.Diagnostics.Contracts;
+using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
 using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
+
+[assembly: LoadableClass(
+    typeof(BatchNormalizationTransformer), null, typeof(SignatureLoadModel), "Batch normalization",
+    BatchNormalizationTransformer.LoaderSignature)]
+
+[assembly: LoadableClass(
+    typeof(IRowMapper), typeof(BatchNormalizationTransformer), null, typeof(SignatureLoadRowMapper),
+    "Batch normalization", BatchNormalizationTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.Transforms;
 
@@ -29,6 +39,10 @@ namespace Microsoft.ML.Transforms;
 /// </remarks>
 public sealed partial class BatchNormalizationTransformer : OneToOneTransformerBase
 {
+    internal const string LoaderSignature = "BatchNormTransform";
+
+    static VersionInfo Version { get; } = ModelEntry.FirstVersion("BATCHNRM", LoaderSignature);
+
     readonly BatchNormalizationColumn[] columns;
 
     internal BatchNormalizationTransformer(IHostEnvironment env, params BatchNormalizationColumn[] columns)
@@ -163,6 +177,27 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     internal BatchNormalizationColumn GetColumn(string outputColumnName) =>
         columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)
         ?? throw Host.ExceptSchemaMismatch(nameof(outputColumnName), "output", outputColumnName);
+
+    /// <inheritdoc/>
+    protected override void SaveModel(ModelSaveContext ctx)
+    {
+        Host.CheckValue(ctx, nameof(ctx));
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version);
+        ModelEntry.WriteColumns(ctx, Settings, columns);
+    }
+
+    internal static BatchNormalizationTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        Contracts.CheckValue(env, nameof(env));
+        env.CheckValue(ctx, nameof(ctx));
+        ctx.CheckAtModel(Version);
+        (BatchNormalizationEstimator.Options settings, BatchNormalizationColumn[] columns) = ModelEntry.ReadColumns(env, ctx);
+        return new BatchNormalizationTransformer(env, settings, columns);
+    }
+
+    static IRowMapper Create(IHostEnvironment env, ModelLoadContext ctx, DataViewSchema inputSchema) =>
+        Create(env, ctx).MakeRowMapper(inputSchema);
 
     BatchNormalizationTransformer WithTrainable(bool trainable, string[] names)
     {

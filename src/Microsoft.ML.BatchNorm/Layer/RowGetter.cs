@@ -2,7 +2,6 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Kernels;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 

@@ -1,10 +1,10 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Calibrators;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
 using Microsoft.ML.Trainers;
 using CalibratedNetwork = Microsoft.ML.Calibrators.CalibratedModelParametersBase<
     Microsoft.ML.Trainers.BatchNormNetworkBinaryModelParameters, Microsoft.ML.Calibrators.PlattCalibrator>;

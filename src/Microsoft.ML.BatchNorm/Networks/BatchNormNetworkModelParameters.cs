@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Calibrators;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;

@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;

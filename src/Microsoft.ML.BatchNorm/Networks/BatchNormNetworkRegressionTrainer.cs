@@ -1,8 +1,8 @@
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
+using Microsoft.ML.Transforms;
 using Microsoft.ML.Trainers;
 
 [assembly: LoadableClass(

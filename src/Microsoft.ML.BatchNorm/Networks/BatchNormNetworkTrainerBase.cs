@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Training;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Transforms;

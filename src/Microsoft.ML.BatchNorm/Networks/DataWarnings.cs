@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Training;
 using Microsoft.ML.Runtime;
 
 namespace Microsoft.ML.Trainers;

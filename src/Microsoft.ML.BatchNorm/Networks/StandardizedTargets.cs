@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.Trainers;
 

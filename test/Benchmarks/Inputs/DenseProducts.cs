@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>The products of a dense layer in a step of training, on one thread.</summary>

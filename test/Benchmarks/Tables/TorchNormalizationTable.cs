@@ -1,4 +1,4 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
+using Microsoft.ML.BatchNorm.TorchSharp;
 using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.Benchmarks;

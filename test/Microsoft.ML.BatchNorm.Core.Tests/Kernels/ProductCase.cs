@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm.Tests.Kernels;
 
 /// <summary>What the sums of a product start from.</summary>

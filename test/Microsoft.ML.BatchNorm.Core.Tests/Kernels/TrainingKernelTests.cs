@@ -1,5 +1,4 @@
 using System.Runtime.Intrinsics;
-using Microsoft.ML.BatchNorm.Kernels;
 using Microsoft.ML.BatchNorm.Tests.Networks;
 
 namespace Microsoft.ML.BatchNorm.Tests.Kernels;

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm.Tests.Layer;
 
 /// <summary>How the moving statistics follow the batches.</summary>

@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Networks;

@@ -1,6 +1,4 @@
 using System.Text;
-using Microsoft.ML.BatchNorm.Persistence;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 

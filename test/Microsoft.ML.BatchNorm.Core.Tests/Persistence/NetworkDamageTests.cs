@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 

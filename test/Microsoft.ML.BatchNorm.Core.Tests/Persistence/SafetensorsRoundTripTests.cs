@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
 using System.Text.Json;
-using Microsoft.ML.BatchNorm.Persistence;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 

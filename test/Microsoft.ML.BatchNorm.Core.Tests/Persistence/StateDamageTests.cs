@@ -84,7 +84,7 @@ public class StateDamageTests
         foreach (ulong length in (ulong[])[99_999_999, 1u << 31, 1UL << 40, ulong.MaxValue])
             Assert.IsNull(Damage.TryLoad([.. BitConverter.GetBytes(length), (byte)'{', .. new byte[90]], States.Load));
 
-        static string Definition(BatchNormalizationOptions options) => BatchNorm.Persistence.Definition.ToText(options)
+        static string Definition(BatchNormalizationOptions options) => BatchNorm.Definition.ToText(options)
             .Replace("\"", "\\\"", StringComparison.Ordinal);
     }
 
@@ -131,7 +131,7 @@ public class StateDamageTests
         byte[] mean = SafetensorsFile.Bytes(0.0);
         States.IsInvalid(
             () => States.Load(SafetensorsFile.OfKind(
-                "state", Microsoft.ML.BatchNorm.Persistence.Definition.ToText(
+                "state", BatchNorm.Definition.ToText(
                     new BatchNormalizationOptions { Scale = false, Center = false }),
                 ("moving_mean", "F64", [1], mean), ("moving_variance", "F64", [1], mean),
                 ("population_count", "F64", [1], mean), ("population_m2", "F64", [1], mean))),
@@ -143,14 +143,14 @@ public class StateDamageTests
     {
         var options = new BatchNormalizationOptions { Scale = false, Center = false, Epsilon = 0.5 };
         byte[] file = SafetensorsFile.OfKind(
-            "state", BatchNorm.Persistence.Definition.ToText(options),
+            "state", BatchNorm.Definition.ToText(options),
             ("moving_mean", "F32", [2], SafetensorsFile.Bytes(1f, 2f)),
             ("moving_variance", "F64", [2], SafetensorsFile.Bytes(3.0, 4)));
         Assert.AreEqual(
             new SavedBatchNormalization(options, new BatchNormalizationState([1, 2], [3, 4])),
             BatchNormalizationState.Load(new MemoryStream(file)));
         States.IsInvalid(() => States.Load(SafetensorsFile.OfKind(
-            "state", BatchNorm.Persistence.Definition.ToText(options), ("moving_mean", "F32", [2], new byte[8]),
+            "state", BatchNorm.Definition.ToText(options), ("moving_mean", "F32", [2], new byte[8]),
             ("moving_variance", "F64", [3], new byte[24]))), "has shape [3] instead of [2]");
     }
 

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;
 
 /// <summary>A file of each kind that version 1 wrote is kept beside the tests, and loads for ever.</summary>

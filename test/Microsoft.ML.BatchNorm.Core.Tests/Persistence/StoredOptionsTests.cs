@@ -271,8 +271,8 @@ public class StoredOptionsTests
     }
 
     /// <summary>What a file of weights states that has the options of one layer.</summary>
-    static string Stating(string prefix, BatchNormalizationOptions options) => Microsoft.ML.BatchNorm.Persistence
-        .Definition.ToText(new Microsoft.ML.BatchNorm.Persistence.WeightsDefinition(
+    static string Stating(string prefix, BatchNormalizationOptions options) =>
+        Definition.ToText(new WeightsDefinition(
             null, new() { [prefix] = options }, [], []));
 
     static BatchNormalizationOptions Options(Network network) =>

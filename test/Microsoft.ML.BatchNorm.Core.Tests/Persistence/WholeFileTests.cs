@@ -1,4 +1,3 @@
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Reports;
 
 namespace Microsoft.ML.BatchNorm.Tests.Persistence;

@@ -1,5 +1,4 @@
 using System.Xml.Linq;
-using Microsoft.ML.BatchNorm.Reports;
 
 namespace Microsoft.ML.BatchNorm.Tests.Reports;
 

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm.Tests.Statistics;
 
 /// <summary>What is exact in memory stays so through states, files and sessions.</summary>

@@ -1,8 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
-using Microsoft.ML.BatchNorm.Persistence;
 using Microsoft.ML.BatchNorm.Tests.Persistence;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 [TestClass]

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.Training;
 
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 

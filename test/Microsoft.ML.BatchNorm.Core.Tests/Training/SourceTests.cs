@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>Training on rows that are read from a source.</summary>

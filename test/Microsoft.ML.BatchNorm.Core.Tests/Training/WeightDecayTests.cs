@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Reports;
-
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>Which parameters weight decay applies to.</summary>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Training;
-
 namespace Microsoft.ML.BatchNorm.Tests.Training;
 
 /// <summary>The order of more rows than are mixed at a time.</summary>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
 /// <summary>

@@ -1,6 +1,3 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
 /// <summary>What dropout chooses is random to the eye, and a function of seed, step and layer.</summary>

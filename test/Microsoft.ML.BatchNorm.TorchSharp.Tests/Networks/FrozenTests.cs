@@ -1,6 +1,3 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
 /// <summary>A frozen batch normalization of this project's networks stays in inference mode as a module, too.</summary>

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.ML.BatchNorm.TorchSharp.Training;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 

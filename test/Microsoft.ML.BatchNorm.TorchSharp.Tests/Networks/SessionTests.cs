@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 
 /// <summary>What a session promises beside its numbers.</summary>

@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using Microsoft.ML.BatchNorm.TorchSharp.Layers;
 using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.TorchSharp.Runtime;
-
 namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Runtime;
 
 /// <summary>A version that TorchSharp's library needs is made weak where no code needs it, and nowhere else.</summary>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The loss of a batch and its gradient by the network's outputs, in one pass.</summary>

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The maximum or mean of each window of one padded channel.</summary>
 static unsafe class PoolKernels

@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Products of row-major matrices of floats. Each element of the output is one chain of fused multiply-adds over the

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Microsoft.ML.BatchNorm.Kernels;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// One tile of a product: <typeparamref name="TRows"/> rows by <typeparamref name="TVectors"/> vectors (1 or 2) of a

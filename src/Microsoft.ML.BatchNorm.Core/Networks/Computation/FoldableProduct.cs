@@ -1,6 +1,4 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
-namespace Microsoft.ML.BatchNorm.Inference;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// A dense layer or convolution while a model is made: its kernel and bias in double, into which batch normalizations

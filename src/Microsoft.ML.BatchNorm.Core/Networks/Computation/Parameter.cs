@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -14,7 +12,7 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
     readonly int size = spec.Shape!.Size;
 
     public Parameter(NetworkNode node, TensorSpec spec)
-        : this(node, spec, Kernels.Vectors.RoundUp(spec.Shape!.Size))
+        : this(node, spec, Vectors.RoundUp(spec.Shape!.Size))
     {
     }
 

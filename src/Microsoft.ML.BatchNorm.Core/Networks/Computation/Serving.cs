@@ -1,4 +1,4 @@
-namespace Microsoft.ML.BatchNorm.Inference;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// One step of a <see cref="NetworkModel"/>. Rows lie behind one another without gaps; an image is laid out

@@ -2,8 +2,6 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using Microsoft.ML.BatchNorm.Inference;
-using Microsoft.ML.BatchNorm.Kernels;
 
 namespace Microsoft.ML.BatchNorm;
 

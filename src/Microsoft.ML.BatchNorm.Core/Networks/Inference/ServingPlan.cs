@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace Microsoft.ML.BatchNorm.Inference;
+namespace Microsoft.ML.BatchNorm;
 
 /// <summary>A step with the places of its inputs and its output in memory.</summary>
 /// <param name="Step">What it computes.</param>

@@ -1,5 +1,3 @@
-using Microsoft.ML.BatchNorm.Inference;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The same values in one dimension, the last of the input's running fastest.</summary>

@@ -1,6 +1,3 @@
-using Microsoft.ML.BatchNorm.Inference;
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The mean of each channel of an image: <c>[channels, height, width]</c> becomes <c>[channels]</c>.</summary>

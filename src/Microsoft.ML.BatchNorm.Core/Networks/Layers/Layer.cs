@@ -3,7 +3,6 @@ using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Serialization;
-using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
 

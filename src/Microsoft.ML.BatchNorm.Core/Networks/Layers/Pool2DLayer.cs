@@ -1,6 +1,3 @@
-using Microsoft.ML.BatchNorm.Inference;
-using Microsoft.ML.BatchNorm.Kernels;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What a window of an image becomes.</summary>

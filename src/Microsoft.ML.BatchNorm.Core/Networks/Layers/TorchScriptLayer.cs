@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
-using Microsoft.ML.BatchNorm.Inference;
 
 namespace Microsoft.ML.BatchNorm;
 

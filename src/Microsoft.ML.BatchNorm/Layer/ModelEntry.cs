@@ -1,11 +1,11 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Runtime;
-using Microsoft.ML.Transforms;
 using Options = Microsoft.ML.Transforms.BatchNormalizationEstimator.Options;
 
-namespace Microsoft.ML.BatchNorm.Persistence;
+namespace Microsoft.ML.Transforms;
 
 /// <summary>What this library puts into the entries of an ML.NET model: a safetensors file each.</summary>
 static class ModelEntry
