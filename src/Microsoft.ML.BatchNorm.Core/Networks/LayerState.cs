@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
-using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
@@ -164,14 +163,9 @@ public sealed class LayerState : IEquatable<LayerState>
     static string ElementType(Array values) => values.GetType().GetElementType()!.Name;
 
     /// <summary>The first value that is not finite, in words, or null.</summary>
-    internal static string? Fault<T>(ReadOnlySpan<T> values, string name) where T : INumberBase<T>
-    {
-        for (int i = 0; i < values.Length; i++)
-        {
-            if (!T.IsFinite(values[i]))
-                return string.Create(
-                    CultureInfo.InvariantCulture, $"The value {name}[{i}] is {values[i]}; it must be finite.");
-        }
-        return null;
-    }
+    internal static string? Fault<T>(ReadOnlySpan<T> values, string name) where T : unmanaged =>
+        Finite.IndexOf(values) is >= 0 and var index
+            ? string.Create(
+                CultureInfo.InvariantCulture, $"The value {name}[{index}] is {values[index]}; it must be finite.")
+            : null;
 }

@@ -148,12 +148,12 @@ public sealed partial class Network : IEquatable<Network>
     /// </param>
     /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
     [Pure]
-    public Network Freeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, false));
+    public Network Freeze(params string[] patterns) => With(patterns, layer => layer with { Trainable = false });
 
     /// <summary>The network with layers no longer frozen.</summary>
     /// <inheritdoc cref="Freeze"/>
     [Pure]
-    public Network Unfreeze(params string[] patterns) => With(patterns, layer => WithTrainable(layer, true));
+    public Network Unfreeze(params string[] patterns) => With(patterns, layer => layer with { Trainable = true });
 
     /// <summary>
     /// The network with other options in the batch normalization layers that the patterns match, such as
@@ -370,10 +370,6 @@ public sealed partial class Network : IEquatable<Network>
         _ => layer,
     };
 
-    static Layer WithTrainable(Layer layer, bool trainable) => layer is BatchNormalizationLayer normalization
-        ? normalization with { Options = normalization.Options with { Trainable = trainable }, Trainable = trainable }
-        : layer with { Trainable = trainable };
-
     Network With(string[] patterns, Func<Layer, Layer> change)
     {
         ArgumentNullException.ThrowIfNull(patterns);
@@ -537,7 +533,7 @@ public sealed partial class Network : IEquatable<Network>
             Take(path);
             if (nodes.Count == MaxNodes)
                 throw new ArgumentException($"A network has at most {MaxNodes} layers.");
-            nodes.Add(new NetworkNode(path, Settled(layer), inputs, shapes, output));
+            nodes.Add(new NetworkNode(path, layer, inputs, shapes, output));
             return Last;
         }
 
@@ -586,11 +582,6 @@ public sealed partial class Network : IEquatable<Network>
 
         Layer Filled(Layer layer) =>
             preset is { } known ? Network.Filled(layer, OptionsOf(known), ActivationLayer.SlopeOf(known)) : layer;
-
-        /// <summary>The layer with a batch normalization's switch the same in its options as in the layer.</summary>
-        static Layer Settled(Layer layer) => layer is BatchNormalizationLayer normalization
-            ? WithTrainable(normalization, normalization.Trainable && normalization.Options.Trainable)
-            : layer;
 
         void Take(string path)
         {

@@ -36,9 +36,6 @@ public sealed record NetworkNode(
         Layer.Trainable
         && (!Tensors.Any(tensor => !tensor.IsOptional) || Tensors.Any(tensor => tensor.IsTrained));
 
-    /// <summary>Whether the layer's own switch is off, which a training run may not turn on.</summary>
-    internal bool IsFrozen => !Layer.Trainable;
-
     /// <summary>Whether training moves the layer's statistics.</summary>
     internal bool MovesStatistics =>
         Tensors.Any(tensor => tensor is { Role: TensorRole.Statistic, IsTrained: true });

@@ -68,7 +68,7 @@ static class NormalizationSection
 
     static string Switches(NetworkNode node)
     {
-        BatchNormalizationOptions options = ((BatchNormalizationLayer)node.Layer).EffectiveOptions;
+        BatchNormalizationOptions options = ((BatchNormalizationLayer)node.Layer).Options;
         bool moves = node.MovesStatistics, learns = node.TrainableCount > 0;
         return !options.Trainable ? "frozen"
             : $"{(learns ? "γ and β learn" : "γ and β are fixed")}, {(moves ? "statistics move" : "statistics are fixed")}";

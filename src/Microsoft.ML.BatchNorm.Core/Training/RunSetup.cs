@@ -77,7 +77,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
 
     /// <summary>Renormalization is an exception: its output depends on the moving statistics.</summary>
     static bool HasSingleValues(NetworkNode node, int rows) =>
-        node.Layer is BatchNormalizationLayer { EffectiveOptions: { Renorm: null } options } layer
+        node.Layer is BatchNormalizationLayer { Options: { Renorm: null } options } layer
         && options.UsesBatchStatistics(training: true)
         && (long)Math.Min(rows, options.VirtualBatchSize ?? rows) * node.Input.Size == layer.Channels(node.Input);
 
@@ -89,7 +89,7 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
         run.CheckSameLayers(given);
         for (int i = 0; i < given.Nodes.Count; i++)
         {
-            if (given.Nodes[i].IsFrozen && !network.Nodes[i].IsFrozen)
+            if (!given.Nodes[i].Layer.Trainable && network.Nodes[i].Layer.Trainable)
                 throw new ArgumentException(
                     $"Phase '{phase.Name}' unfreezes '{given.Nodes[i].Path}', "
                     + "which is frozen in the network that was given.");

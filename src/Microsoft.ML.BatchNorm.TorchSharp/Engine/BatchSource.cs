@@ -226,7 +226,7 @@ static class ChunkRows
         // A layer without moving statistics normalizes with those of the rows that it is given.
         bool isWhole = network.Nodes.Any(
             node => node.Layer is BatchNormalizationLayer layer
-                && layer.EffectiveOptions.UsesBatchStatistics(training: false));
+                && layer.Options.UsesBatchStatistics(training: false));
         int widest = network.Nodes.Select(node => node.Output.Size).Append(network.InputShape.Size).Max();
         return isWhole ? Math.Max(1, rows) : Math.Clamp(Values / widest, 1, Math.Max(1, rows));
     }

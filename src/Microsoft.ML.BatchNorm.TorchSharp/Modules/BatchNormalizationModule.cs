@@ -15,7 +15,7 @@ abstract class BatchNormalizationModule : LayerModule
         : base(node, new LayerState(state))
     {
         this.node = node;
-        Options = layer.EffectiveOptions;
+        Options = layer.Options;
         State = state;
         axis = layer.AxisIn(node.Input);
         gamma = Slot(BatchNormalizationTensors.Gamma);

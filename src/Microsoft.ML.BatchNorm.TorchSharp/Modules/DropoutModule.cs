@@ -69,16 +69,7 @@ sealed class CounterRandom : IDisposable
     /// <summary>Shifts right and fills with zeros; libtorch's own shift copies the sign.</summary>
     Tensor Shifted(Tensor x, int index) => x.bitwise_right_shift(shifts[index]).bitwise_and_(masks[index]);
 
-    static ulong Mix(ulong value)
-    {
-        unchecked
-        {
-            value += 0x9E3779B97F4A7C15;
-            value = (value ^ (value >> 30)) * (ulong)FirstFactor;
-            value = (value ^ (value >> 27)) * (ulong)SecondFactor;
-            return value ^ (value >> 31);
-        }
-    }
+    static ulong Mix(ulong value) => RandomNumbers.Next(ref value);
 
     Tensor Number(long value) => Tensors.Keep(Tensors.Upload<long>([value], device, 1));
 }

@@ -94,7 +94,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
         Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed, device),
-        BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.EffectiveOptions) =>
+        BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.Options) =>
             new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
         BatchNormalizationLayer layer =>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },

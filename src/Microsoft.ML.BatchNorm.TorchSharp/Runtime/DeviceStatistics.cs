@@ -74,17 +74,8 @@ static class DeviceStatistics
     }
 
     /// <summary>Whether all means and sums of squares are finite.</summary>
-    public static bool AreFinite(BatchStatistics statistics) => AreFinite(statistics.Mean) && AreFinite(statistics.M2);
-
-    static bool AreFinite(ReadOnlySpan<double> values)
-    {
-        foreach (double value in values)
-        {
-            if (!double.IsFinite(value))
-                return false;
-        }
-        return true;
-    }
+    public static bool AreFinite(BatchStatistics statistics) =>
+        Finite.All(statistics.Mean) && Finite.All(statistics.M2);
 
     static BatchStatistics OfChunk(Tensor x, bool ignoreNonFinite, Tensor? mask)
     {

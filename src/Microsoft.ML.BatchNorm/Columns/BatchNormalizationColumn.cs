@@ -49,7 +49,7 @@ public sealed class BatchNormalizationColumn
         new(OutputColumnName, InputColumnName, Options with { Trainable = trainable }, State, Input);
 
     /// <summary>The dimension that an axis is in a row of that rank, which has no batch dimension.</summary>
-    internal static int DimensionOf(int axis, int rank) => axis < 0 ? axis + rank : axis - 1;
+    internal static int DimensionOf(int axis, int rank) => ChannelLayout.AxisIn(axis, rank + 1) - 1;
 
     static bool HasChannels(TensorShape row, int axis, int channels)
     {

@@ -35,7 +35,7 @@ static class RowLayout
                 ? expected
                 : throw Mismatch(host, input, ColumnShape.Expected(input.Type, expected));
         }
-        int dimension = axis < 0 ? axis + shape.Rank + 1 : axis;
+        int dimension = ChannelLayout.AxisIn(axis, shape.Rank + 1);
         if (dimension <= 0 || dimension > shape.Rank)
         {
             throw Mismatch(
@@ -54,7 +54,7 @@ static class RowLayout
     {
         TensorShape shape = Shape(host, input);
         if (given is { } axis)
-            return axis < 0 && axis + shape.Rank + 1 > 0 ? axis + shape.Rank + 1 : axis;
+            return ChannelLayout.AxisIn(axis, shape.Rank + 1) is > 0 and var fromFront ? fromFront : axis;
         // [1, n] from ApplyOnnxModel and one-hot encoding, [1, C, H, W] from DnnFeaturizeImage.
         if (shape is { Rank: 2 or > 3 } && shape[0] == 1)
             return 2;

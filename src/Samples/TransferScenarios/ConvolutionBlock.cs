@@ -30,7 +30,7 @@ static class ConvolutionBlock
         Network convolution = block.Until("conv2d");
         float[] x = new NetworkModel(convolution, state.For(convolution)).Predict(images), y = new float[x.Length];
         ForwardPass pass = BatchNormalization.Forward(
-            layer.EffectiveOptions, before, layer.Layout(node.Input, Images), x, y, training: true);
+            layer.Options, before, layer.Layout(node.Input, Images), x, y, training: true);
         var normalized = new BatchStatistics(channels: 16);
         normalized.Add(layer.Layout(node.Input, Images), y);
 

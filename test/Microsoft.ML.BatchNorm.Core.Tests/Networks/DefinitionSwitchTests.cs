@@ -70,7 +70,8 @@ public class DefinitionSwitchTests
         Network byName = Network.Input(2).BatchNormalization().Freeze("*");
         Network byChange = Network.Input(2).BatchNormalization()
             .WithBatchNormalization(options => options with { Trainable = false }, "*");
-        foreach (Network frozen in (Network[])[byOptions, byLayer, byName, byChange])
+        Network byFirst = Network.Input(2).Add(new BatchNormalizationLayer { Trainable = false, Options = new() });
+        foreach (Network frozen in (Network[])[byOptions, byLayer, byName, byChange, byFirst])
         {
             Assert.AreEqual(byName, frozen);
             Assert.IsFalse(frozen.Nodes[0].IsTrainable);
@@ -78,6 +79,7 @@ public class DefinitionSwitchTests
             Assert.IsFalse(((BatchNormalizationLayer)frozen.Nodes[0].Layer).Options.Trainable);
             Assert.IsTrue(frozen.Unfreeze("*").Nodes[0].IsTrainable);
         }
+        Assert.IsTrue(new BatchNormalizationLayer(off) { Trainable = true }.Options.Trainable);
     }
 
     [TestMethod]

@@ -213,10 +213,10 @@ public sealed class GraphTests
             ],
             network.Nodes.Select(node => $"{node.Path} {string.Join(' ', node.Inputs)}").ToArray());
         Assert.AreEqual("[16]", network.OutputShape.ToString());
-        Assert.AreEqual("residual/shortcut/dense", network.Freeze("residual/shortcut").Nodes.Single(n => n.IsFrozen).Path);
+        Assert.AreEqual("residual/shortcut/dense", network.Freeze("residual/shortcut").Nodes.Single(n => !n.Layer.Trainable).Path);
         Assert.AreEqual(
             "residual/dense residual/shortcut/dense residual/add residual_1/dense residual_1/add",
-            string.Join(' ', network.Freeze("residual*").Nodes.Where(n => n.IsFrozen).Select(n => n.Path)));
+            string.Join(' ', network.Freeze("residual*").Nodes.Where(n => !n.Layer.Trainable).Select(n => n.Path)));
         Assert.AreEqual("0.0 1.0 2.0.0", string.Join(' ', new[] { "residual/dense", "residual_1/dense", "concat/0/dense" }
             .Select(network.SequentialName)));
     }
@@ -239,7 +239,7 @@ public sealed class GraphTests
         Network body = Network.Input(4).BatchNormalization().Dense(4, name: "frozen").Freeze("frozen");
         Network network = Network.Input(4).WithPreset(NetworkPreset.PyTorch).Residual(body);
         Assert.AreEqual(1e-5, ((BatchNormalizationLayer)network.Nodes[0].Layer).Options.Epsilon);
-        Assert.IsTrue(network.GetNode("residual/frozen").IsFrozen);
+        Assert.IsFalse(network.GetNode("residual/frozen").Layer.Trainable);
     }
 
     [TestMethod]

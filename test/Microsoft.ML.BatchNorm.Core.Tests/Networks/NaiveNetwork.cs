@@ -94,7 +94,7 @@ sealed class NaiveNetwork(Network network, NetworkState state)
             case BatchNormalizationLayer layer:
                 double[] y = new double[x.Length];
                 ForwardPass pass = BatchNormalization.Forward(
-                    layer.EffectiveOptions, state[node.Path].BatchNormalization!, layer.Layout(node.Input, rows), x, y,
+                    layer.Options, state[node.Path].BatchNormalization!, layer.Layout(node.Input, rows), x, y,
                     training);
                 passes[node.Path] = pass;
                 NextStates[node.Path] = pass.NextState;

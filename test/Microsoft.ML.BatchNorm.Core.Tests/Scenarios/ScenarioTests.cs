@@ -111,7 +111,7 @@ public class ScenarioTests
         float[] x = Predict(below, new NetworkState([new("dense", state["base/dense"])]), rows);
         float[] y = new float[x.Length];
         ForwardPass Call(bool training) => BatchNormalization.Forward(
-            layer.EffectiveOptions, Norm(state), layer.Layout(node.Input, digits.Test.Rows), x, y, training);
+            layer.Options, Norm(state), layer.Layout(node.Input, digits.Test.Rows), x, y, training);
         Assert.AreSame(Norm(state), Call(training: false).NextState);
         BatchNormalizationState moved = Call(training: true).NextState;
         Assert.AreNotEqual(Norm(state), moved);

@@ -43,7 +43,7 @@ public class FineTuneTests
         {
             var layer = (BatchNormalizationLayer)all.GetNode(path).Layer;
             Assert.AreEqual(learns, all.GetNode(path).IsTrainable, path);
-            Assert.AreEqual(moves, layer.EffectiveOptions.MovesStatistics(training: true), path);
+            Assert.AreEqual(moves, layer.Options.MovesStatistics(training: true), path);
         }
         foreach (string path in new[] { "first", "inner/second", "top" })
             Assert.IsTrue(all.GetNode(path).IsTrainable, path);

@@ -123,7 +123,7 @@ sealed class RecordingSession(RecordingEngine engine, Network network, NetworkSt
     public void Dispose() => IsDisposed = true;
 
     static bool Moves(NetworkNode node) =>
-        node.Layer is BatchNormalizationLayer layer && layer.EffectiveOptions.MovesStatistics(training: true);
+        node.Layer is BatchNormalizationLayer layer && layer.Options.MovesStatistics(training: true);
 
     void Move(NetworkNode node, float move)
     {

@@ -11,7 +11,7 @@ sealed unsafe class BatchRows : IDisposable
     readonly TrainingData data;
     readonly MemoryHandle[] handles = [];
     int[] numbers = [], places = [];
-    float[] features = [], targets = [], weights = [];
+    AlignedMemory<float> features = new(0), targets = new(0), weights = new(0);
     int count;
 
     public BatchRows(TrainingData data)
@@ -51,8 +51,8 @@ sealed unsafe class BatchRows : IDisposable
         if (data.Source is null)
             return;
         data.Read(
-            rows, features.AsSpan(0, count * data.FeaturesPerRow), targets.AsSpan(0, count * data.TargetsPerRow),
-            weights.AsSpan(0, data.HasWeights ? count : 0));
+            rows, features.Span[..(count * data.FeaturesPerRow)], targets.Span[..(count * data.TargetsPerRow)],
+            weights.Span[..(data.HasWeights ? count : 0)]);
     }
 
     public void Dispose() => Array.ForEach(handles, handle => handle.Dispose());
@@ -66,16 +66,13 @@ sealed unsafe class BatchRows : IDisposable
             return;
         }
         places = [.. Enumerable.Range(0, rows)];
-        Features = Allocate(out features, rows * data.FeaturesPerRow);
-        Targets = Allocate(out targets, rows * data.TargetsPerRow);
-        if (data.HasWeights)
-            Weights = Allocate(out weights, rows);
-    }
-
-    static float* Allocate(out float[] values, int length)
-    {
-        values = GC.AllocateUninitializedArray<float>(length, pinned: true);
-        fixed (float* address = values)
-            return address;
+        features = new AlignedMemory<float>((long)rows * data.FeaturesPerRow);
+        targets = new AlignedMemory<float>((long)rows * data.TargetsPerRow);
+        Features = features.Start;
+        Targets = targets.Start;
+        if (!data.HasWeights)
+            return;
+        weights = new AlignedMemory<float>(rows);
+        Weights = weights.Start;
     }
 }

@@ -53,10 +53,7 @@ sealed class FoldableProduct(
 sealed unsafe class PackedProduct
 {
     readonly PackedMatrix kernel;
-
-    // On the pinned heap, so that its address stays; freed with this object.
-    readonly float[] bias;
-    readonly float* biasStart;
+    readonly AlignedMemory<float> bias;
     readonly ActivationFunction? activation;
 
     /// <param name="kernel">One row of <paramref name="inputs"/> values an output.</param>
@@ -68,17 +65,15 @@ sealed unsafe class PackedProduct
         this.kernel = new PackedMatrix(inputs, bias.Length);
         fixed (float* source = kernel)
             this.kernel.PackTransposed(source, inputs);
-        this.bias = GC.AllocateUninitializedArray<float>(bias.Length, pinned: true);
-        bias.CopyTo(this.bias, 0);
-        fixed (float* start = this.bias)
-            biasStart = start;
+        this.bias = new AlignedMemory<float>(bias.Length);
+        bias.CopyTo(this.bias.Span);
         this.activation = activation;
     }
 
     public void Run(float* x, float* y, int rows)
     {
         int outputs = bias.Length;
-        MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, biasStart);
+        MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, bias.Start);
         activation?.Run(y, y, (nint)rows * outputs);
         GC.KeepAlive(bias);
     }

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -89,7 +87,7 @@ public sealed unsafe class NetworkModel
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
         if (!TryPredict(features, outputs))
-            FiniteFeatures.Throw(features, inputs);
+            throw NotFinite(features);
     }
 
     /// <summary>The same without an error for a feature that is not finite: false, and no outputs.</summary>
@@ -100,7 +98,7 @@ public sealed unsafe class NetworkModel
             ThrowLength(features.Length, outputs.Length);
         if (features.Overlaps(outputs))
             throw new ArgumentException("The outputs overlap the features.", nameof(outputs));
-        if (needsFinite && !FiniteFeatures.Hold(features))
+        if (needsFinite && !Finite.All(features))
             return false;
         if (operations.Length == 0)
         {
@@ -129,6 +127,14 @@ public sealed unsafe class NetworkModel
         float[] values = new float[checked(features.Length / inputs * outputs)];
         Predict(features, values);
         return values;
+    }
+
+    InvalidDataException NotFinite(ReadOnlySpan<float> features)
+    {
+        int index = Finite.IndexOf(features);
+        return new InvalidDataException(
+            $"Feature {index % inputs} of row {index / inputs} is {features[index]}; the network's batch normalization "
+            + "needs finite values. Replace it, or set NonFinite.Ignore in the layer's options.");
     }
 
     void Run(float* x, float* y, int rows)
@@ -163,51 +169,15 @@ public sealed unsafe class NetworkModel
 /// </summary>
 static unsafe class Scratch
 {
-    const int Alignment = 64;
-
-    // On the pinned heap, so that its address stays.
     [ThreadStatic]
-    static float[]? memory;
+    static AlignedMemory<float>? memory;
 
     /// <summary>At least that many floats, the first at a cache line's start. Whatever was there is lost.</summary>
     public static float* Get(int floats)
     {
-        int length = checked(floats + Alignment / sizeof(float));
-        float[]? block = memory;
-        if (block is null || block.Length < length)
-            memory = block = GC.AllocateUninitializedArray<float>(length, pinned: true);
-        fixed (float* address = block)
-            return (float*)(((nuint)address + Alignment - 1) & ~(nuint)(Alignment - 1));
-    }
-}
-
-/// <summary>Looks for features that are not finite.</summary>
-static class FiniteFeatures
-{
-    public static bool Hold(ReadOnlySpan<float> features)
-    {
-        ref float first = ref MemoryMarshal.GetReference(features);
-        int lanes = Vector512<float>.Count, i = 0;
-        Vector512<float> even = Vector512<float>.Zero, odd = even;
-        for (; i <= features.Length - 2 * lanes; i += 2 * lanes)
-        {
-            even = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
-            odd = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + lanes)), odd);
-        }
-        float poison = 0;
-        for (; i < features.Length; i++)
-            poison += features[i] * 0;
-        return poison == 0 && Vector512.EqualsAll(even + odd, Vector512<float>.Zero);
-    }
-
-    public static void Throw(ReadOnlySpan<float> features, int inputs)
-    {
-        for (int i = 0; i < features.Length; i++)
-        {
-            if (!float.IsFinite(features[i]))
-                throw new InvalidDataException(
-                    $"Feature {i % inputs} of row {i / inputs} is {features[i]}; the network's batch normalization "
-                    + "needs finite values. Replace it, or set NonFinite.Ignore in the layer's options.");
-        }
+        AlignedMemory<float>? block = memory;
+        if (block is null || block.Length < floats)
+            memory = block = new AlignedMemory<float>(floats);
+        return block.Start;
     }
 }

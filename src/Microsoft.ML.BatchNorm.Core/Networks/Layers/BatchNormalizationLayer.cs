@@ -13,25 +13,36 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
 {
     const int ChannelsFirst = 1;
 
+    readonly BatchNormalizationOptions options = Checked(Options);
+
     /// <summary>A layer over the first axis of a row, whose options leave the rest to the network's preset.</summary>
     public BatchNormalizationLayer()
         : this(new BatchNormalizationOptions())
     {
     }
 
-    /// <summary>The layer's options.</summary>
+    /// <summary>
+    /// The layer's options. Other options leave a frozen layer frozen: only <see cref="Trainable"/> unfreezes it.
+    /// </summary>
     /// <exception cref="ArgumentNullException">The value is null.</exception>
     /// <exception cref="ArgumentException">Two options contradict each other.</exception>
-    public BatchNormalizationOptions Options { get; init => field = Checked(value); } = Checked(Options);
+    public BatchNormalizationOptions Options
+    {
+        get => options;
+        init => options = Checked(value) with { Trainable = value.Trainable && Trainable };
+    }
+
+    /// <inheritdoc/>
+    public override bool Trainable
+    {
+        get => options.Trainable;
+        init => options = options with { Trainable = value };
+    }
 
     /// <inheritdoc/>
     public override string Kind => "BatchNormalization";
 
     internal override string DefaultName => "batch_normalization";
-
-    /// <summary>The options with the layer's own switch: what a call of the layer goes by.</summary>
-    public BatchNormalizationOptions EffectiveOptions =>
-        Trainable ? Options : Options with { Trainable = false };
 
     /// <summary>
     /// Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.
@@ -67,7 +78,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
 
     /// <inheritdoc/>
     public override IEnumerable<TensorSpec> Tensors(TensorShape input) =>
-        BatchNormalizationTensors.Specs(EffectiveOptions, Channels(Check.NotNull(input)));
+        BatchNormalizationTensors.Specs(Options, Channels(Check.NotNull(input)));
 
     internal override LayerState Initialize(TensorShape input, Random random) =>
         new(BatchNormalization.Initialize(Options, Channels(input)));

@@ -40,7 +40,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         : base(context, new RowBuffer(context.Input.Width))
     {
         NetworkNode node = Node;
-        options = layer.EffectiveOptions;
+        options = layer.Options;
         channels = layer.Channels(node.Input);
         room = Vectors.RoundUp(channels);
         valuesPerRow = node.Input.Size / channels;

@@ -42,7 +42,7 @@ public abstract record Layer
     /// False freezes the layer: training leaves its parameters, and a batch normalization stays in inference mode.
     /// Default: true.
     /// </summary>
-    public bool Trainable { get; init; } = true;
+    public virtual bool Trainable { get; init; } = true;
 
     /// <summary>What kind of layer it is, in Keras's or PyTorch's name: <c>Dense</c>, <c>ReLU</c>.</summary>
     public abstract string Kind { get; }
