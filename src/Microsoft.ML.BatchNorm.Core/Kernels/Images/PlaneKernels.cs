@@ -27,6 +27,13 @@ static unsafe class PlaneKernels
         return Vectors.Sum(lower + upper);
     }
 
+    /// <summary>The mean of each of several planes of the same length.</summary>
+    public static void Means(float* x, int planes, int length, float* means)
+    {
+        for (int plane = 0; plane < planes; plane++, x += length)
+            means[plane] = (float)(Sum(x, length) / length);
+    }
+
     /// <summary><c>Σ x</c> of each column of rows, rounded once; whole vectors of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SumColumns(float* x, nint stride, int rows, int columns, float* sums)

@@ -1,8 +1,7 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// One step of a <see cref="NetworkModel"/>. Rows lie behind one another without gaps; an image is laid out
-/// <c>[height, width, channels]</c> inside, since there a convolution is a product of matrices. Immutable.
+/// One step of a <see cref="NetworkModel"/>. Rows lie behind one another without gaps. Immutable.
 /// </summary>
 abstract unsafe class ServingStep(int inputs, int outputs)
 {
@@ -52,55 +51,22 @@ sealed record ServingContext(
     public ServingValue Input => Inputs[0];
 }
 
-/// <summary>
-/// The value of a layer in a model: the steps that give it in each layout, or a product that is still to be completed.
-/// </summary>
-/// <param name="shape">The shape of a row.</param>
-sealed class ServingValue(TensorShape shape)
+/// <summary>The value of a layer in a model: a step gives it, or a product whose step is still to be added.</summary>
+/// <param name="step">The step that gives it; −1 for the features.</param>
+sealed class ServingValue(int step)
 {
-    /// <summary>A value that a step gives as the network defines it.</summary>
-    public ServingValue(TensorShape shape, int step)
-        : this(shape) => First = step;
+    /// <param name="input">The step that the product reads.</param>
+    /// <param name="product">What more can be folded into, until the value is completed.</param>
+    public ServingValue(int input, FoldableProduct product)
+        : this(input) => Product = product;
 
-    /// <summary>A value that a product gives as the network defines it.</summary>
-    public ServingValue(TensorShape shape, int input, FoldableProduct product)
-        : this(shape) => (Input, Product) = (input, product);
+    /// <summary>The step that gives the value or, while there is a product, the one that the product reads.</summary>
+    public int Step { get; private set; } = step;
 
-    /// <summary>An image that a step gives with its channels last.</summary>
-    public static ServingValue OfImage(TensorShape shape, int step) => new(shape) { Last = step };
-
-    /// <summary>An image that a product gives with its channels last.</summary>
-    public static ServingValue OfImage(TensorShape shape, int input, FoldableProduct product) =>
-        new(shape, input, product) { isImage = true };
-
-    bool isImage;
-
-    public TensorShape Shape => shape;
-
-    /// <summary>The step that gives it as the network defines it; −1 for the features.</summary>
-    public int? First { get; set; }
-
-    /// <summary>The step that gives it with an image's channels last.</summary>
-    public int? Last { get; set; }
-
-    /// <summary>Whether steps go on from the value with its channels last.</summary>
-    public bool IsLast => Last is not null;
-
-    /// <summary>The product whose step is still to be made, so that more can be folded into it.</summary>
     public FoldableProduct? Product { get; private set; }
 
-    /// <summary>The step that the product reads.</summary>
-    public int Input { get; }
-
     /// <summary>Ends the folding: the product's step gives the value.</summary>
-    public void Complete(int step)
-    {
-        Product = null;
-        if (isImage)
-            Last = step;
-        else
-            First = step;
-    }
+    public void Complete(int step) => (Step, Product) = (step, null);
 }
 
 /// <summary>The steps of a model while it is made, in their order.</summary>
@@ -110,88 +76,27 @@ sealed class ServingSteps
 
     public IReadOnlyList<(ServingStep Step, int[] Inputs)> All => steps;
 
-    /// <summary>Adds a step, and gives its place.</summary>
-    /// <param name="step">The step.</param>
-    /// <param name="inputs">The places of the steps that it reads; −1 for the features.</param>
-    public int Add(ServingStep step, params int[] inputs)
+    /// <summary>Adds a step, and gives its value.</summary>
+    public ServingValue Add(ServingStep step, params ServingValue[] inputs)
     {
-        steps.Add((step, inputs));
-        return steps.Count - 1;
+        int[] places = Array.ConvertAll(inputs, input => Complete(input));
+        steps.Add((step, places));
+        return new ServingValue(steps.Count - 1);
     }
-
-    /// <summary>Adds an elementwise step, which keeps its input's layout.</summary>
-    public ServingValue Elementwise(ServingValue input, ServingStep step)
-    {
-        Complete(input);
-        return input.IsLast
-            ? ServingValue.OfImage(input.Shape, Add(step, input.Last!.Value))
-            : new ServingValue(input.Shape, Add(step, input.First!.Value));
-    }
-
-    /// <summary>Adds a step of several inputs in one layout: that of <see cref="IsLast"/>.</summary>
-    public ServingValue Merge(TensorShape output, ServingValue[] inputs, ServingStep step) => IsLast(inputs)
-        ? ServingValue.OfImage(output, Add(step, [.. inputs.Select(ChannelsLast)]))
-        : new ServingValue(output, Add(step, [.. inputs.Select(ChannelsFirst)]));
-
-    /// <summary>Whether some inputs are merged with their channels last: one of them has them so already.</summary>
-    public bool IsLast(ServingValue[] inputs)
-    {
-        Array.ForEach(inputs, input => Complete(input));
-        return Array.Exists(inputs, input => input.IsLast);
-    }
-
-    /// <summary>Adds the step of a product that waits for what can be folded into it.</summary>
-    /// <param name="value">The value; nothing happens if it is no such product.</param>
-    /// <param name="activation">What follows, or null.</param>
-    public void Complete(ServingValue value, ActivationFunction? activation = null)
-    {
-        if (value.Product is { } product)
-            value.Complete(Add(product.Complete(activation), value.Input));
-    }
-
-    /// <summary>The value with its channels last, as images have them in a model.</summary>
-    public int ChannelsLast(ServingValue value)
-    {
-        Complete(value);
-        TensorShape image = value.Shape;
-        return value.Last ??= IsTransposed(image)
-            ? Add(new TransposeStep(image[0], image[1] * image[2]), value.First!.Value)
-            : value.First!.Value;
-    }
-
-    /// <summary>The value as the network defines it, with an image's channels first.</summary>
-    public int ChannelsFirst(ServingValue value)
-    {
-        Complete(value);
-        TensorShape image = value.Shape;
-        return value.First ??= IsTransposed(image)
-            ? Add(new TransposeStep(image[1] * image[2], image[0]), value.Last!.Value)
-            : value.Last!.Value;
-    }
-
-    static bool IsTransposed(TensorShape image) => image[0] > 1 && image[1] * image[2] > 1;
 
     /// <summary>
-    /// Swaps the dimensions of a matrix: <c>[channels, positions]</c> to <c>[positions, channels]</c> or back.
+    /// Adds the step of a product that waits for what can be folded into it; nothing, if the value is no such product.
     /// </summary>
-    sealed unsafe class TransposeStep(int height, int width) : ServingStep(height * width, height * width)
+    /// <param name="value">The value.</param>
+    /// <param name="activation">What follows the product, or null.</param>
+    /// <returns>The place of the step that gives the value.</returns>
+    public int Complete(ServingValue value, ActivationFunction? activation = null)
     {
-        const int Tile = 16;
-
-        public override void Run(float* x, float* y, int rows, float* work)
+        if (value.Product is { } product)
         {
-            for (int row = 0; row < rows; row++, x += Inputs, y += Outputs)
-            {
-                for (int top = 0; top < height; top += Tile)
-                {
-                    int bottom = Math.Min(height, top + Tile);
-                    for (int left = 0; left < width; left++)
-                    {
-                        for (int i = top; i < bottom; i++)
-                            y[left * height + i] = x[i * width + left];
-                    }
-                }
-            }
+            steps.Add((product.Complete(activation), [value.Step]));
+            value.Complete(steps.Count - 1);
         }
+        return value.Step;
     }
 }

@@ -18,8 +18,7 @@ public sealed unsafe class NetworkModel
     const int MaxBlockRows = 256;
 
     /// <summary>
-    /// The most floats between the layers; a few bytes of a file can claim any number of them. Where layers want a
-    /// value in two layouts, it counts twice.
+    /// The most floats between the layers; a few bytes of a file can claim any number of them.
     /// </summary>
     const int MostFloats = Network.MaxOpenSize;
 

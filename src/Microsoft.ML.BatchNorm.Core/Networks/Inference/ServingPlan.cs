@@ -21,19 +21,19 @@ static class ServingPlan
     public static ServingOperation[] Of(Network network, NetworkState state, bool folds, out ImmutableArray<int> slots)
     {
         var steps = new ServingSteps();
-        var features = new ServingValue(network.InputShape, ValueGraph.Source);
+        var features = new ServingValue(ValueGraph.Source);
         var values = new List<ServingValue>();
         foreach (NetworkNode node in network.Nodes)
         {
             ServingValue[] inputs = [.. node.Inputs.Select(value => value < 0 ? features : values[value])];
             values.Add(node.Layer.CreateServing(
                 new ServingContext(node, state.TryGet(node.Path), inputs, steps, folds)));
-            // What several layers read must be there as the network defines it, with nothing more folded into it.
+            // Nothing more may be folded into what several layers read.
             if (network.Values.ReadersOf(values.Count - 1) != 1)
                 steps.Complete(values[^1]);
         }
         if (values.Count > 0)
-            steps.ChannelsFirst(values[^1]);
+            steps.Complete(values[^1]);
         return Assign(steps.All, out slots);
     }
 

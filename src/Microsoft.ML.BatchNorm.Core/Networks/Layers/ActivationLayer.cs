@@ -57,8 +57,7 @@ public sealed record ActivationLayer(Activation Function) : Layer
     internal override ServingValue CreateServing(ServingContext context)
     {
         if (context.Input.Product is null)
-            return context.Steps.Elementwise(
-                context.Input, new ActivationStep(Computation, context.Node.Output.Size));
+            return context.Steps.Add(new ActivationStep(Computation, context.Node.Output.Size), context.Input);
         context.Steps.Complete(context.Input, Computation);
         return context.Input;
     }

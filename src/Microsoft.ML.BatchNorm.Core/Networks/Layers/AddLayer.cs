@@ -24,8 +24,8 @@ public sealed record AddLayer : Layer
 
     internal override Stage CreateStage(StageContext context) => new AddStage(context);
 
-    internal override ServingValue CreateServing(ServingContext context) => context.Steps.Merge(
-        context.Node.Output, context.Inputs, new AddStep(context.Inputs.Length, context.Node.Output.Size));
+    internal override ServingValue CreateServing(ServingContext context) => context.Steps.Add(
+        new AddStep(context.Inputs.Length, context.Node.Output.Size), context.Inputs);
 }
 
 /// <summary>

@@ -127,14 +127,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         // Folded, an infinite value that is to pass through the normalization would not.
         if (context.Folds && AxisIn(shape) == 1 && !map.IgnoresNonFinite && input.Product?.TryFold(map) == true)
             return input;
-        context.Steps.Complete(input);
-        ChannelLayout row = Layout(shape, 1);
-        if (input.IsLast)
-        {
-            int axis = AxisIn(shape);
-            row = new ChannelLayout([1, shape[1], shape[2], shape[0]], axis == 1 ? 3 : axis - 1);
-        }
-        return context.Steps.Elementwise(input, new AffineStep(map.ForRows<float>(row)));
+        return context.Steps.Add(new AffineStep(map.ForRows<float>(Layout(shape, 1))), input);
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)

@@ -51,13 +51,8 @@ public sealed record DenseLayer(int Units) : Layer
     internal override Stage CreateStage(StageContext context) => new DenseStage(context, Units);
 
     internal override ServingValue CreateServing(ServingContext context) => new(
-        context.Node.Output, context.Steps.ChannelsFirst(context.Input),
-        new FoldableProduct(context.State!, Units, (kernel, bias, activation) =>
-        {
-            int inputs = kernel.Length / Units;
-            float[] weights = Array.ConvertAll(kernel, value => (float)value);
-            return new DenseStep(new PackedProduct(weights, inputs, bias, activation), inputs, Units);
-        }));
+        context.Steps.Complete(context.Input),
+        new FoldableProduct(context.State!, Units, product => new DenseStep(product)));
 }
 
 /// <summary>A dense layer in a training session.</summary>
@@ -153,7 +148,7 @@ sealed unsafe class DenseStage : Stage
 }
 
 /// <summary>A dense layer in a model.</summary>
-sealed unsafe class DenseStep(PackedProduct product, int inputs, int units) : ServingStep(inputs, units)
+sealed unsafe class DenseStep(PackedProduct product) : ServingStep(product.Inputs, product.Outputs)
 {
     public override void Run(float* x, float* y, int rows, float* work) => product.Run(x, y, rows);
 }
