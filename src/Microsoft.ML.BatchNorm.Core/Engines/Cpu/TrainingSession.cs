@@ -89,6 +89,23 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         GC.KeepAlive(this);
     }
 
+    /// <summary>
+    /// All rows of the data as one batch in training mode, as the next step has them, but nothing learns: statistics
+    /// move.
+    /// </summary>
+    /// <param name="outputs">Receives one row of outputs for each.</param>
+    /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
+    public void Forward(Span<float> outputs)
+    {
+        BeginTraining([.. Enumerable.Range(0, data.Rows)]);
+        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, team).Run();
+        input.ThrowIfNonFinite(firstRow: null);
+        foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
+            normalization.TakeStatistics();
+        CopyOutputs(outputs);
+        GC.KeepAlive(this);
+    }
+
     public void Prefetch(ReadOnlySpan<int> rows)
     {
     }
@@ -237,5 +254,38 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 return false;
         }
         return true;
+    }
+}
+
+/// <summary>The losses that nobody has read yet, the oldest first.</summary>
+sealed class LossHistory
+{
+    double[] values = new double[1024];
+    int first, count;
+
+    public void Add(double loss)
+    {
+        if (count == values.Length)
+        {
+            var more = new double[2 * count];
+            CopyTo(more);
+            (values, first) = (more, 0);
+        }
+        values[(first + count++) % values.Length] = loss;
+    }
+
+    public int Read(Span<double> target)
+    {
+        int read = Math.Min(target.Length, count);
+        CopyTo(target[..read]);
+        first = (first + read) % values.Length;
+        count -= read;
+        return read;
+    }
+
+    void CopyTo(Span<double> target)
+    {
+        for (int i = 0; i < Math.Min(target.Length, count); i++)
+            target[i] = values[(first + i) % values.Length];
     }
 }
