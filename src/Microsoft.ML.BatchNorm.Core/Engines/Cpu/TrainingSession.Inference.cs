@@ -57,10 +57,10 @@ sealed unsafe partial class TrainingSession
             // What the first stages get is in the data already, and nothing goes on from what the last one gets.
             RowBuffer[] open = OpenAt(i), next = i == final || open is [var only] && only == input.Output ? [] : open;
             Pass[] last = [normalization.BeginRecompute(), kept.Keep(next)];
-            var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, team);
+            var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, workers);
             Schedule? fromKept = settled < 0
                 ? null
-                : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, team);
+                : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, workers);
             using IEnumerator<int> numbered = rows.GetEnumerator();
             for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {

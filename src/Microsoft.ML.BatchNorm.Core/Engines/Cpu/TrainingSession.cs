@@ -8,14 +8,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly Network network;
     readonly TrainingData data;
     readonly Step step;
-    readonly Team team;
+    readonly WorkerThreads workers;
     readonly BatchRows batch;
     readonly InputStage input;
     readonly List<Stage> stages;
     readonly ValueGraph values;
     readonly LossStage loss;
     readonly ParameterMemory parameters;
-    readonly OptimizerStep optimizer;
+    readonly ParameterUpdate optimizer;
     readonly Schedule preparation, training, completion, inference;
     readonly RowBuffer last;
     readonly int inferenceRows;
@@ -48,21 +48,21 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         batch = new BatchRows(data);
         input = new InputStage(batch, features, network.IgnoresNonFinite, step);
         loss = new LossStage(options, batch, data.TargetsPerRow, last, gradient, step);
-        team = new Team(threads);
-        optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
-        preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
+        workers = new WorkerThreads(threads);
+        optimizer = new ParameterUpdate(options.Optimizer, options.GradientClipNorm, parameters, workers);
+        preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, workers);
         training = new Schedule(
             [
                 input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass, .. back,
-            ], step, team);
-        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
-        inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
+            ], step, workers);
+        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, workers);
+        inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, workers);
     }
 
     public long Steps => optimizer.Steps;
 
     /// <summary>The number of threads that work in a step.</summary>
-    public int Threads => team.Threads;
+    public int Threads => workers.Threads;
 
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
@@ -98,7 +98,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     public void Forward(Span<float> outputs)
     {
         BeginTraining([.. Enumerable.Range(0, data.Rows)]);
-        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, team).Run();
+        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, workers).Run();
         input.ThrowIfNonFinite(firstRow: null);
         foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
             normalization.TakeStatistics();
@@ -144,7 +144,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         if (disposed)
             return;
         disposed = true;
-        team.Dispose();
+        workers.Dispose();
         batch.Dispose();
     }
 

@@ -19,7 +19,7 @@ sealed unsafe class ImageConvolution(TensorShape image, Window2D window, int fil
     /// <summary>The floats of the padded image, which the window moves over; 0 if it is pointwise.</summary>
     public int PaddedRoom => IsPointwise
         ? 0
-        : Vectors.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + Windows.Slack));
+        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + Windows.Slack));
 
     /// <summary>The floats that <see cref="Run"/> works with.</summary>
     public int Work => checked(PaddedRoom + WindowColumns.Room(seen, Math.Min(Windows.Places, PanelPlaces)));
@@ -52,7 +52,7 @@ sealed unsafe class ImageConvolution(TensorShape image, Window2D window, int fil
 
     void RunOnPoints(float* x, in MatrixPanels kernel, bool hasBias, float* y, float* work)
     {
-        int places = Windows.Places, whole = places / Vectors.Floats * Vectors.Floats, rest = places - whole;
+        int places = Windows.Places, whole = places / Simd.Floats * Simd.Floats, rest = places - whole;
         if (whole > 0)
             Multiply(kernel, MatrixPanels.OfRows(x, places, seen, whole), y, hasBias);
         if (rest == 0)

@@ -19,7 +19,7 @@ static unsafe class PoolKernels
         {
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
             int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
-            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
                 Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
@@ -36,9 +36,9 @@ static unsafe class PoolKernels
                         index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
                     }
                 }
-                int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
-                Vectors.StorePart(best, values + place, left);
-                Vectors.StorePart(index.AsSingle(), (float*)(indices + place), left);
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
+                Simd.StorePart(best, values + place, left);
+                Simd.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
             values += windows.LinePlaces;
             indices += windows.LinePlaces;
@@ -61,7 +61,7 @@ static unsafe class PoolKernels
         for (int line = 0; line < windows.PlaceLines; line++, values += windows.LinePlaces)
         {
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
-            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
                 Vector512<float> result = TReduction.Start;
                 for (int i = 0; i < windows.Size.Height; i++)
@@ -72,8 +72,8 @@ static unsafe class PoolKernels
                             seen + i * windows.PaddedWidth + j + (nint)place * stride, stride));
                     }
                 }
-                Vectors.StorePart(
-                    reduction.End(result), values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
+                Simd.StorePart(
+                    reduction.End(result), values + place, Math.Min(Simd.Floats, windows.LinePlaces - place));
             }
         }
     }

@@ -6,8 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 /// <param name="state">Kernel and bias.</param>
 /// <param name="outputs">The number of outputs, each with one row of the kernel.</param>
-/// <param name="complete">Makes the step of the folded kernel and bias, and of the activation that follows.</param>
-sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, ServingStep> complete)
+/// <param name="complete">Makes the operation of the folded kernel and bias, and of the activation that follows.</param>
+sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, ServingOperation> complete)
 {
     readonly double[] kernel = [.. Enumerable.Select(state.Kernel.ToArray(), value => (double)value)];
     readonly double[] bias = state.Bias.IsEmpty
@@ -40,7 +40,7 @@ sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, 
     }
 
     /// <param name="activation">What follows, or null.</param>
-    public ServingStep Complete(ActivationFunction? activation) =>
+    public ServingOperation Complete(ActivationFunction? activation) =>
         complete(new PackedProduct(Floats(kernel), Floats(bias), activation));
 
     static float[] Floats(double[] values) => Array.ConvertAll(values, value => (float)value);

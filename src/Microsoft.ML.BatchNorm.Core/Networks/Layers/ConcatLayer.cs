@@ -30,8 +30,8 @@ public sealed record ConcatLayer : Layer
 
     internal override Stage CreateStage(StageContext context) => new ConcatStage(context);
 
-    internal override ServingValue CreateServing(ServingContext context) => context.Steps.Add(
-        new ConcatStep([.. context.Node.InputShapes.Select(shape => shape.Size)]), context.Inputs);
+    internal override ServingValue CreateServing(ServingContext context) => context.Operations.Add(
+        new ConcatOperation([.. context.Node.InputShapes.Select(shape => shape.Size)]), context.Inputs);
 }
 
 /// <summary>Runs of channels behind one another in a training session.</summary>
@@ -75,7 +75,7 @@ sealed unsafe class ConcatStage(StageContext context)
 
 /// <summary>Runs of channels behind one another in a model.</summary>
 /// <param name="widths">The values that a row has of each input.</param>
-sealed unsafe class ConcatStep(int[] widths) : MergeStep(widths.Sum())
+sealed unsafe class ConcatOperation(int[] widths) : MergeOperation(widths.Sum())
 {
     public override void Run(float** x, float* y, int rows, float* work)
     {

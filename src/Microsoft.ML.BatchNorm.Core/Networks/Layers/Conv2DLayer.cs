@@ -77,10 +77,10 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     {
         NetworkNode node = context.Node;
         return new ServingValue(
-            context.Steps.Complete(context.Input),
+            context.Operations.Complete(context.Input),
             new FoldableProduct(
                 context.State!, Filters,
-                product => new ConvolutionStep(product, Window, node.Input, node.Output)));
+                product => new ConvolutionOperation(product, Window, node.Input, node.Output)));
     }
 }
 
@@ -131,7 +131,7 @@ sealed unsafe class Conv2DStage : Stage
 
     int ColumnsRoom => WindowColumns.Room(seen, Math.Min(places, WindowColumns.MaxPlaces));
 
-    int GradientRoom => checked(Vectors.RoundUp(filters) * WindowColumns.MaxPlaces);
+    int GradientRoom => checked(Simd.RoundUp(filters) * WindowColumns.MaxPlaces);
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
@@ -284,8 +284,8 @@ sealed unsafe class Conv2DStage : Stage
 }
 
 /// <summary>A convolution in a model.</summary>
-sealed unsafe class ConvolutionStep(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
-    : ServingStep(image.Size, output.Size)
+sealed unsafe class ConvolutionOperation(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
+    : ServingOperation(image.Size, output.Size)
 {
     readonly ImageConvolution convolution = new(image, window, output[0]);
 

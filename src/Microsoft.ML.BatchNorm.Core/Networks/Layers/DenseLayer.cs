@@ -51,8 +51,8 @@ public sealed record DenseLayer(int Units) : Layer
     internal override Stage CreateStage(StageContext context) => new DenseStage(context, Units);
 
     internal override ServingValue CreateServing(ServingContext context) => new(
-        context.Steps.Complete(context.Input),
-        new FoldableProduct(context.State!, Units, product => new DenseStep(product)));
+        context.Operations.Complete(context.Input),
+        new FoldableProduct(context.State!, Units, product => new DenseOperation(product)));
 }
 
 /// <summary>A dense layer in a training session.</summary>
@@ -121,7 +121,7 @@ sealed unsafe class DenseStage : Stage
     {
         int columns = transposed!.ColumnsOf(panel), first = panel * PackedMatrix.PanelColumns;
         float* target = transposed.Panel(panel);
-        int targetWidth = Vectors.RoundUp(columns);
+        int targetWidth = Simd.RoundUp(columns);
         for (int block = 0; block < kernel.Panels; block++)
         {
             int width = kernel.WidthOf(block);
@@ -148,7 +148,7 @@ sealed unsafe class DenseStage : Stage
 }
 
 /// <summary>A dense layer in a model.</summary>
-sealed unsafe class DenseStep(PackedProduct product) : ServingStep(product.Inputs, product.Outputs)
+sealed unsafe class DenseOperation(PackedProduct product) : ServingOperation(product.Inputs, product.Outputs)
 {
     public override void Run(float* x, float* y, int rows, float* work) => product.Run(x, y, rows);
 }

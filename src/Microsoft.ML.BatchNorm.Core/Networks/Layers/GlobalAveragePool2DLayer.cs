@@ -18,7 +18,7 @@ public sealed record GlobalAveragePool2DLayer : Layer
     internal override Stage CreateStage(StageContext context) => new GlobalAveragePool2DStage(context);
 
     internal override ServingValue CreateServing(ServingContext context) =>
-        context.Steps.Add(new GlobalAverageStep(context.Node.Input), context.Input);
+        context.Operations.Add(new GlobalAverageOperation(context.Node.Input), context.Input);
 }
 
 /// <summary>The mean of each channel in a training session.</summary>
@@ -51,7 +51,7 @@ sealed unsafe class GlobalAveragePool2DStage(StageContext context)
 }
 
 /// <summary>The mean of each channel in a model.</summary>
-sealed unsafe class GlobalAverageStep(TensorShape image) : ServingStep(image.Size, image[0])
+sealed unsafe class GlobalAverageOperation(TensorShape image) : ServingOperation(image.Size, image[0])
 {
     public override void Run(float* x, float* y, int rows, float* work)
     {

@@ -60,7 +60,7 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
         : new AveragePool2DStage(context, Window);
 
     internal override ServingValue CreateServing(ServingContext context) =>
-        context.Steps.Add(new PoolStep(this, context.Node.Input, context.Node.Output), context.Input);
+        context.Operations.Add(new PoolOperation(this, context.Node.Input, context.Node.Output), context.Input);
 }
 
 /// <summary>A <see cref="Pool2DLayer"/> of maxima: the first of a window's greatest values gets its gradient.</summary>
@@ -133,10 +133,10 @@ sealed unsafe class AveragePool2DStage : Stage
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
         windows = new ImageWindows(Node.Input, window);
-        Step.Work.Reserve((long)PaddedRoom + windows.Places + Vectors.Floats);
+        Step.Work.Reserve((long)PaddedRoom + windows.Places + Simd.Floats);
     }
 
-    int PaddedRoom => Vectors.RoundUp(checked(windows.PaddedChannel + windows.Slack));
+    int PaddedRoom => Simd.RoundUp(checked(windows.PaddedChannel + windows.Slack));
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
@@ -176,8 +176,8 @@ sealed unsafe class AveragePool2DStage : Stage
 }
 
 /// <summary>A pool in a model.</summary>
-sealed unsafe class PoolStep(Pool2DLayer layer, TensorShape image, TensorShape output)
-    : ServingStep(image.Size, output.Size)
+sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorShape output)
+    : ServingOperation(image.Size, output.Size)
 {
     readonly ImageWindows windows = new(image, layer.Window);
     readonly bool isMax = layer.Function == Pooling.Max;
