@@ -45,21 +45,29 @@ public sealed partial class Network
     /// <param name="filters">The number of output channels.</param>
     /// <param name="kernelSize">Height and width of the kernel.</param>
     /// <param name="stride">How far it moves at a time; null for 1.</param>
-    /// <param name="padding">Rows and columns of zeros on each side.</param>
+    /// <param name="padding">
+    /// Rows and columns of zeros on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// </param>
     /// <param name="useBias">Whether a bias is added.</param>
     /// <param name="kernelInitializer">
     /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
     /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="dilation">The distance between the elements that the kernel sees; null for 1.</param>
+    /// <param name="groups">
+    /// Into how many groups channels and filters are divided; as many as channels for a depthwise convolution.
+    /// </param>
     /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
     [Pure]
     public Network Conv2D(
-        int filters, Size2D kernelSize, Size2D? stride = null, Size2D padding = default, bool useBias = true,
-        KernelInitializer? kernelInitializer = null, string? name = null) =>
+        int filters, Size2D kernelSize, Size2D? stride = null, Padding2D padding = default, bool useBias = true,
+        KernelInitializer? kernelInitializer = null, string? name = null, Size2D? dilation = null, int groups = 1) =>
         Add(new Conv2DLayer(filters, kernelSize)
         {
             Stride = stride ?? 1,
             Padding = padding,
+            Dilation = dilation ?? 1,
+            Groups = groups,
             UseBias = useBias,
             KernelInitializer = kernelInitializer ?? DefaultKernel,
             BiasInitializer = DefaultBias,
@@ -154,20 +162,43 @@ public sealed partial class Network
     /// <summary>Adds a <see cref="Pool2DLayer"/> of maxima.</summary>
     /// <param name="poolSize">Height and width of the window; null for 2.</param>
     /// <param name="stride">How far it moves at a time; null for its own size.</param>
-    /// <param name="padding">Rows and columns on each side.</param>
+    /// <param name="padding">
+    /// Rows and columns on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// </param>
     /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
     /// <exception cref="ArgumentException">The shape does not fit.</exception>
     [Pure]
     public Network MaxPool2D(
-        Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
-        Pool(Pooling.Max, poolSize, stride, padding, name);
+        Size2D? poolSize = null, Size2D? stride = null, Padding2D padding = default, string? name = null,
+        bool ceilMode = false) =>
+        Add(new Pool2DLayer(Pooling.Max, poolSize ?? 2)
+        {
+            Stride = stride, Padding = padding, CeilMode = ceilMode, Name = name ?? "",
+        });
 
     /// <summary>Adds a <see cref="Pool2DLayer"/> of means.</summary>
     /// <inheritdoc cref="MaxPool2D"/>
+    /// <param name="poolSize">Height and width of the window; null for 2.</param>
+    /// <param name="stride">How far it moves at a time; null for its own size.</param>
+    /// <param name="padding">
+    /// Rows and columns on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// </param>
+    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
+    /// <param name="countIncludePad">Whether the padding's zeros count, as in PyTorch; Keras counts none.</param>
     [Pure]
     public Network AveragePool2D(
-        Size2D? poolSize = null, Size2D? stride = null, Size2D padding = default, string? name = null) =>
-        Pool(Pooling.Average, poolSize, stride, padding, name);
+        Size2D? poolSize = null, Size2D? stride = null, Padding2D padding = default, string? name = null,
+        bool ceilMode = false, bool countIncludePad = true) =>
+        Add(new Pool2DLayer(Pooling.Average, poolSize ?? 2)
+        {
+            Stride = stride,
+            Padding = padding,
+            CeilMode = ceilMode,
+            CountIncludePad = countIncludePad,
+            Name = name ?? "",
+        });
 
     /// <summary>Adds a <see cref="GlobalAveragePool2DLayer"/>.</summary>
     /// <param name="name">The layer's name; null for Keras's.</param>
@@ -284,9 +315,6 @@ public sealed partial class Network
 
     static string BlockName(Draft draft, string? name, string otherwise) =>
         draft.FreeName(Layer.Named(name ?? ""), otherwise);
-
-    Network Pool(Pooling function, Size2D? poolSize, Size2D? stride, Size2D padding, string? name) =>
-        Add(new Pool2DLayer(function, poolSize ?? 2) { Stride = stride, Padding = padding, Name = name ?? "" });
 
     /// <summary>
     /// A network of one frozen <see cref="TorchScriptLayer"/>, to which a head can be added:

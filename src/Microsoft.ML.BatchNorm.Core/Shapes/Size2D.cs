@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -22,26 +25,170 @@ public readonly record struct Size2D(int Height, int Width)
             : throw Check.OutOfRange(this, name, $"at least {least} in both directions");
 }
 
-/// <summary>How a window moves over an image of <c>[channels, height, width]</c>.</summary>
-readonly record struct Window2D(Size2D Size, Size2D Stride, Size2D Padding)
+/// <summary>Rows and columns around an image, on each of its sides.</summary>
+/// <param name="Top">Rows above, at least 0.</param>
+/// <param name="Left">Columns at the left, at least 0.</param>
+/// <param name="Bottom">Rows below, at least 0.</param>
+/// <param name="Right">Columns at the right, at least 0.</param>
+/// <remarks>
+/// One number converts to as much on all sides (PyTorch's <c>padding=1</c>), and a <see cref="Size2D"/> to rows above and
+/// below and columns at both sides.
+/// </remarks>
+[JsonConverter(typeof(Padding2DConverter))]
+public readonly record struct Padding2D(int Top, int Left, int Bottom, int Right)
 {
-    /// <summary>The number of places of the window, or null if the window is larger than the padded image.</summary>
-    public Size2D? Places(TensorShape image) =>
-        Places(image[1], Size.Height, Stride.Height, Padding.Height) is { } height
-        && Places(image[2], Size.Width, Stride.Width, Padding.Width) is { } width
-            ? (height, width)
-            : null;
+    /// <summary>
+    /// As much as TensorFlow and Keras add with <c>padding="same"</c>: the output has ⌈height / stride⌉ rows and
+    /// ⌈width / stride⌉ columns, and where the padding is odd, the greater part is below and at the right. How much that
+    /// is follows from the size of the image.
+    /// </summary>
+    public static Padding2D Same { get; } = new(0, 0, 0, 0) { IsSame = true };
 
-    static int? Places(int image, int size, int stride, int padding)
+    /// <summary>Whether it is <see cref="Same"/>; the four numbers are 0 then.</summary>
+    public bool IsSame { get; private init; }
+
+    /// <summary>As much on all sides.</summary>
+    public static implicit operator Padding2D(int size) => new(size, size, size, size);
+
+    /// <summary>Rows above and below, and columns at both sides.</summary>
+    public static implicit operator Padding2D(Size2D size) => new(size.Height, size.Width, size.Height, size.Width);
+
+    /// <summary>Rows above and below, and columns at both sides.</summary>
+    public static implicit operator Padding2D((int Height, int Width) size) => (Size2D)size;
+
+    internal bool IsSymmetric => Top == Bottom && Left == Right && !IsSame;
+
+    internal bool IsZero => this == default;
+
+    internal Padding2D CheckNotNegative(string name) =>
+        Math.Min(Math.Min(Top, Left), Math.Min(Bottom, Right)) >= 0
+            ? this
+            : throw Check.OutOfRange(this, name, "at least 0 on each side");
+
+    /// <summary>Height × width, or all four sides where they differ, or <c>same</c>.</summary>
+    public override string ToString() =>
+        IsSame ? "same" : IsSymmetric ? $"{Top}×{Left}" : $"(top {Top}, left {Left}, bottom {Bottom}, right {Right})";
+}
+
+/// <summary>
+/// In files a padding is <c>{"height":…,"width":…}</c>, the four sides where they differ, or <c>"same"</c>.
+/// </summary>
+sealed class Padding2DConverter : JsonConverter<Padding2D>
+{
+    public override Padding2D Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
     {
-        long room = image + 2L * padding - size;
-        return room is >= 0 and < int.MaxValue ? (int)(room / stride) + 1 : null;
+        if (reader.TokenType == JsonTokenType.String)
+            return reader.ValueTextEquals("same"u8) ? Padding2D.Same : throw new JsonException("No such padding.");
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw new JsonException("A padding is an object.");
+        int[] values = new int[Names.Length];
+        int seen = 0;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            int index = Array.IndexOf(Names, reader.GetString());
+            if (index < 0 || (seen & 1 << index) != 0 || !reader.Read() || reader.TokenType != JsonTokenType.Number)
+                throw new JsonException("A padding has its sides, and each of them once.");
+            values[index] = reader.GetInt32();
+            seen |= 1 << index;
+        }
+        return seen switch
+        {
+            0b11 => new Size2D(values[0], values[1]),
+            0b111100 => new Padding2D(values[2], values[3], values[4], values[5]),
+            _ => throw new JsonException("A padding has a height and a width, or four sides."),
+        };
     }
 
-    /// <summary>Channels, height and width of an image with the padding around it.</summary>
-    public long[] Padded(TensorShape image) =>
-        [image[0], image[1] + 2L * Padding.Height, image[2] + 2L * Padding.Width];
+    public override void Write(Utf8JsonWriter writer, Padding2D padding, JsonSerializerOptions options)
+    {
+        if (padding.IsSame)
+        {
+            writer.WriteStringValue("same"u8);
+            return;
+        }
+        int[] values = [padding.Top, padding.Left, padding.Top, padding.Left, padding.Bottom, padding.Right];
+        writer.WriteStartObject();
+        for (int i = padding.IsSymmetric ? 0 : 2; i < (padding.IsSymmetric ? 2 : Names.Length); i++)
+            writer.WriteNumber(Names[i], values[i]);
+        writer.WriteEndObject();
+    }
+
+    static string[] Names { get; } = ["height", "width", "top", "left", "bottom", "right"];
+}
+
+/// <summary>How a window moves over an image of <c>[channels, height, width]</c>.</summary>
+/// <param name="Size">The elements that the window sees in each direction.</param>
+/// <param name="Stride">How far it moves at a time.</param>
+/// <param name="Padding">What is around the image.</param>
+/// <param name="Dilation">The distance between elements that it sees; 1 for neighbors.</param>
+/// <param name="IsCeiled">
+/// Whether there is one more place where the window begins inside the image or the padding before it, and reaches beyond
+/// the padding behind it (PyTorch's <c>ceil_mode</c>).
+/// </param>
+readonly record struct Window2D(Size2D Size, Size2D Stride, Padding2D Padding, Size2D Dilation, bool IsCeiled = false)
+{
+    public Window2D(Size2D size, Size2D stride, Padding2D padding)
+        : this(size, stride, padding, 1)
+    {
+    }
+
+    /// <summary>From the first element that the window sees to behind the last.</summary>
+    public Size2D Reach => (Reached(Size.Height, Dilation.Height), Reached(Size.Width, Dilation.Width));
+
+    /// <summary>The window with the padding that <see cref="Padding2D.Same"/> means for an image.</summary>
+    public Window2D On(TensorShape image)
+    {
+        if (!Padding.IsSame)
+            return this;
+        int height = SameOf(image[1], Size.Height, Stride.Height, Dilation.Height);
+        int width = SameOf(image[2], Size.Width, Stride.Width, Dilation.Width);
+        return this with { Padding = new(height / 2, width / 2, height - height / 2, width - width / 2) };
+    }
+
+    /// <summary>The number of places of the window, or null if the window is larger than the padded image.</summary>
+    public Size2D? Places(TensorShape image)
+    {
+        Padding2D around = On(image).Padding;
+        return PlacesIn(image[1], Size.Height, Stride.Height, around.Top, around.Bottom, Dilation.Height) is { } height
+            && PlacesIn(image[2], Size.Width, Stride.Width, around.Left, around.Right, Dilation.Width) is { } width
+                ? (height, width)
+                : null;
+    }
+
+    /// <summary>
+    /// Channels, height and width of an image with all around it that the window sees or the padding has.
+    /// </summary>
+    public long[] Padded(TensorShape image)
+    {
+        Padding2D around = On(image).Padding;
+        Size2D places = Places(image)!.Value;
+        return
+        [
+            image[0],
+            Math.Max(
+                image[1] + (long)around.Top + around.Bottom,
+                (places.Height - 1L) * Stride.Height + Reached(Size.Height, Dilation.Height)),
+            Math.Max(
+                image[2] + (long)around.Left + around.Right,
+                (places.Width - 1L) * Stride.Width + Reached(Size.Width, Dilation.Width)),
+        ];
+    }
 
     public string Needs =>
-        $"[channels, height, width] with room for a window of {Size} and a padding of {Padding}";
+        $"[channels, height, width] with room for a window of {Size} and a padding of {Padding}"
+        + (Dilation == 1 ? "" : $", dilated by {Dilation}");
+
+    static int Reached(int size, int dilation) => (int)Math.Min((size - 1L) * dilation + 1, int.MaxValue);
+
+    static int SameOf(int image, int size, int stride, int dilation) => (int)Math.Clamp(
+        ((image - 1L) / stride) * stride + Reached(size, dilation) - image, 0, int.MaxValue);
+
+    int? PlacesIn(int image, int size, int stride, int before, int behind, int dilation)
+    {
+        long room = image + (long)before + behind - Reached(size, dilation);
+        if (room is < 0 or >= int.MaxValue)
+            return null;
+        long places = room / stride + 1;
+        return (int)(IsCeiled && room % stride > 0 && places * stride < image + (long)before ? places + 1 : places);
+    }
 }

@@ -9,16 +9,18 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed unsafe class ImageWindows
 {
-    readonly int height;
+    readonly int height, paddedHeight;
 
     public ImageWindows(TensorShape image, Window2D window)
     {
+        window = window.On(image);
         Size2D places = window.Places(image)!.Value;
         (Channels, height, Width) = (image[0], image[1], image[2]);
-        (Size, Stride, Padding) = window;
+        (Size, Stride, Padding, Dilation, _) = window;
         (PlaceLines, LinePlaces) = places;
-        PaddedWidth = checked(Width + 2 * Padding.Width);
-        PaddedChannel = checked((height + 2 * Padding.Height) * PaddedWidth);
+        long[] padded = window.Padded(image);
+        (paddedHeight, PaddedWidth) = (checked((int)padded[1]), checked((int)padded[2]));
+        PaddedChannel = checked(paddedHeight * PaddedWidth);
         Slack = StridedLine.Reach(Stride.Width);
     }
 
@@ -29,8 +31,11 @@ sealed unsafe class ImageWindows
 
     public Size2D Stride { get; }
 
-    /// <summary>Lines and columns on each side of the image.</summary>
-    public Size2D Padding { get; }
+    /// <summary>Lines and columns on each side of the image, as the layer has them.</summary>
+    public Padding2D Padding { get; }
+
+    /// <summary>The lines and columns from one element that the window sees to the next.</summary>
+    public Size2D Dilation { get; }
 
     /// <summary>The number of places from top to bottom.</summary>
     public int PlaceLines { get; }
@@ -49,7 +54,7 @@ sealed unsafe class ImageWindows
     /// <summary>From one line to the next in a padded channel.</summary>
     public int PaddedWidth { get; }
 
-    /// <summary>The floats of a padded channel.</summary>
+    /// <summary>The floats of a padded channel, which has all that a window sees.</summary>
     public int PaddedChannel { get; }
 
     /// <summary>The floats that kernels may touch after the last padded channel.</summary>
@@ -58,21 +63,38 @@ sealed unsafe class ImageWindows
     /// <summary>The number of values of a channel.</summary>
     public int Channel => height * Width;
 
-    /// <summary>Copies channels and fills their padding.</summary>
+    /// <summary>
+    /// From the window's first element to another one in a padded channel; the window's place adds
+    /// <see cref="OffsetOf(int)"/>.
+    /// </summary>
+    public int OffsetOf(int i, int j) => i * Dilation.Height * PaddedWidth + j * Dilation.Width;
+
+    /// <summary>Where the window's first element is in a padded channel, at the first place of a line of places.</summary>
+    public int OffsetOf(int placeLine) => placeLine * Stride.Height * PaddedWidth;
+
+    /// <summary>How many of the window's elements at a place are in the image or, if wanted, in the padding.</summary>
+    public int Count(int placeLine, int place, bool withPadding) =>
+        Inside(placeLine * Stride.Height - Padding.Top, Size.Height, Dilation.Height, height, Padding.Top,
+            Padding.Bottom, withPadding)
+        * Inside(place * Stride.Width - Padding.Left, Size.Width, Dilation.Width, Width, Padding.Left, Padding.Right,
+            withPadding);
+
+    /// <summary>Copies channels and fills what is around them.</summary>
     public void Pad(float* image, int channels, float* padded, float fill)
     {
+        int behind = PaddedWidth - Padding.Left - Width, top = Padding.Top * PaddedWidth;
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
         {
-            int top = Padding.Height * PaddedWidth;
             new Span<float>(padded, top).Fill(fill);
             for (int line = 0; line < height; line++)
             {
                 float* target = padded + top + line * PaddedWidth;
-                new Span<float>(target, Padding.Width).Fill(fill);
-                Copy(image + line * Width, target + Padding.Width);
-                new Span<float>(target + Padding.Width + Width, Padding.Width).Fill(fill);
+                new Span<float>(target, Padding.Left).Fill(fill);
+                Copy(image + line * Width, target + Padding.Left);
+                new Span<float>(target + Padding.Left + Width, behind).Fill(fill);
             }
-            new Span<float>(padded + PaddedChannel - top, top).Fill(fill);
+            int end = top + height * PaddedWidth;
+            new Span<float>(padded + end, PaddedChannel - end).Fill(fill);
         }
     }
 
@@ -81,13 +103,22 @@ sealed unsafe class ImageWindows
     {
         for (int channel = 0; channel < channels; channel++, image += Channel, padded += PaddedChannel)
         {
-            float* source = padded + Padding.Height * PaddedWidth + Padding.Width;
+            float* source = padded + Padding.Top * PaddedWidth + Padding.Left;
             for (int line = 0; line < height; line++)
                 Copy(source + line * PaddedWidth, image + line * Width);
         }
     }
 
     void Copy(float* from, float* to) => new ReadOnlySpan<float>(from, Width).CopyTo(new Span<float>(to, Width));
+
+    static int Inside(int first, int size, int dilation, int image, int before, int behind, bool withPadding)
+    {
+        (int low, int high) = withPadding ? (-before, image + behind) : (0, image);
+        int inside = 0;
+        for (int i = 0; i < size; i++)
+            inside += first + i * dilation >= low && first + i * dilation < high ? 1 : 0;
+        return inside;
+    }
 }
 
 /// <summary>Every n-th float of a line of memory, sixteen at a time.</summary>

@@ -52,16 +52,15 @@ static unsafe class PlaneKernels
         }
     }
 
-    /// <summary><c>y = x / divisor</c>.</summary>
+    /// <summary><c>y = x / divisor</c>, value by value.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Divide(float* x, int length, float divisor, float* y)
+    public static void Divide(float* x, float* divisors, int length, float* y)
     {
-        Vector512<float> divisors = Vector512.Create(divisor);
         int i = 0;
         for (; i <= length - Simd.Floats; i += Simd.Floats)
-            (Vector512.Load(x + i) / divisors).Store(y + i);
-        if (i < length)
-            Simd.StorePart(Simd.LoadPart(x + i, length - i) / divisors, y + i, length - i);
+            (Vector512.Load(x + i) / Vector512.Load(divisors + i)).Store(y + i);
+        for (; i < length; i++)
+            y[i] = x[i] / divisors[i];
     }
 
     /// <summary><c>sum = Σ terms</c>, in the order of the terms; whole vectors.</summary>

@@ -17,12 +17,12 @@ static unsafe class PoolKernels
         Vector512<int> strides = Vector512<int>.Indices * stride;
         for (int line = 0; line < windows.PlaceLines; line++)
         {
-            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
-            int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
+            float* seen = padded + windows.OffsetOf(line);
+            int firstIndex = (line * windows.Stride.Height - windows.Padding.Top) * windows.Width;
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
-                Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
+                Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Left);
                 Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(Math.Max(firstIndex, 0));
                 for (int i = 0; i < windows.Size.Height; i++)
                 {
@@ -30,7 +30,7 @@ static unsafe class PoolKernels
                     {
                         Vector512<int> indexHere = columns + Vector512.Create(firstIndex + i * windows.Width + j);
                         Vector512<float> value = StridedLine.Load(
-                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
+                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride);
                         Vector512<float> wins = Vector512.GreaterThan(value, best) | ~Vector512.Equals(value, value);
                         best = Vector512.ConditionalSelect(wins, value, best);
                         index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
@@ -49,9 +49,25 @@ static unsafe class PoolKernels
     public static void Max(ImageWindows windows, float* padded, float* values) =>
         Reduce(windows, padded, values, new Greatest());
 
-    /// <summary>The mean of each window; the zeros of the padding count.</summary>
-    public static void Average(ImageWindows windows, float* padded, float* values) =>
-        Reduce(windows, padded, values, new Mean((float)windows.Size.Height * windows.Size.Width));
+    /// <summary>The sum of each window, divided by what belongs to its place.</summary>
+    /// <param name="windows">The windows.</param>
+    /// <param name="padded">The channel, with zeros around it.</param>
+    /// <param name="divisors">One for each place (<see cref="Divisors"/>).</param>
+    /// <param name="values">Receives the means.</param>
+    public static void Average(ImageWindows windows, float* padded, float* divisors, float* values) =>
+        Reduce(windows, padded, values, new Mean(divisors));
+
+    /// <summary>How many elements count in the mean at each place, with room for a vector behind them.</summary>
+    public static AlignedMemory<float> Divisors(ImageWindows windows, bool withPadding)
+    {
+        var divisors = new AlignedMemory<float>((long)windows.Places + Simd.Floats);
+        for (int place = 0; place < windows.Places; place++)
+        {
+            divisors.Span[place] = windows.Count(
+                place / windows.LinePlaces, place % windows.LinePlaces, withPadding);
+        }
+        return divisors;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Reduce<TReduction>(ImageWindows windows, float* padded, float* values, TReduction reduction)
@@ -60,7 +76,7 @@ static unsafe class PoolKernels
         int stride = windows.Stride.Width;
         for (int line = 0; line < windows.PlaceLines; line++, values += windows.LinePlaces)
         {
-            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
+            float* seen = padded + windows.OffsetOf(line);
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
                 Vector512<float> result = TReduction.Start;
@@ -69,29 +85,30 @@ static unsafe class PoolKernels
                     for (int j = 0; j < windows.Size.Width; j++)
                     {
                         result = reduction.Add(result, StridedLine.Load(
-                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride));
+                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride));
                     }
                 }
                 Simd.StorePart(
-                    reduction.End(result), values + place, Math.Min(Simd.Floats, windows.LinePlaces - place));
+                    reduction.End(result, line * windows.LinePlaces + place), values + place,
+                    Math.Min(Simd.Floats, windows.LinePlaces - place));
             }
         }
     }
 
     /// <summary>Adds to each value of a channel its share of the gradients of the means that it is part of.</summary>
-    /// <remarks>The shares are gradients divided by the area; a vector after the last one may be read.</remarks>
+    /// <remarks>The shares are gradients divided by what belongs to their places; a vector after the last one may be read.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddShares(ImageWindows windows, float* shares, float* padded)
     {
         for (int line = 0; line < windows.PlaceLines; line++, shares += windows.LinePlaces)
         {
-            float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
+            float* seen = padded + windows.OffsetOf(line);
             for (int i = 0; i < windows.Size.Height; i++)
             {
                 for (int j = 0; j < windows.Size.Width; j++)
                 {
                     StridedLine.Add(
-                        shares, windows.LinePlaces, seen + i * windows.PaddedWidth + j, windows.Stride.Width);
+                        shares, windows.LinePlaces, seen + windows.OffsetOf(i, j), windows.Stride.Width);
                 }
             }
         }
@@ -103,7 +120,7 @@ static unsafe class PoolKernels
 
         Vector512<float> Add(Vector512<float> result, Vector512<float> value);
 
-        Vector512<float> End(Vector512<float> result);
+        Vector512<float> End(Vector512<float> result, int place);
     }
 
     readonly struct Greatest : IReduction
@@ -113,15 +130,15 @@ static unsafe class PoolKernels
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> Add(Vector512<float> result, Vector512<float> value) => Vector512.Max(result, value);
 
-        public Vector512<float> End(Vector512<float> result) => result;
+        public Vector512<float> End(Vector512<float> result, int place) => result;
     }
 
-    readonly struct Mean(float area) : IReduction
+    readonly struct Mean(float* divisors) : IReduction
     {
         public static Vector512<float> Start => default;
 
         public Vector512<float> Add(Vector512<float> result, Vector512<float> value) => result + value;
 
-        public Vector512<float> End(Vector512<float> result) => result / Vector512.Create(area);
+        public Vector512<float> End(Vector512<float> result, int place) => result / Vector512.Load(divisors + place);
     }
 }

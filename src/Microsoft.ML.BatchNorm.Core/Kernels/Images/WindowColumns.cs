@@ -35,7 +35,7 @@ static unsafe class WindowColumns
             {
                 for (int j = 0; j < windows.Size.Width; j++, columns += rowStride)
                 {
-                    float* seen = padded + i * windows.PaddedWidth + j;
+                    float* seen = padded + windows.OffsetOf(i, j);
                     // The last vector of a run may write too much; the next run overwrites that.
                     for (int run = 0; run < runCount; run++)
                     {
@@ -61,7 +61,7 @@ static unsafe class WindowColumns
             {
                 for (int j = 0; j < windows.Size.Width; j++, columns += rowStride)
                 {
-                    float* seen = padded + i * windows.PaddedWidth + j;
+                    float* seen = padded + windows.OffsetOf(i, j);
                     for (int run = 0; run < runCount; run++)
                         StridedLine.Add(columns + runs[run].Column, runs[run].Length, seen + runs[run].Offset, stride);
                 }
@@ -76,7 +76,7 @@ static unsafe class WindowColumns
         for (int column = 0; column < count; n++, line++, place = 0)
         {
             int length = Math.Min(windows.LinePlaces - place, count - column);
-            int offset = line * windows.Stride.Height * windows.PaddedWidth + place * windows.Stride.Width;
+            int offset = windows.OffsetOf(line) + place * windows.Stride.Width;
             runs[n] = new Run(column, length, offset);
             column += length;
         }

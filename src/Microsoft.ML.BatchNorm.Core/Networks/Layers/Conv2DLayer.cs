@@ -1,14 +1,16 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter:
-/// Keras's and PyTorch's <c>Conv2D</c>, dilation 1, one group.
+/// Keras's and PyTorch's <c>Conv2D</c>, with groups and dilation.
 /// </summary>
 /// <param name="Filters">The number of output channels.</param>
 /// <param name="KernelSize">Height and width of the kernel.</param>
 /// <remarks>
-/// The kernel has the shape <c>[Filters, channels, height, width]</c>, as in PyTorch and ONNX; Keras's is
-/// <c>[height, width, channels, filters]</c>.
+/// The kernel has the shape <c>[Filters, channels / Groups, height, width]</c>, as in PyTorch and ONNX; Keras's is
+/// <c>[height, width, channels / groups, filters]</c>. With as many groups as channels it is a depthwise convolution.
 /// </remarks>
 public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
 {
@@ -27,8 +29,29 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public Size2D Stride { get; init => field = value.CheckAtLeast(1, nameof(Stride)); } = 1;
 
     /// <summary>Rows and columns of zeros on each side of the image. Default: 0.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">One of the two is negative.</exception>
-    public Size2D Padding { get; init => field = value.CheckAtLeast(0, nameof(Padding)); } = 0;
+    /// <exception cref="ArgumentOutOfRangeException">A side is negative.</exception>
+    public Padding2D Padding { get; init => field = value.CheckNotNegative(nameof(Padding)); } = 0;
+
+    /// <summary>The distance between the elements of the image that the kernel sees, positive. Default: 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">One of the two is not positive.</exception>
+    [JsonIgnore]
+    public Size2D Dilation { get; init => field = value.CheckAtLeast(1, nameof(Dilation)); } = 1;
+
+    /// <summary>
+    /// Into how many groups channels and filters are divided, each seeing only its own; a divisor of both. Default: 1.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
+    [JsonIgnore]
+    public int Groups { get; init => field = Check.Positive(value, nameof(Groups)); } = 1;
+
+    // Files of the first version have neither.
+    [JsonInclude]
+    [JsonPropertyName("dilation")]
+    internal Size2D? SavedDilation { get => Dilation == 1 ? null : Dilation; init => Dilation = value ?? 1; }
+
+    [JsonInclude]
+    [JsonPropertyName("groups")]
+    internal int? SavedGroups { get => Groups == 1 ? null : Groups; init => Groups = value ?? 1; }
 
     /// <summary>Whether a bias is added. Default: true.</summary>
     public bool UseBias { get; init; } = true;
@@ -48,7 +71,7 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
 
     internal override string DefaultName => "conv2d";
 
-    internal Window2D Window => new(KernelSize, Stride, Padding);
+    internal Window2D Window => new(KernelSize, Stride, Padding, Dilation);
 
     /// <inheritdoc/>
     public override TensorShape OutputShape(TensorShape input)
@@ -56,7 +79,10 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
         ArgumentNullException.ThrowIfNull(input);
         if (input.Rank != 3 || Window.Places(input) is not { } places)
             throw Misfit(input, Window.Needs);
-        CheckKernel(input, Filters, input[0], KernelSize.Height, KernelSize.Width);
+        if (input[0] % Groups != 0 || Filters % Groups != 0)
+            throw Misfit(
+                input, $"a number of channels, and of filters ({Filters}), that {Groups} groups divide without a rest");
+        CheckKernel(input, Filters, input[0] / Groups, KernelSize.Height, KernelSize.Width);
         CheckRow(input, "padded input", Window.Padded(input));
         CheckRow(input, "output", Filters, places.Height, places.Width);
         return new TensorShape(Filters, places.Height, places.Width);
@@ -66,9 +92,10 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     public override IEnumerable<TensorSpec> Tensors(TensorShape input)
     {
         long area = (long)KernelSize.Height * KernelSize.Width;
+        int seen = Check.NotNull(input)[0] / Groups;
         return KernelAndBias(
-            new TensorShape(Filters, Check.NotNull(input)[0], KernelSize.Height, KernelSize.Width), KernelInitializer,
-            UseBias ? BiasInitializer : null, input[0] * area, Filters * area);
+            new TensorShape(Filters, seen, KernelSize.Height, KernelSize.Width), KernelInitializer,
+            UseBias ? BiasInitializer : null, seen * area, Filters * area / Groups);
     }
 
     internal override Stage CreateStage(StageContext context) => new Conv2DStage(context, this);
@@ -80,16 +107,16 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
             context.Operations.Complete(context.Input),
             new FoldableProduct(
                 context.State!, Filters,
-                product => new ConvolutionOperation(product, Window, node.Input, node.Output)));
+                product => new ConvolutionOperation(product, ConvolutionOf(node), node.Input.Size, node.Output.Size)));
     }
+
+    internal ImageConvolution ConvolutionOf(NetworkNode node) =>
+        ImageConvolution.Of(node.Input, Window, Filters, Groups);
 }
 
 /// <summary>A convolution in a training session.</summary>
 sealed unsafe class Conv2DStage : Stage
 {
-    /// <summary>The places of a product: the columns that the matrix kernel takes at once.</summary>
-    const int PanelPlaces = PackedMatrix.PanelColumns;
-
     /// <summary>The most ranges of rows whose gradients of the kernel are summed apart, for as many threads.</summary>
     const int MaxParts = 32;
 
@@ -100,8 +127,7 @@ sealed unsafe class Conv2DStage : Stage
     const int MergeLength = 1 << 13;
 
     readonly ImageConvolution convolution;
-    readonly ImageWindows windows;
-    readonly int filters, places, seen;
+    readonly int filters, places;
     readonly KernelParameter kernel;
     readonly Parameter? bias;
 
@@ -114,31 +140,24 @@ sealed unsafe class Conv2DStage : Stage
     public Conv2DStage(StageContext context, Conv2DLayer layer)
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
-        convolution = new ImageConvolution(Node.Input, layer.Window, layer.Filters);
-        windows = convolution.Windows;
-        (filters, places, seen) = (layer.Filters, windows.Places, windows.Seen);
-        kernel = new KernelParameter(Node, Tensor("kernel")!, seen, filters);
+        convolution = layer.ConvolutionOf(Node);
+        (filters, places) = (layer.Filters, convolution.Windows.Places);
+        kernel = new KernelParameter(Node, Tensor("kernel")!, convolution.Seen, filters);
         bias = Tensor("bias") is { } spec ? new Parameter(Node, spec) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
         partials = new AlignedMemory<float>(layer.Trainable ? (long)Parts * kernel.Room : 0);
         partialBiases = new AlignedMemory<double>(layer.Trainable ? (long)Parts * filters : 0);
-        Step.Work.Reserve((long)PaddedRoom + ColumnsRoom + GradientRoom);
+        Step.Work.Reserve(convolution.TrainingWork);
     }
 
     public override IReadOnlyList<Parameter> Parameters { get; }
-
-    int PaddedRoom => convolution.PaddedRoom;
-
-    int ColumnsRoom => WindowColumns.Room(seen, Math.Min(places, WindowColumns.MaxPlaces));
-
-    int GradientRoom => checked(Simd.RoundUp(filters) * WindowColumns.MaxPlaces);
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
     public override void Load(LayerState state)
     {
         base.Load(state);
-        weights = MatrixPanels.OfPacked(kernel.Value, seen, filters);
+        weights = MatrixPanels.OfPacked(kernel.Value, convolution.Seen, filters);
     }
 
     public override IEnumerable<Pass> Forward() => [Pass.OnRows(Convolve)];
@@ -161,7 +180,7 @@ sealed unsafe class Conv2DStage : Stage
     public override IEnumerable<Pass> Backward()
     {
         if (InputGradient is not null)
-            yield return Pass.OnRows(convolution.IsPointwise ? PointsBack : ConvolveBack);
+            yield return Pass.OnRows(ConvolveBack);
         if (kernel.IsTrained)
             yield return Pass.OnItems(Parts, SumPart);
     }
@@ -169,51 +188,11 @@ sealed unsafe class Conv2DStage : Stage
     public override IEnumerable<Pass> Complete() =>
         kernel.IsTrained ? [Pass.OnItems((kernel.Room + MergeLength - 1) / MergeLength, Merge)] : [];
 
-    /// <summary>The kernel's transpose times the output's gradient, added to where the window saw it.</summary>
     void ConvolveBack(RowBlock block)
     {
         using WorkMemory.Lease work = Step.Work.Take();
-        float* padded = work.Start, columns = padded + PaddedRoom, packed = columns + ColumnsRoom;
         for (int row = block.First; row < block.First + block.Rows; row++)
-        {
-            float* dy = OutputGradient!.Row(row);
-            new Span<float>(padded, PaddedRoom).Clear();
-            for (int first = 0; first < places; first += PanelPlaces)
-            {
-                int count = Math.Min(PanelPlaces, places - first);
-                MatrixPacking.Rows(dy + first, places, filters, count, packed);
-                MultiplyBack(packed, count, columns, WindowColumns.Stride(count));
-                WindowColumns.Scatter(windows, columns, first, count, padded);
-            }
-            windows.Unpad(padded, windows.Channels, InputGradient!.Row(row));
-        }
-    }
-
-    void PointsBack(RowBlock block)
-    {
-        using WorkMemory.Lease work = Step.Work.Take();
-        for (int row = block.First; row < block.First + block.Rows; row++)
-        {
-            for (int first = 0; first < places; first += PanelPlaces)
-            {
-                int count = Math.Min(PanelPlaces, places - first);
-                MatrixPacking.Rows(OutputGradient!.Row(row) + first, places, filters, count, work.Start);
-                MultiplyBack(work.Start, count, InputGradient!.Row(row) + first, places);
-            }
-        }
-    }
-
-    void MultiplyBack(float* packed, int count, float* target, nint stride)
-    {
-        int width = WindowColumns.Stride(count);
-        for (int panel = 0; panel < kernel.Panels; panel++)
-        {
-            MatrixPanels gradients = MatrixPanels.OfPacked(
-                packed + (nint)panel * PackedMatrix.PanelColumns * width, kernel.UnitsOf(panel), count);
-            MatrixProduct.Multiply(
-                kernel.Value + kernel.Start(panel), kernel.WidthOf(panel), seen, gradients, target, stride,
-                accumulate: panel > 0);
-        }
+            convolution.RunBack(OutputGradient!.Row(row), weights, InputGradient!.Row(row), work.Start);
     }
 
     /// <summary>The gradients of kernel and bias by a part of the rows.</summary>
@@ -226,39 +205,14 @@ sealed unsafe class Conv2DStage : Stage
         new Span<float>(target, kernel.Room).Clear();
         double* targetBias = partialBiases.Start + (nint)part * filters;
         new Span<double>(targetBias, filters).Clear();
+        MatrixPanels gradient = MatrixPanels.OfPacked(target, convolution.Seen, filters);
         using WorkMemory.Lease work = Step.Work.Take();
-        float* padded = work.Start, columns = padded + PaddedRoom, packed = columns + ColumnsRoom;
         for (int row = first; row < end; row++)
         {
-            float* x = Input.Row(row), dy = OutputGradient!.Row(row);
+            float* dy = OutputGradient!.Row(row);
             for (int filter = 0; filter < filters && bias is not null; filter++)
                 targetBias[filter] += PlaneKernels.Sum(dy + (nint)filter * places, places);
-            if (!convolution.IsPointwise)
-                windows.Pad(x, windows.Channels, padded, 0);
-            for (int place = 0; place < places; place += WindowColumns.MaxPlaces)
-            {
-                int count = Math.Min(WindowColumns.MaxPlaces, places - place);
-                if (convolution.IsPointwise)
-                {
-                    AddProduct(x + place, places, dy + place, count, packed, target);
-                    continue;
-                }
-                WindowColumns.Gather(windows, padded, place, count, columns);
-                AddProduct(columns, WindowColumns.Stride(count), dy + place, count, packed, target);
-            }
-        }
-    }
-
-    /// <summary>Adds what some places add to the kernel's gradient.</summary>
-    void AddProduct(float* columns, nint stride, float* dy, int count, float* packed, float* target)
-    {
-        for (int panel = 0; panel < kernel.Panels; panel++)
-        {
-            int units = kernel.UnitsOf(panel);
-            MatrixPacking.Columns(dy + (nint)panel * PackedMatrix.PanelColumns * places, places, count, units, packed);
-            MatrixProduct.Multiply(
-                columns, stride, seen, MatrixPanels.OfPacked(packed, count, units), target + kernel.Start(panel),
-                kernel.WidthOf(panel), accumulate: true);
+            convolution.AddKernelGradient(Input.Row(row), dy, gradient, work.Start);
         }
     }
 
@@ -284,11 +238,9 @@ sealed unsafe class Conv2DStage : Stage
 }
 
 /// <summary>A convolution in a model.</summary>
-sealed unsafe class ConvolutionOperation(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
-    : ServingOperation(image.Size, output.Size)
+sealed unsafe class ConvolutionOperation(
+    PackedProduct product, ImageConvolution convolution, int inputs, int outputs) : ServingOperation(inputs, outputs)
 {
-    readonly ImageConvolution convolution = new(image, window, output[0]);
-
     public override int Work => convolution.Work;
 
     public override void Run(float* x, float* y, int rows, float* work)

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>What a window of an image becomes.</summary>
@@ -6,7 +8,7 @@ public enum Pooling
     /// <summary>The greatest of its values; padding never is.</summary>
     Max,
 
-    /// <summary>The mean of its values, with the padding's zeros, as in PyTorch.</summary>
+    /// <summary>The mean of its values, by default with the padding's zeros, as in PyTorch.</summary>
     Average,
 }
 
@@ -31,23 +33,53 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
     /// <exception cref="ArgumentOutOfRangeException">One of the two is not positive.</exception>
     public Size2D? Stride { get; init => field = value?.CheckAtLeast(1, nameof(Stride)); }
 
-    /// <summary>Rows and columns on each side of the image, at most half the window. Default: 0.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">One of the two is negative.</exception>
-    public Size2D Padding { get; init => field = value.CheckAtLeast(0, nameof(Padding)); } = 0;
+    /// <summary>
+    /// Rows and columns on each side of the image, fewer than the window has. Default: 0.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">A side is negative.</exception>
+    public Padding2D Padding { get; init => field = value.CheckNotNegative(nameof(Padding)); } = 0;
+
+    /// <summary>
+    /// Whether there is one more place at the end where the window begins inside and reaches beyond the padding:
+    /// PyTorch's and ONNX's <c>ceil_mode</c>. Default: false.
+    /// </summary>
+    [JsonIgnore]
+    public bool CeilMode { get; init; }
+
+    /// <summary>
+    /// Whether the padding's zeros count in a mean: PyTorch's and ONNX's <c>count_include_pad</c>. Default: true, as in
+    /// PyTorch; Keras counts none.
+    /// </summary>
+    [JsonIgnore]
+    public bool CountIncludePad { get; init; } = true;
+
+    // Files of the first version have neither.
+    [JsonInclude]
+    [JsonPropertyName("ceilMode")]
+    internal bool? SavedCeilMode { get => CeilMode ? true : null; init => CeilMode = value ?? false; }
+
+    [JsonInclude]
+    [JsonPropertyName("countIncludePad")]
+    internal bool? SavedCountIncludePad
+    {
+        get => CountIncludePad ? null : false;
+        init => CountIncludePad = value ?? true;
+    }
 
     /// <inheritdoc/>
     public override string Kind => Function == Pooling.Max ? "MaxPool2D" : "AveragePool2D";
 
     internal override string DefaultName => Function == Pooling.Max ? "max_pooling2d" : "average_pooling2d";
 
-    internal Window2D Window => new(PoolSize, Stride ?? PoolSize, Padding);
+    internal Window2D Window => new(PoolSize, Stride ?? PoolSize, Padding, 1, CeilMode);
 
     /// <inheritdoc/>
     public override TensorShape OutputShape(TensorShape input)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (2L * Padding.Height > PoolSize.Height || 2L * Padding.Width > PoolSize.Width)
-            throw Misfit(input, $"a padding of at most half the window, not {Padding} for {PoolSize}");
+        if (Math.Max(Padding.Top, Padding.Bottom) >= PoolSize.Height
+            || Math.Max(Padding.Left, Padding.Right) >= PoolSize.Width)
+            throw Misfit(input, $"a padding that is smaller than the window, not {Padding} for {PoolSize}");
         if (input.Rank != 3 || Window.Places(input) is not { } places)
             throw Misfit(input, Window.Needs);
         CheckRow(input, "padded input", Window.Padded(input));
@@ -57,7 +89,7 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
 
     internal override Stage CreateStage(StageContext context) => Function == Pooling.Max
         ? new MaxPool2DStage(context, Window)
-        : new AveragePool2DStage(context, Window);
+        : new AveragePool2DStage(context, this);
 
     internal override ServingValue CreateServing(ServingContext context) =>
         context.Operations.Add(new PoolOperation(this, context.Node.Input, context.Node.Output), context.Input);
@@ -128,11 +160,13 @@ sealed unsafe class MaxPool2DStage : Stage
 sealed unsafe class AveragePool2DStage : Stage
 {
     readonly ImageWindows windows;
+    readonly AlignedMemory<float> divisors;
 
-    public AveragePool2DStage(StageContext context, Window2D window)
+    public AveragePool2DStage(StageContext context, Pool2DLayer layer)
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
-        windows = new ImageWindows(Node.Input, window);
+        windows = new ImageWindows(Node.Input, layer.Window);
+        divisors = PoolKernels.Divisors(windows, layer.CountIncludePad);
         Step.Work.Reserve((long)PaddedRoom + windows.Places + Simd.Floats);
     }
 
@@ -152,7 +186,8 @@ sealed unsafe class AveragePool2DStage : Stage
             for (int channel = 0; channel < windows.Channels; channel++)
             {
                 windows.Pad(Input.Row(row) + (nint)channel * windows.Channel, 1, work.Start, 0);
-                PoolKernels.Average(windows, work.Start, Output.Row(row) + (nint)channel * windows.Places);
+                PoolKernels.Average(
+                    windows, work.Start, divisors.Start, Output.Row(row) + (nint)channel * windows.Places);
             }
         }
     }
@@ -166,7 +201,7 @@ sealed unsafe class AveragePool2DStage : Stage
             for (int channel = 0; channel < windows.Channels; channel++)
             {
                 float* dy = OutputGradient!.Row(row) + (nint)channel * windows.Places;
-                PlaneKernels.Divide(dy, windows.Places, (float)windows.Size.Height * windows.Size.Width, shares);
+                PlaneKernels.Divide(dy, divisors.Start, windows.Places, shares);
                 new Span<float>(padded, PaddedRoom).Clear();
                 PoolKernels.AddShares(windows, shares, padded);
                 windows.Unpad(padded, 1, InputGradient!.Row(row) + (nint)channel * windows.Channel);
@@ -181,6 +216,8 @@ sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorSh
 {
     readonly ImageWindows windows = new(image, layer.Window);
     readonly bool isMax = layer.Function == Pooling.Max;
+    readonly AlignedMemory<float> divisors =
+        PoolKernels.Divisors(new ImageWindows(image, layer.Window), layer.CountIncludePad);
 
     public override int Work => checked(windows.PaddedChannel + windows.Slack);
 
@@ -193,7 +230,7 @@ sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorSh
             if (isMax)
                 PoolKernels.Max(windows, work, y);
             else
-                PoolKernels.Average(windows, work, y);
+                PoolKernels.Average(windows, work, divisors.Start, y);
         }
     }
 }
