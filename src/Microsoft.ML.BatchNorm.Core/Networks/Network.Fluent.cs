@@ -313,6 +313,37 @@ public sealed partial class Network
         return draft.Complete();
     }
 
+    /// <summary>
+    /// Multiplies a value by what <paramref name="gate"/> makes of it: layers <c>multiply/…</c>, and the product
+    /// <c>multiply/multiply</c>. With a gate that ends in a factor per channel it is squeeze and excitation (Hu and others,
+    /// 2018).
+    /// </summary>
+    /// <param name="gate">
+    /// A network from this one's output shape to the same shape, or to one factor per channel: from <c>[16, 8, 8]</c> to
+    /// <c>[16]</c> or <c>[16, 1, 1]</c>.
+    /// </param>
+    /// <param name="name">The block's name; null for <c>multiply</c>.</param>
+    /// <example>
+    /// <code>
+    /// Network gate = Network.Input(16, 8, 8).GlobalAveragePool2D().Dense(4).ReLU().Dense(16).Sigmoid();
+    /// Network network = Network.Input(3, 8, 8).Conv2D(16, 3, padding: 1).Multiply(gate);
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">
+    /// The shapes do not fit, the name is there already, or the gate has a layer <c>multiply</c>.
+    /// </exception>
+    [Pure]
+    public Network Multiply(Network gate, string? name = null)
+    {
+        ArgumentNullException.ThrowIfNull(gate);
+        var draft = new Draft(this);
+        int value = draft.Last;
+        string block = BlockName(draft, name, "multiply");
+        int factors = draft.Add(block, "Multiply", gate, value);
+        draft.Add($"{block}/multiply", new MultiplyLayer { Name = "multiply" }, [value, factors]);
+        return draft.Complete();
+    }
+
     static string BlockName(Draft draft, string? name, string otherwise) =>
         draft.FreeName(Layer.Named(name ?? ""), otherwise);
 

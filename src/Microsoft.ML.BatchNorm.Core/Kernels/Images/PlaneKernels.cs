@@ -34,6 +34,48 @@ static unsafe class PlaneKernels
             means[plane] = (float)(Sum(x, length) / length);
     }
 
+    /// <summary><c>y = x · factor</c>, with one factor per plane; planes of one value have one each.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Multiply(float* x, float* factors, int planes, int length, float* y)
+    {
+        if (length == 1)
+        {
+            int i = 0;
+            for (; i <= planes - Simd.Floats; i += Simd.Floats)
+                (Vector512.Load(x + i) * Vector512.Load(factors + i)).Store(y + i);
+            for (; i < planes; i++)
+                y[i] = x[i] * factors[i];
+            return;
+        }
+        for (int plane = 0; plane < planes; plane++, x += length, y += length)
+        {
+            Vector512<float> factor = Vector512.Create(factors[plane]);
+            int i = 0;
+            for (; i <= length - Simd.Floats; i += Simd.Floats)
+                (Vector512.Load(x + i) * factor).Store(y + i);
+            for (; i < length; i++)
+                y[i] = x[i] * factors[plane];
+        }
+    }
+
+    /// <summary><c>Σ x · y</c> over each plane, rounded once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void SumProducts(float* x, float* y, int planes, int length, float* sums)
+    {
+        for (int plane = 0; plane < planes; plane++, x += length, y += length)
+        {
+            Vector512<double> lower = default, upper = default;
+            for (int i = 0; i < length; i += Simd.Floats)
+            {
+                int count = Math.Min(Simd.Floats, length - i);
+                Vector512<float> a = Simd.LoadPart(x + i, count), b = Simd.LoadPart(y + i, count);
+                lower = Simd.MultiplyAdd(Vector512.WidenLower(a), Vector512.WidenLower(b), lower);
+                upper = Simd.MultiplyAdd(Vector512.WidenUpper(a), Vector512.WidenUpper(b), upper);
+            }
+            sums[plane] = (float)Simd.Sum(lower + upper);
+        }
+    }
+
     /// <summary><c>Σ x</c> of each column of rows, rounded once; whole vectors of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SumColumns(float* x, nint stride, int rows, int columns, float* sums)

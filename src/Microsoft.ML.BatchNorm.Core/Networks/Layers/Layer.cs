@@ -21,6 +21,7 @@ namespace Microsoft.ML.BatchNorm;
 [JsonDerivedType(typeof(FlattenLayer), "flatten")]
 [JsonDerivedType(typeof(AddLayer), "add")]
 [JsonDerivedType(typeof(ConcatLayer), "concat")]
+[JsonDerivedType(typeof(MultiplyLayer), "multiply")]
 [JsonDerivedType(typeof(TorchScriptLayer), "torchScript")]
 public abstract record Layer
 {
@@ -63,7 +64,7 @@ public abstract record Layer
 
     /// <summary>The shape of a row that comes out where rows of these shapes go in.</summary>
     /// <param name="inputs">The shape of a row of each input, without the batch. All layers but
-    /// <see cref="AddLayer"/> and <see cref="ConcatLayer"/> take one.</param>
+    /// <see cref="AddLayer"/>, <see cref="ConcatLayer"/> and <see cref="MultiplyLayer"/> take one.</param>
     /// <exception cref="ArgumentException">
     /// The layer cannot take those shapes or as many; the message names the layer, the shapes, and what it needs.
     /// </exception>

@@ -62,7 +62,8 @@ static class NaiveNetwork
     static double[] Convolution(LayerState state, double[] x, NetworkNode node, Conv2DLayer layer)
     {
         double[] y = new double[node.Output.Size];
-        int next = 0, channels = node.Input[0];
+        int next = 0, channels = node.Input[0] / layer.Groups, groupFilters = layer.Filters / layer.Groups;
+        Padding2D padding = layer.Window.On(node.Input).Padding;
         int kernelHeight = layer.KernelSize.Height, kernelWidth = layer.KernelSize.Width;
         ForEachPlace(node.Output, (filter, i, j) =>
         {
@@ -73,8 +74,10 @@ static class NaiveNetwork
                 {
                     for (int w = 0; w < kernelWidth; w++)
                         sum += state.Kernel[((filter * channels + c) * kernelHeight + h) * kernelWidth + w]
-                            * At(x, node.Input, c, i * layer.Stride.Height + h - layer.Padding.Height,
-                                j * layer.Stride.Width + w - layer.Padding.Width, 0);
+                            * At(
+                                x, node.Input, filter / groupFilters * channels + c,
+                                i * layer.Stride.Height + h * layer.Dilation.Height - padding.Top,
+                                j * layer.Stride.Width + w * layer.Dilation.Width - padding.Left, 0);
                 }
             }
             y[next++] = sum;
@@ -88,20 +91,26 @@ static class NaiveNetwork
         int next = 0;
         Size2D stride = layer.Stride ?? layer.PoolSize, size = layer.PoolSize;
         bool isMax = layer.Function == Pooling.Max;
+        Padding2D padding = layer.Window.On(node.Input).Padding;
         ForEachPlace(node.Output, (c, i, j) =>
         {
             double result = isMax ? double.NegativeInfinity : 0;
+            int counted = 0;
             for (int h = 0; h < size.Height; h++)
             {
                 for (int w = 0; w < size.Width; w++)
                 {
-                    double value = At(
-                        x, node.Input, c, i * stride.Height + h - layer.Padding.Height,
-                        j * stride.Width + w - layer.Padding.Width, isMax ? double.NegativeInfinity : 0);
-                    result = isMax ? Math.Max(result, value) : result + value / (size.Height * size.Width);
+                    int line = i * stride.Height + h - padding.Top, place = j * stride.Width + w - padding.Left;
+                    double value = At(x, node.Input, c, line, place, isMax ? double.NegativeInfinity : 0);
+                    result = isMax ? Math.Max(result, value) : result + value;
+                    (int lines, int places) = layer.CountIncludePad
+                        ? (node.Input[1] + padding.Bottom, node.Input[2] + padding.Right)
+                        : (node.Input[1], node.Input[2]);
+                    if (line < lines && place < places && (layer.CountIncludePad || line >= 0 && place >= 0))
+                        counted++;
                 }
             }
-            y[next++] = result;
+            y[next++] = isMax ? result : result / counted;
         });
         return y;
     }
