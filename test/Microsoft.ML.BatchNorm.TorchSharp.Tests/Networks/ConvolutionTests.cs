@@ -111,7 +111,7 @@ public class ConvolutionTests
             FreedMemory.FillWithNaN();
             Tensor output = module.forward(x);
             FreedMemory.FillWithNaN();
-            module.Parameters.TakeGradient(output.mul(dy.detach()).sum());
+            module.Parameters.ComputeGradient(output.mul(dy.detach()).sum());
             Agree(tolerance, y, Doubles(output), "output");
             Agree(tolerance, dx, Doubles(x.grad!), "gradient of the input");
             Agree(tolerance, [.. dKernel, .. dBias], Doubles(module.Parameters.Gradient), "gradient");

@@ -14,7 +14,7 @@ public class GradientTests
         Tensor used = parameters.Trained[0].Tensor;
         for (int i = 0; i < 2; i++)
         {
-            parameters.TakeGradient(used.mul(used).sum());
+            parameters.ComputeGradient(used.mul(used).sum());
             CollectionAssert.AreEqual(new[] { 2f, 4f, 0f }, parameters.Gradient.data<float>().ToArray());
         }
     }
@@ -28,8 +28,8 @@ public class GradientTests
         Tensor y = x.exp(), loss = y.sum().add(x.sum());
         // The gradient of exp is what it gave.
         y.add_(1);
-        Assert.ThrowsExactly<ExternalException>(() => parameters.TakeGradient(loss));
-        parameters.TakeGradient(x.mul(2).sum());
+        Assert.ThrowsExactly<ExternalException>(() => parameters.ComputeGradient(loss));
+        parameters.ComputeGradient(x.mul(2).sum());
         CollectionAssert.AreEqual(new[] { 2f, 2f, 0f }, parameters.Gradient.data<float>().ToArray());
     }
 

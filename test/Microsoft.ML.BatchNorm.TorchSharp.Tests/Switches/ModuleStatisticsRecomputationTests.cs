@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Switches;
 
 /// <summary>Moving statistics of any module, replaced by those of a whole data set.</summary>
 [TestClass]
-public class RecomputationTests
+public class ModuleStatisticsRecomputationTests
 {
     static Tensor[] Batches => [FreezeTests.Input(1, 30), FreezeTests.Input(2, 7), FreezeTests.Input(3, 20)];
 
