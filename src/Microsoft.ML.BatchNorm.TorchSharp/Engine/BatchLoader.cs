@@ -227,19 +227,19 @@ sealed class StreamingBatchLoader(TrainingData data, TensorShape input, torch.De
 sealed class FeatureCheck
 {
     readonly TrainingData data;
-    readonly bool ignores, allAreFinite;
+    readonly bool ignores, checksBatches;
 
     public FeatureCheck(Network network, TrainingData data)
     {
         this.data = data;
         ignores = network.IgnoresNonFinite;
-        allAreFinite = ignores || (data.Inspection?.AreFinite ?? Finite.All(data.Features.Span));
+        checksBatches = !ignores && !(data.Inspection?.AreFinite ?? Finite.All(data.Features.Span));
     }
 
     /// <exception cref="InvalidDataException">A feature of a row is not finite.</exception>
     public void Check(IReadOnlyCollection<int> rows)
     {
-        if (allAreFinite)
+        if (!checksBatches)
             return;
         foreach (RowPart part in RowPart.Of(data, rows))
         {

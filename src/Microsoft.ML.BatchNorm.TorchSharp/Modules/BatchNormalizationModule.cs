@@ -7,7 +7,6 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 abstract class BatchNormalizationModule : LayerModule
 {
     readonly NetworkNode node;
-    readonly DeviceParameter? gamma, beta;
     readonly int axis;
     FixedNormalization? fixedMap;
 
@@ -18,8 +17,8 @@ abstract class BatchNormalizationModule : LayerModule
         Options = layer.Options;
         State = state;
         axis = layer.AxisIn(node.Input);
-        gamma = Parameter(BatchNormalizationTensors.Gamma);
-        beta = Parameter(BatchNormalizationTensors.Beta);
+        Gamma = Parameter(BatchNormalizationTensors.Gamma);
+        Beta = Parameter(BatchNormalizationTensors.Beta);
     }
 
     public required torch.Device Device { get; init; }
@@ -29,13 +28,13 @@ abstract class BatchNormalizationModule : LayerModule
     /// <summary>Whether training moves the statistics.</summary>
     public bool MovesStatistics => Options.MovesStatistics(training: true);
 
-    protected DeviceParameter? Gamma => gamma;
+    protected DeviceParameter? Gamma { get; }
 
-    protected DeviceParameter? Beta => beta;
+    protected DeviceParameter? Beta { get; }
 
     /// <summary>
-    /// The state without the steps that have changed the statistics on the device since. Its γ and β are those of the
-    /// beginning.
+    /// The last state that the host has. Later steps may have changed the statistics on the device. Its γ and β are
+    /// those of the beginning.
     /// </summary>
     protected BatchNormalizationState State { get; set; }
 
@@ -50,7 +49,7 @@ abstract class BatchNormalizationModule : LayerModule
     public override Tensor forward(Tensor x)
     {
         if (!Options.UsesBatchStatistics(IsTraining))
-            return ToShapeOf(x, Affine((fixedMap ??= Fixed()).Apply(View(x))));
+            return ToShapeOf(x, Affine((fixedMap ??= MakeFixedMap()).Apply(View(x))));
         return WithBatchStatistics(x);
     }
 
@@ -77,18 +76,18 @@ abstract class BatchNormalizationModule : LayerModule
     protected Tensor ToShapeOf(Tensor x, Tensor y) => IsChannelsFirst ? y : y.reshape(x.shape);
 
     /// <summary>Multiplies normalized values, in the shape of <see cref="View"/>, by γ and adds β.</summary>
-    protected Tensor Affine(Tensor x) => (gamma, beta) switch
+    protected Tensor Affine(Tensor x) => (Gamma, Beta) switch
     {
         (null, null) => x,
-        (null, _) => x.add(beta.Tensor.reshape(ChannelShape), Scalars.One),
-        (_, null) => x.mul(gamma.Tensor.reshape(ChannelShape)),
-        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), Scalars.One),
+        (null, _) => x.add(Beta.Tensor.reshape(ChannelShape), Scalars.One),
+        (_, null) => x.mul(Gamma.Tensor.reshape(ChannelShape)),
+        _ => torch.addcmul(Beta.Tensor.reshape(ChannelShape), x, Gamma.Tensor.reshape(ChannelShape), Scalars.One),
     };
 
     public override LayerState GetState(IReadOnlyDictionary<string, float[]> values)
     {
         BatchNormalizationState state = CurrentState();
-        float[] gammaValues = ValuesOf(gamma), betaValues = ValuesOf(beta);
+        float[] gammaValues = ValuesOf(Gamma), betaValues = ValuesOf(Beta);
         return new LayerState(
             state.Gamma.SequenceEqual(gammaValues) && state.Beta.SequenceEqual(betaValues)
                 ? state
@@ -155,7 +154,7 @@ abstract class BatchNormalizationModule : LayerModule
 
     bool IsChannelsFirst => axis == 1;
 
-    FixedNormalization Fixed()
+    FixedNormalization MakeFixedMap()
     {
         using var scope = torch.NewDisposeScope();
         (Tensor mean, Tensor variance) = MovingTensors(Device);

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Batch normalization by libtorch's own operation, with an exponential moving average. The operation gets 1 as its
-/// momentum, which is PyTorch's, and so writes the batch's mean and sample variance. <see cref="MovingAverages"/> then
+/// Batch normalization by libtorch's own operation, with an exponential moving average. The operation runs with
+/// PyTorch's momentum set to 1, and so writes the batch's mean and sample variance. <see cref="MovingAverages"/> then
 /// updates the averages of all layers at once.
 /// </summary>
 sealed class FusedBatchNormalizationModule(
@@ -156,7 +156,7 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     public (Tensor Mean, Tensor Variance) MovingTensors(ChannelRange range) => Slices(moving, range);
 
     /// <summary>
-    /// Sets by what factors the next update multiplies a layer's averages (decay) and the batch's statistics (gain).
+    /// Sets the factors of a layer for the next updates: decay for the averages, gain for the statistics of the batch.
     /// </summary>
     public void SetFactors(ChannelRange range, BatchNormalizationOptions options, int positions)
     {
@@ -164,12 +164,12 @@ sealed class MovingAverages(torch.Device device) : IDisposable
             return;
         range.Positions = positions;
         double share = 1 - options.EffectiveMomentum;
-        double ofSampleVariance =
+        double varianceFactor =
             options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
         hostDecay.AsSpan(range.Offset, range.Channels).Fill(options.EffectiveMomentum);
         hostDecay.AsSpan(channels + range.Offset, range.Channels).Fill(options.EffectiveMomentum);
         hostGain.AsSpan(range.Offset, range.Channels).Fill(share);
-        hostGain.AsSpan(channels + range.Offset, range.Channels).Fill(share * ofSampleVariance);
+        hostGain.AsSpan(channels + range.Offset, range.Channels).Fill(share * varianceFactor);
         factorsChanged = true;
     }
 

@@ -95,7 +95,8 @@ static class DeviceStatistics
     static BatchStatistics OfKept(Tensor x, Tensor kept)
     {
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
-        // The mean is summed up from the least value, so that that of equal values is exact and no sum overflows.
+        // Differences from the least value are averaged, so that the mean of equal values is exact and no sum
+        // overflows.
         Tensor least = torch.where(kept, x, torch.full_like(x, Scalars.Of(double.PositiveInfinity))).amin([0, 2], true);
         least = torch.where(count.gt(Scalars.Of(0)), least, torch.zeros_like(least));
         Tensor mean = least.add(

@@ -44,7 +44,8 @@ static class NativeLibraries
     static string? Load()
     {
         LoadFault? libtorch = NativeLoader.Load("torch_cpu");
-        // Before the first backward pass, even one on the CPU, since libtorch counts the devices there, and only once.
+        // libtorch counts the devices only once, in the first backward pass, even if that is on the CPU. So CUDA must
+        // be loaded before.
         _ = cuda.Value;
         NativeLoader.Load("torch");
         LoadFault? own = NativeLoader.Load("LibTorchSharp");

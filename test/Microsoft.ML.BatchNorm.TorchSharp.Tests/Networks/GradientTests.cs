@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 public class GradientTests
 {
     [TestMethod]
-    public void Gradients_are_those_of_one_loss_whatever_was_before()
+    public void The_gradient_is_that_of_one_loss_whatever_was_computed_before()
     {
         using var scope = torch.NewDisposeScope();
         using ParameterVector parameters = Parameters();
@@ -20,7 +20,7 @@ public class GradientTests
     }
 
     [TestMethod]
-    public void What_libtorch_cannot_do_backward_is_an_error_that_leaves_nothing()
+    public void A_failing_backward_pass_is_an_error_that_leaves_nothing_behind()
     {
         using var scope = torch.NewDisposeScope();
         using ParameterVector parameters = Parameters();
