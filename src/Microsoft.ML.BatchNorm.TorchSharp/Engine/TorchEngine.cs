@@ -104,8 +104,8 @@ public sealed record TorchEngineOptions
 static class EngineRegistration
 {
     /// <summary>
-    /// Runs when the assembly is first used. It needs nothing of TorchSharp. So an application without TorchSharp gets
-    /// its error from the engine's constructor.
+    /// Runs when the assembly is first used. It needs nothing of TorchSharp, so that an application without TorchSharp
+    /// gets the error from the engine's constructor.
     /// </summary>
     [ModuleInitializer]
     [SuppressMessage("Usage", "CA2255", Justification = "The assembly has nobody else to register it.")]

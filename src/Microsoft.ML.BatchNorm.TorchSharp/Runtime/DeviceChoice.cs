@@ -7,9 +7,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 static class DeviceChoice
 {
     /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
-    /// <exception cref="ArgumentException">The name is not such a name.</exception>
+    /// <exception cref="ArgumentException">The name has another form.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The device is not available; the message says what is missing.
+    /// The device is not available. The message says what is missing.
     /// </exception>
     public static torch.Device Find(string name)
     {
@@ -33,8 +33,8 @@ static class DeviceChoice
     }
 
     /// <summary>
-    /// Computes something on the device. libtorch also counts devices for which it has no code, and devices that other
-    /// processes hold.
+    /// Checks that the device can compute, since libtorch also counts devices for which it has no code and devices that
+    /// other processes hold.
     /// </summary>
     static void Try(string name, torch.Device device)
     {
