@@ -174,10 +174,10 @@ public sealed class AffineMap
         {
             int c = layout.ChannelOf(i);
             T value = x[i];
-            bool isFinite = Vectors.IsFinite(value);
+            bool isFinite = Simd.IsFinite(value);
             finite &= isFinite;
             y[i] = isFinite || !IgnoresNonFinite
-                ? Vectors.FromDouble<T>((Vectors.ToDouble(value) - mean[c]) * scale[c] + shift[c])
+                ? Simd.FromDouble<T>((Simd.ToDouble(value) - mean[c]) * scale[c] + shift[c])
                 : value;
         }
         return finite;

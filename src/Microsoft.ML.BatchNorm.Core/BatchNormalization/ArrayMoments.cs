@@ -61,7 +61,7 @@ static unsafe class ArrayMoments
     /// <summary>Merges the columns of a packed row, in chunk space, into those of the array.</summary>
     static void MergePacked(ColumnPlan plan, Moments shard, Moments byColumn)
     {
-        int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, tail = plan.Width - whole;
+        int whole = plan.Width / Simd.Chunk * Simd.Chunk, tail = plan.Width - whole;
         int shift = plan.Padded - plan.Width;
         for (int array = 0; array < Moments.Arrays; array++)
         {

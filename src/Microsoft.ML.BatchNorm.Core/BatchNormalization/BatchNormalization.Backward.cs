@@ -76,9 +76,9 @@ public static partial class BatchNormalization
             }
         }
         for (int c = 0; c < dGamma.Length; c++)
-            dGamma[c] = Vectors.FromDouble<T>(gamma[c]);
+            dGamma[c] = Simd.FromDouble<T>(gamma[c]);
         for (int c = 0; c < dBeta.Length; c++)
-            dBeta[c] = Vectors.FromDouble<T>(beta[c]);
+            dBeta[c] = Simd.FromDouble<T>(beta[c]);
     }
 
     static void RunGroup<T>(
@@ -116,15 +116,15 @@ public static partial class BatchNormalization
         var kept = new bool[x.Length];
         for (int i = 0; i < kept.Length; i++)
             kept[i] = mask.IsEmpty || mask[layout.PositionOf(i)];
-        bool Normalized(T value, int i) => Vectors.IsFinite(value) || (kept[i] && !ignores);
+        bool Normalized(T value, int i) => Simd.IsFinite(value) || (kept[i] && !ignores);
 
         GradientSums sums = GradientSums.Of(layout, x, dy, normalization.Mean.ToArray(), Normalized);
         var gradient = new InputGradient(normalization, scale, sums);
         for (int i = 0; i < dx.Length; i++)
         {
             dx[i] = Normalized(x[i], i)
-                ? Vectors.FromDouble<T>(
-                    gradient.At(layout.ChannelOf(i), Vectors.ToDouble(x[i]), Vectors.ToDouble(dy[i]), kept[i]))
+                ? Simd.FromDouble<T>(
+                    gradient.At(layout.ChannelOf(i), Simd.ToDouble(x[i]), Simd.ToDouble(dy[i]), kept[i]))
                 : dy[i];
         }
         return sums;
@@ -244,7 +244,7 @@ sealed unsafe class GradientSums
         for (int i = 0; i < x.Length; i++)
         {
             if (counts(x[i], i))
-                sums.Add(layout.ChannelOf(i), Vectors.ToDouble(x[i]), Vectors.ToDouble(dy[i]));
+                sums.Add(layout.ChannelOf(i), Simd.ToDouble(x[i]), Simd.ToDouble(dy[i]));
         }
         return sums;
     }
@@ -269,7 +269,7 @@ sealed unsafe class GradientSums
                 means[at] = mean[ChannelAt(plan, layout, at)];
             var job = new ColumnGradients<T>(plan, x, dy, means, sums);
             ShardJob.Run(job, plan.Items, threads);
-            int whole = plan.Width / Vectors.Chunk * Vectors.Chunk, repeated = plan.Padded - plan.Width;
+            int whole = plan.Width / Simd.Chunk * Simd.Chunk, repeated = plan.Padded - plan.Width;
             for (int shard = 0; shard < plan.Shards; shard++)
             {
                 double* gradient = job.Shard(shard), product = gradient + plan.Padded;
@@ -287,12 +287,12 @@ sealed unsafe class GradientSums
 
         nint start = (nint)plan.Rows * plan.Width;
         for (int i = 0; i < plan.LeftOver * columns; i++)
-            Add(i % columns / layout.Inner, Vectors.ToDouble(x[start + i]), Vectors.ToDouble(dy[start + i]));
+            Add(i % columns / layout.Inner, Simd.ToDouble(x[start + i]), Simd.ToDouble(dy[start + i]));
     }
 
     /// <summary>The channel of a value in chunk space.</summary>
     static int ChannelAt(ColumnPlan plan, ChannelLayout layout, int at) =>
-        (plan.FirstColumn(at / Vectors.Chunk) + at % Vectors.Chunk) % plan.Columns / layout.Inner;
+        (plan.FirstColumn(at / Simd.Chunk) + at % Simd.Chunk) % plan.Columns / layout.Inner;
 
     void AddRuns<T>(ChannelLayout layout, T* x, T* dy, int threads) where T : unmanaged
     {

@@ -29,10 +29,10 @@ static class VarianceOverflow
             Moments channels = Moments.In(totals, layout.Channels);
             for (int i = 0; i < x.Length; i++)
             {
-                if (!Vectors.IsFinite(x[i]) || !mask.IsEmpty && !mask[layout.PositionOf(i)])
+                if (!Simd.IsFinite(x[i]) || !mask.IsEmpty && !mask[layout.PositionOf(i)])
                     continue;
                 int channel = layout.ChannelOf(i);
-                ScalarMoments.Set(one, 1, Vectors.ToDouble(x[i]), 0, 0);
+                ScalarMoments.Set(one, 1, Simd.ToDouble(x[i]), 0, 0);
                 MomentsMerge.Into(channels.At(channel), one, 1);
                 if (!double.IsFinite(channels.M2[channel]))
                     return Of(channel);

@@ -105,12 +105,12 @@ sealed unsafe class RowUnit
         {
             int column = Math.Min(at, last);
             Vector512<double> middle = Vector512.Load(middles + at);
-            Vector512<double> a0 = Vectors.LoadEight(a + column) - middle, b0 = Vectors.LoadEight(b + column) - middle;
-            Vector512<double> c0 = Vectors.LoadEight(c + column) - middle, d0 = Vectors.LoadEight(d + column) - middle;
+            Vector512<double> a0 = Simd.LoadEight(a + column) - middle, b0 = Simd.LoadEight(b + column) - middle;
+            Vector512<double> c0 = Simd.LoadEight(c + column) - middle, d0 = Simd.LoadEight(d + column) - middle;
             Vector512<double> deviations = (a0 + b0) + (c0 + d0);
             CenteredSums.Add(sum + at, deviations);
             CenteredSums.AddSquares(square + at, a0, b0, c0, d0);
-            rest = Vectors.MultiplyAdd(deviations, zero, rest);
+            rest = Simd.MultiplyAdd(deviations, zero, rest);
         }
         return Vector512.EqualsAll(rest, zero);
     }
@@ -121,10 +121,10 @@ sealed unsafe class RowUnit
         for (int at = 0; at < Padded; at += RowCenter.Chunk)
         {
             int column = Math.Min(at, columns - RowCenter.Chunk);
-            Vector512<double> deviation = Vectors.LoadEight(row + column) - Vector512.Load(centers + at);
+            Vector512<double> deviation = Simd.LoadEight(row + column) - Vector512.Load(centers + at);
             CenteredSums.Add(sums + at, deviation);
             CenteredSums.Add(squares + at, deviation * deviation);
-            rest = Vectors.MultiplyAdd(deviation, zero, rest);
+            rest = Simd.MultiplyAdd(deviation, zero, rest);
         }
         return Vector512.EqualsAll(rest, zero);
     }
@@ -182,9 +182,9 @@ sealed unsafe class RowCenter
             for (int at = 0; at < values.Length; at += Chunk)
             {
                 int column = Math.Min(at, columns - Chunk);
-                Vector512<double> one = Vectors.LoadEight(first + column);
-                Vector512<double> more = Vectors.LoadEight(second + column) - one;
-                more += Vectors.LoadEight(third + column) - one + (Vectors.LoadEight(fourth + column) - one);
+                Vector512<double> one = Simd.LoadEight(first + column);
+                Vector512<double> more = Simd.LoadEight(second + column) - one;
+                more += Simd.LoadEight(third + column) - one + (Simd.LoadEight(fourth + column) - one);
                 (one + more * 0.25).Store(to + at);
             }
         }

@@ -20,7 +20,7 @@ sealed unsafe class RunningStatistics
     {
         this.options = options;
         channels = state.Channels;
-        room = Vectors.RoundUp(channels);
+        room = Simd.RoundUp(channels);
         memory = new AlignedMemory<double>(2 * (long)room);
         state.MovingMean.CopyTo(Mean);
         state.MovingVariance.CopyTo(Variance);

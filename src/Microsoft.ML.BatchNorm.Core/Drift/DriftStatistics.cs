@@ -118,7 +118,7 @@ public sealed class DriftStatistics
         int i = 0;
         for (; i <= length - Vector512<double>.Count; i += Vector512<double>.Count)
         {
-            Vector512<double> deviation = Vectors.LoadEight(x + i) - Vector512.Load(mean + i);
+            Vector512<double> deviation = Simd.LoadEight(x + i) - Vector512.Load(mean + i);
             (deviation * deviation).Store(y + i);
         }
         for (; i < length; i++)

@@ -210,17 +210,17 @@ static unsafe class ActivationMap
         where TFunction : struct, IActivationFunction
     {
         nint i = 0;
-        for (; i <= length - 4 * Vectors.Floats; i += 4 * Vectors.Floats)
+        for (; i <= length - 4 * Simd.Floats; i += 4 * Simd.Floats)
         {
             function.Forward(Vector512.Load(x + i)).Store(y + i);
-            function.Forward(Vector512.Load(x + i + Vectors.Floats)).Store(y + i + Vectors.Floats);
-            function.Forward(Vector512.Load(x + i + 2 * Vectors.Floats)).Store(y + i + 2 * Vectors.Floats);
-            function.Forward(Vector512.Load(x + i + 3 * Vectors.Floats)).Store(y + i + 3 * Vectors.Floats);
+            function.Forward(Vector512.Load(x + i + Simd.Floats)).Store(y + i + Simd.Floats);
+            function.Forward(Vector512.Load(x + i + 2 * Simd.Floats)).Store(y + i + 2 * Simd.Floats);
+            function.Forward(Vector512.Load(x + i + 3 * Simd.Floats)).Store(y + i + 3 * Simd.Floats);
         }
-        for (; i < length; i += Vectors.Floats)
+        for (; i < length; i += Simd.Floats)
         {
-            int count = (int)nint.Min(Vectors.Floats, length - i);
-            Vectors.StorePart(function.Forward(Vectors.LoadPart(x + i, count)), y + i, count);
+            int count = (int)nint.Min(Simd.Floats, length - i);
+            Simd.StorePart(function.Forward(Simd.LoadPart(x + i, count)), y + i, count);
         }
     }
 }
@@ -242,22 +242,22 @@ static class NormalDistribution
         Vector512<double> t = (z - Vector512.Create(Middle)) / (z + Vector512.Create(Middle));
         // Not an array of constants, which code that is not optimized copies to the heap.
         Vector512<double> sum = Vector512.Create(9.400367071066285e-07);
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.035154082273948e-06));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-1.011255380944931e-05));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(2.2403775123933655e-05));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(5.039038159480924e-05));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.000290135816994983));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.0002944262967108813));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.0017556055559958584));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.009746819816717557));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.028362285511418353));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.05869335273476926));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.09230431965535502));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.10880393454674518));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.08227673860891582));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(0.003585415648889024));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(-0.1402405985881999));
-        sum = Vectors.MultiplyAdd(sum, t, Vector512.Create(1.2375126308368276));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-1.035154082273948e-06));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-1.011255380944931e-05));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(2.2403775123933655e-05));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(5.039038159480924e-05));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-0.000290135816994983));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.0002944262967108813));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.0017556055559958584));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-0.009746819816717557));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.028362285511418353));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-0.05869335273476926));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.09230431965535502));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-0.10880393454674518));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.08227673860891582));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(0.003585415648889024));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(-0.1402405985881999));
+        sum = Simd.MultiplyAdd(sum, t, Vector512.Create(1.2375126308368276));
         Vector512<double> tail = 0.5 * Vector512.Exp(-(z * z)) * sum / (Vector512<double>.One + z + z);
         return Vector512.ConditionalSelect(
             Vector512.LessThan(x, Vector512<double>.Zero), tail, Vector512<double>.One - tail);

@@ -9,10 +9,10 @@ sealed unsafe class AlignedMemory<T> where T : unmanaged
     /// <exception cref="OverflowException">There are more values than an array can have.</exception>
     public AlignedMemory(long length)
     {
-        Array = GC.AllocateArray<T>(checked((int)length + Vectors.Alignment / sizeof(T)), pinned: true);
+        Array = GC.AllocateArray<T>(checked((int)length + Simd.Alignment / sizeof(T)), pinned: true);
         fixed (T* address = Array)
         {
-            Start = (T*)Vectors.Align(address);
+            Start = (T*)Simd.Align(address);
             Offset = (int)(Start - address);
         }
         Length = (int)length;

@@ -157,7 +157,7 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
     {
         for (int r = 0; r < rows; r++)
         {
-            if (!Finite.All<float>(new(x[r], Vectors.RoundUp(row.Count))))
+            if (!Finite.All<float>(new(x[r], Simd.RoundUp(row.Count))))
                 return false;
         }
         return true;

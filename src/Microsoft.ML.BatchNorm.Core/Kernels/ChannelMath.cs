@@ -14,13 +14,13 @@ static unsafe class ChannelMath
     {
         fixed (double* squares = m2, counts = count, result = inverse)
         {
-            for (int c = 0; c < inverse.Length; c += Vectors.Doubles)
+            for (int c = 0; c < inverse.Length; c += Simd.Doubles)
             {
                 int n = inverse.Length - c;
                 Vector512<double> variance =
-                    Vectors.LoadEight(squares + c, n)
-                    / Vector512.Max(Vectors.LoadEight(counts + c, n), Vector512<double>.One);
-                Vectors.StoreEight(InverseRoot(variance + Vector512.Create(epsilon)), result + c, n);
+                    Simd.LoadEight(squares + c, n)
+                    / Vector512.Max(Simd.LoadEight(counts + c, n), Vector512<double>.One);
+                Simd.StoreEight(InverseRoot(variance + Vector512.Create(epsilon)), result + c, n);
             }
         }
     }
@@ -30,11 +30,11 @@ static unsafe class ChannelMath
     {
         fixed (double* variances = variance, result = inverse)
         {
-            for (int c = 0; c < inverse.Length; c += Vectors.Doubles)
+            for (int c = 0; c < inverse.Length; c += Simd.Doubles)
             {
                 int n = inverse.Length - c;
-                Vector512<double> sum = Vectors.LoadEight(variances + c, n) + Vector512.Create(epsilon);
-                Vectors.StoreEight(InverseRoot(sum), result + c, n);
+                Vector512<double> sum = Simd.LoadEight(variances + c, n) + Vector512.Create(epsilon);
+                Simd.StoreEight(InverseRoot(sum), result + c, n);
             }
         }
     }
@@ -55,21 +55,21 @@ static unsafe class ChannelMath
         bool finite = true;
         fixed (double* means = mean, variances = variance)
         {
-            for (int c = 0; c < mean.Length; c += Vectors.Doubles)
+            for (int c = 0; c < mean.Length; c += Simd.Doubles)
             {
                 int n = mean.Length - c;
-                Vector512<double> count = Vectors.LoadEight(batch.Count + c, n);
-                Vector512<double> oldMean = Vectors.LoadEight(means + c, n);
-                Vector512<double> oldVariance = Vectors.LoadEight(variances + c, n);
+                Vector512<double> count = Simd.LoadEight(batch.Count + c, n);
+                Vector512<double> oldMean = Simd.LoadEight(means + c, n);
+                Vector512<double> oldVariance = Simd.LoadEight(variances + c, n);
                 Vector512<double> none = Vector512.Equals(count, Vector512<double>.Zero);
-                Vector512<double> spread = Vectors.LoadEight(batch.M2 + c, n) / (count - freedom);
+                Vector512<double> spread = Simd.LoadEight(batch.M2 + c, n) / (count - freedom);
                 finite &= Vector512.EqualsAll(
                     Vector512.ConditionalSelect(none, Vector512<double>.Zero, spread - spread),
                     Vector512<double>.Zero);
-                Vector512<double> moved = stays * oldMean + comes * Vectors.LoadEight(batch.Mean + c, n);
-                Vectors.StoreEight(Vector512.ConditionalSelect(none, oldMean, moved), means + c, n);
+                Vector512<double> moved = stays * oldMean + comes * Simd.LoadEight(batch.Mean + c, n);
+                Simd.StoreEight(Vector512.ConditionalSelect(none, oldMean, moved), means + c, n);
                 moved = stays * oldVariance + comes * spread;
-                Vectors.StoreEight(Vector512.ConditionalSelect(none, oldVariance, moved), variances + c, n);
+                Simd.StoreEight(Vector512.ConditionalSelect(none, oldVariance, moved), variances + c, n);
             }
         }
         return finite;
@@ -88,24 +88,24 @@ static unsafe class ChannelMath
         fixed (double* means = mean, inverses = inverse, factors = factor, offsets = offset)
         fixed (float* gammas = gamma, betas = beta, centers = center, scales = scale, shifts = shift)
         {
-            for (int c = 0; c < mean.Length; c += Vectors.Doubles)
+            for (int c = 0; c < mean.Length; c += Simd.Doubles)
             {
                 int n = mean.Length - c;
-                Vector512<double> exact = Vectors.LoadEight(means + c, n), g = Vector512<double>.One, b = default;
+                Vector512<double> exact = Simd.LoadEight(means + c, n), g = Vector512<double>.One, b = default;
                 if (gammas is not null)
-                    g = Vectors.LoadEight(gammas + c, n);
+                    g = Simd.LoadEight(gammas + c, n);
                 if (betas is not null)
-                    b = Vectors.LoadEight(betas + c, n);
+                    b = Simd.LoadEight(betas + c, n);
                 if (factors is not null)
                 {
-                    b += g * Vectors.LoadEight(offsets + c, n);
-                    g *= Vectors.LoadEight(factors + c, n);
+                    b += g * Simd.LoadEight(offsets + c, n);
+                    g *= Simd.LoadEight(factors + c, n);
                 }
-                Vector512<double> slope = g * Vectors.LoadEight(inverses + c, n);
-                Vector256<float> near = Vectors.Narrow(exact);
-                Vectors.StoreEight(near, centers + c, n);
-                Vectors.StoreEight(Vectors.Narrow(slope), scales + c, n);
-                Vectors.StoreEight(Vectors.Narrow(b - (exact - Vectors.Widen(near)) * slope), shifts + c, n);
+                Vector512<double> slope = g * Simd.LoadEight(inverses + c, n);
+                Vector256<float> near = Simd.Narrow(exact);
+                Simd.StoreEight(near, centers + c, n);
+                Simd.StoreEight(Simd.Narrow(slope), scales + c, n);
+                Simd.StoreEight(Simd.Narrow(b - (exact - Simd.Widen(near)) * slope), shifts + c, n);
             }
         }
     }

@@ -37,7 +37,7 @@ sealed class ChannelParameters<T> where T : unmanaged
             Span<T> target = Columns(p);
             double[] numbers = parameters[p];
             for (int c = 0; c < numbers.Length; c++)
-                target.Slice(c * inner, inner).Fill(Vectors.FromDouble<T>(numbers[c]));
+                target.Slice(c * inner, inner).Fill(Simd.FromDouble<T>(numbers[c]));
         }
         Repeat();
     }

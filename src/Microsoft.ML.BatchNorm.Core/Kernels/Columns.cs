@@ -30,14 +30,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
     public void Run(int index)
     {
         ColumnPlan.Item item = plan.ItemAt(index);
-        int length = item.Chunks * Vectors.Chunk;
+        int length = item.Chunks * Simd.Chunk;
         double* memory = stackalloc double[3 * ColumnPlan.TileColumns + 8];
-        double* centers = (double*)Vectors.Align(memory), sums = centers + length, squares = sums + length;
+        double* centers = (double*)Simd.Align(memory), sums = centers + length, squares = sums + length;
         new Span<double>(centers, 3 * length).Clear();
         SumFirst(item, centers);
         Sum(item, centers, sums, squares);
 
-        Moments result = Shard(item.Shard).At(item.FirstChunk * Vectors.Chunk);
+        Moments result = Shard(item.Shard).At(item.FirstChunk * Simd.Chunk);
         bool finite = true;
         for (int i = 0; i < length; i += 8)
             finite &= CenteredSums.Store(centers + i, sums + i, squares + i, item.Rows, result.At(i));
@@ -57,15 +57,15 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
         {
             T* column = first + plan.FirstColumn(item.FirstChunk + chunk);
             Vector512<double> sum0 = default, sum1 = default, count = Vector512.Create((double)rows);
-            Vectors.LoadChunk(column, out var first0, out var first1);
+            Simd.LoadChunk(column, out var first0, out var first1);
             for (int row = 1; row < rows; row++)
             {
-                Vectors.LoadChunk(column += plan.Width, out var a0, out var a1);
+                Simd.LoadChunk(column += plan.Width, out var a0, out var a1);
                 sum0 += a0 - first0;
                 sum1 += a1 - first1;
             }
-            (first0 + sum0 / count).Store(centers + chunk * Vectors.Chunk);
-            (first1 + sum1 / count).Store(centers + chunk * Vectors.Chunk + 8);
+            (first0 + sum0 / count).Store(centers + chunk * Simd.Chunk);
+            (first1 + sum1 / count).Store(centers + chunk * Simd.Chunk + 8);
         }
     }
 
@@ -81,14 +81,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             for (int chunk = 0; chunk < item.Chunks; chunk++)
             {
                 T* x = rows + plan.FirstColumn(item.FirstChunk + chunk);
-                int at = chunk * Vectors.Chunk;
+                int at = chunk * Simd.Chunk;
                 Vector512<double> center0 = Vector512.Load(centers + at), center1 = Vector512.Load(centers + at + 8);
-                Vectors.LoadChunk(x, out var a0, out var a1);
-                Vectors.LoadChunk(x + stride, out var b0, out var b1);
-                Vectors.LoadChunk(x + 2 * stride, out var c0, out var c1);
-                Vectors.LoadChunk(x + 3 * stride, out var d0, out var d1);
+                Simd.LoadChunk(x, out var a0, out var a1);
+                Simd.LoadChunk(x + stride, out var b0, out var b1);
+                Simd.LoadChunk(x + 2 * stride, out var c0, out var c1);
+                Simd.LoadChunk(x + 3 * stride, out var d0, out var d1);
                 for (int next = 0; next < 4; next++)
-                    Vectors.Prefetch(x + ahead + next * stride);
+                    Simd.Prefetch(x + ahead + next * stride);
                 a0 -= center0;
                 b0 -= center0;
                 c0 -= center0;
@@ -108,8 +108,8 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             T* rows = data + (item.FirstRow + (nint)row) * stride;
             for (int chunk = 0; chunk < item.Chunks; chunk++)
             {
-                int at = chunk * Vectors.Chunk;
-                Vectors.LoadChunk(rows + plan.FirstColumn(item.FirstChunk + chunk), out var a0, out var a1);
+                int at = chunk * Simd.Chunk;
+                Simd.LoadChunk(rows + plan.FirstColumn(item.FirstChunk + chunk), out var a0, out var a1);
                 a0 -= Vector512.Load(centers + at);
                 a1 -= Vector512.Load(centers + at + 8);
                 CenteredSums.Add(sums + at, a0);
@@ -132,7 +132,7 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
             if (double.IsFinite(*one.M2))
                 continue;
             one.Clear();
-            int column = plan.FirstColumn(item.FirstChunk + at / Vectors.Chunk) + at % Vectors.Chunk;
+            int column = plan.FirstColumn(item.FirstChunk + at / Simd.Chunk) + at % Simd.Chunk;
             if (!ScalarMoments.Merge(
                     data + (nint)item.FirstRow * plan.Width + column, item.Rows, plan.Width, one, ignoreNonFinite)
                 && !ignoreNonFinite)
@@ -144,14 +144,14 @@ readonly unsafe struct ColumnMoments<T>(ColumnPlan plan, T* data, double* shards
 
 /// <summary>
 /// How an array of rows is cut into items if each column is summed by itself. Short rows are packed: several in a row
-/// make one wide row, whose columns are merged at the end. Columns are cut into chunks of <see cref="Vectors.Chunk"/>.
+/// make one wide row, whose columns are merged at the end. Columns are cut into chunks of <see cref="Simd.Chunk"/>.
 /// If the width is not a multiple of that, the last chunk starts earlier and repeats columns. Results are therefore
 /// arrays of <see cref="Padded"/> values, the columns of chunk after chunk: "chunk space".
 /// </summary>
 readonly struct ColumnPlan
 {
     const int PackedWidth = 32;
-    const int TileChunks = TileColumns / Vectors.Chunk;
+    const int TileChunks = TileColumns / Simd.Chunk;
     const int LeastShardRows = 256;
 
     /// <summary>The most columns of an item.</summary>
@@ -164,7 +164,7 @@ readonly struct ColumnPlan
         Width = columns * Pack;
         Rows = rows / Pack;
         LeftOver = rows % Pack;
-        Chunks = (Width + Vectors.Chunk - 1) / Vectors.Chunk;
+        Chunks = (Width + Simd.Chunk - 1) / Simd.Chunk;
         ShardRows = Math.Max(LeastShardRows, ShardJob.ItemElements / Width);
         Shards = (Rows + ShardRows - 1) / ShardRows;
         Tiles = (Chunks + TileChunks - 1) / TileChunks;
@@ -176,7 +176,7 @@ readonly struct ColumnPlan
     /// <summary>The number of the array's rows in a packed row.</summary>
     public int Pack { get; }
 
-    /// <summary>The number of columns of a packed row: at least <see cref="Vectors.Chunk"/>.</summary>
+    /// <summary>The number of columns of a packed row: at least <see cref="Simd.Chunk"/>.</summary>
     public int Width { get; }
 
     /// <summary>The number of packed rows.</summary>
@@ -187,7 +187,7 @@ readonly struct ColumnPlan
 
     public int Chunks { get; }
 
-    public int Padded => Chunks * Vectors.Chunk;
+    public int Padded => Chunks * Simd.Chunk;
 
     public int Shards { get; }
 
@@ -197,7 +197,7 @@ readonly struct ColumnPlan
 
     public int Items => Shards * Tiles;
 
-    public int FirstColumn(int chunk) => Math.Min(chunk * Vectors.Chunk, Width - Vectors.Chunk);
+    public int FirstColumn(int chunk) => Math.Min(chunk * Simd.Chunk, Width - Simd.Chunk);
 
     public Item ItemAt(int item)
     {
@@ -223,8 +223,8 @@ static unsafe class CenteredSums
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void AddSquares(
         double* square, Vector512<double> a, Vector512<double> b, Vector512<double> c, Vector512<double> d) =>
-        (Vectors.MultiplyAdd(a, a, Vectors.MultiplyAdd(b, b, Vector512.Load(square)))
-            + Vectors.MultiplyAdd(c, c, d * d)).Store(square);
+        (Simd.MultiplyAdd(a, a, Simd.MultiplyAdd(b, b, Vector512.Load(square)))
+            + Simd.MultiplyAdd(c, c, d * d)).Store(square);
 
     /// <summary>Turns the sums of eight columns into moments; false if one is not finite.</summary>
     public static bool Store(double* center, double* sum, double* square, int rows, Moments result)
@@ -238,7 +238,7 @@ static unsafe class CenteredSums
         meanRest.Store(result.MeanRest);
         Vector512<double>.Zero.Store(result.M2Rest);
         Vector512.Max(squares - sums * shift, Vector512<double>.Zero).Store(result.M2);
-        return Vectors.AreFinite(squares);
+        return Simd.AreFinite(squares);
     }
 }
 
@@ -261,18 +261,18 @@ readonly unsafe struct ColumnGradients<T>(ColumnPlan plan, T* x, T* dy, double* 
             nint start = (item.FirstRow + (nint)row) * stride;
             for (int chunk = item.FirstChunk; chunk < item.FirstChunk + item.Chunks; chunk++)
             {
-                int to = chunk * Vectors.Chunk;
+                int to = chunk * Simd.Chunk;
                 T* values = x + start + plan.FirstColumn(chunk), gradients = dy + start + plan.FirstColumn(chunk);
                 Vector512<double> mean0 = Vector512.Load(means + to), mean1 = Vector512.Load(means + to + 8);
                 Vector512<double> sum0 = default, sum1 = default, product0 = default, product1 = default;
                 for (int r = 0; r < rows; r++, values += stride, gradients += stride)
                 {
-                    Vectors.LoadChunk(values, out var x0, out var x1);
-                    Vectors.LoadChunk(gradients, out var g0, out var g1);
+                    Simd.LoadChunk(values, out var x0, out var x1);
+                    Simd.LoadChunk(gradients, out var g0, out var g1);
                     sum0 += g0;
                     sum1 += g1;
-                    product0 = Vectors.MultiplyAdd(g0, x0 - mean0, product0);
-                    product1 = Vectors.MultiplyAdd(g1, x1 - mean1, product1);
+                    product0 = Simd.MultiplyAdd(g0, x0 - mean0, product0);
+                    product1 = Simd.MultiplyAdd(g1, x1 - mean1, product1);
                 }
                 Add(first + to, sum0, sum1);
                 Add(second + to, product0, product1);

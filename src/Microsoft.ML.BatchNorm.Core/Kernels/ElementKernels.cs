@@ -44,7 +44,7 @@ readonly unsafe struct AffineKernel<T>(
         T* scale = center + stride, shift = scale + stride;
         Vector512<T> poison = Vector512<T>.Zero;
         bool finite = true;
-        nint i = 0, phase = 0, head = streaming ? Vectors.UnalignedHead(y, length) : 0;
+        nint i = 0, phase = 0, head = streaming ? Simd.UnalignedHead(y, length) : 0;
         for (; i < head; i++)
         {
             finite &= One(x + i, y + i, center[phase], scale[phase], shift[phase], ignoreNonFinite);
@@ -94,7 +94,7 @@ readonly unsafe struct AffineKernel<T>(
         Vector512<T> centers = Vector512.Create(center), scales = Vector512.Create(scale);
         Vector512<T> shifts = Vector512.Create(shift), poison = Vector512<T>.Zero;
         bool finite = true;
-        nint i = 0, head = streaming ? Vectors.UnalignedHead(y, length) : 0;
+        nint i = 0, head = streaming ? Simd.UnalignedHead(y, length) : 0;
         for (; i < head; i++)
             finite &= One(x + i, y + i, center, scale, shift, ignoreNonFinite);
         for (; i <= length - Vector512<T>.Count; i += Vector512<T>.Count)
@@ -111,19 +111,19 @@ readonly unsafe struct AffineKernel<T>(
         ref Vector512<T> poison)
     {
         Vector512<T> value = Vector512.Load(x);
-        Vector512<T> mapped = Vectors.MultiplyAdd(value - center, scale, shift);
-        poison = Vectors.MultiplyAdd(value, Vector512<T>.Zero, poison);
+        Vector512<T> mapped = Simd.MultiplyAdd(value - center, scale, shift);
+        poison = Simd.MultiplyAdd(value, Vector512<T>.Zero, poison);
         if (ignoreNonFinite)
-            mapped = Vector512.ConditionalSelect(Vectors.IsFinite(value), mapped, value);
-        Vectors.Store(mapped, y, streaming);
+            mapped = Vector512.ConditionalSelect(Simd.IsFinite(value), mapped, value);
+        Simd.Store(mapped, y, streaming);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static bool One(T* x, T* y, T center, T scale, T shift, bool ignoreNonFinite)
     {
         T value = *x;
-        bool finite = Vectors.IsFinite(value);
-        *y = finite || !ignoreNonFinite ? Vectors.MultiplyAdd(Vectors.Subtract(value, center), scale, shift) : value;
+        bool finite = Simd.IsFinite(value);
+        *y = finite || !ignoreNonFinite ? Simd.MultiplyAdd(Simd.Subtract(value, center), scale, shift) : value;
         return finite;
     }
 }
@@ -197,7 +197,7 @@ readonly unsafe struct GradientKernel<T>(
         nint period = plan.Period, phase = 0, i = start, end = start + length;
         for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
         {
-            Vector512<T> fall = Vectors.MultiplyAdd(
+            Vector512<T> fall = Simd.MultiplyAdd(
                 Vector512.Load(x + i) - Vector512.Load(center + phase),
                 Vector512.Load(slope + phase), Vector512.Load(shift + phase));
             (Vector512.Load(scale + phase) * (Vector512.Load(dy + i) - fall)).Store(dx + i);
@@ -221,7 +221,7 @@ readonly unsafe struct GradientKernel<T>(
         nint i = start, end = start + length;
         for (; i <= end - Vector512<T>.Count; i += Vector512<T>.Count)
         {
-            Vector512<T> fall = Vectors.MultiplyAdd(Vector512.Load(x + i) - centers, slopes, shifts);
+            Vector512<T> fall = Simd.MultiplyAdd(Vector512.Load(x + i) - centers, slopes, shifts);
             (scales * (Vector512.Load(dy + i) - fall)).Store(dx + i);
         }
         for (; i < end; i++)
@@ -231,7 +231,7 @@ readonly unsafe struct GradientKernel<T>(
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     void One(nint i, T center, T slope, T shift, T scale)
     {
-        T fall = Vectors.MultiplyAdd(Vectors.Subtract(x[i], center), slope, shift);
-        dx[i] = Vectors.MultiplyAdd(Vectors.Subtract(dy[i], fall), scale, default);
+        T fall = Simd.MultiplyAdd(Simd.Subtract(x[i], center), slope, shift);
+        dx[i] = Simd.MultiplyAdd(Simd.Subtract(dy[i], fall), scale, default);
     }
 }

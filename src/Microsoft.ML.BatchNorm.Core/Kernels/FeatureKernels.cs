@@ -14,7 +14,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
     {
         int columns = width;
         Vector512<double> count = Vector512.Create((double)rows);
-        for (int c = 0; c < columns; c += Vectors.Floats)
+        for (int c = 0; c < columns; c += Simd.Floats)
         {
             float* value = x.First + c;
             Vector512<float> center = Vector512.Load(value);
@@ -27,11 +27,11 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
                 Vector512<double> lower = Vector512.WidenLower(v) - center0, upper = Vector512.WidenUpper(v) - center1;
                 sum0 += lower;
                 sum1 += upper;
-                square0 = Vectors.MultiplyAdd(lower, lower, square0);
-                square1 = Vectors.MultiplyAdd(upper, upper, square1);
+                square0 = Simd.MultiplyAdd(lower, lower, square0);
+                square1 = Simd.MultiplyAdd(upper, upper, square1);
             }
             StoreMoments(center0, sum0, square0, count, result.At(c));
-            StoreMoments(center1, sum1, square1, count, result.At(c + Vectors.Doubles));
+            StoreMoments(center1, sum1, square1, count, result.At(c + Simd.Doubles));
         }
     }
 
@@ -59,7 +59,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
         nint xStride = x.Stride, yStride = y.Stride;
         for (; row <= rows - 4; row += 4, x0 += 4 * xStride, y0 += 4 * yStride)
         {
-            for (int c = 0; c < columns; c += Vectors.Floats)
+            for (int c = 0; c < columns; c += Simd.Floats)
             {
                 Vector512<float> centers = Vector512.Load(center + c), scales = Vector512.Load(scale + c);
                 Vector512<float> shifts = Vector512.Load(shift + c);
@@ -72,7 +72,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
         }
         for (; row < rows; row++, x0 += xStride, y0 += yStride)
         {
-            for (int c = 0; c < columns; c += Vectors.Floats)
+            for (int c = 0; c < columns; c += Simd.Floats)
             {
                 Map(function, x0 + c, Vector512.Load(center + c), Vector512.Load(scale + c), Vector512.Load(shift + c))
                     .Store(y0 + c);
@@ -83,7 +83,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Map(
         TActivation function, float* x, Vector512<float> center, Vector512<float> scale, Vector512<float> shift) =>
-        function.Forward(Vectors.MultiplyAdd(Vector512.Load(x) - center, scale, shift));
+        function.Forward(Simd.MultiplyAdd(Vector512.Load(x) - center, scale, shift));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void SumGradients(
@@ -91,7 +91,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
     {
         TActivation function = activation;
         int columns = width;
-        for (int c = 0; c < columns; c += Vectors.Floats)
+        for (int c = 0; c < columns; c += Simd.Floats)
         {
             Vector512<float> centers = Vector512.Load(center + c);
             Vector512<double> sum0 = default, sum1 = default, product0 = default, product1 = default;
@@ -108,13 +108,13 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
                 Vector512<double> g0 = Vector512.WidenLower(g), g1 = Vector512.WidenUpper(g);
                 sum0 += g0;
                 sum1 += g1;
-                product0 = Vectors.MultiplyAdd(g0, Vector512.WidenLower(d), product0);
-                product1 = Vectors.MultiplyAdd(g1, Vector512.WidenUpper(d), product1);
+                product0 = Simd.MultiplyAdd(g0, Vector512.WidenLower(d), product0);
+                product1 = Simd.MultiplyAdd(g1, Vector512.WidenUpper(d), product1);
             }
             sum0.Store(gradients + c);
-            sum1.Store(gradients + c + Vectors.Doubles);
+            sum1.Store(gradients + c + Simd.Doubles);
             product0.Store(products + c);
-            product1.Store(products + c + Vectors.Doubles);
+            product1.Store(products + c + Simd.Doubles);
         }
     }
 
@@ -126,10 +126,10 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
         float* value = x.First, gradient = dy.First;
         for (int row = 0; row < rows; row++, value += x.Stride, gradient += dy.Stride)
         {
-            for (int c = 0; c < columns; c += Vectors.Floats)
+            for (int c = 0; c < columns; c += Simd.Floats)
             {
                 Vector512<float> d = Vector512.Load(value + c) - Vector512.Load(center + c);
-                Vector512<float> less = Vectors.MultiplyAdd(d, Vector512.Load(slope + c), Vector512.Load(shift + c));
+                Vector512<float> less = Simd.MultiplyAdd(d, Vector512.Load(slope + c), Vector512.Load(shift + c));
                 (Vector512.Load(scale + c) * (Vector512.Load(gradient + c) - less)).Store(gradient + c);
             }
         }
@@ -143,7 +143,7 @@ sealed unsafe class FeatureKernels<TActivation>(TActivation activation, int widt
         float* output = y.First, gradient = dy.First;
         for (int row = 0; row < rows; row++, output += y.Stride, gradient += dy.Stride)
         {
-            for (int c = 0; c < columns; c += Vectors.Floats)
+            for (int c = 0; c < columns; c += Simd.Floats)
             {
                 Vector512<float> g = Vector512.Load(gradient + c);
                 if (TActivation.IsUsed)

@@ -16,14 +16,14 @@ static class Finite
         Vector512<T> even = Vector512<T>.Zero, odd = even;
         for (; i <= values.Length - 2 * vector; i += 2 * vector)
         {
-            even = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
-            odd = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + vector)), odd);
+            even = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
+            odd = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + vector)), odd);
         }
         for (; i <= values.Length - vector; i += vector)
-            even = Vectors.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
+            even = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
         bool finite = Vector512.EqualsAll(even + odd, Vector512<T>.Zero);
         for (; i < values.Length; i++)
-            finite &= Vectors.IsFinite(values[i]);
+            finite &= Simd.IsFinite(values[i]);
         return finite;
     }
 
@@ -31,11 +31,11 @@ static class Finite
     public static int IndexOf<T>(ReadOnlySpan<T> values) where T : unmanaged
     {
         int vector = Vector512<T>.Count, i = 0;
-        while (i <= values.Length - vector && Vectors.AreFinite(Vector512.Create(values.Slice(i, vector))))
+        while (i <= values.Length - vector && Simd.AreFinite(Vector512.Create(values.Slice(i, vector))))
             i += vector;
         for (; i < values.Length; i++)
         {
-            if (!Vectors.IsFinite(values[i]))
+            if (!Simd.IsFinite(values[i]))
                 return i;
         }
         return -1;

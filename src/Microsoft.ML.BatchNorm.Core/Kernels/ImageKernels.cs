@@ -25,17 +25,17 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 for (int o = 0; o < outer; o++)
                 {
                     float* run = x[r] + ((nint)o * channels + channel) * inner;
-                    for (int i = 0; i < inner; i += Vectors.Floats)
+                    for (int i = 0; i < inner; i += Simd.Floats)
                     {
-                        Vector512<float> v = Vectors.Load(run + i, inner - i, center);
+                        Vector512<float> v = Simd.Load(run + i, inner - i, center);
                         Vector512<double> lower = Vector512.WidenLower(v) - middle;
                         Vector512<double> upper = Vector512.WidenUpper(v) - middle;
                         sum += lower + upper;
-                        square = Vectors.MultiplyAdd(lower, lower, Vectors.MultiplyAdd(upper, upper, square));
+                        square = Simd.MultiplyAdd(lower, lower, Simd.MultiplyAdd(upper, upper, square));
                     }
                 }
             }
-            ScalarMoments.Set(result.At(channel), count, center[0], Vectors.Sum(sum), Vectors.Sum(square));
+            ScalarMoments.Set(result.At(channel), count, center[0], Simd.Sum(sum), Simd.Sum(square));
             result.M2[channel] += center[0] - center[0];
         }
     }
@@ -51,10 +51,10 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 int channel = run % channels;
                 Vector512<float> centers = Vector512.Create(center[channel]), scales = Vector512.Create(scale[channel]);
                 Vector512<float> shifts = Vector512.Create(shift[channel]);
-                for (int i = 0; i < inner; i += Vectors.Floats)
+                for (int i = 0; i < inner; i += Simd.Floats)
                 {
-                    Vector512<float> d = Vectors.Load(from + i, inner - i, centers) - centers;
-                    Vectors.Store(activation.Forward(Vectors.MultiplyAdd(d, scales, shifts)), to + i, inner - i);
+                    Vector512<float> d = Simd.Load(from + i, inner - i, centers) - centers;
+                    Simd.Store(activation.Forward(Simd.MultiplyAdd(d, scales, shifts)), to + i, inner - i);
                 }
             }
         }
@@ -75,24 +75,24 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                     nint at = ((nint)o * channels + channel) * inner;
                     float* value = x[r] + at, output = y[r] + at;
                     float* gradient = dy[r] + at;
-                    for (int i = 0; i < inner; i += Vectors.Floats)
+                    for (int i = 0; i < inner; i += Simd.Floats)
                     {
-                        Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
+                        Vector512<float> g = Simd.Load(gradient + i, inner - i, default);
                         if (TActivation.IsUsed)
                         {
-                            g = activation.Backward(Vectors.Load(output + i, inner - i, default), g);
-                            Vectors.Store(g, gradient + i, inner - i);
+                            g = activation.Backward(Simd.Load(output + i, inner - i, default), g);
+                            Simd.Store(g, gradient + i, inner - i);
                         }
-                        Vector512<float> d = Vectors.Load(value + i, inner - i, centers) - centers;
+                        Vector512<float> d = Simd.Load(value + i, inner - i, centers) - centers;
                         Vector512<double> lower = Vector512.WidenLower(g), upper = Vector512.WidenUpper(g);
                         sum += lower + upper;
-                        product = Vectors.MultiplyAdd(lower, Vector512.WidenLower(d), product);
-                        product = Vectors.MultiplyAdd(upper, Vector512.WidenUpper(d), product);
+                        product = Simd.MultiplyAdd(lower, Vector512.WidenLower(d), product);
+                        product = Simd.MultiplyAdd(upper, Vector512.WidenUpper(d), product);
                     }
                 }
             }
-            gradients[channel] = Vectors.Sum(sum);
-            products[channel] = Vectors.Sum(product);
+            gradients[channel] = Simd.Sum(sum);
+            products[channel] = Simd.Sum(product);
         }
     }
 
@@ -108,11 +108,11 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
                 int channel = run % channels;
                 Vector512<float> centers = Vector512.Create(center[channel]), scales = Vector512.Create(scale[channel]);
                 Vector512<float> slopes = Vector512.Create(slope[channel]), shifts = Vector512.Create(shift[channel]);
-                for (int i = 0; i < inner; i += Vectors.Floats)
+                for (int i = 0; i < inner; i += Simd.Floats)
                 {
-                    Vector512<float> d = Vectors.Load(value + i, inner - i, centers) - centers;
-                    Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
-                    Vectors.Store(scales * (g - Vectors.MultiplyAdd(d, slopes, shifts)), gradient + i, inner - i);
+                    Vector512<float> d = Simd.Load(value + i, inner - i, centers) - centers;
+                    Vector512<float> g = Simd.Load(gradient + i, inner - i, default);
+                    Simd.Store(scales * (g - Simd.MultiplyAdd(d, slopes, shifts)), gradient + i, inner - i);
                 }
             }
         }
@@ -127,12 +127,12 @@ sealed unsafe class ImageKernels<TActivation>(TActivation activation, ChannelLay
             for (int run = 0; run < outer * channels; run++, output += inner, gradient += inner)
             {
                 Vector512<float> scales = Vector512.Create(scale[run % channels]);
-                for (int i = 0; i < inner; i += Vectors.Floats)
+                for (int i = 0; i < inner; i += Simd.Floats)
                 {
-                    Vector512<float> g = Vectors.Load(gradient + i, inner - i, default);
+                    Vector512<float> g = Simd.Load(gradient + i, inner - i, default);
                     if (TActivation.IsUsed)
-                        g = activation.Backward(Vectors.Load(output + i, inner - i, default), g);
-                    Vectors.Store(g * scales, gradient + i, inner - i);
+                        g = activation.Backward(Simd.Load(output + i, inner - i, default), g);
+                    Simd.Store(g * scales, gradient + i, inner - i);
                 }
             }
         }

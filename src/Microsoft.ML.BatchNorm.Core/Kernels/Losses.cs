@@ -16,19 +16,19 @@ static unsafe class LossKernels
     public static double Softmax(float* x, int classes, int target, float factor, float* gradient)
     {
         Vector512<float> least = Vector512.Create(float.NegativeInfinity), greatest = least;
-        for (int i = 0; i < classes; i += Vectors.Floats)
+        for (int i = 0; i < classes; i += Simd.Floats)
             greatest = Vector512.Max(greatest, Known(x + i, classes - i, least));
         float most = Greatest(greatest);
         Vector512<float> sums = default;
-        for (int i = 0; i < classes; i += Vectors.Floats)
+        for (int i = 0; i < classes; i += Simd.Floats)
         {
             Vector512<float> e = Vector512.Exp(Known(x + i, classes - i, least) - Vector512.Create(most));
             e.Store(gradient + i);
             sums += e;
         }
-        double sum = Vectors.Sum(Vector512.WidenLower(sums) + Vector512.WidenUpper(sums));
+        double sum = Simd.Sum(Vector512.WidenLower(sums) + Vector512.WidenUpper(sums));
         Vector512<float> share = Vector512.Create((float)(factor / sum));
-        for (int i = 0; i < classes; i += Vectors.Floats)
+        for (int i = 0; i < classes; i += Simd.Floats)
             (Vector512.Load(gradient + i) * share).Store(gradient + i);
         gradient[target] -= factor;
         return Math.Log(sum) + ((double)most - x[target]);
@@ -46,21 +46,21 @@ static unsafe class LossKernels
         where TLoss : struct, IElementLoss
     {
         Vector512<double> sum = default, factors = Vector512.Create(factor);
-        for (int i = 0; i < count; i += Vectors.Floats)
+        for (int i = 0; i < count; i += Simd.Floats)
         {
             int left = count - i;
-            Vector512<float> values = Vector512.Load(x + i), wanted = Vectors.LoadPart(targets + i, Math.Min(left, 16));
+            Vector512<float> values = Vector512.Load(x + i), wanted = Simd.LoadPart(targets + i, Math.Min(left, 16));
             Vector512<double> lower = Half(
                 loss, Vector512.WidenLower(values), Vector512.WidenLower(wanted), left, ref sum), upper = default;
-            if (left > Vectors.Floats / 2)
+            if (left > Simd.Floats / 2)
             {
                 upper = Half(
-                    loss, Vector512.WidenUpper(values), Vector512.WidenUpper(wanted), left - Vectors.Floats / 2,
+                    loss, Vector512.WidenUpper(values), Vector512.WidenUpper(wanted), left - Simd.Floats / 2,
                     ref sum);
             }
             Vector512.Narrow(lower * factors, upper * factors).Store(gradient + i);
         }
-        return Vectors.Sum(sum);
+        return Simd.Sum(sum);
     }
 
     /// <summary>Adds the losses of up to eight outputs to a sum, and returns their derivatives.</summary>
@@ -70,7 +70,7 @@ static unsafe class LossKernels
         where TLoss : struct, IElementLoss
     {
         Vector512<double> value = loss.Of(x, target, out Vector512<double> slope);
-        if (left < Vectors.Floats / 2)
+        if (left < Simd.Floats / 2)
         {
             Vector512<double> kept = Vector512.LessThan(Vector512<double>.Indices, Vector512.Create((double)left));
             value = Vector512.ConditionalSelect(kept, value, Vector512<double>.Zero);
@@ -83,7 +83,7 @@ static unsafe class LossKernels
     /// <summary>A vector whose padding is replaced by <paramref name="fill"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Known(float* x, int left, Vector512<float> fill) =>
-        left >= Vectors.Floats
+        left >= Simd.Floats
             ? Vector512.Load(x)
             : Vector512.ConditionalSelect(
                 Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(left)).AsSingle(), Vector512.Load(x), fill);

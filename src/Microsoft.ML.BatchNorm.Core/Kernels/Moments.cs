@@ -131,7 +131,7 @@ static unsafe class ScalarMoments
         double count = 0, first = 0, sum = 0;
         for (int row = 0; row < rows; row++)
         {
-            double value = Vectors.ToDouble(column[row * stride]);
+            double value = Simd.ToDouble(column[row * stride]);
             if (double.IsFinite(value))
             {
                 if (count++ == 0)
@@ -149,7 +149,7 @@ static unsafe class ScalarMoments
         double center = first + sum / count, rest = 0, square = 0;
         for (int row = 0; row < rows; row++)
         {
-            double value = Vectors.ToDouble(column[row * stride]);
+            double value = Simd.ToDouble(column[row * stride]);
             if (!double.IsFinite(value))
                 continue;
             double deviation = value - center;

@@ -13,11 +13,11 @@ static unsafe class OptimizerKernels
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Sgd(float* p, float* g, int length, float clip, float rate, float decay)
     {
-        for (int i = 0; i < length; i += Vectors.Floats)
+        for (int i = 0; i < length; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Vectors.MultiplyAdd(gradient, Vector512.Create(-rate), value).Store(p + i);
+            Simd.MultiplyAdd(gradient, Vector512.Create(-rate), value).Store(p + i);
         }
     }
 
@@ -28,17 +28,17 @@ static unsafe class OptimizerKernels
     public static void Momentum(
         float* p, float* g, float* v, int length, float clip, float rate, float decay, float momentum, bool nesterov)
     {
-        for (int i = 0; i < length; i += Vectors.Floats)
+        for (int i = 0; i < length; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
             Vector512<float> velocity =
-                Vectors.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
+                Simd.MultiplyAdd(Vector512.Load(v + i), Vector512.Create(momentum), gradient);
             velocity.Store(v + i);
             Vector512<float> step = nesterov
-                ? Vectors.MultiplyAdd(velocity, Vector512.Create(momentum), gradient)
+                ? Simd.MultiplyAdd(velocity, Vector512.Create(momentum), gradient)
                 : velocity;
-            Vectors.MultiplyAdd(step, Vector512.Create(-rate), value).Store(p + i);
+            Simd.MultiplyAdd(step, Vector512.Create(-rate), value).Store(p + i);
         }
     }
 
@@ -51,16 +51,16 @@ static unsafe class OptimizerKernels
         Vector512<float> step = Vector512.Create(-numbers.Step), root = Vector512.Create(numbers.Root);
         Vector512<float> epsilon = Vector512.Create(numbers.Epsilon), keep = Vector512.Create(numbers.Keep);
         float clip = numbers.Clip, decay = numbers.Decay;
-        for (int i = 0; i < length; i += Vectors.Floats)
+        for (int i = 0; i < length; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(p + i);
             Vector512<float> gradient = Decayed(value, Vector512.Load(g + i), clip, decay);
-            Vector512<float> mean = Vectors.MultiplyAdd(beta1, Vector512.Load(m + i), less1 * gradient);
-            Vector512<float> square = Vectors.MultiplyAdd(beta2, Vector512.Load(v + i), less2 * gradient * gradient);
+            Vector512<float> mean = Simd.MultiplyAdd(beta1, Vector512.Load(m + i), less1 * gradient);
+            Vector512<float> square = Simd.MultiplyAdd(beta2, Vector512.Load(v + i), less2 * gradient * gradient);
             mean.Store(m + i);
             square.Store(v + i);
-            Vector512<float> divisor = Vectors.MultiplyAdd(Vector512.Sqrt(square), root, epsilon);
-            Vectors.MultiplyAdd(step, mean / divisor, value * keep).Store(p + i);
+            Vector512<float> divisor = Simd.MultiplyAdd(Vector512.Sqrt(square), root, epsilon);
+            Simd.MultiplyAdd(step, mean / divisor, value * keep).Store(p + i);
         }
     }
 
@@ -69,18 +69,18 @@ static unsafe class OptimizerKernels
     public static double SquaredNorm(float* g, int length)
     {
         Vector512<double> lower = default, upper = default;
-        for (int i = 0; i < length; i += Vectors.Floats)
+        for (int i = 0; i < length; i += Simd.Floats)
         {
-            Vectors.LoadChunk(g + i, out Vector512<double> x, out Vector512<double> y);
-            lower = Vectors.MultiplyAdd(x, x, lower);
-            upper = Vectors.MultiplyAdd(y, y, upper);
+            Simd.LoadChunk(g + i, out Vector512<double> x, out Vector512<double> y);
+            lower = Simd.MultiplyAdd(x, x, lower);
+            upper = Simd.MultiplyAdd(y, y, upper);
         }
-        return Vectors.Sum(lower + upper);
+        return Simd.Sum(lower + upper);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Decayed(Vector512<float> value, Vector512<float> gradient, float clip, float decay) =>
-        Vectors.MultiplyAdd(value, Vector512.Create(decay), gradient * Vector512.Create(clip));
+        Simd.MultiplyAdd(value, Vector512.Create(decay), gradient * Vector512.Create(clip));
 }
 
 /// <summary>

@@ -36,7 +36,7 @@ static class RowKernel
         for (; i < last; i += vector)
             One(ref x, i, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false, ref poison);
         Vector512<T> lastValue = LoadLast(ref x, last);
-        poison = Vectors.MultiplyAdd(lastValue, Vector512<T>.Zero, poison);
+        poison = Simd.MultiplyAdd(lastValue, Vector512<T>.Zero, poison);
         Write(lastValue, last, ref y, ref center, ref scale, ref shift, ignoreNonFinite: false);
         return Vector512.EqualsAll(poison, Vector512<T>.Zero);
     }
@@ -62,7 +62,7 @@ static class RowKernel
         mapped.GetLower().GetUpper().StoreUnsafe(ref y, second);
         mapped.GetUpper().GetLower().StoreUnsafe(ref y, third);
         mapped.GetUpper().GetUpper().StoreUnsafe(ref y, fourth);
-        return Vectors.AreFinite(value);
+        return Simd.AreFinite(value);
     }
 
     /// <summary>Where the quarters after the first begin; in a row shorter than a vector they overlap.</summary>
@@ -114,7 +114,7 @@ static class RowKernel
         where T : unmanaged
     {
         Vector512<T> value = Vector512.LoadUnsafe(ref x, at);
-        poison = Vectors.MultiplyAdd(value, Vector512<T>.Zero, poison);
+        poison = Simd.MultiplyAdd(value, Vector512<T>.Zero, poison);
         Write(value, at, ref y, ref center, ref scale, ref shift, ignoreNonFinite);
     }
 
@@ -145,9 +145,9 @@ static class RowKernel
         Vector512<T> value, nuint at, ref T center, ref T scale, ref T shift, bool ignoreNonFinite)
         where T : unmanaged
     {
-        Vector512<T> mapped = Vectors.MultiplyAdd(
+        Vector512<T> mapped = Simd.MultiplyAdd(
             value - Vector512.LoadUnsafe(ref center, at), Vector512.LoadUnsafe(ref scale, at),
             Vector512.LoadUnsafe(ref shift, at));
-        return ignoreNonFinite ? Vector512.ConditionalSelect(Vectors.IsFinite(value), mapped, value) : mapped;
+        return ignoreNonFinite ? Vector512.ConditionalSelect(Simd.IsFinite(value), mapped, value) : mapped;
     }
 }

@@ -26,7 +26,7 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         {
             T* first = data + plan.Offset(item.FirstOuter, channel);
             int length = Math.Min(Math.Max(LeastCenterLength, plan.Inner / CentersInRun), plan.Inner);
-            double center = Vectors.ToDouble(*first), sum = 0, square = 0;
+            double center = Simd.ToDouble(*first), sum = 0, square = 0;
             Add(first, length, center, ref sum, ref square);
             result.Mean[channel] = center + sum / length;
         }
@@ -68,10 +68,10 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
         Vector512<double> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
         Vector512<double> square0 = default, square1 = default, square2 = default, square3 = default;
         int i = 0;
-        for (; i <= length - 2 * Vectors.Chunk; i += 2 * Vectors.Chunk)
+        for (; i <= length - 2 * Simd.Chunk; i += 2 * Simd.Chunk)
         {
-            Vectors.LoadChunk(x + i, out var a0, out var a1);
-            Vectors.LoadChunk(x + i + Vectors.Chunk, out var b0, out var b1);
+            Simd.LoadChunk(x + i, out var a0, out var a1);
+            Simd.LoadChunk(x + i + Simd.Chunk, out var b0, out var b1);
             a0 -= centers;
             a1 -= centers;
             b0 -= centers;
@@ -80,20 +80,20 @@ readonly unsafe struct RunMoments<T>(RunPlan plan, T* data, double* memory, int*
             sum1 += a1;
             sum2 += b0;
             sum3 += b1;
-            square0 = Vectors.MultiplyAdd(a0, a0, square0);
-            square1 = Vectors.MultiplyAdd(a1, a1, square1);
-            square2 = Vectors.MultiplyAdd(b0, b0, square2);
-            square3 = Vectors.MultiplyAdd(b1, b1, square3);
+            square0 = Simd.MultiplyAdd(a0, a0, square0);
+            square1 = Simd.MultiplyAdd(a1, a1, square1);
+            square2 = Simd.MultiplyAdd(b0, b0, square2);
+            square3 = Simd.MultiplyAdd(b1, b1, square3);
         }
         double restSum = 0, restSquare = 0;
         for (; i < length; i++)
         {
-            double deviation = Vectors.ToDouble(x[i]) - center;
+            double deviation = Simd.ToDouble(x[i]) - center;
             restSum += deviation;
             restSquare += deviation * deviation;
         }
-        sum += Vectors.Sum((sum0 + sum1) + (sum2 + sum3)) + restSum;
-        square += Vectors.Sum((square0 + square1) + (square2 + square3)) + restSquare;
+        sum += Simd.Sum((sum0 + sum1) + (sum2 + sum3)) + restSum;
+        square += Simd.Sum((square0 + square1) + (square2 + square3)) + restSquare;
     }
 }
 
@@ -170,21 +170,21 @@ readonly unsafe struct RunGradients<T>(RunPlan plan, T* x, T* dy, double* means,
         Vector512<double> mean = Vector512.Create(center);
         Vector512<double> sum0 = default, sum1 = default, product0 = default, product1 = default;
         int i = 0;
-        for (; i <= length - Vectors.Chunk; i += Vectors.Chunk)
+        for (; i <= length - Simd.Chunk; i += Simd.Chunk)
         {
-            Vectors.LoadChunk(x + i, out var x0, out var x1);
-            Vectors.LoadChunk(dy + i, out var g0, out var g1);
+            Simd.LoadChunk(x + i, out var x0, out var x1);
+            Simd.LoadChunk(dy + i, out var g0, out var g1);
             sum0 += g0;
             sum1 += g1;
-            product0 = Vectors.MultiplyAdd(g0, x0 - mean, product0);
-            product1 = Vectors.MultiplyAdd(g1, x1 - mean, product1);
+            product0 = Simd.MultiplyAdd(g0, x0 - mean, product0);
+            product1 = Simd.MultiplyAdd(g1, x1 - mean, product1);
         }
-        double sum = Vectors.Sum(sum0 + sum1), product = Vectors.Sum(product0 + product1);
+        double sum = Simd.Sum(sum0 + sum1), product = Simd.Sum(product0 + product1);
         for (; i < length; i++)
         {
-            double gradient = Vectors.ToDouble(dy[i]);
+            double gradient = Simd.ToDouble(dy[i]);
             sum += gradient;
-            product += gradient * (Vectors.ToDouble(x[i]) - center);
+            product += gradient * (Simd.ToDouble(x[i]) - center);
         }
         *first += sum;
         *second += product;

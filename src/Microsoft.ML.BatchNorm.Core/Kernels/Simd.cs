@@ -10,7 +10,7 @@ namespace Microsoft.ML.BatchNorm;
 /// narrower. The order of all additions, and with it every bit of a result, is therefore the same on each processor
 /// that has a fused multiply-add.
 /// </remarks>
-static unsafe class Vectors
+static unsafe class Simd
 {
     /// <summary>The floats in a vector.</summary>
     public const int Floats = 16;

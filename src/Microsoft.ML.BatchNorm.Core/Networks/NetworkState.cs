@@ -90,3 +90,11 @@ public sealed class NetworkState : IEquatable<NetworkState>
     public override int GetHashCode() =>
         layers.Aggregate(layers.Count, (hash, entry) => hash ^ HashCode.Combine(entry.Key, entry.Value));
 }
+
+/// <summary>
+/// What <see cref="Network.Load"/> or <see cref="Network.LoadSafetensors"/> found: a network and what it has learned.
+/// Equal when both are.
+/// </summary>
+/// <param name="Network">The network, with its layers' names and switches.</param>
+/// <param name="State">Its state, which fits it.</param>
+public sealed record SavedNetwork(Network Network, NetworkState State);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
 
@@ -128,5 +129,223 @@ public sealed partial class Network
         CheckState(state);
         if (Fault(state) is { } fault)
             throw new InvalidOperationException($"The state cannot be saved: {fault}");
+    }
+
+    /// <summary>
+    /// Writes a state's weights as a safetensors file with the names of Keras or PyTorch, which Python's frameworks
+    /// read.
+    /// </summary>
+    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="state">A state of this network.</param>
+    /// <param name="naming">Whose names and layouts the tensors get.</param>
+    /// <param name="prefix">
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that is left out;
+    /// <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// </param>
+    /// <remarks>
+    /// <para>
+    /// PyTorch: <c>base.dense.weight</c> of [units, inputs] or [filters, channels, height, width], <c>bias</c>, and a
+    /// batch normalization's names as in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c> of
+    /// [inputs, units] or [height, width, channels, filters], <c>bias</c>, and the names in
+    /// <see cref="TensorNaming.Keras"/>; and as Keras flattens an image channels last, the inputs of a dense layer and
+    /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
+    /// </para>
+    /// <para>
+    /// Kernels, biases, γ and β are F32, statistics F64. The metadata has the options and the population of each batch
+    /// normalization, the slope of each LeakyReLU, and the preset. What else the names have no tensor for is not
+    /// written: <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of batches; nor is any
+    /// TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
+    /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
+    /// </para>
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">The stream or the state is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state is not one of this network; two layers get the same names; a prefix has half a surrogate pair or more
+    /// than a million characters; or a layer has renormalization, for which PyTorch has no names.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite or out of range, as after a training that diverged, or names and options take more than
+    /// 100 MB; nothing was written.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public void SaveSafetensors(
+        Stream stream, NetworkState state, TensorNaming naming = TensorNaming.PyTorch,
+        Func<string, string?>? prefix = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        CheckSavable(state);
+        ExpectedTensors tensors = Tensors(naming, prefix);
+        Dictionary<string, BatchNormalizationOptions> options = NormalizationOptions;
+        if (naming == TensorNaming.PyTorch && tensors.Layers.FirstOrDefault(
+            layer => options.GetValueOrDefault(layer.Path)?.Renorm is not null) is { } renorm)
+            throw new ArgumentException(
+                $"Layer '{renorm.Path}' has renormalization, for which PyTorch has no names; Keras has.",
+                nameof(naming));
+        var definition = new WeightsDefinition(
+            Preset ?? NetworkPreset.Keras, [], LeakyLayers.ToDictionary(
+                leaky => leaky.Path, leaky => leaky.Layer.EffectiveSlope), []);
+        foreach (LayerTensors layer in tensors.Layers)
+        {
+            if (options.GetValueOrDefault(layer.Path) is { } said)
+                definition.Options.Add(layer.Prefix, said.Or(BatchNormalizationOptions.Keras));
+            if (layer.Population(state[layer.Path]) is { } population)
+                definition.Populations.Add(layer.Prefix, population);
+        }
+        SafetensorsWriter.Write(
+            stream, FileKind.Weights, Definition.ToText(definition),
+            tensors.Layers.SelectMany(layer => layer.Write(state[layer.Path])));
+    }
+
+    /// <summary>
+    /// Reads this network's weights out of a safetensors file, such as that of a pretrained network. It gives them
+    /// beside the network, in which nothing is unsaid any more of the layers that the file has.
+    /// </summary>
+    /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
+    /// <param name="naming">
+    /// Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.
+    /// </param>
+    /// <param name="prefix">
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that the file does
+    /// not have; <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// </param>
+    /// <param name="onto">
+    /// A state of this network whose layers stay where the file has no tensor of theirs. Null: the file has all.
+    /// </param>
+    /// <remarks>
+    /// <para>
+    /// A file that this library wrote states each batch normalization's options; with another, the names imply them, as
+    /// PyTorch's or Keras's. From there comes what a batch normalization of this network leaves unsaid of ε, momentum,
+    /// kind of statistics and variance convention, and the slope of a LeakyReLU, and the preset. What the network says
+    /// wins over what names imply; where the file itself states another value, it is an error.
+    /// </para>
+    /// F64, F32, F16 and BF16 are read, kernels, biases, γ and β rounded to float. <c>num_batches_tracked</c> may be
+    /// missing. Renormalization, for which PyTorch has no names, begins at the moving statistics. To take a network's
+    /// lower layers only, load the whole of it, and <see cref="Initialize(NetworkState, int)"/> another from the state.
+    /// Memory grows with the bytes that are there, not with lengths claimed. A file that this library wrote has a
+    /// checksum; another's has none, and changed values go unnoticed.
+    /// </remarks>
+    /// <exception cref="ArgumentNullException">The stream is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="onto"/> is not a state of this network; two layers get the same names; a prefix has half a
+    /// surrogate pair or more than a million characters; or a layer gets no name and there is no state to keep.
+    /// </exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; its tensors
+    /// are not those of this network, and the message lists every one that is missing, unexpected, or of another shape
+    /// or dtype; or it states another option than this network says.
+    /// </exception>
+    /// <exception cref="IOException">The stream failed.</exception>
+    public SavedNetwork LoadSafetensors(
+        Stream stream, TensorNaming naming = TensorNaming.PyTorch, Func<string, string?>? prefix = null,
+        NetworkState? onto = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        if (onto is not null)
+            CheckState(onto);
+        ExpectedTensors tensors = Tensors(naming, prefix);
+        if (onto is null && tensors.WithoutName.Count > 0)
+            throw new ArgumentException(
+                $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no "
+                + "state to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
+
+        var file = new SafetensorsReader(stream);
+        WeightsDefinition? stated = WeightsDefinition.Of(file);
+        List<LayerTensors> there = tensors.Match(file.Header, allowMissing: onto is not null);
+        SafetensorsValues values = file.Read(tensors.Needs, toEnd: true);
+        foreach (LayerTensors layer in there)
+            layer.AddPopulation(stated?.Populations.GetValueOrDefault(layer.Prefix), values);
+        var loaded = there.ToDictionary(layer => layer.Path, layer => layer.Read(values), StringComparer.Ordinal);
+        var state = new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
+            .Select(node => KeyValuePair.Create(
+                node.Path, loaded.GetValueOrDefault(node.Path) ?? onto![node.Path])));
+
+        NetworkPreset names = naming == TensorNaming.PyTorch ? NetworkPreset.PyTorch : NetworkPreset.Keras;
+        Dictionary<string, BatchNormalizationOptions> said = NormalizationOptions;
+        var options = there.Where(layer => said.ContainsKey(layer.Path)).ToDictionary(
+            layer => layer.Path,
+            layer => (Stated(layer, said[layer.Path], stated) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
+        foreach ((string path, ActivationLayer leaky) in LeakyLayers)
+            Compare(path, leaky.NegativeSlope, SlopeOf(path), nameof(leaky.NegativeSlope));
+        NetworkPreset preset = stated?.Preset ?? names;
+        Network filled = Filled(
+            path => options.GetValueOrDefault(path),
+            path => SlopeOf(path) ?? ActivationLayer.SlopeOf(preset), preset);
+        return new SavedNetwork(filled, state);
+
+        double? SlopeOf(string path) =>
+            stated?.Slopes.TryGetValue(path, out double slope) == true ? slope : null;
+    }
+
+    Dictionary<string, BatchNormalizationOptions> NormalizationOptions => Nodes
+        .Where(node => node.Layer is BatchNormalizationLayer)
+        .ToDictionary(node => node.Path, node => ((BatchNormalizationLayer)node.Layer).Options, StringComparer.Ordinal);
+
+    IEnumerable<(string Path, ActivationLayer Layer)> LeakyLayers => Nodes
+        .Where(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU })
+        .Select(node => (node.Path, (ActivationLayer)node.Layer));
+
+    /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
+    static BatchNormalizationOptions? Stated(
+        LayerTensors layer, BatchNormalizationOptions said, WeightsDefinition? definition)
+    {
+        if (definition?.Options.GetValueOrDefault(layer.Prefix) is not { } stated)
+            return null;
+        string path = layer.Path;
+        Compare(path, said.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
+        Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
+        Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
+        Compare(path, said.VarianceConvention, stated.VarianceConvention, nameof(stated.VarianceConvention));
+        try
+        {
+            said.Or(stated).Validate();
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException(
+                $"Layer '{path}' does not fit what the file states: {Check.Text(error)}", error);
+        }
+        return stated;
+    }
+
+    /// <exception cref="InvalidDataException">A layer says another value than the file states.</exception>
+    static void Compare<T>(string path, T? said, T? inFile, string option) where T : struct
+    {
+        if (said is { } value && inFile is { } other && !value.Equals(other))
+            throw new InvalidDataException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Layer '{path}' has {option} = {value}, and the file states {other}. Leave it unsaid in the network "
+                + $"to take the file's; it can be changed afterwards."));
+    }
+
+    /// <summary>
+    /// What PyTorch calls a layer whose network is an <c>nn.Sequential</c>: its place among all layers, from 0, with
+    /// the places of the networks around it before: <c>3</c> or <c>0.2</c>. To be given to
+    /// <see cref="LoadSafetensors"/> and <see cref="SaveSafetensors"/>.
+    /// </summary>
+    /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
+    /// <exception cref="ArgumentException">There is no such layer.</exception>
+    public string SequentialName(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        GetNode(path);
+        var places = new List<int>();
+        string block = "";
+        foreach (string name in path.Split('/'))
+        {
+            string[] names = [.. nodes.Where(node => node.Path.StartsWith(block, StringComparison.Ordinal))
+                .Select(node => node.Path[block.Length..].Split('/')[0]).Distinct()];
+            places.Add(Array.IndexOf(names, name));
+            block += name + "/";
+        }
+        return string.Join('.', places);
+    }
+
+    ExpectedTensors Tensors(TensorNaming naming, Func<string, string?>? prefix)
+    {
+        Check.Defined(naming, nameof(naming));
+        return new ExpectedTensors(
+            this, naming, prefix ?? (path => naming == TensorNaming.PyTorch ? path.Replace('/', '.') : path));
     }
 }

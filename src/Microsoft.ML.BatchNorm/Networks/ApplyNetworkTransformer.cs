@@ -1,8 +1,18 @@
+using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
 using Microsoft.ML.Trainers;
+using Microsoft.ML.Transforms;
+
+[assembly: LoadableClass(
+    typeof(ApplyNetworkTransformer), null, typeof(SignatureLoadModel), "Batch normalization network, layers",
+    ApplyNetworkTransformer.LoaderSignature)]
+
+[assembly: LoadableClass(
+    typeof(IRowMapper), typeof(ApplyNetworkTransformer), null, typeof(SignatureLoadRowMapper),
+    "Batch normalization network, layers", ApplyNetworkTransformer.LoaderSignature)]
 
 namespace Microsoft.ML.Transforms;
 
@@ -42,8 +52,12 @@ public sealed class ApplyNetworkEstimator : TrivialEstimator<ApplyNetworkTransfo
 /// Appends the outputs of a network for a column: a vector of <see cref="float"/> in the shape of the network's output.
 /// It is immutable, and safe from any number of threads.
 /// </summary>
-public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
+public sealed class ApplyNetworkTransformer : OneToOneTransformerBase
 {
+    internal const string LoaderSignature = "BatchNormNetTransform";
+
+    static VersionInfo Version { get; } = ModelEntry.FirstVersion("BNNETXFR", LoaderSignature);
+
     readonly NetworkModel model;
 
     internal ApplyNetworkTransformer(
@@ -126,4 +140,25 @@ public sealed partial class ApplyNetworkTransformer : OneToOneTransformerBase
             nodes.Add("Identity", [type.Size == 1 ? network.Save(input) : network.SaveLayers(input)], output);
         }
     }
+
+    /// <inheritdoc/>
+    protected override void SaveModel(ModelSaveContext ctx)
+    {
+        Host.CheckValue(ctx, nameof(ctx));
+        ctx.CheckAtModel();
+        ctx.SetVersionInfo(Version);
+        ModelEntry.WriteLayers(ctx, OutputColumnName, InputColumnName, Network, State);
+    }
+
+    internal static ApplyNetworkTransformer Create(IHostEnvironment env, ModelLoadContext ctx)
+    {
+        Contracts.CheckValue(env, nameof(env));
+        env.CheckValue(ctx, nameof(ctx));
+        ctx.CheckAtModel(Version);
+        (string output, string input, SavedNetwork saved) = ModelEntry.ReadLayers(env, ctx);
+        return new ApplyNetworkTransformer(env, output, input, saved);
+    }
+
+    static IRowMapper Create(IHostEnvironment env, ModelLoadContext ctx, DataViewSchema inputSchema) =>
+        Create(env, ctx).MakeRowMapper(inputSchema);
 }

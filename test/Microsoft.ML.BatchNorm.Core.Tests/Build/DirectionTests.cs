@@ -12,25 +12,16 @@ public class DirectionTests
         "Training", "Reports", "Drift",
     ];
 
-    /// <summary>
-    /// Pairs <c>Lower -> Upper</c> that still refer the wrong way. The test fails if one is no longer needed.
-    /// </summary>
-    static readonly string[] exceptions = [];
+    [TestMethod]
+    public void Each_folder_of_Core_refers_to_those_below_it_only() => Assert.AreEqual(
+        "", string.Join('\n', FolderReferences.Wrong(
+            FolderReferences.Of(typeof(BatchNormalization).Assembly, "src/Microsoft.ML.BatchNorm.Core", core), core)));
 
     [TestMethod]
-    public void Each_folder_of_Core_refers_to_those_below_it_only()
-    {
-        FolderReference[] wrong =
-        [
-            .. FolderReferences.Wrong(
-                FolderReferences.Of(typeof(BatchNormalization).Assembly, "src/Microsoft.ML.BatchNorm.Core", core),
-                core),
-        ];
-
-        Assert.AreEqual(
-            "", string.Join('\n', wrong.Where(reference => !exceptions.Contains(Edge(reference)))));
-        Assert.AreEqual("", string.Join('\n', exceptions.Except(wrong.Select(Edge))), "No longer needed");
-    }
+    public void All_of_Core_is_in_one_namespace() => Assert.AreEqual(
+        "Microsoft.ML.BatchNorm",
+        string.Join(", ", typeof(BatchNormalization).Assembly.GetTypes().Select(type => type.Namespace).Distinct()
+            .Where(name => name?.StartsWith("Microsoft.ML", StringComparison.Ordinal) == true)));
 
     [TestMethod]
     [DataRow("ByBase", "UpperBase")]
@@ -68,8 +59,6 @@ public class DirectionTests
 
         Assert.Contains("is not in the order of folders", error.Message);
     }
-
-    static string Edge(FolderReference reference) => $"{reference.FromFolder} -> {reference.ToFolder}";
 
     /// <summary>The wrong references between the two folders of this assembly that were made for it.</summary>
     static IEnumerable<string> Wrong(string[] order)

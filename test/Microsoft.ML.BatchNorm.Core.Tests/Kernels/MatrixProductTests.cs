@@ -138,7 +138,7 @@ public sealed unsafe class MatrixProductTests
             MatrixProduct.Multiply(a.Start, steps, rows, packed, c.Start, columns, row.Start);
             packed.PackTransposed(b.Start, steps);
             MatrixProduct.MultiplyTransposed(a.Start, rows, rows, packed, c.Start, columns);
-            if (columns % Vectors.Floats == 0)
+            if (columns % Simd.Floats == 0)
             {
                 MatrixPanels plain = MatrixPanels.OfRows(b.Start, columns, steps, columns);
                 MatrixProduct.Multiply(a.Start, steps, rows, plain, c.Start, columns, row.Start);

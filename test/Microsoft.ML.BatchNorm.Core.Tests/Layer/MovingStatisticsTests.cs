@@ -196,7 +196,7 @@ public sealed class MovingStatisticsTests
         {
             BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
             var session = new RunningStatistics(options, state);
-            int groups = RowGroups.CountOf(20, options.VirtualBatchSize), room = Vectors.RoundUp(2);
+            int groups = RowGroups.CountOf(20, options.VirtualBatchSize), room = Simd.RoundUp(2);
             for (int batch = 0; batch < 6; batch++)
             {
                 var statistics = new BatchStatistics[groups];

@@ -91,19 +91,19 @@ sealed unsafe class InputStage
     {
         Vector512<float> poison = default;
         int i = 0;
-        for (; i <= Output.Width - Vectors.Floats; i += Vectors.Floats)
+        for (; i <= Output.Width - Simd.Floats; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(from + i);
             value.Store(to + i);
-            Vectors.Prefetch(next + i);
-            poison = Vectors.Poison(value, poison);
+            Simd.Prefetch(next + i);
+            poison = Simd.Poison(value, poison);
         }
         if (i < Output.Width)
         {
-            Vector512<float> value = Vectors.LoadPart(from + i, Output.Width - i);
+            Vector512<float> value = Simd.LoadPart(from + i, Output.Width - i);
             value.Store(to + i);
-            Vectors.Prefetch(next + i);
-            poison = Vectors.Poison(value, poison);
+            Simd.Prefetch(next + i);
+            poison = Simd.Poison(value, poison);
         }
         if (!Vector512.EqualsAll(poison, Vector512<float>.Zero))
             Volatile.Write(ref foundNonFinite, 1);

@@ -7,11 +7,11 @@ namespace Microsoft.ML.BatchNorm;
 sealed class Schedule
 {
     readonly List<Region> regions = [];
-    readonly Team team;
+    readonly WorkerThreads workers;
 
-    public Schedule(IEnumerable<Pass> passes, Step step, Team team)
+    public Schedule(IEnumerable<Pass> passes, Step step, WorkerThreads workers)
     {
-        this.team = team;
+        this.workers = workers;
         var region = new Region(step);
         var waiting = new List<Pass>();
         foreach (Pass pass in passes)
@@ -33,7 +33,7 @@ sealed class Schedule
     public void Run()
     {
         foreach (Region region in regions)
-            region.Run(team);
+            region.Run(workers);
     }
 
     Region Next(Region region, List<Pass> waiting, Step step)
@@ -67,12 +67,12 @@ sealed class Schedule
             then = pass.Then;
         }
 
-        public void Run(Team team)
+        public void Run(WorkerThreads workers)
         {
             int items = rows.Count > 0 ? step.Blocks : 0;
             foreach (Pass pass in others)
                 items += pass.Items;
-            team.Run(items, work);
+            workers.Run(items, work);
             then?.Invoke();
         }
 

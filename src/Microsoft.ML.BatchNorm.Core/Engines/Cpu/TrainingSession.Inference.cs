@@ -39,23 +39,6 @@ sealed unsafe partial class TrainingSession
         GC.KeepAlive(this);
     }
 
-    /// <summary>
-    /// All rows of the data as one batch in training mode, as the next step has them, but nothing learns: statistics
-    /// move.
-    /// </summary>
-    /// <param name="outputs">Receives one row of outputs for each.</param>
-    /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
-    public void Forward(Span<float> outputs)
-    {
-        BeginTraining([.. Enumerable.Range(0, data.Rows)]);
-        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, team).Run();
-        input.ThrowIfNonFinite(firstRow: null);
-        foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
-            normalization.TakeStatistics();
-        CopyOutputs(outputs);
-        GC.KeepAlive(this);
-    }
-
     public void RecomputeStatistics(IReadOnlyCollection<int> rows)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
@@ -74,10 +57,10 @@ sealed unsafe partial class TrainingSession
             // What the first stages get is in the data already, and nothing goes on from what the last one gets.
             RowBuffer[] open = OpenAt(i), next = i == final || open is [var only] && only == input.Output ? [] : open;
             Pass[] last = [normalization.BeginRecompute(), kept.Keep(next)];
-            var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, team);
+            var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, workers);
             Schedule? fromKept = settled < 0
                 ? null
-                : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, team);
+                : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, workers);
             using IEnumerator<int> numbered = rows.GetEnumerator();
             for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {
@@ -136,4 +119,75 @@ sealed unsafe partial class TrainingSession
         foreach (Stage stage in stages)
             stage.BeginInference(rows);
     }
+}
+
+/// <summary>
+/// The values from which the stages go on behind the last normalization whose statistics are settled, chunk of rows by
+/// chunk, so that the stages before it run once; as many chunks as fit into a budget of memory. The others begin at the
+/// features again.
+/// </summary>
+/// <param name="chunks">The number of chunks.</param>
+sealed unsafe class KeptInputs(int chunks)
+{
+    /// <summary>A quarter of a gigabyte, or an eighth of all memory where that is less.</summary>
+    static readonly long mostFloats =
+        Math.Min(1 << 26, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (8 * sizeof(float)));
+
+    readonly AlignedMemory<float>?[] inputs = new AlignedMemory<float>?[chunks];
+    AlignedMemory<float>? source, target;
+    long floats;
+
+    public int Chunks => chunks;
+
+    /// <summary>Turns to a chunk: whether it was kept when it was turned to before.</summary>
+    /// <param name="chunk">The chunk.</param>
+    /// <param name="rows">Its number of rows.</param>
+    /// <param name="next">What is to be kept of it in place of that; empty for nothing.</param>
+    public bool Begin(int chunk, int rows, RowBuffer[] next)
+    {
+        source = inputs[chunk];
+        floats -= source?.Length ?? 0;
+        long length = rows * FloatsPerRow(next);
+        bool fits = length > 0 && floats + length <= mostFloats;
+        // A block of rows has the same place for any buffers of as many floats, and is restored before it is kept.
+        target = !fits ? null : source?.Length == length ? source : new AlignedMemory<float>(length);
+        floats += target?.Length ?? 0;
+        inputs[chunk] = target;
+        return source is not null;
+    }
+
+    /// <summary>Brings what was kept of the chunk into the buffers that it was in.</summary>
+    public Pass Restore(RowBuffer[] buffers) => Pass.OnRows(block =>
+    {
+        Span<float> kept = Of(source!, block, buffers);
+        foreach (RowBuffer buffer in buffers)
+        {
+            kept[..(block.Rows * buffer.Stride)].CopyTo(In(buffer, block));
+            kept = kept[(block.Rows * buffer.Stride)..];
+        }
+    });
+
+    /// <summary>Keeps what is in the buffers, if there is room.</summary>
+    public Pass Keep(RowBuffer[] buffers) => Pass.OnRows(block =>
+    {
+        if (target is null)
+            return;
+        Span<float> kept = Of(target, block, buffers);
+        foreach (RowBuffer buffer in buffers)
+        {
+            In(buffer, block).CopyTo(kept);
+            kept = kept[(block.Rows * buffer.Stride)..];
+        }
+    });
+
+    static Span<float> In(RowBuffer buffer, RowBlock block) =>
+        new(buffer.Row(block.First), block.Rows * buffer.Stride);
+
+    static Span<float> Of(AlignedMemory<float> memory, RowBlock block, RowBuffer[] buffers)
+    {
+        int perRow = (int)FloatsPerRow(buffers);
+        return memory.Span.Slice(block.First * perRow, block.Rows * perRow);
+    }
+
+    static long FloatsPerRow(RowBuffer[] buffers) => buffers.Sum(buffer => (long)buffer.Stride);
 }

@@ -8,14 +8,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly Network network;
     readonly TrainingData data;
     readonly Step step;
-    readonly Team team;
+    readonly WorkerThreads workers;
     readonly BatchRows batch;
     readonly InputStage input;
     readonly List<Stage> stages;
     readonly ValueGraph values;
     readonly LossStage loss;
     readonly ParameterMemory parameters;
-    readonly OptimizerStep optimizer;
+    readonly ParameterUpdate optimizer;
     readonly Schedule preparation, training, completion, inference;
     readonly RowBuffer last;
     readonly int inferenceRows;
@@ -48,21 +48,21 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         batch = new BatchRows(data);
         input = new InputStage(batch, features, network.IgnoresNonFinite, step);
         loss = new LossStage(options, batch, data.TargetsPerRow, last, gradient, step);
-        team = new Team(threads);
-        optimizer = new OptimizerStep(options.Optimizer, options.GradientClipNorm, parameters, team);
-        preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, team);
+        workers = new WorkerThreads(threads);
+        optimizer = new ParameterUpdate(options.Optimizer, options.GradientClipNorm, parameters, workers);
+        preparation = new Schedule(stages.SelectMany(stage => stage.Prepare()), step, workers);
         training = new Schedule(
             [
                 input.FromData, .. stages.SelectMany(stage => stage.Forward()), loss.Pass, .. back,
-            ], step, team);
-        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, team);
-        inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, team);
+            ], step, workers);
+        completion = new Schedule(backward.SelectMany(stage => stage.Complete()), step, workers);
+        inference = new Schedule([input.FromCall, .. stages.SelectMany(stage => stage.Infer())], step, workers);
     }
 
     public long Steps => optimizer.Steps;
 
     /// <summary>The number of threads that work in a step.</summary>
-    public int Threads => team.Threads;
+    public int Threads => workers.Threads;
 
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
@@ -86,6 +86,23 @@ sealed unsafe partial class TrainingSession : ITrainingSession
             stage.Commit();
         losses.Add(value);
         // The memory is used by its address, which lasts as long as this object does.
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>
+    /// All rows of the data as one batch in training mode, as the next step has them, but nothing learns: statistics
+    /// move.
+    /// </summary>
+    /// <param name="outputs">Receives one row of outputs for each.</param>
+    /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
+    public void Forward(Span<float> outputs)
+    {
+        BeginTraining([.. Enumerable.Range(0, data.Rows)]);
+        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, workers).Run();
+        input.ThrowIfNonFinite(firstRow: null);
+        foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
+            normalization.TakeStatistics();
+        CopyOutputs(outputs);
         GC.KeepAlive(this);
     }
 
@@ -127,7 +144,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         if (disposed)
             return;
         disposed = true;
-        team.Dispose();
+        workers.Dispose();
         batch.Dispose();
     }
 
@@ -237,5 +254,38 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 return false;
         }
         return true;
+    }
+}
+
+/// <summary>The losses that nobody has read yet, the oldest first.</summary>
+sealed class LossHistory
+{
+    double[] values = new double[1024];
+    int first, count;
+
+    public void Add(double loss)
+    {
+        if (count == values.Length)
+        {
+            var more = new double[2 * count];
+            CopyTo(more);
+            (values, first) = (more, 0);
+        }
+        values[(first + count++) % values.Length] = loss;
+    }
+
+    public int Read(Span<double> target)
+    {
+        int read = Math.Min(target.Length, count);
+        CopyTo(target[..read]);
+        first = (first + read) % values.Length;
+        count -= read;
+        return read;
+    }
+
+    void CopyTo(Span<double> target)
+    {
+        for (int i = 0; i < Math.Min(target.Length, count); i++)
+            target[i] = values[(first + i) % values.Length];
     }
 }

@@ -94,7 +94,7 @@ sealed unsafe class ImageWindows
 static unsafe class StridedLine
 {
     /// <summary>The floats from the first to the last of a vector.</summary>
-    public static int Reach(int stride) => Vectors.Floats * Math.Max(stride, 2);
+    public static int Reach(int stride) => Simd.Floats * Math.Max(stride, 2);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Load(float* source, int stride) => stride switch
@@ -102,7 +102,7 @@ static unsafe class StridedLine
         1 => Vector512.Load(source),
         // The lower half of each pair.
         2 when BitConverter.IsLittleEndian => Vector512.Narrow(
-            Vector512.Load((ulong*)source), Vector512.Load((ulong*)(source + Vectors.Floats))).AsSingle(),
+            Vector512.Load((ulong*)source), Vector512.Load((ulong*)(source + Simd.Floats))).AsSingle(),
         _ => Gather(source, stride),
     };
 
@@ -114,7 +114,7 @@ static unsafe class StridedLine
         if (stride == 1)
         {
             int i = 0;
-            for (; i <= count - Vectors.Floats; i += Vectors.Floats)
+            for (; i <= count - Simd.Floats; i += Simd.Floats)
                 (Vector512.Load(target + i) + Vector512.Load(source + i)).Store(target + i);
             if (i < count)
             {
@@ -131,7 +131,7 @@ static unsafe class StridedLine
     static Vector512<float> Gather(float* source, int stride)
     {
         Vector512<float> values = default;
-        for (int i = 0; i < Vectors.Floats; i++)
+        for (int i = 0; i < Simd.Floats; i++)
             ((float*)&values)[i] = source[(nint)i * stride];
         return values;
     }

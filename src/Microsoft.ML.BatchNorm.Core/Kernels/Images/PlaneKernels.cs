@@ -12,7 +12,7 @@ static unsafe class PlaneKernels
     {
         Vector512<double> lower = default, upper = default;
         int i = 0;
-        for (; i <= length - Vectors.Floats; i += Vectors.Floats)
+        for (; i <= length - Simd.Floats; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(x + i);
             lower += Vector512.WidenLower(value);
@@ -20,18 +20,25 @@ static unsafe class PlaneKernels
         }
         if (i < length)
         {
-            Vector512<float> value = Vectors.LoadPart(x + i, length - i);
+            Vector512<float> value = Simd.LoadPart(x + i, length - i);
             lower += Vector512.WidenLower(value);
             upper += Vector512.WidenUpper(value);
         }
-        return Vectors.Sum(lower + upper);
+        return Simd.Sum(lower + upper);
+    }
+
+    /// <summary>The mean of each of several planes of the same length.</summary>
+    public static void Means(float* x, int planes, int length, float* means)
+    {
+        for (int plane = 0; plane < planes; plane++, x += length)
+            means[plane] = (float)(Sum(x, length) / length);
     }
 
     /// <summary><c>Σ x</c> of each column of rows, rounded once; whole vectors of columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SumColumns(float* x, nint stride, int rows, int columns, float* sums)
     {
-        for (int c = 0; c < columns; c += Vectors.Floats)
+        for (int c = 0; c < columns; c += Simd.Floats)
         {
             Vector512<double> lower = default, upper = default;
             float* value = x + c;
@@ -51,17 +58,17 @@ static unsafe class PlaneKernels
     {
         Vector512<float> divisors = Vector512.Create(divisor);
         int i = 0;
-        for (; i <= length - Vectors.Floats; i += Vectors.Floats)
+        for (; i <= length - Simd.Floats; i += Simd.Floats)
             (Vector512.Load(x + i) / divisors).Store(y + i);
         if (i < length)
-            Vectors.StorePart(Vectors.LoadPart(x + i, length - i) / divisors, y + i, length - i);
+            Simd.StorePart(Simd.LoadPart(x + i, length - i) / divisors, y + i, length - i);
     }
 
     /// <summary><c>sum = Σ terms</c>, in the order of the terms; whole vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Merge(float* terms, nint distance, int count, float* sum, int length)
     {
-        for (int i = 0; i < length; i += Vectors.Floats)
+        for (int i = 0; i < length; i += Simd.Floats)
         {
             Vector512<float> value = Vector512.Load(terms + i);
             for (int term = 1; term < count; term++)

@@ -19,7 +19,7 @@ static unsafe class PoolKernels
         {
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
             int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
-            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
                 Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
@@ -36,33 +36,44 @@ static unsafe class PoolKernels
                         index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
                     }
                 }
-                int left = Math.Min(Vectors.Floats, windows.LinePlaces - place);
-                Vectors.StorePart(best, values + place, left);
-                Vectors.StorePart(index.AsSingle(), (float*)(indices + place), left);
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
+                Simd.StorePart(best, values + place, left);
+                Simd.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
             values += windows.LinePlaces;
             indices += windows.LinePlaces;
         }
     }
 
+    /// <summary>The greatest value of each window; NaN wins over all.</summary>
+    public static void Max(ImageWindows windows, float* padded, float* values) =>
+        Reduce(windows, padded, values, new Greatest());
+
     /// <summary>The mean of each window; the zeros of the padding count.</summary>
+    public static void Average(ImageWindows windows, float* padded, float* values) =>
+        Reduce(windows, padded, values, new Mean((float)windows.Size.Height * windows.Size.Width));
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Average(ImageWindows windows, float* padded, float* values)
+    static void Reduce<TReduction>(ImageWindows windows, float* padded, float* values, TReduction reduction)
+        where TReduction : struct, IReduction
     {
         int stride = windows.Stride.Width;
-        Vector512<float> area = Vector512.Create((float)windows.Size.Height * windows.Size.Width);
         for (int line = 0; line < windows.PlaceLines; line++, values += windows.LinePlaces)
         {
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
-            for (int place = 0; place < windows.LinePlaces; place += Vectors.Floats)
+            for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
-                Vector512<float> sum = default;
+                Vector512<float> result = TReduction.Start;
                 for (int i = 0; i < windows.Size.Height; i++)
                 {
                     for (int j = 0; j < windows.Size.Width; j++)
-                        sum += StridedLine.Load(seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
+                    {
+                        result = reduction.Add(result, StridedLine.Load(
+                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride));
+                    }
                 }
-                Vectors.StorePart(sum / area, values + place, Math.Min(Vectors.Floats, windows.LinePlaces - place));
+                Simd.StorePart(
+                    reduction.End(result), values + place, Math.Min(Simd.Floats, windows.LinePlaces - place));
             }
         }
     }
@@ -85,54 +96,32 @@ static unsafe class PoolKernels
             }
         }
     }
-}
 
-/// <summary>Pooling of all channels at one place of an image with channels last.</summary>
-static unsafe class ChannelSums
-{
-    /// <summary><c>target = max(target, source)</c>; NaN stays.</summary>
-    public static void Max(float* source, float* target, int channels) => Run(new Greater(), source, target, channels);
-
-    /// <summary><c>target += source</c>.</summary>
-    public static void Add(float* source, float* target, int channels) => Run(new Sum(), source, target, channels);
-
-    /// <summary><c>target /= divisor</c>.</summary>
-    public static void Divide(float* target, float divisor, int channels) =>
-        Run(new Quotient(divisor), target, target, channels);
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Run<TOperation>(TOperation operation, float* source, float* target, int channels)
-        where TOperation : struct, IOperation
+    interface IReduction
     {
-        for (int c = 0; c < channels; c += Vectors.Floats)
-        {
-            int count = Math.Min(Vectors.Floats, channels - c);
-            Vector512<float> old = Vectors.LoadPart(target + c, count);
-            Vectors.StorePart(operation.Of(Vectors.LoadPart(source + c, count), old), target + c, count);
-        }
+        static abstract Vector512<float> Start { get; }
+
+        Vector512<float> Add(Vector512<float> result, Vector512<float> value);
+
+        Vector512<float> End(Vector512<float> result);
     }
 
-    interface IOperation
+    readonly struct Greatest : IReduction
     {
-        Vector512<float> Of(Vector512<float> source, Vector512<float> target);
-    }
+        public static Vector512<float> Start => Vector512.Create(float.NegativeInfinity);
 
-    readonly struct Greater : IOperation
-    {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => Vector512.Max(source, target);
+        public Vector512<float> Add(Vector512<float> result, Vector512<float> value) => Vector512.Max(result, value);
+
+        public Vector512<float> End(Vector512<float> result) => result;
     }
 
-    readonly struct Sum : IOperation
+    readonly struct Mean(float area) : IReduction
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) => source + target;
-    }
+        public static Vector512<float> Start => default;
 
-    readonly struct Quotient(float divisor) : IOperation
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public Vector512<float> Of(Vector512<float> source, Vector512<float> target) =>
-            source / Vector512.Create(divisor);
+        public Vector512<float> Add(Vector512<float> result, Vector512<float> value) => result + value;
+
+        public Vector512<float> End(Vector512<float> result) => result / Vector512.Create(area);
     }
 }

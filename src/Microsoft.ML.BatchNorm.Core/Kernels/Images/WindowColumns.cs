@@ -13,10 +13,10 @@ static unsafe class WindowColumns
     public const int MaxPlaces = 128;
 
     /// <summary>The floats of a row of so many places.</summary>
-    public static int Stride(int places) => Vectors.RoundUp(places);
+    public static int Stride(int places) => Simd.RoundUp(places);
 
     /// <summary>The floats of a matrix, with those that kernels may touch after it.</summary>
-    public static int Room(int seen, int places) => checked(seen * Stride(places) + Vectors.Floats);
+    public static int Room(int seen, int places) => checked(seen * Stride(places) + Simd.Floats);
 
     /// <summary>Writes the matrix of some places; the padding of its rows is arbitrary.</summary>
     /// <param name="windows">The windows.</param>
@@ -40,7 +40,7 @@ static unsafe class WindowColumns
                     for (int run = 0; run < runCount; run++)
                     {
                         float* source = seen + runs[run].Offset, target = columns + runs[run].Column;
-                        for (int k = 0; k < runs[run].Length; k += Vectors.Floats)
+                        for (int k = 0; k < runs[run].Length; k += Simd.Floats)
                             StridedLine.Load(source + (nint)k * stride, stride).Store(target + k);
                     }
                 }

@@ -39,7 +39,7 @@ readonly unsafe struct MatrixPanels
     public PackedMatrix? Owner { get; }
 
     /// <summary>Whether the rows of a last panel of one vector follow each other, as in a packed matrix.</summary>
-    public bool IsPacked => lastWidth == Vectors.Floats;
+    public bool IsPacked => lastWidth == Simd.Floats;
 
     /// <summary>
     /// A matrix in plain rows. It needs no packing, and is as fast if the left factor has many rows.
@@ -51,8 +51,8 @@ readonly unsafe struct MatrixPanels
     /// <exception cref="ArgumentException">n is not a multiple of 16.</exception>
     public static MatrixPanels OfRows(float* b, nint stride, int steps, int columns)
     {
-        if (columns % Vectors.Floats != 0)
-            throw new ArgumentException($"{columns} columns are no multiple of {Vectors.Floats}.", nameof(columns));
+        if (columns % Simd.Floats != 0)
+            throw new ArgumentException($"{columns} columns are no multiple of {Simd.Floats}.", nameof(columns));
         return new(b, PackedMatrix.PanelColumns, stride, stride, steps, columns, owner: null);
     }
 
@@ -61,11 +61,11 @@ readonly unsafe struct MatrixPanels
     /// <param name="steps">k.</param>
     /// <param name="columns">n.</param>
     public static MatrixPanels OfPacked(float* packed, int steps, int columns) => new(
-        packed, (nint)PackedMatrix.PanelColumns * steps, PackedMatrix.PanelColumns, Vectors.Floats, steps, columns,
+        packed, (nint)PackedMatrix.PanelColumns * steps, PackedMatrix.PanelColumns, Simd.Floats, steps, columns,
         owner: null);
 
     public static implicit operator MatrixPanels(PackedMatrix matrix) => new(
-        matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, Vectors.Floats, matrix.Steps,
+        matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, Simd.Floats, matrix.Steps,
         matrix.Columns, matrix);
 
     /// <summary>The first row at a column that is a multiple of 16.</summary>
@@ -74,7 +74,7 @@ readonly unsafe struct MatrixPanels
 
     /// <summary>From one row to the next in a column's panel.</summary>
     public nint WidthAt(int column) =>
-        Columns - column + column % PackedMatrix.PanelColumns > Vectors.Floats ? width : lastWidth;
+        Columns - column + column % PackedMatrix.PanelColumns > Simd.Floats ? width : lastWidth;
 }
 
 /// <summary>
@@ -98,8 +98,8 @@ sealed unsafe class PackedMatrix
         Steps = steps;
         Columns = columns;
         Panels = (columns + PanelColumns - 1) / PanelColumns;
-        int vectors = (columns + Vectors.Floats - 1) / Vectors.Floats;
-        memory = new AlignedMemory<float>((long)vectors * Vectors.Floats * steps);
+        int vectors = (columns + Simd.Floats - 1) / Simd.Floats;
+        memory = new AlignedMemory<float>((long)vectors * Simd.Floats * steps);
     }
 
     /// <summary>k: the rows of the matrix, the steps of the sum.</summary>
@@ -158,19 +158,19 @@ static unsafe class MatrixPacking
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Rows(float* source, nint stride, int steps, int columns, float* panel)
     {
-        if (columns > Vectors.Floats)
+        if (columns > Simd.Floats)
         {
-            for (int k = 0; k < steps; k++, source += stride, panel += 2 * Vectors.Floats)
+            for (int k = 0; k < steps; k++, source += stride, panel += 2 * Simd.Floats)
             {
                 Vector512.Load(source).StoreAligned(panel);
-                Vector512<float> upper = Vectors.LoadPart(source + Vectors.Floats, columns - Vectors.Floats);
-                upper.StoreAligned(panel + Vectors.Floats);
+                Vector512<float> upper = Simd.LoadPart(source + Simd.Floats, columns - Simd.Floats);
+                upper.StoreAligned(panel + Simd.Floats);
             }
         }
         else
         {
-            for (int k = 0; k < steps; k++, source += stride, panel += Vectors.Floats)
-                Vectors.LoadPart(source, columns).StoreAligned(panel);
+            for (int k = 0; k < steps; k++, source += stride, panel += Simd.Floats)
+                Simd.LoadPart(source, columns).StoreAligned(panel);
         }
     }
 
@@ -178,7 +178,7 @@ static unsafe class MatrixPacking
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Columns(float* source, nint stride, int steps, int columns, float* panel)
     {
-        nint width = columns > Vectors.Floats ? 2 * Vectors.Floats : Vectors.Floats;
+        nint width = columns > Simd.Floats ? 2 * Simd.Floats : Simd.Floats;
         int column = 0;
         for (; column + 4 <= columns; column += 4, source += 4 * stride, panel += 4)
         {

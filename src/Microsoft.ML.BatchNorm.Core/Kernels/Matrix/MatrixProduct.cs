@@ -97,7 +97,7 @@ static unsafe class MatrixBlocks
     static void Tiles(in TileOperands block, int rows, in MatrixPanels b, int step)
     {
         TileOperands tile = block;
-        int most = MatrixTile.RowVectors * Vectors.Floats;
+        int most = MatrixTile.RowVectors * Simd.Floats;
         for (int column = 0, columns; column < b.Columns; column += columns)
         {
             columns = Math.Min(b.Columns - column, most);
@@ -106,8 +106,8 @@ static unsafe class MatrixBlocks
             tile.B = b.At(column) + step * tile.PanelWidth;
             tile.Start = block.Start == null ? null : block.Start + column;
             tile.C = block.C + column;
-            bool wide = columns > Vectors.Floats;
-            tile.LastColumns = wide ? columns - Vectors.Floats : columns;
+            bool wide = columns > Simd.Floats;
+            tile.LastColumns = wide ? columns - Simd.Floats : columns;
             if (wide)
                 Tiles<Count2>(ref tile, rows);
             else
@@ -133,12 +133,12 @@ static unsafe class MatrixBlocks
     /// <summary>One row times several panels at once.</summary>
     static void Row(float* a, nint stepStride, in MatrixPanels b, float* start, float* c)
     {
-        int most = MatrixTile.MaxRowVectors * Vectors.Floats;
+        int most = MatrixTile.MaxRowVectors * Simd.Floats;
         var row = new TileOperands { A = a, StepStride = stepStride, Steps = b.Steps };
         for (int column = 0; column < b.Columns; column += most)
         {
-            int columns = Math.Min(b.Columns - column, most), vectors = Count(columns, Vectors.Floats);
-            row.LastColumns = columns - (vectors - 1) * Vectors.Floats;
+            int columns = Math.Min(b.Columns - column, most), vectors = Count(columns, Simd.Floats);
+            row.LastColumns = columns - (vectors - 1) * Simd.Floats;
             row.B = b.At(column);
             row.Start = start == null ? null : start + column;
             row.C = c + column;

@@ -48,7 +48,7 @@ static unsafe class TileKernel<TRows, TVectors>
         for (nint k = operands.Steps; k > 0; k--)
         {
             Vector512<float> b0 = Vector512.Load(b);
-            Vector512<float> b1 = TVectors.Value > 1 ? Vector512.Load(b + Vectors.Floats) : b0;
+            Vector512<float> b1 = TVectors.Value > 1 ? Vector512.Load(b + Simd.Floats) : b0;
             MultiplyAdd(*a0, b0, b1, ref c0, ref d0);
             if (TRows.Value > 1) MultiplyAdd(*(a0 + row), b0, b1, ref c1, ref d1);
             if (TRows.Value > 2) MultiplyAdd(*(a0 + twoRows), b0, b1, ref c2, ref d2);
@@ -104,11 +104,11 @@ static unsafe class TileKernel<TRows, TVectors>
         if (TVectors.Value > 1)
         {
             c = Vector512.Load(source);
-            d = Vectors.LoadPart(source + Vectors.Floats, last);
+            d = Simd.LoadPart(source + Simd.Floats, last);
         }
         else
         {
-            c = Vectors.LoadPart(source, last);
+            c = Simd.LoadPart(source, last);
         }
     }
 
@@ -118,11 +118,11 @@ static unsafe class TileKernel<TRows, TVectors>
         if (TVectors.Value > 1)
         {
             c.Store(target);
-            Vectors.StorePart(d, target + Vectors.Floats, last);
+            Simd.StorePart(d, target + Simd.Floats, last);
         }
         else
         {
-            Vectors.StorePart(c, target, last);
+            Simd.StorePart(c, target, last);
         }
     }
 }
@@ -158,17 +158,17 @@ static unsafe class SingleRowKernel<TVectors>
             Vector512<float> x = Vector512.Create(*a);
             a += operands.StepStride;
             c0 = MultiplyAdd(x, b0, c0);
-            if (TVectors.Value > 1) c1 = MultiplyAdd(x, b0 + Vectors.Floats, c1);
+            if (TVectors.Value > 1) c1 = MultiplyAdd(x, b0 + Simd.Floats, c1);
             if (TVectors.Value > 2) c2 = MultiplyAdd(x, b1, c2);
-            if (TVectors.Value > 3) c3 = MultiplyAdd(x, b1 + Vectors.Floats, c3);
+            if (TVectors.Value > 3) c3 = MultiplyAdd(x, b1 + Simd.Floats, c3);
             if (TVectors.Value > 4) c4 = MultiplyAdd(x, b2, c4);
-            if (TVectors.Value > 5) c5 = MultiplyAdd(x, b2 + Vectors.Floats, c5);
+            if (TVectors.Value > 5) c5 = MultiplyAdd(x, b2 + Simd.Floats, c5);
             if (TVectors.Value > 6) c6 = MultiplyAdd(x, b3, c6);
-            if (TVectors.Value > 7) c7 = MultiplyAdd(x, b3 + Vectors.Floats, c7);
-            b0 += TVectors.Value > 1 ? 2 * Vectors.Floats : Vectors.Floats;
-            if (TVectors.Value > 2) b1 += TVectors.Value > 3 ? 2 * Vectors.Floats : Vectors.Floats;
-            if (TVectors.Value > 4) b2 += TVectors.Value > 5 ? 2 * Vectors.Floats : Vectors.Floats;
-            if (TVectors.Value > 6) b3 += TVectors.Value > 7 ? 2 * Vectors.Floats : Vectors.Floats;
+            if (TVectors.Value > 7) c7 = MultiplyAdd(x, b3 + Simd.Floats, c7);
+            b0 += TVectors.Value > 1 ? 2 * Simd.Floats : Simd.Floats;
+            if (TVectors.Value > 2) b1 += TVectors.Value > 3 ? 2 * Simd.Floats : Simd.Floats;
+            if (TVectors.Value > 4) b2 += TVectors.Value > 5 ? 2 * Simd.Floats : Simd.Floats;
+            if (TVectors.Value > 6) b3 += TVectors.Value > 7 ? 2 * Simd.Floats : Simd.Floats;
         }
         float* c = operands.C;
         Store(0, c0, c, last);
@@ -188,16 +188,16 @@ static unsafe class SingleRowKernel<TVectors>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector512<float> Load(int vector, float* row, int last) =>
         vector + 1 < TVectors.Value
-            ? Vector512.Load(row + vector * Vectors.Floats)
-            : Vectors.LoadPart(row + vector * Vectors.Floats, last);
+            ? Vector512.Load(row + vector * Simd.Floats)
+            : Simd.LoadPart(row + vector * Simd.Floats, last);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Store(int vector, Vector512<float> sum, float* row, int last)
     {
         if (vector + 1 < TVectors.Value)
-            sum.Store(row + vector * Vectors.Floats);
+            sum.Store(row + vector * Simd.Floats);
         else
-            Vectors.StorePart(sum, row + vector * Vectors.Floats, last);
+            Simd.StorePart(sum, row + vector * Simd.Floats, last);
     }
 }
 

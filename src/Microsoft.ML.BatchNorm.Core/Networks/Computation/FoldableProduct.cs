@@ -6,11 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 /// <param name="state">Kernel and bias.</param>
 /// <param name="outputs">The number of outputs, each with one row of the kernel.</param>
-/// <param name="complete">
-/// Makes the step of the folded kernel and bias, and of the activation that follows, if any.
-/// </param>
-sealed class FoldableProduct(
-    LayerState state, int outputs, Func<double[], float[], ActivationFunction?, ServingStep> complete)
+/// <param name="complete">Makes the operation of the folded kernel and bias, and of the activation that follows.</param>
+sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, ServingOperation> complete)
 {
     readonly double[] kernel = [.. Enumerable.Select(state.Kernel.ToArray(), value => (double)value)];
     readonly double[] bias = state.Bias.IsEmpty
@@ -43,8 +40,10 @@ sealed class FoldableProduct(
     }
 
     /// <param name="activation">What follows, or null.</param>
-    public ServingStep Complete(ActivationFunction? activation) =>
-        complete(kernel, Array.ConvertAll(bias, value => (float)value), activation);
+    public ServingOperation Complete(ActivationFunction? activation) =>
+        complete(new PackedProduct(Floats(kernel), Floats(bias), activation));
+
+    static float[] Floats(double[] values) => Array.ConvertAll(values, value => (float)value);
 
     static bool IsFloat(double value) => float.IsFinite((float)value);
 }
@@ -56,12 +55,12 @@ sealed unsafe class PackedProduct
     readonly AlignedMemory<float> bias;
     readonly ActivationFunction? activation;
 
-    /// <param name="kernel">One row of <paramref name="inputs"/> values an output.</param>
-    /// <param name="inputs">The steps of a sum.</param>
-    /// <param name="bias">One value an output.</param>
+    /// <param name="kernel">A row per output.</param>
+    /// <param name="bias">A value per output.</param>
     /// <param name="activation">What follows, or null.</param>
-    public PackedProduct(float[] kernel, int inputs, float[] bias, ActivationFunction? activation)
+    public PackedProduct(float[] kernel, float[] bias, ActivationFunction? activation)
     {
+        int inputs = kernel.Length / bias.Length;
         this.kernel = new PackedMatrix(inputs, bias.Length);
         fixed (float* source = kernel)
             this.kernel.PackTransposed(source, inputs);
@@ -70,11 +69,23 @@ sealed unsafe class PackedProduct
         this.activation = activation;
     }
 
+    public int Inputs => kernel.Steps;
+
+    public int Outputs => kernel.Columns;
+
+    /// <summary>Rows of inputs to rows of outputs.</summary>
     public void Run(float* x, float* y, int rows)
     {
-        int outputs = bias.Length;
-        MatrixProduct.Multiply(x, kernel.Steps, rows, kernel, y, outputs, bias.Start);
-        activation?.Run(y, y, (nint)rows * outputs);
-        GC.KeepAlive(bias);
+        MatrixProduct.Multiply(x, Inputs, rows, kernel, y, Outputs, bias.Start);
+        activation?.Run(y, y, (nint)rows * Outputs);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>An image to an image.</summary>
+    public void Convolve(ImageConvolution convolution, float* x, float* y, float* work)
+    {
+        convolution.Run(x, kernel, bias.Start, y, work);
+        activation?.Run(y, y, (nint)Outputs * convolution.Windows.Places);
+        GC.KeepAlive(this);
     }
 }

@@ -12,7 +12,7 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
     readonly int size = spec.Shape!.Size;
 
     public Parameter(NetworkNode node, TensorSpec spec)
-        : this(node, spec, Vectors.RoundUp(spec.Shape!.Size))
+        : this(node, spec, Simd.RoundUp(spec.Shape!.Size))
     {
     }
 
@@ -59,7 +59,7 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 /// no packing, and its gradient is formed where it belongs.
 /// </summary>
 sealed unsafe class KernelParameter(NetworkNode node, TensorSpec spec, int inputs, int units)
-    : Parameter(node, spec, checked(inputs * Vectors.RoundUp(units)))
+    : Parameter(node, spec, checked(inputs * Simd.RoundUp(units)))
 {
     public int Panels => (units + PackedMatrix.PanelColumns - 1) / PackedMatrix.PanelColumns;
 
@@ -67,7 +67,7 @@ sealed unsafe class KernelParameter(NetworkNode node, TensorSpec spec, int input
     public int UnitsOf(int panel) => Math.Min(PackedMatrix.PanelColumns, units - panel * PackedMatrix.PanelColumns);
 
     /// <summary>The floats from one input's row of a panel to the next.</summary>
-    public int WidthOf(int panel) => Vectors.RoundUp(UnitsOf(panel));
+    public int WidthOf(int panel) => Simd.RoundUp(UnitsOf(panel));
 
     /// <summary>Where a panel begins in a slice.</summary>
     public nint Start(int panel) => (nint)panel * PackedMatrix.PanelColumns * inputs;

@@ -19,12 +19,12 @@ sealed unsafe class RowBuffer(int width)
     public int Width => width;
 
     /// <summary>The same in whole vectors.</summary>
-    public int Columns { get; } = Vectors.RoundUp(width);
+    public int Columns { get; } = Simd.RoundUp(width);
 
     /// <summary>The floats from a row to the next.</summary>
-    public int Stride { get; } = Vectors.RoundUp(width) % CrowdedStride == 0
-        ? Vectors.RoundUp(width) + Vectors.Floats
-        : Vectors.RoundUp(width);
+    public int Stride { get; } = Simd.RoundUp(width) % CrowdedStride == 0
+        ? Simd.RoundUp(width) + Simd.Floats
+        : Simd.RoundUp(width);
 
     /// <summary>The number of rows that there is room for.</summary>
     public int Capacity { get; private set; }
@@ -53,7 +53,7 @@ sealed unsafe class RowBuffer(int width)
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Row(row), y = target.Row(row);
-            for (int i = 0; i < Columns; i += Vectors.Floats)
+            for (int i = 0; i < Columns; i += Simd.Floats)
                 (Vector512.Load(y + i) + Vector512.Load(x + i)).Store(y + i);
         }
     }

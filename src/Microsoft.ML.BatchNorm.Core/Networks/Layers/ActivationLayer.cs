@@ -57,9 +57,8 @@ public sealed record ActivationLayer(Activation Function) : Layer
     internal override ServingValue CreateServing(ServingContext context)
     {
         if (context.Input.Product is null)
-            return context.Steps.Elementwise(
-                context.Input, new ActivationStep(Computation, context.Node.Output.Size));
-        context.Steps.Complete(context.Input, Computation);
+            return context.Operations.Add(new ActivationOperation(Computation, context.Node.Output.Size), context.Input);
+        context.Operations.Complete(context.Input, Computation);
         return context.Input;
     }
 
@@ -112,7 +111,7 @@ sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction f
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Input.Row(row), y = Output.Row(row);
-            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+            for (int i = 0; i < Input.Columns; i += Simd.Floats)
                 function.Forward(Vector512.Load(x + i)).Store(y + i);
         }
     }
@@ -123,14 +122,14 @@ sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction f
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Input.Row(row), y = Output.Row(row), dy = OutputGradient!.Row(row);
-            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+            for (int i = 0; i < Input.Columns; i += Simd.Floats)
                 function.Backward(Vector512.Load(x + i), Vector512.Load(y + i), Vector512.Load(dy + i)).Store(dy + i);
         }
     }
 }
 
 /// <summary>An activation in a model that does not follow a product.</summary>
-sealed unsafe class ActivationStep(ActivationFunction function, int size) : ServingStep(size, size)
+sealed unsafe class ActivationOperation(ActivationFunction function, int size) : ServingOperation(size, size)
 {
     public override bool IsElementwise => true;
 

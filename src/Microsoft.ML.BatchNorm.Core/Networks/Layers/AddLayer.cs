@@ -24,8 +24,8 @@ public sealed record AddLayer : Layer
 
     internal override Stage CreateStage(StageContext context) => new AddStage(context);
 
-    internal override ServingValue CreateServing(ServingContext context) => context.Steps.Merge(
-        context.Node.Output, context.Inputs, new AddStep(context.Inputs.Length, context.Node.Output.Size));
+    internal override ServingValue CreateServing(ServingContext context) => context.Operations.Add(
+        new AddOperation(context.Inputs.Length, context.Node.Output.Size), context.Inputs);
 }
 
 /// <summary>
@@ -50,7 +50,7 @@ sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffe
             for (int other = 1; other < Inputs.Length; other++, x = y)
             {
                 float* more = Inputs[other].Row(row);
-                for (int i = 0; i < Output.Columns; i += Vectors.Floats)
+                for (int i = 0; i < Output.Columns; i += Simd.Floats)
                     (Vector512.Load(x + i) + Vector512.Load(more + i)).Store(y + i);
             }
         }
@@ -67,7 +67,7 @@ sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffe
 }
 
 /// <summary>A sum in a model.</summary>
-sealed unsafe class AddStep(int count, int size) : MergeStep(size)
+sealed unsafe class AddOperation(int count, int size) : MergeOperation(size)
 {
     public override bool IsElementwise => true;
 

@@ -127,14 +127,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
         // Folded, an infinite value that is to pass through the normalization would not.
         if (context.Folds && AxisIn(shape) == 1 && !map.IgnoresNonFinite && input.Product?.TryFold(map) == true)
             return input;
-        context.Steps.Complete(input);
-        ChannelLayout row = Layout(shape, 1);
-        if (input.IsLast)
-        {
-            int axis = AxisIn(shape);
-            row = new ChannelLayout([1, shape[1], shape[2], shape[0]], axis == 1 ? 3 : axis - 1);
-        }
-        return context.Steps.Elementwise(input, new AffineStep(map.ForRows<float>(row)));
+        return context.Operations.Add(new AffineOperation(map.ForRows<float>(Layout(shape, 1))), input);
     }
 
     static BatchNormalizationOptions Checked(BatchNormalizationOptions options)
@@ -146,7 +139,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
 }
 
 /// <summary>A batch normalization that cannot be folded: its map, with the digits that a large mean needs.</summary>
-sealed unsafe class AffineStep(RowMap<float> map) : ServingStep(map.Length, map.Length)
+sealed unsafe class AffineOperation(RowMap<float> map) : ServingOperation(map.Length, map.Length)
 {
     public override bool IsElementwise => true;
 

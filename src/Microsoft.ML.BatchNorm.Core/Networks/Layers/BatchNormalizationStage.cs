@@ -42,7 +42,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         NetworkNode node = Node;
         options = layer.Options;
         channels = layer.Channels(node.Input);
-        room = Vectors.RoundUp(channels);
+        room = Simd.RoundUp(channels);
         valuesPerRow = node.Input.Size / channels;
         this.kernels = kernels;
         usesBatch = options.UsesBatchStatistics(training: true);
@@ -389,7 +389,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         for (int c = 0; c < room; c += 8)
         {
             Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
-            Vector512<double> off = mean - Vectors.Widen(Vector256.Load(center + c));
+            Vector512<double> off = mean - Simd.Widen(Vector256.Load(center + c));
             Vector512<double> inverses = Vector512.Load(inverse.Start + at + c);
             Vector512<double> gradient = Vector512.Load(sums.Start + c);
             Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
@@ -403,8 +403,8 @@ sealed unsafe class BatchNormalizationStage : Stage
             Vector512<double> share = Vector512.ConditionalSelect(
                 Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
             Vector512<double> slopes = inverses * (inverses * (product * share));
-            Vectors.Narrow(slopes).Store(slope + c);
-            Vectors.Narrow(gradient * share - off * slopes).Store(rest + c);
+            Simd.Narrow(slopes).Store(slope + c);
+            Simd.Narrow(gradient * share - off * slopes).Store(rest + c);
         }
     }
 
@@ -419,7 +419,7 @@ sealed unsafe class BatchNormalizationStage : Stage
     void Narrow(double* values, float* to)
     {
         for (int c = 0; c < room; c += 8)
-            Vectors.Narrow(Vector512.Load(values + c)).Store(to + c);
+            Simd.Narrow(Vector512.Load(values + c)).Store(to + c);
         new Span<float>(to + channels, room - channels).Clear();
     }
 }

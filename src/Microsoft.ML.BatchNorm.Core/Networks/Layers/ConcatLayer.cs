@@ -30,13 +30,8 @@ public sealed record ConcatLayer : Layer
 
     internal override Stage CreateStage(StageContext context) => new ConcatStage(context);
 
-    internal override ServingValue CreateServing(ServingContext context)
-    {
-        TensorShape output = context.Node.Output;
-        int places = output.Size / output[0], run = context.Steps.IsLast(context.Inputs) ? 1 : places;
-        int[] widths = [.. context.Node.InputShapes.Select(shape => shape[0] * run)];
-        return context.Steps.Merge(output, context.Inputs, new ConcatStep(widths, places / run));
-    }
+    internal override ServingValue CreateServing(ServingContext context) => context.Operations.Add(
+        new ConcatOperation([.. context.Node.InputShapes.Select(shape => shape.Size)]), context.Inputs);
 }
 
 /// <summary>Runs of channels behind one another in a training session.</summary>
@@ -78,18 +73,17 @@ sealed unsafe class ConcatStage(StageContext context)
     }
 }
 
-/// <summary>Runs of channels behind one another in a model, at each place of a row.</summary>
-/// <param name="widths">The values of each input's run.</param>
-/// <param name="places">The runs of a row.</param>
-sealed unsafe class ConcatStep(int[] widths, int places) : MergeStep(widths.Sum() * places)
+/// <summary>Runs of channels behind one another in a model.</summary>
+/// <param name="widths">The values that a row has of each input.</param>
+sealed unsafe class ConcatOperation(int[] widths) : MergeOperation(widths.Sum())
 {
     public override void Run(float** x, float* y, int rows, float* work)
     {
-        for (int place = 0; place < rows * places; place++)
+        for (int row = 0; row < rows; row++)
         {
             for (int input = 0; input < widths.Length; y += widths[input++])
             {
-                var run = new ReadOnlySpan<float>(x[input] + (nint)place * widths[input], widths[input]);
+                var run = new ReadOnlySpan<float>(x[input] + (nint)row * widths[input], widths[input]);
                 run.CopyTo(new Span<float>(y, widths[input]));
             }
         }

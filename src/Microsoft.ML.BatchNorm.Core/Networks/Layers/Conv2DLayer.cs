@@ -76,38 +76,18 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
     internal override ServingValue CreateServing(ServingContext context)
     {
         NetworkNode node = context.Node;
-        return ServingValue.OfImage(
-            node.Output, context.Steps.ChannelsLast(context.Input),
-            new FoldableProduct(context.State!, Filters, (kernel, bias, activation) =>
-            {
-                int seen = kernel.Length / Filters;
-                var product = new PackedProduct(ChannelsLast(kernel, node.Input[0], seen), seen, bias, activation);
-                return new ConvolutionStep(product, Window, node.Input, node.Output);
-            }));
-    }
-
-    /// <summary>From <c>[filters, channels, height, width]</c> to <c>[filters, height, width, channels]</c>.</summary>
-    static float[] ChannelsLast(double[] kernel, int channels, int seen)
-    {
-        float[] last = new float[kernel.Length];
-        int area = seen / channels;
-        for (int i = 0; i < last.Length; i++)
-        {
-            int filter = i / seen, place = i % seen / channels, channel = i % channels;
-            last[i] = (float)kernel[filter * seen + channel * area + place];
-        }
-        return last;
+        return new ServingValue(
+            context.Operations.Complete(context.Input),
+            new FoldableProduct(
+                context.State!, Filters,
+                product => new ConvolutionOperation(product, Window, node.Input, node.Output)));
     }
 }
 
-/// <summary>
-/// A convolution in a training session: the kernel times the matrix of what its window shows
-/// (<see cref="WindowColumns"/>), some places at a time. A window of one element that moves by one shows the image
-/// itself.
-/// </summary>
+/// <summary>A convolution in a training session.</summary>
 sealed unsafe class Conv2DStage : Stage
 {
-    /// <summary>The places of a product: the columns that its kernel takes at once.</summary>
+    /// <summary>The places of a product: the columns that the matrix kernel takes at once.</summary>
     const int PanelPlaces = PackedMatrix.PanelColumns;
 
     /// <summary>The most ranges of rows whose gradients of the kernel are summed apart, for as many threads.</summary>
@@ -119,9 +99,9 @@ sealed unsafe class Conv2DStage : Stage
     /// <summary>Floats that one item merges.</summary>
     const int MergeLength = 1 << 13;
 
+    readonly ImageConvolution convolution;
     readonly ImageWindows windows;
     readonly int filters, places, seen;
-    readonly bool isPointwise;
     readonly KernelParameter kernel;
     readonly Parameter? bias;
 
@@ -129,83 +109,47 @@ sealed unsafe class Conv2DStage : Stage
     readonly AlignedMemory<float> partials;
     readonly AlignedMemory<double> partialBiases;
 
+    MatrixPanels weights;
+
     public Conv2DStage(StageContext context, Conv2DLayer layer)
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
-        windows = new ImageWindows(Node.Input, layer.Window);
+        convolution = new ImageConvolution(Node.Input, layer.Window, layer.Filters);
+        windows = convolution.Windows;
         (filters, places, seen) = (layer.Filters, windows.Places, windows.Seen);
-        isPointwise = layer.Window == new Window2D(1, 1, 0);
         kernel = new KernelParameter(Node, Tensor("kernel")!, seen, filters);
         bias = Tensor("bias") is { } spec ? new Parameter(Node, spec) : null;
         Parameters = bias is null ? [kernel] : [kernel, bias];
         partials = new AlignedMemory<float>(layer.Trainable ? (long)Parts * kernel.Room : 0);
         partialBiases = new AlignedMemory<double>(layer.Trainable ? (long)Parts * filters : 0);
-        Step.Work.Reserve(PaddedRoom + ColumnsRoom + GradientRoom);
+        Step.Work.Reserve((long)PaddedRoom + ColumnsRoom + GradientRoom);
     }
 
     public override IReadOnlyList<Parameter> Parameters { get; }
 
-    int PaddedRoom => isPointwise
-        ? 0
-        : Vectors.RoundUp(checked(windows.Channels * windows.PaddedChannel + windows.Slack));
+    int PaddedRoom => convolution.PaddedRoom;
 
     int ColumnsRoom => WindowColumns.Room(seen, Math.Min(places, WindowColumns.MaxPlaces));
 
-    int GradientRoom => checked(Vectors.RoundUp(filters) * WindowColumns.MaxPlaces);
+    int GradientRoom => checked(Simd.RoundUp(filters) * WindowColumns.MaxPlaces);
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
-    public override IEnumerable<Pass> Forward() => [Pass.OnRows(isPointwise ? ConvolvePoints : Convolve)];
+    public override void Load(LayerState state)
+    {
+        base.Load(state);
+        weights = MatrixPanels.OfPacked(kernel.Value, seen, filters);
+    }
+
+    public override IEnumerable<Pass> Forward() => [Pass.OnRows(Convolve)];
 
     void Convolve(RowBlock block)
     {
         using WorkMemory.Lease work = Step.Work.Take();
-        float* padded = work.Start, columns = padded + PaddedRoom;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
-            float* y = Output.Row(row);
-            BeginWithBias(y);
-            windows.Pad(Input.Row(row), windows.Channels, padded, 0);
-            for (int first = 0; first < places; first += PanelPlaces)
-            {
-                int count = Math.Min(PanelPlaces, places - first);
-                WindowColumns.Gather(windows, padded, first, count, columns);
-                Multiply(MatrixPanels.OfPacked(columns, seen, count), y + first);
-            }
-        }
-    }
-
-    void ConvolvePoints(RowBlock block)
-    {
-        using WorkMemory.Lease work = Step.Work.Take();
-        int whole = places / Vectors.Floats * Vectors.Floats, rest = places - whole;
-        for (int row = block.First; row < block.First + block.Rows; row++)
-        {
-            float* x = Input.Row(row), y = Output.Row(row);
-            BeginWithBias(y);
-            if (whole > 0)
-                Multiply(MatrixPanels.OfRows(x, places, seen, whole), y);
-            if (rest == 0)
-                continue;
-            MatrixPacking.Rows(x + whole, places, seen, rest, work.Start);
-            Multiply(MatrixPanels.OfPacked(work.Start, seen, rest), y + whole);
-        }
-    }
-
-    void BeginWithBias(float* y)
-    {
-        for (int filter = 0; filter < filters && bias is not null; filter++)
-            new Span<float>(y + (nint)filter * places, places).Fill(bias.Value[filter]);
-    }
-
-    /// <summary>The kernel times the matrix of some places, to the same places of the output.</summary>
-    void Multiply(in MatrixPanels columns, float* y)
-    {
-        for (int panel = 0; panel < kernel.Panels; panel++)
-        {
-            MatrixProduct.MultiplyTransposed(
-                kernel.Value + kernel.Start(panel), kernel.WidthOf(panel), kernel.UnitsOf(panel), columns,
-                y + (nint)panel * PackedMatrix.PanelColumns * places, places, accumulate: bias is not null);
+            convolution.Run(
+                Input.Row(row), weights, bias is null ? null : bias.Value, Output.Row(row), work.Start);
         }
     }
 
@@ -217,7 +161,7 @@ sealed unsafe class Conv2DStage : Stage
     public override IEnumerable<Pass> Backward()
     {
         if (InputGradient is not null)
-            yield return Pass.OnRows(isPointwise ? PointsBack : ConvolveBack);
+            yield return Pass.OnRows(convolution.IsPointwise ? PointsBack : ConvolveBack);
         if (kernel.IsTrained)
             yield return Pass.OnItems(Parts, SumPart);
     }
@@ -289,12 +233,12 @@ sealed unsafe class Conv2DStage : Stage
             float* x = Input.Row(row), dy = OutputGradient!.Row(row);
             for (int filter = 0; filter < filters && bias is not null; filter++)
                 targetBias[filter] += PlaneKernels.Sum(dy + (nint)filter * places, places);
-            if (!isPointwise)
+            if (!convolution.IsPointwise)
                 windows.Pad(x, windows.Channels, padded, 0);
             for (int place = 0; place < places; place += WindowColumns.MaxPlaces)
             {
                 int count = Math.Min(WindowColumns.MaxPlaces, places - place);
-                if (isPointwise)
+                if (convolution.IsPointwise)
                 {
                     AddProduct(x + place, places, dy + place, count, packed, target);
                     continue;
@@ -339,65 +283,17 @@ sealed unsafe class Conv2DStage : Stage
     }
 }
 
-/// <summary>
-/// A convolution in a model, as a product: what the window sees at each place,
-/// <c>[places, height × width × channels]</c>, times the kernel. A window of one element at every place is the product
-/// with the image itself.
-/// </summary>
-sealed unsafe class ConvolutionStep(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
-    : ServingStep(image.Size, output.Size)
+/// <summary>A convolution in a model.</summary>
+sealed unsafe class ConvolutionOperation(PackedProduct product, Window2D window, TensorShape image, TensorShape output)
+    : ServingOperation(image.Size, output.Size)
 {
-    /// <summary>What the windows of a block of places see stays in the second cache.</summary>
-    const int BlockElements = 1 << 15;
+    readonly ImageConvolution convolution = new(image, window, output[0]);
 
-    readonly int channels = image[0], height = image[1], width = image[2], filters = output[0];
-    readonly int places = output[1] * output[2], placesPerLine = output[2];
-    readonly int seen = window.Size.Height * window.Size.Width * image[0];
-    readonly bool isPointwise = window == new Window2D(1, 1, 0);
-
-    readonly int blockPlaces = Math.Clamp(
-        BlockElements / (window.Size.Height * window.Size.Width * image[0]), 1, output[1] * output[2]);
-
-    public override int Work => isPointwise ? 0 : blockPlaces * seen;
+    public override int Work => convolution.Work;
 
     public override void Run(float* x, float* y, int rows, float* work)
     {
-        if (isPointwise)
-        {
-            product.Run(x, y, rows * places);
-            return;
-        }
         for (int row = 0; row < rows; row++, x += Inputs, y += Outputs)
-        {
-            for (int first = 0; first < places; first += blockPlaces)
-            {
-                int count = Math.Min(blockPlaces, places - first);
-                for (int place = 0; place < count; place++)
-                    Look(x, first + place, work + (nint)place * seen);
-                product.Run(work, y + (nint)first * filters, count);
-            }
-        }
-    }
-
-    /// <summary>Copies what the window sees at a place, line after line; zeros beside the image.</summary>
-    void Look(float* x, int place, float* target)
-    {
-        int top = place / placesPerLine * window.Stride.Height - window.Padding.Height;
-        int left = place % placesPerLine * window.Stride.Width - window.Padding.Width;
-        int from = Math.Max(left, 0), to = Math.Min(left + window.Size.Width, width);
-        int line = window.Size.Width * channels;
-        for (int i = top; i < top + window.Size.Height; i++, target += line)
-        {
-            var all = new Span<float>(target, line);
-            if (i < 0 || i >= height || from >= to)
-            {
-                all.Clear();
-                continue;
-            }
-            all[..((from - left) * channels)].Clear();
-            var inside = new ReadOnlySpan<float>(x + ((nint)i * width + from) * channels, (to - from) * channels);
-            inside.CopyTo(all[((from - left) * channels)..]);
-            all[((to - left) * channels)..].Clear();
-        }
+            product.Convolve(convolution, x, y, work);
     }
 }

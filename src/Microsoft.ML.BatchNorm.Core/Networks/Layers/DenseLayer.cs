@@ -51,13 +51,8 @@ public sealed record DenseLayer(int Units) : Layer
     internal override Stage CreateStage(StageContext context) => new DenseStage(context, Units);
 
     internal override ServingValue CreateServing(ServingContext context) => new(
-        context.Node.Output, context.Steps.ChannelsFirst(context.Input),
-        new FoldableProduct(context.State!, Units, (kernel, bias, activation) =>
-        {
-            int inputs = kernel.Length / Units;
-            float[] weights = Array.ConvertAll(kernel, value => (float)value);
-            return new DenseStep(new PackedProduct(weights, inputs, bias, activation), inputs, Units);
-        }));
+        context.Operations.Complete(context.Input),
+        new FoldableProduct(context.State!, Units, product => new DenseOperation(product)));
 }
 
 /// <summary>A dense layer in a training session.</summary>
@@ -126,7 +121,7 @@ sealed unsafe class DenseStage : Stage
     {
         int columns = transposed!.ColumnsOf(panel), first = panel * PackedMatrix.PanelColumns;
         float* target = transposed.Panel(panel);
-        int targetWidth = Vectors.RoundUp(columns);
+        int targetWidth = Simd.RoundUp(columns);
         for (int block = 0; block < kernel.Panels; block++)
         {
             int width = kernel.WidthOf(block);
@@ -153,7 +148,7 @@ sealed unsafe class DenseStage : Stage
 }
 
 /// <summary>A dense layer in a model.</summary>
-sealed unsafe class DenseStep(PackedProduct product, int inputs, int units) : ServingStep(inputs, units)
+sealed unsafe class DenseOperation(PackedProduct product) : ServingOperation(product.Inputs, product.Outputs)
 {
     public override void Run(float* x, float* y, int rows, float* work) => product.Run(x, y, rows);
 }

@@ -77,8 +77,8 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
                 RandomNumbers.Philox(unchecked((uint)Step.Seed), (uint)place, ref w0, ref w1, ref w2, ref w3);
                 int column = draw * DrawColumns;
                 Select(Vector512.Narrow(w0, w1), threshold, kept).Store(target + column);
-                if (column + Vectors.Floats < Input.Columns)
-                    Select(Vector512.Narrow(w2, w3), threshold, kept).Store(target + column + Vectors.Floats);
+                if (column + Simd.Floats < Input.Columns)
+                    Select(Vector512.Narrow(w2, w3), threshold, kept).Store(target + column + Simd.Floats);
             }
         }
     }
@@ -98,7 +98,7 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = from.Row(row), factor = factors.Row(row), y = to.Row(row);
-            for (int i = 0; i < Input.Columns; i += Vectors.Floats)
+            for (int i = 0; i < Input.Columns; i += Simd.Floats)
                 (Vector512.Load(x + i) * Vector512.Load(factor + i)).Store(y + i);
         }
     }

@@ -18,7 +18,7 @@ public sealed record FlattenLayer : Layer
     internal override Stage CreateStage(StageContext context) => new FlattenStage(context);
 
     internal override ServingValue CreateServing(ServingContext context) =>
-        new(context.Node.Output, context.Steps.ChannelsFirst(context.Input));
+        new(context.Operations.Complete(context.Input));
 }
 
 /// <summary>The same buffer under another shape.</summary>

@@ -17,10 +17,8 @@ public sealed record GlobalAveragePool2DLayer : Layer
 
     internal override Stage CreateStage(StageContext context) => new GlobalAveragePool2DStage(context);
 
-    internal override ServingValue CreateServing(ServingContext context) => new(
-        context.Node.Output,
-        context.Steps.Add(
-            new GlobalAverageStep(context.Node.Input), context.Steps.ChannelsLast(context.Input)));
+    internal override ServingValue CreateServing(ServingContext context) =>
+        context.Operations.Add(new GlobalAverageOperation(context.Node.Input), context.Input);
 }
 
 /// <summary>The mean of each channel in a training session.</summary>
@@ -38,11 +36,7 @@ sealed unsafe class GlobalAveragePool2DStage(StageContext context)
     void Average(RowBlock block)
     {
         for (int row = block.First; row < block.First + block.Rows; row++)
-        {
-            float* x = Input.Row(row), y = Output.Row(row);
-            for (int channel = 0; channel < channels; channel++)
-                y[channel] = (float)(PlaneKernels.Sum(x + (nint)channel * places, places) / places);
-        }
+            PlaneKernels.Means(Input.Row(row), channels, places, Output.Row(row));
     }
 
     void GoBack(RowBlock block)
@@ -57,18 +51,11 @@ sealed unsafe class GlobalAveragePool2DStage(StageContext context)
 }
 
 /// <summary>The mean of each channel in a model.</summary>
-sealed unsafe class GlobalAverageStep(TensorShape image) : ServingStep(image.Size, image[0])
+sealed unsafe class GlobalAverageOperation(TensorShape image) : ServingOperation(image.Size, image[0])
 {
-    readonly int channels = image[0], places = image[1] * image[2];
-
     public override void Run(float* x, float* y, int rows, float* work)
     {
-        for (int row = 0; row < rows; row++, y += channels)
-        {
-            new Span<float>(y, channels).Clear();
-            for (int place = 0; place < places; place++, x += channels)
-                ChannelSums.Add(x, y, channels);
-            ChannelSums.Divide(y, places, channels);
-        }
+        for (int row = 0; row < rows; row++, x += Inputs, y += Outputs)
+            PlaneKernels.Means(x, Outputs, Inputs / Outputs, y);
     }
 }

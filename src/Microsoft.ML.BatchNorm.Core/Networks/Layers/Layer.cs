@@ -95,7 +95,7 @@ public abstract record Layer
     /// <exception cref="NotSupportedException">Another engine alone runs it.</exception>
     internal abstract Stage CreateStage(StageContext context);
 
-    /// <summary>The layer in a model: adds its steps, and gives their value.</summary>
+    /// <summary>The layer in a model: adds its operations, and gives their value.</summary>
     /// <exception cref="NotSupportedException">A model cannot have it.</exception>
     /// <exception cref="ArgumentException">With its options, it cannot predict for a single row.</exception>
     internal abstract ServingValue CreateServing(ServingContext context);

@@ -59,10 +59,8 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
         ? new MaxPool2DStage(context, Window)
         : new AveragePool2DStage(context, Window);
 
-    internal override ServingValue CreateServing(ServingContext context) => ServingValue.OfImage(
-        context.Node.Output,
-        context.Steps.Add(
-            new PoolStep(this, context.Node.Input, context.Node.Output), context.Steps.ChannelsLast(context.Input)));
+    internal override ServingValue CreateServing(ServingContext context) =>
+        context.Operations.Add(new PoolOperation(this, context.Node.Input, context.Node.Output), context.Input);
 }
 
 /// <summary>A <see cref="Pool2DLayer"/> of maxima: the first of a window's greatest values gets its gradient.</summary>
@@ -135,10 +133,10 @@ sealed unsafe class AveragePool2DStage : Stage
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
         windows = new ImageWindows(Node.Input, window);
-        Step.Work.Reserve((long)PaddedRoom + windows.Places + Vectors.Floats);
+        Step.Work.Reserve((long)PaddedRoom + windows.Places + Simd.Floats);
     }
 
-    int PaddedRoom => Vectors.RoundUp(checked(windows.PaddedChannel + windows.Slack));
+    int PaddedRoom => Simd.RoundUp(checked(windows.PaddedChannel + windows.Slack));
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
@@ -177,45 +175,25 @@ sealed unsafe class AveragePool2DStage : Stage
     }
 }
 
-/// <summary>A pool in a model: all channels of a place at once.</summary>
-sealed unsafe class PoolStep(Pool2DLayer layer, TensorShape image, TensorShape output)
-    : ServingStep(image.Size, output.Size)
+/// <summary>A pool in a model.</summary>
+sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorShape output)
+    : ServingOperation(image.Size, output.Size)
 {
-    readonly Window2D window = layer.Window;
+    readonly ImageWindows windows = new(image, layer.Window);
     readonly bool isMax = layer.Function == Pooling.Max;
-    readonly int channels = image[0], height = image[1], width = image[2];
+
+    public override int Work => checked(windows.PaddedChannel + windows.Slack);
 
     public override void Run(float* x, float* y, int rows, float* work)
     {
-        for (int row = 0; row < rows; row++, x += Inputs)
+        int planes = rows * windows.Channels;
+        for (int plane = 0; plane < planes; plane++, x += windows.Channel, y += windows.Places)
         {
-            for (int i = 0; i < output[1]; i++)
-            {
-                int top = i * window.Stride.Height - window.Padding.Height;
-                for (int j = 0; j < output[2]; j++, y += channels)
-                    Place(x, top, j * window.Stride.Width - window.Padding.Width, y);
-            }
+            windows.Pad(x, 1, work, isMax ? float.NegativeInfinity : 0);
+            if (isMax)
+                PoolKernels.Max(windows, work, y);
+            else
+                PoolKernels.Average(windows, work, y);
         }
-    }
-
-    void Place(float* x, int top, int left, float* target)
-    {
-        int bottom = Math.Min(top + window.Size.Height, height), right = Math.Min(left + window.Size.Width, width);
-        top = Math.Max(top, 0);
-        left = Math.Max(left, 0);
-        new Span<float>(target, channels).Fill(isMax ? float.NegativeInfinity : 0);
-        for (int i = top; i < bottom; i++)
-        {
-            for (int j = left; j < right; j++)
-            {
-                float* source = x + ((nint)i * width + j) * channels;
-                if (isMax)
-                    ChannelSums.Max(source, target, channels);
-                else
-                    ChannelSums.Add(source, target, channels);
-            }
-        }
-        if (!isMax)
-            ChannelSums.Divide(target, window.Size.Height * window.Size.Width, channels);
     }
 }

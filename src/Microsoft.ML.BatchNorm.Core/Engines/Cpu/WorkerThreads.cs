@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm;
 /// Threads that share items of work which take microseconds: they spin for the next ones, and park when none come. The
 /// calling thread takes part, and waits for items that others are at, never for a thread that has taken none.
 /// </summary>
-sealed class Team : IDisposable
+sealed class WorkerThreads : IDisposable
 {
     /// <summary>How often a thread looks for work before it parks: some hundred microseconds.</summary>
     const int Spins = 2000;
@@ -29,7 +29,7 @@ sealed class Team : IDisposable
     bool stopped;
     ExceptionDispatchInfo? error;
 
-    public Team(int threads)
+    public WorkerThreads(int threads)
     {
         helpers = new Thread[threads - 1];
         for (int i = 0; i < helpers.Length; i++)

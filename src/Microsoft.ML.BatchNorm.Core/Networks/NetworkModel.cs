@@ -18,15 +18,14 @@ public sealed unsafe class NetworkModel
     const int MaxBlockRows = 256;
 
     /// <summary>
-    /// The most floats between the layers; a few bytes of a file can claim any number of them. Where layers want a
-    /// value in two layouts, it counts twice.
+    /// The most floats between the layers; a few bytes of a file can claim any number of them.
     /// </summary>
     const int MostFloats = Network.MaxOpenSize;
 
     /// <summary>The floats of a cache line.</summary>
     const int Line = 16;
 
-    readonly ServingOperation[] operations;
+    readonly PlacedOperation[] operations;
 
     /// <summary>The values of a row in the slots before each, and in all.</summary>
     readonly int[] slots;
@@ -61,10 +60,10 @@ public sealed unsafe class NetworkModel
                 + $"than the {(long)MostFloats * sizeof(float):N0} that are allowed."), nameof(network));
         for (int i = 0; i < sizes.Length; i++)
             slots[i + 1] = slots[i] + sizes[i];
-        int widest = operations.Select(operation => operation.Step.Outputs).DefaultIfEmpty(outputs).Max();
+        int widest = operations.Select(placed => placed.Operation.Outputs).DefaultIfEmpty(outputs).Max();
         blockRows = Math.Clamp(Math.Min(BlockElements / widest, MostFloats / Math.Max(slots[^1], 1)), 1, MaxBlockRows);
-        work = operations.Select(operation => operation.Step.Work).DefaultIfEmpty().Max();
-        mostInputs = operations.Select(operation => operation.Inputs.Length).DefaultIfEmpty().Max();
+        work = operations.Select(placed => placed.Operation.Work).DefaultIfEmpty().Max();
+        mostInputs = operations.Select(placed => placed.Inputs.Length).DefaultIfEmpty().Max();
         needsFinite = network.Nodes.Any(
             node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
     }
@@ -142,12 +141,12 @@ public sealed unsafe class NetworkModel
         int pointers = Aligned(mostInputs * sizeof(float*) / sizeof(float)), values = Start(slots.Length - 1, rows);
         float* memory = Scratch.Get(checked(pointers + values + work)), first = memory + pointers;
         float** from = (float**)memory;
-        foreach (ref readonly ServingOperation operation in operations.AsSpan())
+        foreach (ref readonly PlacedOperation placed in operations.AsSpan())
         {
-            for (int i = 0; i < operation.Inputs.Length; i++)
-                from[i] = operation.Inputs[i] < 0 ? x : first + Start(operation.Inputs[i], rows);
-            float* to = operation.Output < 0 ? y : first + Start(operation.Output, rows);
-            operation.Step.Run(from, to, rows, first + values);
+            for (int i = 0; i < placed.Inputs.Length; i++)
+                from[i] = placed.Inputs[i] < 0 ? x : first + Start(placed.Inputs[i], rows);
+            float* to = placed.Output < 0 ? y : first + Start(placed.Output, rows);
+            placed.Operation.Run(from, to, rows, first + values);
         }
     }
 
@@ -165,7 +164,7 @@ public sealed unsafe class NetworkModel
 }
 
 /// <summary>
-/// Memory between the steps of a model: one block a thread, for all models, as large as one has needed.
+/// Memory between the operations of a model: one block a thread, for all models, as large as one has needed.
 /// </summary>
 static unsafe class Scratch
 {
@@ -179,5 +178,75 @@ static unsafe class Scratch
         if (block is null || block.Length < floats)
             memory = block = new AlignedMemory<float>(floats);
         return block.Start;
+    }
+}
+
+/// <summary>An operation with the places of its inputs and its output in memory.</summary>
+/// <param name="Operation">What it computes.</param>
+/// <param name="Inputs">Slots, or −1 for the features.</param>
+/// <param name="Output">A slot, or −1 for the outputs.</param>
+readonly record struct PlacedOperation(ServingOperation Operation, int[] Inputs, int Output);
+
+/// <summary>Makes the operations of a model from a network's nodes.</summary>
+static class ServingPlan
+{
+    const int External = -1;
+
+    /// <summary>The operations in their order.</summary>
+    /// <param name="network">The network.</param>
+    /// <param name="state">Its parameters.</param>
+    /// <param name="folds">Whether batch normalizations are folded into products.</param>
+    /// <param name="slots">The values of a row that each slot has room for.</param>
+    public static PlacedOperation[] Of(Network network, NetworkState state, bool folds, out ImmutableArray<int> slots)
+    {
+        var operations = new ServingOperations();
+        var features = new ServingValue(ValueGraph.Source);
+        var values = new List<ServingValue>();
+        foreach (NetworkNode node in network.Nodes)
+        {
+            ServingValue[] inputs = [.. node.Inputs.Select(value => value < 0 ? features : values[value])];
+            values.Add(node.Layer.CreateServing(
+                new ServingContext(node, state.TryGet(node.Path), inputs, operations, folds)));
+            // Nothing more may be folded into what several layers read.
+            if (network.Values.ReadersOf(values.Count - 1) != 1)
+                operations.Complete(values[^1]);
+        }
+        if (values.Count > 0)
+            operations.Complete(values[^1]);
+        return Assign(operations.All, out slots);
+    }
+
+    /// <summary>
+    /// Gives each operation's output a slot that no value is in which is still to be read; an elementwise operation's
+    /// is its input's, if nothing reads that later. The last one's is the memory of the outputs.
+    /// </summary>
+    static PlacedOperation[] Assign(
+        IReadOnlyList<(ServingOperation Operation, int[] Inputs)> operations, out ImmutableArray<int> slots)
+    {
+        var readers = new ValueGraph([.. operations.Select(operation => operation.Inputs.ToImmutableArray())]);
+        var sizes = new List<int>();
+        var free = new SortedSet<int>();
+        int[] slotOf = new int[operations.Count];
+        var placed = new PlacedOperation[operations.Count];
+        for (int i = 0; i < operations.Count; i++)
+        {
+            (ServingOperation operation, int[] inputs) = operations[i];
+            int[] from = [.. inputs.Select(value => value < 0 ? External : slotOf[value])];
+            int[] ending = [.. from.Where((slot, k) => slot >= 0 && readers.LastReaderOf(inputs[k]) == i).Distinct()];
+            int slot = External;
+            if (i < operations.Count - 1)
+            {
+                slot = operation.IsElementwise && ending.Length > 0 ? ending[0] : free.Count > 0 ? free.Min : sizes.Count;
+                free.Remove(slot);
+                if (slot == sizes.Count)
+                    sizes.Add(0);
+                sizes[slot] = Math.Max(sizes[slot], operation.Outputs);
+            }
+            slotOf[i] = slot;
+            free.UnionWith(ending.Where(each => each != slot));
+            placed[i] = new PlacedOperation(operation, from, slot);
+        }
+        slots = [.. sizes];
+        return placed;
     }
 }

@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>
 /// Steps of an <see cref="Optimizer"/> over the memory of all parameters, which is cut into chunks by its length alone.
 /// </summary>
-sealed unsafe class OptimizerStep
+sealed unsafe class ParameterUpdate
 {
     const int ChunkFloats = 1 << 12;
 
@@ -15,7 +15,7 @@ sealed unsafe class OptimizerStep
     readonly Optimizer optimizer;
     readonly double? clipNorm;
     readonly ParameterMemory memory;
-    readonly Team team;
+    readonly WorkerThreads workers;
     readonly string[] names;
     readonly AlignedMemory<float>[] moments;
     readonly double[] squares;
@@ -24,9 +24,9 @@ sealed unsafe class OptimizerStep
     AdamNumbers adam;
     float rate, clip;
 
-    public OptimizerStep(Optimizer optimizer, double? clipNorm, ParameterMemory memory, Team team)
+    public ParameterUpdate(Optimizer optimizer, double? clipNorm, ParameterMemory memory, WorkerThreads workers)
     {
-        (this.optimizer, this.clipNorm, this.memory, this.team) = (optimizer, clipNorm, memory, team);
+        (this.optimizer, this.clipNorm, this.memory, this.workers) = (optimizer, clipNorm, memory, workers);
         names = optimizer switch
         {
             SgdOptimizer { Momentum: 0 } => [],
@@ -53,7 +53,7 @@ sealed unsafe class OptimizerStep
         rate = (float)learningRate;
         if (optimizer is AdamOptimizer settings)
             adam = Numbers(settings, learningRate);
-        team.Run(chunks, change);
+        workers.Run(chunks, change);
         Steps++;
     }
 
@@ -114,7 +114,7 @@ sealed unsafe class OptimizerStep
 
     float Clip(double most)
     {
-        team.Run(chunks, square);
+        workers.Run(chunks, square);
         double sum = 0;
         for (int i = 0; i < chunks; i++)
             sum += squares[i];
