@@ -18,7 +18,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         averages = new MovingAverages(device);
         random = new CounterRandom(device);
         Layers = [.. network.Nodes.Select(
-            (node, index) => MakeLayer(node, state.TryGet(node.Path), isMixed, device, index))];
+            (node, index) => Layer(node, state.TryGet(node.Path), isMixed, device, index))];
         averages.Allocate();
         Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Parameters), device);
         // The names are numbers, since a path may have characters that the name of a module cannot have.
@@ -106,7 +106,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    LayerModule MakeLayer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int index) =>
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int index) =>
         node.Layer switch
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
