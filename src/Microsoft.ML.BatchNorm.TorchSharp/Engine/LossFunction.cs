@@ -1,9 +1,9 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
-/// <summary>The loss of a batch, as a tensor with gradients.</summary>
+/// <summary>Computes the loss of a batch, as a tensor that autograd can differentiate.</summary>
 sealed class LossFunction : IDisposable
 {
-    /// <summary>The divisor if all weights are 0; the loss is 0 then.</summary>
+    /// <summary>The divisor if all weights are 0. The loss is 0 then.</summary>
     const double LeastWeight = 1e-37;
 
     readonly Loss loss;
@@ -22,20 +22,21 @@ sealed class LossFunction : IDisposable
         classWeights = Tensors.Keep(Tensors.Upload<float>(weights, device, weights.Length));
     }
 
+    /// <summary>The mean of the rows' losses, weighted if there are weights.</summary>
     /// <param name="outputs">The network's outputs, one row per row of the batch.</param>
     /// <param name="batch">The targets and weights.</param>
-    public Tensor Of(Tensor outputs, Batch batch)
+    public Tensor Of(Tensor outputs, DeviceBatch batch)
     {
-        Tensor rows = Rows(outputs, batch.Targets);
-        Tensor? weights = Weights(batch);
+        Tensor losses = RowLosses(outputs, batch.Targets);
+        Tensor? weights = RowWeights(batch);
         return weights is null
-            ? rows.mean()
-            : rows.mul(weights).sum().div(weights.sum().clamp_min(Scalars.Of(LeastWeight)));
+            ? losses.mean()
+            : losses.mul(weights).sum().div(weights.sum().clamp_min(Scalars.Of(LeastWeight)));
     }
 
     public void Dispose() => classWeights?.Dispose();
 
-    Tensor Rows(Tensor outputs, Tensor targets) => loss switch
+    Tensor RowLosses(Tensor outputs, Tensor targets) => loss switch
     {
         SoftmaxCrossEntropyLoss => F.cross_entropy(
             outputs.reshape(outputs.shape[0], -1), Classes(targets), reduction: torch.nn.Reduction.None),
@@ -47,7 +48,7 @@ sealed class LossFunction : IDisposable
         _ => throw new NotSupportedException($"{loss.GetType().Name} is not a loss of this engine."),
     };
 
-    Tensor? Weights(Batch batch)
+    Tensor? RowWeights(DeviceBatch batch)
     {
         if (classWeights is null)
             return batch.Weights;

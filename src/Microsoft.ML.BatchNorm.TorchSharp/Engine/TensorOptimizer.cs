@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Changes the vector of parameters by its gradient, and keeps the moments. TorchSharp's own optimizers change one
-/// parameter after the other, in several operations each.
+/// Updates all parameters at once, in their vector, and keeps the moments. TorchSharp's own optimizers take several
+/// operations for each parameter.
 /// </summary>
 abstract class TensorOptimizer : IDisposable
 {
@@ -27,11 +27,11 @@ abstract class TensorOptimizer : IDisposable
         _ => throw new NotSupportedException($"{optimizer.GetType().Name} is not an optimizer of this engine."),
     };
 
-    /// <summary>Changes the parameters. Call it inside a dispose scope and without gradients.</summary>
-    /// <param name="gradient">As long as the parameters. The optimizer may change it.</param>
+    /// <summary>Updates the parameters. Call it inside a dispose scope and without gradients.</summary>
+    /// <param name="gradient">The gradient of all trained values. The optimizer may overwrite it.</param>
     /// <param name="learningRate">The learning rate.</param>
-    /// <param name="number">The number of the step, from 1.</param>
-    public abstract void Apply(Tensor gradient, double learningRate, long number);
+    /// <param name="step">The number of the step, from 1.</param>
+    public abstract void Apply(Tensor gradient, double learningRate, long step);
 
     public ImmutableSortedDictionary<string, ImmutableArray<float>> Read()
     {
@@ -39,8 +39,8 @@ abstract class TensorOptimizer : IDisposable
         foreach ((string name, Tensor vector) in moments)
         {
             float[] values = Tensors.Download<float>(vector);
-            foreach (ParameterSlot slot in parameters.Trained)
-                read.Add($"{slot.Path}/{name}", [.. values.AsSpan((int)slot.Offset, slot.Initial.Length)]);
+            foreach (DeviceParameter parameter in parameters.Trained)
+                read.Add($"{parameter.Path}/{name}", [.. parameter.SliceOf(values)]);
         }
         return read.ToImmutable();
     }
@@ -51,7 +51,11 @@ abstract class TensorOptimizer : IDisposable
     public void Write(ImmutableSortedDictionary<string, ImmutableArray<float>> known)
     {
         string[] names =
-            [.. moments.SelectMany(moment => parameters.Trained.Select(slot => $"{slot.Path}/{moment.Name}"))];
+        [
+            .. from moment in moments
+               from parameter in parameters.Trained
+               select $"{parameter.Path}/{moment.Name}",
+        ];
         foreach (string name in names.Except(known.Keys, StringComparer.Ordinal))
             throw new ArgumentException($"The optimizer's state has no '{name}'.", nameof(known));
         foreach (string name in known.Keys.Except(names, StringComparer.Ordinal))
@@ -75,7 +79,7 @@ abstract class TensorOptimizer : IDisposable
 
     protected Tensor Moment(int index) => moments[index].Values;
 
-    /// <summary>The part of a vector as long as the parameters to which weight decay applies.</summary>
+    /// <summary>The part of a vector, one value per parameter value, to which weight decay applies.</summary>
     protected Tensor Decayed(Tensor vector) => options.DecayedParameters == DecayedParameters.All
         ? vector
         : vector.narrow(0, 0, parameters.KernelLength);
@@ -83,14 +87,14 @@ abstract class TensorOptimizer : IDisposable
     float[] Vector(ImmutableSortedDictionary<string, ImmutableArray<float>> known, string name)
     {
         float[] vector = new float[parameters.Length];
-        foreach (ParameterSlot slot in parameters.Trained)
+        foreach (DeviceParameter parameter in parameters.Trained)
         {
-            ImmutableArray<float> values = known[$"{slot.Path}/{name}"];
-            if (values.Length != slot.Initial.Length)
+            ImmutableArray<float> values = known[$"{parameter.Path}/{name}"];
+            if (values.Length != parameter.Initial.Length)
                 throw new ArgumentException(
-                    $"'{slot.Path}/{name}' has {values.Length} values for {slot.Initial.Length} parameters.",
+                    $"'{parameter.Path}/{name}' has {values.Length} values for {parameter.Initial.Length} parameters.",
                     nameof(known));
-            values.CopyTo(vector, (int)slot.Offset);
+            values.CopyTo(vector, (int)parameter.Offset);
         }
         return vector;
     }
@@ -100,17 +104,17 @@ abstract class TensorOptimizer : IDisposable
 sealed class SgdTensorOptimizer(SgdOptimizer options, ParameterVector parameters)
     : TensorOptimizer(options, parameters, options.Momentum > 0 ? ["velocity"] : [])
 {
-    public override void Apply(Tensor gradient, double learningRate, long number)
+    public override void Apply(Tensor gradient, double learningRate, long step)
     {
-        Tensor step = gradient;
         if (options.WeightDecay > 0)
-            Decayed(step).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
+            Decayed(gradient).add_(Decayed(Values), Scalars.Of(options.WeightDecay));
+        Tensor direction = gradient;
         if (options.Momentum > 0)
         {
-            Tensor velocity = Moment(0).mul_(Scalars.Of(options.Momentum)).add_(step, Scalars.One);
-            step = options.Nesterov ? step.add_(velocity, Scalars.Of(options.Momentum)) : velocity;
+            Tensor velocity = Moment(0).mul_(Scalars.Of(options.Momentum)).add_(gradient, Scalars.One);
+            direction = options.Nesterov ? gradient.add_(velocity, Scalars.Of(options.Momentum)) : velocity;
         }
-        Values.add_(step, Scalars.Of(-learningRate));
+        Values.add_(direction, Scalars.Of(-learningRate));
     }
 }
 
@@ -126,7 +130,7 @@ sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector paramete
     /// </summary>
     const double LeastEpsilon = 1e-37;
 
-    public override void Apply(Tensor gradient, double learningRate, long number)
+    public override void Apply(Tensor gradient, double learningRate, long step)
     {
         if (options is AdamWOptimizer)
             Decayed(Values).mul_(Scalars.Of(1 - learningRate * options.WeightDecay));
@@ -135,7 +139,7 @@ sealed class AdamTensorOptimizer(AdamOptimizer options, ParameterVector paramete
         Tensor m = Moment(0).mul_(Scalars.Of(options.Beta1)).add_(gradient, Scalars.Of(1 - options.Beta1));
         Tensor v = Moment(1).mul_(Scalars.Of(options.Beta2))
             .addcmul_(gradient, gradient, Scalars.Of(1 - options.Beta2));
-        double mean = 1 - Math.Pow(options.Beta1, number), variance = 1 - Math.Pow(options.Beta2, number);
+        double mean = 1 - Math.Pow(options.Beta1, step), variance = 1 - Math.Pow(options.Beta2, step);
         deviation.copy_(v).sqrt_().div_(Scalars.Of(Math.Sqrt(variance)))
             .add_(Scalars.Of(Math.Max(options.Epsilon, LeastEpsilon)), Scalars.One);
         Values.addcdiv_(m, deviation, Scalars.Of(-learningRate / mean));

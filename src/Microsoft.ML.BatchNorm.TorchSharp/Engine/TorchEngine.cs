@@ -4,15 +4,16 @@ using System.Runtime.CompilerServices;
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Fits statistics and trains networks with TorchSharp, on a CUDA device or on libtorch's CPU. Its results are the same
-/// plain values as those of <see cref="CpuEngine"/>, and are served without TorchSharp.
+/// Fits statistics and trains networks with TorchSharp, on a CUDA device or on libtorch's CPU. Its results are plain
+/// values like those of <see cref="CpuEngine"/>, and you serve them without TorchSharp.
 /// </summary>
 /// <remarks>
-/// The application adds libtorch by one of the packages TorchSharp-cpu, TorchSharp-cuda-linux and
-/// TorchSharp-cuda-windows, in TorchSharp's version. Several sessions and fits of one engine may run at the same time,
-/// each on one thread at a time. While a session is open, TF32, which libtorch allows in convolutions on a GPU, is off
-/// in the whole process. libtorch computes convolutions wrongly on some CPUs. The engine's own layers do not use them.
-/// A TorchScript module with convolutions is an error on such a CPU, and the message says what to do.
+/// <para>The application adds libtorch by one of the packages TorchSharp-cpu, TorchSharp-cuda-linux and
+/// TorchSharp-cuda-windows, in TorchSharp's version.</para>
+/// <para>Several sessions and fits of one engine may run at the same time, each on one thread at a time. While a
+/// session is open, TF32 is off in the whole process; libtorch would use it in convolutions on a GPU.</para>
+/// <para>libtorch computes convolutions wrongly on some CPUs. The engine's own layers do not use them. A TorchScript
+/// module with convolutions is an error on such a CPU, and the message says what to do.</para>
 /// </remarks>
 public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
 {
@@ -64,18 +65,18 @@ public sealed record TorchEngineOptions
     /// <summary>
     /// Whether dense and convolutional layers multiply in bfloat16 in training. Inputs, kernels and outputs are rounded
     /// to bfloat16. libtorch forms the sums in float32, but a GPU may add a few partial sums in bfloat16. Parameters,
-    /// batch normalization, loss, optimizer and prediction stay in float32. The outputs have about three digits. Ampere
-    /// and later GPUs are fast at it. Default: false.
+    /// batch normalization, loss, optimizer and prediction stay in float32. The outputs have about three significant
+    /// digits. GPUs since Ampere are fast in bfloat16. Default: false.
     /// </summary>
-    /// <remarks>TorchSharp has no autocast; the layers make the casts that autocast would make.</remarks>
+    /// <remarks>TorchSharp has no autocast, so the layers make the casts that autocast would make.</remarks>
     public bool MixedPrecision { get; init; }
 
     /// <summary>
     /// How many bytes of training data may stay on the device between epochs. Data up to this size is copied there
-    /// once. Larger data is streamed: each batch is gathered in pinned memory while the batch before it computes, and
-    /// then copied, and an error in a step is thrown by the next call. Data from a <see cref="TrainingData.Source"/> is
-    /// always streamed if the device is the CPU. Recomputing statistics keeps up to as many bytes of outputs between
-    /// two layers. Default: 2 GiB.
+    /// once. Larger data is streamed: each batch is gathered in pinned memory while the device computes the batch
+    /// before it, and is then copied. An error in a step is then thrown by the next call. Data from a
+    /// <see cref="TrainingData.Source"/> is always streamed if the device is the CPU. When statistics are recomputed,
+    /// up to the same number of bytes of layer outputs stays on the device. Default: 2 GiB.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative.</exception>
     public long DataBytesOnDevice
@@ -88,11 +89,12 @@ public sealed record TorchEngineOptions
     /// How many threads libtorch computes on if the device is the CPU. The same number gives the same bits. Default: 1.
     /// </summary>
     /// <remarks>
-    /// More threads are faster only if each has a core to itself. libtorch's threads wait for each other after every
-    /// operation, and spin while they wait, so on a busy machine two can take many times as long as one. libtorch keeps
-    /// one number for each thread that calls it. The engine sets the calling thread's number while a session or fit
-    /// computes, and restores it afterwards. A thread that calls libtorch for the first time meanwhile starts with the
-    /// engine's number.
+    /// <para>More threads are faster only if each has a core to itself. libtorch's threads wait for each other after
+    /// every operation, and spin while they wait. So on a busy machine, two threads can take many times as long as
+    /// one.</para>
+    /// <para>libtorch keeps a number of threads for each thread that calls it. The engine sets the calling thread's
+    /// number while a session or fit computes, and restores it afterwards. A thread that calls libtorch for the first
+    /// time in between starts with the engine's number.</para>
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">The value is not positive.</exception>
     public int Threads { get; init => field = Check.Positive(value, nameof(Threads)); } = 1;
@@ -102,8 +104,8 @@ public sealed record TorchEngineOptions
 static class EngineRegistration
 {
     /// <summary>
-    /// Runs when the assembly is first used. Nothing here needs TorchSharp, so that an application without it gets the
-    /// error of the engine's constructor.
+    /// Runs when the assembly is first used. It needs nothing of TorchSharp, so that an application without TorchSharp
+    /// gets the error from the engine's constructor.
     /// </summary>
     [ModuleInitializer]
     [SuppressMessage("Usage", "CA2255", Justification = "The assembly has nobody else to register it.")]

@@ -1,19 +1,20 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// One training of one network on a device. A step computes loss and gradients on the device. It is settled when the
-/// host has read that they are finite: only then do parameters and statistics change. If the data is streamed, a step
-/// is settled at the next call, so that the next batch is gathered while the device works.
+/// One training run of one network on a device. A step computes loss and gradients on the device. The step is pending
+/// until the host has read whether they are finite. If so, parameters and statistics change; if not, nothing does. If
+/// the data is streamed, a step stays pending until the next call, so that the host gathers the next batch while the
+/// device works.
 /// </summary>
 sealed class TorchSession : ITrainingSession
 {
     readonly torch.Device device;
-    readonly TorchEngineOptions engine;
+    readonly TorchEngineOptions engineOptions;
     readonly Network network;
     readonly TrainingOptions options;
     readonly NetworkModule module;
     readonly FeatureCheck features;
-    readonly BatchSource batches;
+    readonly BatchLoader batches;
     readonly LossFunction loss;
     readonly TensorOptimizer optimizer;
     readonly FullFloat32 precision;
@@ -23,15 +24,15 @@ sealed class TorchSession : ITrainingSession
     bool isDisposed;
 
     public TorchSession(
-        torch.Device device, TorchEngineOptions engine, Network network, NetworkState state, TrainingOptions options,
-        TrainingData data)
+        torch.Device device, TorchEngineOptions engineOptions, Network network, NetworkState state,
+        TrainingOptions options, TrainingData data)
     {
-        (this.device, this.engine, this.network, this.options) = (device, engine, network, options);
+        (this.device, this.engineOptions, this.network, this.options) = (device, engineOptions, network, options);
         loss = new LossFunction(options, network.OutputShape.Size, device);
-        module = new NetworkModule(network, state, engine.MixedPrecision, device);
+        module = new NetworkModule(network, state, engineOptions.MixedPrecision, device);
         optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
         features = new FeatureCheck(network, data);
-        batches = BatchSource.Of(data, network.InputShape, device, engine.DataBytesOnDevice);
+        batches = BatchLoader.Of(data, network.InputShape, device, engineOptions.DataBytesOnDevice);
         precision = new FullFloat32();
     }
 
@@ -42,10 +43,10 @@ sealed class TorchSession : ITrainingSession
         ObjectDisposedException.ThrowIf(isDisposed, this);
         batches.Check(rows);
         int[] numbers = rows.ToArray();
-        Settle();
+        CompleteStep();
         features.Check(numbers);
         foreach (LayerModule layer in module.Layers)
-            layer.CheckRows(rows.Length);
+            layer.CheckBatchSize(rows.Length);
         using CpuThreads threads = Threads();
         using (var scope = torch.NewDisposeScope())
         {
@@ -63,8 +64,8 @@ sealed class TorchSession : ITrainingSession
                 throw;
             }
         }
-        if (!batches.IsStreamed)
-            Settle();
+        if (!batches.IsStreaming)
+            CompleteStep();
     }
 
     public void Prefetch(ReadOnlySpan<int> rows)
@@ -75,7 +76,7 @@ sealed class TorchSession : ITrainingSession
 
     public int ReadLosses(Span<double> read)
     {
-        Settle();
+        CompleteStep();
         int count = Math.Min(read.Length, losses.Count);
         for (int i = 0; i < count; i++)
             read[i] = losses.Dequeue();
@@ -88,20 +89,20 @@ sealed class TorchSession : ITrainingSession
         ArgumentNullException.ThrowIfNull(rows);
         if (rows.Count == 0)
             throw new ArgumentException("There must be a row.", nameof(rows));
-        Settle();
+        CompleteStep();
         features.Check(rows);
         module.SetTraining(false);
         using CpuThreads threads = Threads();
-        new StatisticsPass(module, batches, network, engine.DataBytesOnDevice).Run(rows);
+        new NetworkStatisticsRecomputation(module, batches, network, engineOptions.DataBytesOnDevice).Run(rows);
     }
 
     public void SetStatistics(NetworkState state)
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
         network.CheckState(state);
-        Settle();
+        CompleteStep();
         foreach (BatchNormalizationModule layer in module.BatchNormalizations.Where(layer => layer.MovesStatistics))
-            layer.Replace(state[layer.Path].BatchNormalization!);
+            layer.SetStatistics(state[layer.Path].BatchNormalization!);
     }
 
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
@@ -111,12 +112,12 @@ sealed class TorchSession : ITrainingSession
         if (rows * inputs != features.Length || rows * width != outputs.Length)
             throw new ArgumentException(
                 $"{features.Length} features and {outputs.Length} outputs are no rows of {inputs} and {width}.");
-        Settle();
+        CompleteStep();
         this.features.Check(features);
         module.SetTraining(false);
         using CpuThreads threads = Threads();
         using IDisposable noGradient = torch.no_grad();
-        int chunk = ChunkRows.Of(network, rows);
+        int chunk = module.ChunkRows(rows);
         for (int row = 0; row < rows; row += chunk)
         {
             int count = Math.Min(chunk, rows - row);
@@ -130,9 +131,9 @@ sealed class TorchSession : ITrainingSession
     public NetworkState GetState()
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
-        Settle();
+        CompleteStep();
         IReadOnlyDictionary<string, float[]> values = module.Parameters.Read();
-        return new(module.Layers.Select(layer => (layer.Path, State: layer.StateNow(values)))
+        return new(module.Layers.Select(layer => (layer.Path, State: layer.GetState(values)))
             .Where(entry => entry.State is not null)
             .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
     }
@@ -140,7 +141,7 @@ sealed class TorchSession : ITrainingSession
     public OptimizerState GetOptimizerState()
     {
         ObjectDisposedException.ThrowIf(isDisposed, this);
-        Settle();
+        CompleteStep();
         return new(steps, optimizer.Read());
     }
 
@@ -149,7 +150,7 @@ sealed class TorchSession : ITrainingSession
         ObjectDisposedException.ThrowIf(isDisposed, this);
         ArgumentNullException.ThrowIfNull(state);
         ArgumentOutOfRangeException.ThrowIfNegative(state.Steps, nameof(state));
-        Settle();
+        CompleteStep();
         if (state.Steps == 0 && state.Moments.IsEmpty)
             optimizer.Clear();
         else
@@ -171,10 +172,10 @@ sealed class TorchSession : ITrainingSession
         precision.Dispose();
     }
 
-    CpuThreads Threads() => new(device, engine.Threads);
+    CpuThreads Threads() => new(device, engineOptions.Threads);
 
-    /// <summary>The loss of a batch with the penalties of the layers.</summary>
-    Tensor Loss(Batch batch)
+    /// <summary>The loss of a batch plus the penalties of all layers.</summary>
+    Tensor Loss(DeviceBatch batch)
     {
         Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
         foreach (LayerModule layer in module.Layers)
@@ -183,9 +184,9 @@ sealed class TorchSession : ITrainingSession
     }
 
     /// <summary>
-    /// Settles the last step, if it is pending: checks that it is finite, and changes parameters and statistics.
+    /// Completes the pending step, if there is one: checks that it is finite, and changes parameters and statistics.
     /// </summary>
-    void Settle()
+    void CompleteStep()
     {
         if (pending is not { } step)
             return;
@@ -197,14 +198,14 @@ sealed class TorchSession : ITrainingSession
             StepResult result = step.Read();
             if (!step.IsFinite(result))
             {
-                TrainingDivergedException error = new Divergence(module, batches, loss).Find(step);
+                TrainingDivergedException error = Diverged(step);
                 module.UndoStep();
                 throw error;
             }
             using IDisposable noGradient = torch.no_grad();
             if (step.Gradient is not null)
             {
-                optimizer.Apply(Clipped(step.Gradient, result.Norm), step.LearningRate, steps + 1);
+                optimizer.Apply(Clipped(step.Gradient, result.GradientNorm), step.LearningRate, steps + 1);
                 foreach (LayerModule layer in module.Layers)
                     layer.Constrain(module.Parameters.Values);
             }
@@ -223,7 +224,31 @@ sealed class TorchSession : ITrainingSession
             moved = true;
         }
         if (moved)
-            module.Averages.Step();
+            module.Averages.Update();
+    }
+
+    /// <summary>
+    /// The error that names the first layer whose output or gradient is not finite. Runs the step's forward pass again.
+    /// </summary>
+    TrainingDivergedException Diverged(PendingStep step)
+    {
+        using IDisposable noGradient = torch.no_grad();
+        DeviceBatch batch = batches.Take(step.Rows);
+        module.SetTraining(true);
+        var values = new List<Tensor>();
+        foreach ((int i, LayerModule layer) in module.Layers.Index())
+        {
+            values.Add(module.ValueOf(i, batch.Features, values));
+            if (!IsFinite(values[i]))
+                return new(layer.Path);
+        }
+        if (step.Gradient is null || !IsFinite(loss.Of(values[^1], batch)))
+            return new("");
+        DeviceParameter? parameter = Array.Find(
+            module.Parameters.Trained, parameter => !IsFinite(parameter.SliceOf(step.Gradient)));
+        return new(parameter?.LayerPath ?? "");
+
+        static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
     }
 
     Tensor Clipped(Tensor gradient, double norm) =>
@@ -232,11 +257,13 @@ sealed class TorchSession : ITrainingSession
 
 /// <summary>What the host reads of a step.</summary>
 /// <param name="Loss">The loss.</param>
-/// <param name="Sum">The sum of the gradient's values in float. It overflows if they are large.</param>
-/// <param name="Norm">The gradient's norm, if it was asked for.</param>
-readonly record struct StepResult(double Loss, double Sum, double Norm);
+/// <param name="GradientSum">The sum of the gradient's values, in float. It overflows if they are large.</param>
+/// <param name="GradientNorm">The norm of the gradient, or its sum again if the norm is not needed.</param>
+readonly record struct StepResult(double Loss, double GradientSum, double GradientNorm);
 
-/// <summary>A step whose loss and gradient are on the device, and which has not changed anything yet.</summary>
+/// <summary>
+/// A step whose loss and gradient are on the device. It has changed neither parameters nor statistics yet.
+/// </summary>
 sealed class PendingStep : IDisposable
 {
     readonly Tensor result;
@@ -245,7 +272,7 @@ sealed class PendingStep : IDisposable
         (this.result, Gradient, Rows, LearningRate) = (result, gradient, rows, learningRate);
 
     /// <summary>
-    /// The gradient of all trained parameters, valid until the next one is computed; null if there are none.
+    /// The gradient of all trained parameters, valid until the next step computes its own. Null if there are none.
     /// </summary>
     public Tensor? Gradient { get; }
 
@@ -260,7 +287,7 @@ sealed class PendingStep : IDisposable
         Tensor sum = torch.zeros_like(loss), norm = sum;
         if (parameters.Length > 0)
         {
-            parameters.TakeGradient(loss);
+            parameters.ComputeGradient(loss);
             using IDisposable noGradient = torch.no_grad();
             sum = parameters.Gradient.sum().to(ScalarType.Float64);
             norm = needsNorm ? parameters.GradientNorm() : sum;
@@ -278,7 +305,7 @@ sealed class PendingStep : IDisposable
 
     /// <summary>Whether loss and gradients are finite.</summary>
     public bool IsFinite(StepResult read) =>
-        double.IsFinite(read.Loss) && (double.IsFinite(read.Sum) || Gradient!.isfinite().all().item<bool>());
+        double.IsFinite(read.Loss) && (double.IsFinite(read.GradientSum) || Gradient!.isfinite().all().item<bool>());
 
     public void Dispose() => result.Dispose();
 }

@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Fits one layer. Each batch is copied to the device once. Its count, mean and M2 are copied back, and the same code
-/// updates the state as for <see cref="CpuEngine"/>.
+/// Fits one layer. Each batch is copied to the device once. Its count, mean and sum of squared deviations are copied
+/// back, and the same code updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
 sealed class TorchStatisticsFit : IStatisticsFit
 {
@@ -49,7 +49,7 @@ sealed class TorchStatisticsFit : IStatisticsFit
         layout.CheckMask(mask.Length, nameof(mask));
         if (!options.MovesStatistics(training: true))
             return;
-        BatchStatistics[] groups = Groups(layout, x, mask);
+        BatchStatistics[] groups = GroupStatistics(layout, x, mask);
         if (isPopulation)
             Array.ForEach(groups, population.Merge);
         else
@@ -58,7 +58,8 @@ sealed class TorchStatisticsFit : IStatisticsFit
             batches++;
     }
 
-    BatchStatistics[] Groups<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask) where T : unmanaged
+    BatchStatistics[] GroupStatistics<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask)
+        where T : unmanaged
     {
         using var cpu = new CpuThreads(device, threads);
         using var scope = torch.NewDisposeScope();
@@ -71,8 +72,8 @@ sealed class TorchStatisticsFit : IStatisticsFit
         for (int group = 0; group < groups; group++)
         {
             statistics[group] = DeviceStatistics.Of(
-                TensorLayout.Group(values, layout, group, groups), options.NonFinite == NonFinite.Ignore,
-                kept is null ? null : TensorLayout.Group(kept, layout, group, groups));
+                values.TakeGroup(layout, group, groups), options.NonFinite == NonFinite.Ignore,
+                kept is null ? null : kept.TakeGroup(layout, group, groups));
         }
         foreach (BatchStatistics group in statistics)
         {

@@ -1,15 +1,14 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// A <see cref="BatchNormalizationLayer"/>. Its options decide the mode: <c>train()</c> on a module around it asks for
-/// training mode, and a frozen layer stays in inference mode.
+/// A <see cref="BatchNormalizationLayer"/>. <c>train()</c> on it, or on a module around it, asks for training mode. Its
+/// options decide whether it follows: a frozen layer stays in inference mode.
 /// </summary>
 abstract class BatchNormalizationModule : LayerModule
 {
     readonly NetworkNode node;
-    readonly ParameterSlot? gamma, beta;
     readonly int axis;
-    MovingNormalization? moving;
+    FixedNormalization? fixedMap;
 
     protected BatchNormalizationModule(NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
         : base(node, new LayerState(state))
@@ -18,25 +17,28 @@ abstract class BatchNormalizationModule : LayerModule
         Options = layer.Options;
         State = state;
         axis = layer.AxisIn(node.Input);
-        gamma = Slot(BatchNormalizationTensors.Gamma);
-        beta = Slot(BatchNormalizationTensors.Beta);
+        Gamma = Parameter(BatchNormalizationTensors.Gamma);
+        Beta = Parameter(BatchNormalizationTensors.Beta);
     }
+
+    public required torch.Device Device { get; init; }
 
     public BatchNormalizationOptions Options { get; }
 
     /// <summary>Whether training moves the statistics.</summary>
     public bool MovesStatistics => Options.MovesStatistics(training: true);
 
-    protected ParameterSlot? Gamma => gamma;
+    protected DeviceParameter? Gamma { get; }
 
-    protected ParameterSlot? Beta => beta;
+    protected DeviceParameter? Beta { get; }
 
     /// <summary>
-    /// The state before the steps that moved the statistics on the device. Its γ and β are those of the beginning.
+    /// The last state that the host has. Later steps may have changed the statistics on the device. Its γ and β are
+    /// those of the beginning.
     /// </summary>
     protected BatchNormalizationState State { get; set; }
 
-    /// <summary>The layout of a batch.</summary>
+    /// <summary>The layout of a batch of so many rows.</summary>
     protected ChannelLayout Layout(int rows) => new(node.Input.WithRows(rows), axis);
 
     /// <summary>The shape in which γ and β are broadcast over <see cref="View"/>.</summary>
@@ -47,11 +49,11 @@ abstract class BatchNormalizationModule : LayerModule
     public override Tensor forward(Tensor x)
     {
         if (!Options.UsesBatchStatistics(IsTraining))
-            return Back(Scaled((moving ??= Moving()).Apply(View(x))), x);
+            return ToShapeOf(x, Affine((fixedMap ??= MakeFixedMap()).Apply(View(x))));
         return WithBatchStatistics(x);
     }
 
-    public override void CheckRows(int rows)
+    public override void CheckBatchSize(int rows)
     {
         if (Options.UsesBatchStatistics(training: true)
             && Options.EffectiveVarianceConvention == VarianceConvention.Sample
@@ -70,28 +72,28 @@ abstract class BatchNormalizationModule : LayerModule
             : x.reshape(layout.Outer, layout.Channels, layout.Inner);
     }
 
-    /// <summary>Undoes <see cref="View"/>: the values in the input's shape.</summary>
-    protected Tensor Back(Tensor y, Tensor x) => IsChannelsFirst ? y : y.reshape(x.shape);
+    /// <summary>Undoes <see cref="View"/>: gives <paramref name="y"/> the shape of the input.</summary>
+    protected Tensor ToShapeOf(Tensor x, Tensor y) => IsChannelsFirst ? y : y.reshape(x.shape);
 
-    /// <summary>The normalized values with γ and β.</summary>
-    protected Tensor Scaled(Tensor x) => (gamma, beta) switch
+    /// <summary>Multiplies normalized values, in the shape of <see cref="View"/>, by γ and adds β.</summary>
+    protected Tensor Affine(Tensor x) => (Gamma, Beta) switch
     {
         (null, null) => x,
-        (null, _) => x.add(beta.Tensor.reshape(ChannelShape), Scalars.One),
-        (_, null) => x.mul(gamma.Tensor.reshape(ChannelShape)),
-        _ => torch.addcmul(beta.Tensor.reshape(ChannelShape), x, gamma.Tensor.reshape(ChannelShape), Scalars.One),
+        (null, _) => x.add(Beta.Tensor.reshape(ChannelShape), Scalars.One),
+        (_, null) => x.mul(Gamma.Tensor.reshape(ChannelShape)),
+        _ => torch.addcmul(Beta.Tensor.reshape(ChannelShape), x, Gamma.Tensor.reshape(ChannelShape), Scalars.One),
     };
 
-    public override LayerState StateNow(IReadOnlyDictionary<string, float[]> values)
+    public override LayerState GetState(IReadOnlyDictionary<string, float[]> values)
     {
-        BatchNormalizationState now = Current();
-        float[] gammaNow = ValuesOf(gamma), betaNow = ValuesOf(beta);
+        BatchNormalizationState state = CurrentState();
+        float[] gammaValues = ValuesOf(Gamma), betaValues = ValuesOf(Beta);
         return new LayerState(
-            now.Gamma.SequenceEqual(gammaNow) && now.Beta.SequenceEqual(betaNow)
-                ? now
-                : now.WithAffine(gammaNow, betaNow));
+            state.Gamma.SequenceEqual(gammaValues) && state.Beta.SequenceEqual(betaValues)
+                ? state
+                : state.WithAffine(gammaValues, betaValues));
 
-        float[] ValuesOf(ParameterSlot? slot) => slot is null ? [] : values[slot.Path];
+        float[] ValuesOf(DeviceParameter? parameter) => parameter is null ? [] : values[parameter.Path];
     }
 
     /// <summary>The exact statistics of an input of this layer.</summary>
@@ -99,31 +101,31 @@ abstract class BatchNormalizationModule : LayerModule
     public BatchStatistics StatisticsOf(Tensor x)
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
-        BatchStatistics statistics = DeviceStatistics.Of(TensorLayout.Of(x, Layout((int)x.shape[0])), ignores);
+        BatchStatistics statistics = DeviceStatistics.Of(x.Reshape(Layout((int)x.shape[0])), ignores);
         return DeviceStatistics.AreFinite(statistics)
             ? statistics
             : throw new InvalidDataException($"Layer '{Path}': its input is not finite.");
     }
 
     /// <summary>
-    /// Replaces the moving statistics by exact ones of all data. They count as one batch if no batch was seen before.
+    /// Replaces the moving statistics by exact ones of all data. They count as one batch if there was no batch before.
     /// </summary>
-    public void Replace(BatchStatistics statistics)
+    public void SetStatistics(BatchStatistics statistics)
     {
-        BatchNormalizationState current = Current();
-        Replace(current.WithPopulation(
+        BatchNormalizationState current = CurrentState();
+        SetStatistics(current.WithPopulation(
             statistics, Options.EffectiveVarianceConvention, batches: current.BatchesSeen == 0 ? 1 : 0));
     }
 
     /// <summary>Replaces the moving statistics by those of a state.</summary>
-    public virtual void Replace(BatchNormalizationState state)
+    public virtual void SetStatistics(BatchNormalizationState state)
     {
         State = state;
-        StatisticsMoved();
+        OnStatisticsMoved();
     }
 
     /// <summary>The state with the current statistics.</summary>
-    protected abstract BatchNormalizationState Current();
+    protected abstract BatchNormalizationState CurrentState();
 
     /// <summary>Normalizes with the batch's own statistics.</summary>
     protected abstract Tensor WithBatchStatistics(Tensor x);
@@ -131,41 +133,41 @@ abstract class BatchNormalizationModule : LayerModule
     /// <summary>Updates the moving statistics with those of the last forward pass.</summary>
     public abstract void Commit(int rows);
 
-    /// <summary>The moving mean and variance, in double on the device; inside a dispose scope.</summary>
+    /// <summary>The moving mean and variance, in double on the device. Call it inside a dispose scope.</summary>
     protected virtual (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => (
         Tensors.Upload(State.MovingMean, device, State.Channels),
         Tensors.Upload(State.MovingVariance, device, State.Channels));
 
-    protected void StatisticsMoved()
+    /// <summary>Call it whenever the moving statistics have changed.</summary>
+    protected void OnStatisticsMoved()
     {
-        moving?.Dispose();
-        moving = null;
+        fixedMap?.Dispose();
+        fixedMap = null;
     }
 
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            moving?.Dispose();
+            fixedMap?.Dispose();
         base.Dispose(disposing);
     }
 
     bool IsChannelsFirst => axis == 1;
 
-    public required torch.Device Device { get; init; }
-
-    MovingNormalization Moving()
+    FixedNormalization MakeFixedMap()
     {
         using var scope = torch.NewDisposeScope();
         (Tensor mean, Tensor variance) = MovingTensors(Device);
-        return new MovingNormalization(mean, variance, Options.EffectiveEpsilon, ChannelShape);
+        return new FixedNormalization(mean, variance, Options.EffectiveEpsilon, ChannelShape);
     }
 }
 
 /// <summary>
-/// Normalization with the moving statistics: <c>(x − center)·inverse + rest</c>. The center is the mean rounded to
-/// float, and is subtracted first; the rest corrects the rounding. So a large mean costs no digits.
+/// Normalization with the moving statistics, a fixed map: <c>(x − center)·inverse + rest</c>. The center is the mean
+/// rounded to float, and the rest corrects the rounding. Since the center is subtracted first, a large mean costs no
+/// digits.
 /// </summary>
-sealed class MovingNormalization : IDisposable
+sealed class FixedNormalization : IDisposable
 {
     readonly Tensor center, inverse, rest;
 
@@ -173,7 +175,7 @@ sealed class MovingNormalization : IDisposable
     /// <param name="variance">The moving variance.</param>
     /// <param name="epsilon">ε.</param>
     /// <param name="shape">The shape in which the tensors are broadcast over the input.</param>
-    public MovingNormalization(Tensor mean, Tensor variance, double epsilon, long[] shape)
+    public FixedNormalization(Tensor mean, Tensor variance, double epsilon, long[] shape)
     {
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();

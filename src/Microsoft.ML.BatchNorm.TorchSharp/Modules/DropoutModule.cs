@@ -1,12 +1,12 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's place in the network.
+/// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's index in the network.
 /// </summary>
 sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex)
     : LayerModule(node)
 {
-    /// <summary>The key of the step.</summary>
+    /// <summary>The key of the step; it stands for seed and step number.</summary>
     public ulong StepKey { get; set; }
 
     public override Tensor forward(Tensor x)
@@ -19,7 +19,7 @@ sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom r
 }
 
 /// <summary>
-/// Random numbers on the device that depend only on a key and on their place: SplitMix64's mixing (Steele, Lea and
+/// Random numbers on the device that depend only on a key and on their index: SplitMix64's mixing (Steele, Lea and
 /// Flood, 2014) of consecutive counters. TorchSharp's generators exist only on the CPU, and the device's own generator
 /// is shared by the whole process.
 /// </summary>
@@ -41,7 +41,7 @@ sealed class CounterRandom : IDisposable
     }
 
     /// <summary>
-    /// One where a uniform number is at least <paramref name="rate"/>, otherwise zero; floats in one dimension.
+    /// A vector of floats: 1 if a uniform random number is at least <paramref name="rate"/>, otherwise 0.
     /// </summary>
     public Tensor AtLeast(double rate, long count, ulong key)
     {
@@ -66,7 +66,7 @@ sealed class CounterRandom : IDisposable
         Array.ForEach(masks, mask => mask.Dispose());
     }
 
-    /// <summary>Shifts right and fills with zeros; libtorch's own shift copies the sign.</summary>
+    /// <summary>Shifts right and fills with zeros. libtorch's own shift copies the sign.</summary>
     Tensor Shifted(Tensor x, int index) => x.bitwise_right_shift(shifts[index]).bitwise_and_(masks[index]);
 
     static ulong Mix(ulong value) => RandomNumbers.Next(ref value);

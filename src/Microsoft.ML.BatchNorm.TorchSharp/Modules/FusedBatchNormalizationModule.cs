@@ -1,9 +1,9 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Batch normalization by libtorch's own operation, with an exponential moving average. The operation runs with a
-/// momentum of 1, and so writes the batch's mean and sample variance. <see cref="MovingAverages"/> reads them for all
-/// layers at once.
+/// Batch normalization by libtorch's own operation, with an exponential moving average. The operation runs with
+/// PyTorch's momentum set to 1, and so writes the batch's mean and sample variance. <see cref="MovingAverages"/> then
+/// updates the averages of all layers at once.
 /// </summary>
 sealed class FusedBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, MovingAverages averages)
@@ -22,13 +22,14 @@ sealed class FusedBatchNormalizationModule(
 
     public override void Commit(int rows)
     {
-        averages.Set(range, Options, Layout(rows).Positions);
+        averages.SetFactors(range, Options, Layout(rows).Positions);
         steps++;
-        StatisticsMoved();
+        OnStatisticsMoved();
     }
 
     /// <remarks>
-    /// libtorch multiplies the old values by 1 − momentum, which is 0, and 0 times a value that is not finite is NaN.
+    /// In the next step, libtorch multiplies these values by 1 − momentum, which is 0. If they were not finite, the
+    /// product would be NaN.
     /// </remarks>
     public override void UndoStep()
     {
@@ -37,7 +38,7 @@ sealed class FusedBatchNormalizationModule(
         range.BatchVariance.zero_();
     }
 
-    protected override BatchNormalizationState Current()
+    protected override BatchNormalizationState CurrentState()
     {
         if (steps == 0)
             return State;
@@ -50,14 +51,15 @@ sealed class FusedBatchNormalizationModule(
             population: null);
     }
 
-    public override void Replace(BatchNormalizationState state)
+    public override void SetStatistics(BatchNormalizationState state)
     {
-        base.Replace(state);
+        base.SetStatistics(state);
         steps = 0;
         averages.Write(range, State);
     }
 
-    protected override (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) => averages.Moving(range);
+    protected override (Tensor Mean, Tensor Variance) MovingTensors(torch.Device device) =>
+        averages.MovingTensors(range);
 
     protected override Tensor WithBatchStatistics(Tensor x)
     {
@@ -65,31 +67,31 @@ sealed class FusedBatchNormalizationModule(
         {
             if (Options.EffectiveVarianceConvention == VarianceConvention.Sample)
                 throw SingleValue.Error($"A channel of layer '{Path}'", IsTraining && MovesStatistics);
-            return Back(OfOne(View(x)), x);
+            return ToShapeOf(x, NormalizeOne(View(x)));
         }
         Tensor y = F.batch_norm(
             View(x), range.BatchMean, range.BatchVariance, Gamma?.Tensor, Beta?.Tensor, true, 1.0,
             Options.EffectiveEpsilon);
-        return Back(y, x);
+        return ToShapeOf(x, y);
     }
 
     /// <summary>
-    /// Normalizes a single value per channel, which libtorch refuses: it is its own mean, and its variance is 0.
+    /// Normalizes a single value per channel, which libtorch refuses. The value is its own mean, and its variance is 0.
     /// </summary>
-    Tensor OfOne(Tensor x)
+    Tensor NormalizeOne(Tensor x)
     {
         using (torch.no_grad())
         {
             range.BatchMean.copy_(x.reshape(-1));
             range.BatchVariance.zero_();
         }
-        return Scaled(x.sub(x));
+        return Affine(x.sub(x));
     }
 }
 
 /// <summary>
 /// The exponential moving averages of all layers in one vector of doubles on the device: first the means, then the
-/// variances. One step of all layers is three operations.
+/// variances. Updating all layers takes three operations.
 /// </summary>
 sealed class MovingAverages(torch.Device device) : IDisposable
 {
@@ -98,19 +100,21 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     double[] hostDecay = [], hostGain = [];
     Tensor moving = null!, batch = null!, decay = null!, gain = null!;
     int channels;
-    bool hasChanged;
+    bool factorsChanged;
 
-    /// <summary>Where a layer's channels are in the vector.</summary>
+    /// <summary>Where a layer's channels are among those of all layers.</summary>
     public sealed record ChannelRange(int Offset, int Channels)
     {
-        /// <summary>The number of values per channel that the factors are made for; 0 before the first step.</summary>
+        /// <summary>
+        /// How many values per channel a batch had when the factors were set; 0 before the first step.
+        /// </summary>
         public int Positions { get; set; }
 
-        /// <summary>Where the mean of a batch is written.</summary>
-        // Made once: making two views per batch takes the host as long as normalizing a small batch.
+        /// <summary>Receives the mean of a batch.</summary>
+        // Made once: making two views per batch takes the host as long as normalizing a small batch does.
         public Tensor BatchMean { get; set; } = null!;
 
-        /// <summary>Where the sample variance of a batch is written.</summary>
+        /// <summary>Receives the sample variance of a batch.</summary>
         public Tensor BatchVariance { get; set; } = null!;
     }
 
@@ -143,38 +147,42 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         gain = Tensors.Keep(Tensors.Upload<double>(hostGain, device, hostGain.Length));
         foreach (ChannelRange range in ranges)
         {
-            (Tensor mean, Tensor variance) = Both(batch, range);
+            (Tensor mean, Tensor variance) = Slices(batch, range);
             (range.BatchMean, range.BatchVariance) = (Tensors.Keep(mean), Tensors.Keep(variance));
         }
     }
 
-    /// <summary>The moving mean and variance; inside a dispose scope.</summary>
-    public (Tensor Mean, Tensor Variance) Moving(ChannelRange range) => Both(moving, range);
+    /// <summary>The moving mean and variance of a layer. Call it inside a dispose scope.</summary>
+    public (Tensor Mean, Tensor Variance) MovingTensors(ChannelRange range) => Slices(moving, range);
 
-    /// <summary>Sets the factors of a layer for the next step.</summary>
-    public void Set(ChannelRange range, BatchNormalizationOptions options, int positions)
+    /// <summary>
+    /// Sets the factors of a layer for the next updates: decay for the averages, gain for the statistics of the batch.
+    /// </summary>
+    public void SetFactors(ChannelRange range, BatchNormalizationOptions options, int positions)
     {
         if (range.Positions == positions)
             return;
         range.Positions = positions;
         double share = 1 - options.EffectiveMomentum;
-        double population =
+        double varianceFactor =
             options.EffectiveVarianceConvention == VarianceConvention.Sample ? 1 : (positions - 1.0) / positions;
         hostDecay.AsSpan(range.Offset, range.Channels).Fill(options.EffectiveMomentum);
         hostDecay.AsSpan(channels + range.Offset, range.Channels).Fill(options.EffectiveMomentum);
         hostGain.AsSpan(range.Offset, range.Channels).Fill(share);
-        hostGain.AsSpan(channels + range.Offset, range.Channels).Fill(share * population);
-        hasChanged = true;
+        hostGain.AsSpan(channels + range.Offset, range.Channels).Fill(share * varianceFactor);
+        factorsChanged = true;
     }
 
-    /// <summary>Moves the averages of all layers. Inside a dispose scope and without gradients.</summary>
-    public void Step()
+    /// <summary>
+    /// Updates the averages of all layers. Call it inside a dispose scope and without gradients.
+    /// </summary>
+    public void Update()
     {
-        if (hasChanged)
+        if (factorsChanged)
         {
             decay.copy_(Tensors.Upload<double>(hostDecay, torch.CPU, hostDecay.Length));
             gain.copy_(Tensors.Upload<double>(hostGain, torch.CPU, hostGain.Length));
-            hasChanged = false;
+            factorsChanged = false;
         }
         moving.mul_(decay).addcmul_(batch.to(ScalarType.Float64), gain, Scalars.One);
     }
@@ -182,7 +190,7 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     public (double[] Mean, double[] Variance) Read(ChannelRange range)
     {
         using var scope = torch.NewDisposeScope();
-        (Tensor mean, Tensor variance) = Moving(range);
+        (Tensor mean, Tensor variance) = MovingTensors(range);
         return (Tensors.Download<double>(mean), Tensors.Download<double>(variance));
     }
 
@@ -190,7 +198,7 @@ sealed class MovingAverages(torch.Device device) : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
-        (Tensor mean, Tensor variance) = Moving(range);
+        (Tensor mean, Tensor variance) = MovingTensors(range);
         mean.copy_(Tensors.Upload(state.MovingMean, torch.CPU, range.Channels));
         variance.copy_(Tensors.Upload(state.MovingVariance, torch.CPU, range.Channels));
     }
@@ -208,6 +216,6 @@ sealed class MovingAverages(torch.Device device) : IDisposable
         gain.Dispose();
     }
 
-    (Tensor, Tensor) Both(Tensor values, ChannelRange range) => (
+    (Tensor, Tensor) Slices(Tensor values, ChannelRange range) => (
         values.narrow(0, range.Offset, range.Channels), values.narrow(0, channels + range.Offset, range.Channels));
 }

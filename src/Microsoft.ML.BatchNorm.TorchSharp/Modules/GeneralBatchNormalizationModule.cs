@@ -1,8 +1,8 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Batch normalization with every option, by autograd, in double. Each batch's count, mean and M2 are copied to the
-/// host, where the same code updates the state as for <see cref="CpuEngine"/>.
+/// Batch normalization with every option, in double, differentiated by autograd. Each batch's count, mean and sum of
+/// squared deviations are copied to the host, where the same code updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
 sealed class GeneralBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
@@ -14,28 +14,28 @@ sealed class GeneralBatchNormalizationModule(
     {
         State = next ?? State;
         next = null;
-        StatisticsMoved();
+        OnStatisticsMoved();
     }
 
-    protected override BatchNormalizationState Current() => State;
+    protected override BatchNormalizationState CurrentState() => State;
 
     protected override Tensor WithBatchStatistics(Tensor x)
     {
         ChannelLayout layout = Layout((int)x.shape[0]);
         int groups = RowGroups.OfSize(layout, IsTraining ? Options.VirtualBatchSize : null).Count;
-        Tensor values = TensorLayout.Of(x, layout);
+        Tensor values = x.Reshape(layout);
         var statistics = new BatchStatistics[groups];
         var parts = new Tensor[groups];
         for (int group = 0; group < groups; group++)
         {
-            Tensor rows = TensorLayout.Group(values, layout, group, groups);
+            Tensor rows = values.TakeGroup(layout, group, groups);
             parts[group] =
                 Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
-        // If the input is not finite, neither is the loss, and the step is not taken.
+        // If the input is not finite, neither is the loss, and the session undoes the step.
         if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
             next = MovingUpdate.Next(Options, State, statistics);
-        return (groups == 1 ? parts[0] : InOrder(parts, layout.Rows)).reshape(x.shape);
+        return (groups == 1 ? parts[0] : Joined(parts, layout.Rows)).reshape(x.shape);
     }
 
     Tensor Normalize(Tensor x, out BatchStatistics statistics)
@@ -45,12 +45,12 @@ sealed class GeneralBatchNormalizationModule(
         Tensor kept = ignores ? torch.where(finite, values, torch.zeros_like(values)) : values;
         Tensor count = finite.to(ScalarType.Float64).sum([0, 2], true);
         Tensor mean = kept.sum([0, 2], true).div(count.clamp_min(Scalars.One));
-        Tensor rest = kept.sub(mean);
+        Tensor deviations = kept.sub(mean);
         if (ignores)
-            rest = torch.where(finite, rest, torch.zeros_like(rest));
-        Tensor m2 = rest.mul(rest).sum([0, 2], true);
+            deviations = torch.where(finite, deviations, torch.zeros_like(deviations));
+        Tensor m2 = deviations.mul(deviations).sum([0, 2], true);
         using (torch.no_grad())
-            statistics = DeviceStatistics.OfDeviations(count, mean, rest, m2);
+            statistics = DeviceStatistics.OfDeviations(count, mean, deviations, m2);
         if (Options.EffectiveVarianceConvention == VarianceConvention.Sample && DeviceStatistics.AreFinite(statistics))
             SingleValue.ThrowIfAny(statistics, IsTraining && MovesStatistics);
 
@@ -59,8 +59,8 @@ sealed class GeneralBatchNormalizationModule(
         Tensor inverse = torch.where(
             isPositive, torch.where(isPositive, variance, torch.ones_like(variance)).rsqrt(),
             torch.zeros_like(variance));
-        Tensor normalized = Renormalized(rest.mul(inverse), statistics).to(ScalarType.Float32);
-        Tensor y = Affine(normalized);
+        Tensor normalized = Renormalized(deviations.mul(inverse), statistics).to(ScalarType.Float32);
+        Tensor y = GroupAffine(normalized);
         return ignores ? torch.where(finite, y, x) : y;
     }
 
@@ -77,22 +77,24 @@ sealed class GeneralBatchNormalizationModule(
             Tensors.Upload<double>(factor, Device, 1, factor.Length, 1), Scalars.One);
     }
 
-    Tensor Affine(Tensor x)
+    Tensor GroupAffine(Tensor x)
     {
         Tensor y = Gamma is null ? x : x.mul(Gamma.Tensor.reshape(1, -1, 1));
         return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1), Scalars.One);
     }
 
-    /// <summary>Puts the rows of all groups in order again: row i is in group i mod the number of groups.</summary>
-    Tensor InOrder(Tensor[] groups, int rows)
+    /// <summary>
+    /// Joins the rows of all groups in the order of the batch. Row i is in group i mod the number of groups.
+    /// </summary>
+    Tensor Joined(Tensor[] groups, int rows)
     {
         long[] order = new long[rows];
-        int at = 0;
+        int rowsBefore = 0;
         int[] first = new int[groups.Length];
         for (int group = 0; group < groups.Length; group++)
         {
-            first[group] = at;
-            at += (int)groups[group].shape[0];
+            first[group] = rowsBefore;
+            rowsBefore += (int)groups[group].shape[0];
         }
         for (int row = 0; row < rows; row++)
             order[row] = first[row % groups.Length] + row / groups.Length;

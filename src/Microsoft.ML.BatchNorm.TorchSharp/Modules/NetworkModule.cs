@@ -3,6 +3,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// <summary>A network as a TorchSharp module.</summary>
 sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 {
+    /// <summary>The most values that the widest layer has for a chunk of rows.</summary>
+    const int ChunkValues = 1 << 24;
+
     readonly Network network;
     readonly MovingAverages averages;
     readonly CounterRandom random;
@@ -15,12 +18,12 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         averages = new MovingAverages(device);
         random = new CounterRandom(device);
         Layers = [.. network.Nodes.Select(
-            (node, place) => Layer(node, state.TryGet(node.Path), isMixed, device, place))];
+            (node, index) => Layer(node, state.TryGet(node.Path), isMixed, device, index))];
         averages.Allocate();
-        Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Slots), device);
-        // A path may have characters that the names of modules cannot have.
-        foreach ((int place, LayerModule layer) in Layers.Index())
-            register_module($"{place}", layer);
+        Parameters = new ParameterVector(Layers.SelectMany(layer => layer.Parameters), device);
+        // The names are numbers, since a path may have characters that the name of a module cannot have.
+        foreach ((int index, LayerModule layer) in Layers.Index())
+            register_module($"{index}", layer);
     }
 
     public LayerModule[] Layers { get; }
@@ -46,11 +49,25 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         return Layers.Length == 0 ? x : values[^1]!;
     }
 
-    /// <summary>The value of a layer from those that it reads, in the order of the layers.</summary>
+    /// <summary>Computes the value of a layer.</summary>
+    /// <param name="layer">The index of the layer.</param>
+    /// <param name="x">The input of the network.</param>
+    /// <param name="values">The values of the layers before it, at least those that it reads.</param>
     public Tensor ValueOf(int layer, Tensor x, IReadOnlyList<Tensor?> values) =>
         Layers[layer].Forward([.. network.Nodes[layer].Inputs.Select(value => value < 0 ? x : values[value]!)]);
 
-    /// <summary>Asks for training or inference mode.</summary>
+    /// <summary>
+    /// How many of so many rows go through the network at a time, if the result does not depend on that.
+    /// </summary>
+    public int ChunkRows(int rows)
+    {
+        // A layer without moving statistics normalizes with the statistics of the rows that it is given.
+        bool needsAllRows = BatchNormalizations.Any(layer => layer.Options.UsesBatchStatistics(training: false));
+        int widest = network.Nodes.Select(node => node.Output.Size).Append(network.InputShape.Size).Max();
+        return needsAllRows ? Math.Max(1, rows) : Math.Clamp(ChunkValues / widest, 1, Math.Max(1, rows));
+    }
+
+    /// <summary>Asks for training mode or inference mode.</summary>
     public void SetTraining(bool training)
     {
         if (isTraining != training)
@@ -64,7 +81,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     }
 
     /// <summary>
-    /// Before a forward pass of training, of which the random numbers are those of the step's number alone.
+    /// Prepares for the forward pass of a training step, whose random numbers depend only on the two arguments.
     /// </summary>
     public void BeginStep(int seed, long step)
     {
@@ -74,7 +91,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
             dropout.StepKey = key;
     }
 
-    /// <summary>Takes back what forward passes have changed since <see cref="BeginStep"/>.</summary>
+    /// <summary>Undoes what the layers have changed since <see cref="BeginStep"/>.</summary>
     public void UndoStep() => Array.ForEach(Layers, layer => layer.UndoStep());
 
     protected override void Dispose(bool disposing)
@@ -89,7 +106,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         base.Dispose(disposing);
     }
 
-    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int place) =>
+    LayerModule Layer(NetworkNode node, LayerState? state, bool isMixed, torch.Device device, int index) =>
         node.Layer switch
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
@@ -100,7 +117,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
         ActivationLayer layer => FunctionModule.Of(node, layer),
         Pool2DLayer layer => FunctionModule.Of(node, layer),
-        DropoutLayer layer => new DropoutModule(node, layer, random, place),
+        DropoutLayer layer => new DropoutModule(node, layer, random, index),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
         AddLayer => MergeModule.Add(node),

@@ -2,67 +2,63 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// The parameters on the device. All trained parameters are slices of one vector, and their gradients are slices of
-/// another. So an optimizer's step is a handful of operations, however many layers there are.
+/// another. So an optimizer needs only a few operations per step, however many layers there are.
 /// </summary>
 sealed class ParameterVector : IDisposable
 {
-    readonly ParameterSlot[] all;
-    Tensor? wide;
+    readonly DeviceParameter[] all;
+    Tensor? gradientInDouble;
 
-    public ParameterVector(IEnumerable<ParameterSlot> slots, torch.Device device)
+    public ParameterVector(IEnumerable<DeviceParameter> parameters, torch.Device device)
     {
-        all = [.. slots];
-        Trained = [.. all.Where(slot => slot.IsTrained).OrderByDescending(slot => slot.IsKernel)];
-        foreach (ParameterSlot slot in Trained)
+        all = [.. parameters];
+        Trained = [.. all.Where(parameter => parameter.IsTrained).OrderByDescending(parameter => parameter.IsKernel)];
+        foreach (DeviceParameter parameter in Trained)
         {
-            slot.Offset = Length;
-            Length += slot.Initial.Length;
-            if (slot.IsKernel)
+            parameter.Offset = Length;
+            Length += parameter.Initial.Length;
+            if (parameter.IsKernel)
                 KernelLength = Length;
         }
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
         Values = Tensors.Keep(torch.empty([Length], ScalarType.Float32, device));
         Gradient = Tensors.Keep(torch.zeros([Length], ScalarType.Float32, device));
-        foreach (ParameterSlot slot in all)
+        foreach (DeviceParameter parameter in all)
         {
-            Tensor values = Tensors.Upload<float>(slot.Initial, device, slot.Shape);
-            if (slot.IsTrained)
+            Tensor values = Tensors.Upload<float>(parameter.Initial, device, parameter.Shape);
+            if (parameter.IsTrained)
             {
-                Tensor place = Slice(Values, slot);
-                place.copy_(values);
-                values = slot.Own?.set_(place) ?? place.detach();
+                Tensor slice = parameter.SliceOf(Values);
+                slice.copy_(values);
+                values = parameter.ScriptTensor?.set_(slice) ?? slice.detach();
                 values.requires_grad = true;
-                values.grad = Slice(Gradient, slot);
+                values.grad = parameter.SliceOf(Gradient);
             }
-            slot.Tensor = Tensors.Keep(values);
+            parameter.Tensor = Tensors.Keep(values);
         }
     }
 
     /// <summary>The trained parameters in the order of the vector: kernels first.</summary>
-    public ParameterSlot[] Trained { get; }
+    public DeviceParameter[] Trained { get; }
 
     /// <summary>The number of trained values.</summary>
     public long Length { get; }
 
-    /// <summary>The number of trained values in kernels. They are the first in the vector.</summary>
+    /// <summary>The number of trained values in kernels. They come first in the vector.</summary>
     public long KernelLength { get; }
 
     /// <summary>All trained values.</summary>
     public Tensor Values { get; }
 
-    /// <summary>The gradient that was taken last.</summary>
+    /// <summary>The gradient that <see cref="ComputeGradient"/> computed last.</summary>
     public Tensor Gradient { get; }
 
-    /// <summary>A parameter's slice of a vector as long as <see cref="Values"/>, in the parameter's shape.</summary>
-    public static Tensor Slice(Tensor vector, ParameterSlot slot) =>
-        vector.narrow(0, slot.Offset, slot.Initial.Length).reshape(slot.Shape);
-
     /// <summary>
-    /// Computes the gradient of a loss, once. It is 0 for a parameter that the loss does not depend on.
+    /// Computes the gradient of a loss, once per loss. It is 0 for a parameter that the loss does not depend on.
     /// </summary>
-    // By backward(), since an error of libtorch in TorchSharp's autograd.grad ends the process.
-    public void TakeGradient(Tensor loss)
+    // By backward(): in TorchSharp's autograd.grad(), an error of libtorch ends the process.
+    public void ComputeGradient(Tensor loss)
     {
         using (torch.no_grad())
             Gradient.zero_();
@@ -74,8 +70,8 @@ sealed class ParameterVector : IDisposable
     /// </summary>
     public Tensor GradientNorm()
     {
-        wide ??= Tensors.Keep(torch.empty_like(Gradient, ScalarType.Float64));
-        return wide.copy_(Gradient).norm();
+        gradientInDouble ??= Tensors.Keep(torch.empty_like(Gradient, ScalarType.Float64));
+        return gradientInDouble.copy_(Gradient).norm();
     }
 
     /// <summary>The values of each parameter, by its path.</summary>
@@ -83,41 +79,44 @@ sealed class ParameterVector : IDisposable
     {
         float[] values = Tensors.Download<float>(Values);
         return all.ToDictionary(
-            slot => slot.Path,
-            slot => slot.IsTrained ? values.AsSpan((int)slot.Offset, slot.Initial.Length).ToArray() : slot.Initial,
+            parameter => parameter.Path,
+            parameter => parameter.IsTrained ? parameter.SliceOf(values).ToArray() : parameter.Initial,
             StringComparer.Ordinal);
     }
 
     public void Dispose()
     {
-        foreach (ParameterSlot slot in all)
-            slot.Tensor.Dispose();
+        foreach (DeviceParameter parameter in all)
+            parameter.Tensor.Dispose();
         Values.Dispose();
         Gradient.Dispose();
-        wide?.Dispose();
+        gradientInDouble?.Dispose();
     }
 }
 
-/// <summary>One tensor that a layer learns, or uses without learning it.</summary>
+/// <summary>A tensor on the device that a layer learns, or would learn if it were not frozen.</summary>
 /// <param name="path">The path of the layer and the tensor's name: <c>dense/kernel</c>.</param>
 /// <param name="shape">Its dimensions.</param>
 /// <param name="initial">Its values at the beginning.</param>
 /// <param name="isTrained">Whether the optimizer changes it.</param>
-/// <param name="own">The tensor of a TorchScript module, which then becomes a slice of the vector; or null.</param>
-sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTrained, Tensor? own = null)
+/// <param name="scriptTensor">
+/// If it belongs to a TorchScript module, the module's own tensor, which then becomes a slice of the vector; otherwise
+/// null.
+/// </param>
+sealed class DeviceParameter(string path, long[] shape, float[] initial, bool isTrained, Tensor? scriptTensor = null)
 {
-    /// <summary>A tensor in a layer's table.</summary>
-    public ParameterSlot(string layerPath, TensorSpec spec, LayerState state)
+    /// <summary>Makes a parameter of a tensor in a layer's table.</summary>
+    public DeviceParameter(string layerPath, TensorSpec spec, LayerState state)
         : this(
             $"{layerPath}/{spec.Name}", Array.ConvertAll(spec.Shape!.Dimensions.ToArray(), d => (long)d),
             state.Get<float>(spec.Name).ToArray(), spec.IsTrained) => Spec = spec;
 
-    /// <summary>The tensor in the layer's table; null for one of a TorchScript module.</summary>
+    /// <summary>Its entry in the layer's table; null if it belongs to a TorchScript module.</summary>
     public TensorSpec? Spec { get; }
 
     public string Path => path;
 
-    /// <summary>The layer's own path.</summary>
+    /// <summary>The path of the layer.</summary>
     public string LayerPath => path[..path.LastIndexOf('/')];
 
     public long[] Shape => shape;
@@ -129,13 +128,21 @@ sealed class ParameterSlot(string path, long[] shape, float[] initial, bool isTr
     /// <summary>Whether it is a kernel. A kernel has more than one dimension; γ, β and biases have one.</summary>
     public bool IsKernel => shape.Length > 1;
 
-    public Tensor? Own => own;
+    public Tensor? ScriptTensor => scriptTensor;
 
-    /// <summary>Where its slice of the vector begins.</summary>
+    /// <summary>Where its slice of the vector begins, if it is trained.</summary>
     public long Offset { get; set; }
 
     /// <summary>
     /// The tensor on the device; a slice of <see cref="ParameterVector.Values"/> if it is trained.
     /// </summary>
     public Tensor Tensor { get; set; } = null!;
+
+    /// <summary>
+    /// Its slice, in its shape, of a vector that is laid out as <see cref="ParameterVector.Values"/>.
+    /// </summary>
+    public Tensor SliceOf(Tensor vector) => vector.narrow(0, Offset, initial.Length).reshape(shape);
+
+    /// <summary>Its slice of values that were copied from such a vector.</summary>
+    public ReadOnlySpan<float> SliceOf(float[] vector) => vector.AsSpan((int)Offset, initial.Length);
 }

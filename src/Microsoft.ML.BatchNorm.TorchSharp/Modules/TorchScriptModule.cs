@@ -8,17 +8,17 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
 /// A <see cref="TorchScriptLayer"/>. A frozen one is always in inference mode. In one that is trained, all parameters
-/// learn, and they lie in the same vector as those of the other layers.
+/// learn, and they are slices of the same vector as those of the other layers.
 /// </summary>
 sealed class TorchScriptModule : LayerModule
 {
     readonly TorchScriptLayer layer;
-    readonly LayerState? known;
+    readonly LayerState? given;
     readonly torch.jit.ScriptModule<Tensor, Tensor> module;
-    readonly ImmutableArray<(string Name, Tensor Tensor)> ownParameters;
-    readonly ImmutableArray<Tensor> ownBuffers;
-    readonly ParameterSlot[] slots;
-    ImmutableArray<Tensor> buffersBefore = [];
+    readonly ImmutableArray<(string Name, Tensor Tensor)> parameterTensors;
+    readonly ImmutableArray<Tensor> bufferTensors;
+    readonly DeviceParameter[] trainedParameters;
+    ImmutableArray<Tensor> bufferCopies = [];
     bool hasLearned;
 
     /// <exception cref="NotSupportedException">
@@ -29,7 +29,7 @@ sealed class TorchScriptModule : LayerModule
         : base(node)
     {
         this.layer = layer;
-        known = state;
+        given = state;
         module = TorchScriptFile.Load(node.Path, Bytes, device);
         if (device.type == DeviceType.CPU && TorchScriptFile.HasConvolutions(Bytes) && !OneDnn.IsRight)
         {
@@ -39,16 +39,16 @@ sealed class TorchScriptModule : LayerModule
                 + "on this processor. Set the environment variable ONEDNN_MAX_CPU_ISA to SSE41 before the process "
                 + "starts, or use a GPU.");
         }
-        // TorchSharp would dispose of them with the scope that is open now.
-        ownParameters = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
-        ownBuffers = [.. module.buffers().Select(Tensors.Keep)];
-        slots = layer.Trainable ? Trained() : [];
-        foreach ((_, Tensor parameter) in ownParameters)
+        // Without Keep, TorchSharp would dispose of them with the dispose scope that is open now.
+        parameterTensors = [.. module.named_parameters().Select(entry => (entry.name, Tensors.Keep(entry.parameter)))];
+        bufferTensors = [.. module.buffers().Select(Tensors.Keep)];
+        trainedParameters = layer.Trainable ? TrainedParameters() : [];
+        foreach ((_, Tensor parameter) in parameterTensors)
             parameter.requires_grad = layer.Trainable;
         module.train(layer.Trainable);
     }
 
-    public override IEnumerable<ParameterSlot> Slots => slots;
+    public override IEnumerable<DeviceParameter> Parameters => trainedParameters;
 
     public override Tensor forward(Tensor x)
     {
@@ -60,7 +60,7 @@ sealed class TorchScriptModule : LayerModule
                 $"Layer '{Path}' (TorchScript) gives rows of [{string.Join(", ", row)}] instead of {layer.Output}.");
     }
 
-    // RegisterComponents does nothing, so the module is not a child for TorchSharp, and base.train() does not reach it.
+    // The module is not registered as a child (see RegisterComponents), so base.train() does not reach it.
     public override void train(bool train = true)
     {
         base.train(train);
@@ -72,32 +72,32 @@ sealed class TorchScriptModule : LayerModule
     {
         if (!layer.Trainable)
             return;
-        Forget();
+        DisposeCopies();
         hasLearned = true;
-        buffersBefore = [.. ownBuffers.Select(buffer => Tensors.Keep(buffer.clone()))];
+        bufferCopies = [.. bufferTensors.Select(buffer => Tensors.Keep(buffer.clone()))];
     }
 
     public override void UndoStep()
     {
         using IDisposable noGradient = torch.no_grad();
-        foreach ((Tensor now, Tensor before) in ownBuffers.Zip(buffersBefore))
-            now.copy_(before);
+        foreach ((Tensor buffer, Tensor copy) in bufferTensors.Zip(bufferCopies))
+            buffer.copy_(copy);
     }
 
     /// <remarks>
-    /// Copies the values to a second module and writes that one. The parameters of this one are slices of a large
-    /// vector, and libtorch would write the whole vector for each of them.
+    /// The parameters are slices of a large vector, and libtorch would write the whole vector for each of them. So this
+    /// copies the values to a second module and writes that one.
     /// </remarks>
-    public override LayerState? StateNow(IReadOnlyDictionary<string, float[]> values)
+    public override LayerState? GetState(IReadOnlyDictionary<string, float[]> values)
     {
         if (!hasLearned)
-            return known;
+            return given;
         using var scope = torch.NewDisposeScope();
         using IDisposable noGradient = torch.no_grad();
         using torch.jit.ScriptModule<Tensor, Tensor> copy = TorchScriptFile.Load(Path, Bytes, torch.CPU);
-        foreach ((Tensor to, Tensor from) in copy.parameters().Zip(ownParameters.Select(entry => entry.Tensor)))
+        foreach ((Tensor to, Tensor from) in copy.parameters().Zip(parameterTensors.Select(entry => entry.Tensor)))
             to.copy_(from);
-        foreach ((Tensor to, Tensor from) in copy.buffers().Zip(ownBuffers))
+        foreach ((Tensor to, Tensor from) in copy.buffers().Zip(bufferTensors))
             to.copy_(from);
         return LayerState.OfTorchScript(TorchScriptFile.Save(copy));
     }
@@ -110,21 +110,21 @@ sealed class TorchScriptModule : LayerModule
     {
         if (disposing)
         {
-            Forget();
-            foreach (Tensor tensor in ownBuffers.AddRange(ownParameters.Select(entry => entry.Tensor)))
+            DisposeCopies();
+            foreach (Tensor tensor in bufferTensors.AddRange(parameterTensors.Select(entry => entry.Tensor)))
                 tensor.Dispose();
-            // Disposing makes new tensors, of the modules in it.
+            // Disposing of the module makes new tensors, of the modules in it.
             using var scope = torch.NewDisposeScope();
             module.Dispose();
         }
         base.Dispose(disposing);
     }
 
-    ImmutableArray<byte> Bytes => known?.TorchScript ?? layer.Module;
+    ImmutableArray<byte> Bytes => given?.TorchScript ?? layer.Module;
 
-    ParameterSlot[] Trained()
+    DeviceParameter[] TrainedParameters()
     {
-        ParameterSlot[] trained = [.. ownParameters.Select(entry => Slot(entry.Name, entry.Tensor))];
+        DeviceParameter[] trained = [.. parameterTensors.Select(entry => TrainedParameter(entry.Name, entry.Tensor))];
         return trained.Length > 0
             ? trained
             : throw new NotSupportedException(
@@ -132,16 +132,16 @@ sealed class TorchScriptModule : LayerModule
                 + "cannot be trained; freeze it.");
     }
 
-    ParameterSlot Slot(string name, Tensor parameter) => parameter.dtype == ScalarType.Float32
-        ? new($"{Path}/{name}", parameter.shape, Tensors.Download<float>(parameter), isTrained: true, parameter)
+    DeviceParameter TrainedParameter(string name, Tensor tensor) => tensor.dtype == ScalarType.Float32
+        ? new($"{Path}/{name}", tensor.shape, Tensors.Download<float>(tensor), isTrained: true, tensor)
         : throw new NotSupportedException(
-            $"Layer '{Path}' is a TorchScript module whose '{name}' is {parameter.dtype}; only Float32 is trained.");
+            $"Layer '{Path}' is a TorchScript module whose '{name}' is {tensor.dtype}; only Float32 is trained.");
 
-    void Forget()
+    void DisposeCopies()
     {
-        foreach (Tensor before in buffersBefore)
-            before.Dispose();
-        buffersBefore = [];
+        foreach (Tensor copy in bufferCopies)
+            copy.Dispose();
+        bufferCopies = [];
     }
 }
 
@@ -166,13 +166,13 @@ static partial class TorchScriptFile
         }
     }
 
-    /// <remarks>TorchSharp saves to a file, or to a buffer whose size must be known before.</remarks>
+    /// <remarks>TorchSharp saves only to a file, or to a buffer whose size must be suspects in advance.</remarks>
     public static ImmutableArray<byte> Save(torch.jit.ScriptModule module)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("torchscript-");
         try
         {
-            // The name must always be the same, since libtorch writes it into the file.
+            // The name is always the same, since libtorch writes it into the file.
             string file = Path.Combine(folder.FullName, "module.pt");
             torch.jit.save(module, file);
             return ImmutableCollectionsMarshal.AsImmutableArray(File.ReadAllBytes(file));
@@ -183,7 +183,7 @@ static partial class TorchScriptFile
         }
     }
 
-    /// <summary>Whether the code of a module calls a convolution.</summary>
+    /// <summary>Whether the module's code calls a convolution.</summary>
     public static bool HasConvolutions(ImmutableArray<byte> bytes)
     {
         using var archive = new ZipArchive(new MemoryStream(ImmutableCollectionsMarshal.AsArray(bytes)!));
@@ -196,4 +196,73 @@ static partial class TorchScriptFile
 
     [GeneratedRegex(@"\btorch\._?conv")]
     private static partial Regex Convolution();
+}
+
+/// <summary>
+/// Tests oneDNN, with which libtorch computes convolutions on the CPU. A TorchScript module uses it; the engine's own
+/// layers do not (see <see cref="MatrixConvolution"/>).
+/// </summary>
+static class OneDnn
+{
+    /// <summary>Far above rounding errors. The wrong results that were seen are off by a tenth or more.</summary>
+    const double Tolerance = 1e-3;
+
+    // On some processors, oneDNN computes each of them wrongly.
+    static readonly (int Channels, Conv2DLayer Layer)[] suspects =
+    [
+        (48, new(16, 2) { Stride = new(2, 1), Padding = 1, UseBias = false }),
+        (20, new(50, 3) { UseBias = false }),
+        (4, new(5, 2) { UseBias = false }),
+    ];
+
+    static readonly Lazy<bool> isRight = new(
+        () => Array.TrueForAll(suspects, suspect => Agrees(suspect.Channels, suspect.Layer)));
+
+    /// <summary>Whether this process computes correctly the convolutions that some processors get wrong.</summary>
+    public static bool IsRight => isRight.Value;
+
+    static bool Agrees(int channels, Conv2DLayer layer)
+    {
+        using var scope = torch.NewDisposeScope();
+        var input = new TensorShape(channels, 6, 2 * layer.KernelSize.Width);
+        var reference = new MatrixConvolution(layer, input);
+        Tensor kernel = Waves(layer.Filters, channels, layer.KernelSize.Height, layer.KernelSize.Width);
+        long[] stride = [layer.Stride.Height, layer.Stride.Width];
+        long[] padding = [layer.Padding.Height, layer.Padding.Width];
+        (Tensor y, Tensor dx) = Run(x => F.conv2d(x, kernel, null, stride, padding));
+        (Tensor expected, Tensor expectedDx) = Run(x => reference.Apply(x, kernel, null));
+        return AreClose(expected, y) && AreClose(expectedDx, dx);
+
+        (Tensor, Tensor) Run(Func<Tensor, Tensor> convolve)
+        {
+            Tensor x = Waves(2, input[0], input[1], input[2]).requires_grad_();
+            LeaveNaNInFreedMemory();
+            Tensor y = convolve(x);
+            LeaveNaNInFreedMemory();
+            y.mul(y.detach()).sum().backward();
+            return (y.detach(), x.grad!);
+        }
+    }
+
+    /// <summary>Fills memory with NaN and frees it, so that reading memory before writing it gives NaN.</summary>
+    static void LeaveNaNInFreedMemory()
+    {
+        using var scope = torch.NewDisposeScope();
+        for (int length = 16; length <= 1 << 18; length *= 2)
+        {
+            for (int i = 0; i < 4; i++)
+                torch.full([length], Scalars.Of(float.NaN), ScalarType.Float32, torch.CPU);
+        }
+    }
+
+    static Tensor Waves(params long[] shape)
+    {
+        long count = shape.Aggregate(1L, (a, b) => a * b);
+        Tensor counted = torch.arange(
+            Scalars.Of(0), Scalars.Of(count), Scalars.One, ScalarType.Float32, torch.CPU);
+        return counted.sin().reshape(shape);
+    }
+
+    static bool AreClose(Tensor expected, Tensor actual) =>
+        expected.sub(actual).abs().max().le(expected.abs().max().mul(Scalars.Of(Tolerance))).item<bool>();
 }

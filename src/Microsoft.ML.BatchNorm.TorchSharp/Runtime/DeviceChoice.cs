@@ -3,13 +3,13 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
-/// <summary>Finds a device by PyTorch's name for it.</summary>
+/// <summary>Finds a device by its name in PyTorch.</summary>
 static class DeviceChoice
 {
     /// <param name="name"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>.</param>
-    /// <exception cref="ArgumentException">The name is not such a name.</exception>
+    /// <exception cref="ArgumentException">The name has another form.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The device is not available; the message says what is missing.
+    /// The device is not available. The message says what is missing.
     /// </exception>
     public static torch.Device Find(string name)
     {
@@ -17,10 +17,10 @@ static class DeviceChoice
         int? cuda = CudaIndex(name);
         if (cuda is not { } index)
         {
-            NativeLibraries.Need();
+            NativeLibraries.Require();
             return torch.CPU;
         }
-        NativeLibraries.NeedCuda();
+        NativeLibraries.RequireCuda();
         if (!HasCuda())
             throw new InvalidOperationException($"The device '{name}' is not available: {CudaDriver.Fault()}.");
         int devices = torch.cuda.device_count();
@@ -33,7 +33,8 @@ static class DeviceChoice
     }
 
     /// <summary>
-    /// Computes something, since libtorch also counts devices that it has no code for or that other processes hold.
+    /// Checks that the device can compute, since libtorch also counts devices for which it has no code and devices that
+    /// other processes hold.
     /// </summary>
     static void Try(string name, torch.Device device)
     {
@@ -61,7 +62,7 @@ static class DeviceChoice
         }
     }
 
-    /// <summary>The number of the CUDA device; null for the CPU.</summary>
+    /// <summary>The index of the CUDA device; null for the CPU.</summary>
     static int? CudaIndex(string name) => name switch
     {
         "cpu" => null,
@@ -73,14 +74,14 @@ static class DeviceChoice
     };
 }
 
-/// <summary>Asks NVIDIA's driver why libtorch finds no device, for the message of an error.</summary>
+/// <summary>Asks NVIDIA's driver why libtorch finds no device.</summary>
 static class CudaDriver
 {
     const int Success = 0, NoDevice = 100;
 
     static string LibraryName => OperatingSystem.IsWindows() ? "nvcuda" : "libcuda.so.1";
 
-    /// <summary>What the driver says.</summary>
+    /// <summary>The reason, as a part of an error message.</summary>
     public static string Fault()
     {
         if (!NativeLibrary.TryLoad(LibraryName, out nint library))

@@ -2,20 +2,20 @@ using TorchSharp;
 
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
-/// <summary>The exact statistics of a tensor per channel, computed on its device in double.</summary>
+/// <summary>Computes the exact statistics per channel of a tensor, on its device and in double.</summary>
 static class DeviceStatistics
 {
     /// <summary>
-    /// How many elements are converted to double at a time. This bounds the memory; on the CPU the values stay in
-    /// cache.
+    /// How many elements are converted to double at a time. This bounds the memory. On the CPU, the values also stay in
+    /// the cache.
     /// </summary>
     const long ChunkElements = 1 << 24, CpuChunkElements = 1 << 17;
 
     /// <param name="x">Outer × channels × inner values.</param>
     /// <param name="ignoreNonFinite">
-    /// Whether values that are not finite do not count. Otherwise the mean is not finite either.
+    /// Whether values that are not finite are left out. If not, they make the mean non-finite, too.
     /// </param>
-    /// <param name="mask">One boolean per value, false if the value does not count; or null to count all.</param>
+    /// <param name="mask">One boolean per value, false to leave the value out; null to leave none out.</param>
     public static BatchStatistics Of(Tensor x, bool ignoreNonFinite = false, Tensor? mask = null)
     {
         long outer = x.shape[0], channels = x.shape[1], inner = x.shape[2];
@@ -41,9 +41,9 @@ static class DeviceStatistics
     /// <summary>Copies statistics from the device, in one transfer.</summary>
     /// <param name="count">The number of values per channel.</param>
     /// <param name="center">A value near the mean.</param>
-    /// <param name="shift">The mean of the deviations from it.</param>
+    /// <param name="shift">The mean of the deviations from the center.</param>
     /// <param name="m2">The sum of the squared differences between the deviations and their mean.</param>
-    public static BatchStatistics Read(Tensor count, Tensor center, Tensor shift, Tensor m2)
+    public static BatchStatistics Download(Tensor count, Tensor center, Tensor shift, Tensor m2)
     {
         using var scope = torch.NewDisposeScope();
         Tensor[] parts = [count, center, m2, shift, torch.zeros_like(m2)];
@@ -58,19 +58,17 @@ static class DeviceStatistics
         return new BatchStatistics(moments);
     }
 
-    /// <summary>
-    /// The statistics of values, given their deviations from a center.
-    /// </summary>
+    /// <summary>The statistics of values, given their deviations from a center.</summary>
     /// <param name="count">The number of values per channel.</param>
     /// <param name="center">A value near the mean.</param>
-    /// <param name="deviations">Outer × channels × inner values; 0 if a value does not count.</param>
-    /// <param name="squares">The sums of the deviations' squares per channel, if they are known.</param>
+    /// <param name="deviations">Outer × channels × inner deviations; 0 for a value that is left out.</param>
+    /// <param name="squares">The sum of the squared deviations per channel; null to compute it here.</param>
     public static BatchStatistics OfDeviations(
         Tensor count, Tensor center, Tensor deviations, Tensor? squares = null)
     {
         Tensor sum = deviations.sum([0, 2], true), shift = sum.div(count.clamp_min(Scalars.One));
         squares ??= deviations.mul(deviations).sum([0, 2], true);
-        return Read(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(Scalars.Of(0)));
+        return Download(count, center, shift, squares.sub(sum.mul(shift)).clamp_min(Scalars.Of(0)));
     }
 
     /// <summary>Whether all means and sums of squares are finite.</summary>
@@ -82,22 +80,23 @@ static class DeviceStatistics
         Tensor values = x.to(ScalarType.Float64);
         Tensor? finite = ignoreNonFinite ? values.isfinite() : null,
             kept = finite is null ? mask : mask is null ? finite : mask.logical_and(finite);
-        return kept is null ? All(values) : Kept(values, kept);
+        return kept is null ? OfAll(values) : OfKept(values, kept);
     }
 
-    static BatchStatistics All(Tensor x)
+    static BatchStatistics OfAll(Tensor x)
     {
         double count = x.shape[0] * (double)x.shape[2];
-        // Around the first value: differences between values that are close are exact.
+        // Deviations are taken from the first value, since differences between close values are exact.
         Tensor first = x.narrow(0, 0, 1).narrow(2, 0, 1);
         (Tensor variance, Tensor mean) = torch.var_mean(x.sub(first), [0, 2], false);
-        return Read(torch.full_like(mean, Scalars.Of(count)), first, mean, variance.mul(Scalars.Of(count)));
+        return Download(torch.full_like(mean, Scalars.Of(count)), first, mean, variance.mul(Scalars.Of(count)));
     }
 
-    static BatchStatistics Kept(Tensor x, Tensor kept)
+    static BatchStatistics OfKept(Tensor x, Tensor kept)
     {
         Tensor zero = torch.zeros_like(x), count = kept.to(ScalarType.Float64).sum([0, 2], true);
-        // Around the least value, so that the mean of equal values is exact, and the sum does not overflow.
+        // Differences from the least value are averaged, so that the mean of equal values is exact and no sum
+        // overflows.
         Tensor least = torch.where(kept, x, torch.full_like(x, Scalars.Of(double.PositiveInfinity))).amin([0, 2], true);
         least = torch.where(count.gt(Scalars.Of(0)), least, torch.zeros_like(least));
         Tensor mean = least.add(
@@ -106,26 +105,23 @@ static class DeviceStatistics
     }
 }
 
-/// <summary>Reshapes a tensor by its channel layout.</summary>
-static class TensorLayout
+/// <summary>Reshapes tensors by their channel layout.</summary>
+static class LayoutReshaping
 {
-    /// <summary>Outer × channels × inner.</summary>
-    public static Tensor Of(Tensor x, ChannelLayout layout) => x.reshape(layout.Outer, layout.Channels, layout.Inner);
+    /// <summary>The tensor as outer × channels × inner.</summary>
+    public static Tensor Reshape(this Tensor x, ChannelLayout layout) =>
+        x.reshape(layout.Outer, layout.Channels, layout.Inner);
 
     /// <summary>
-    /// Outer × channels × inner of the rows of one group: every <paramref name="groups"/>-th row, starting at row
-    /// <paramref name="group"/>.
+    /// The rows of one group as outer × channels × inner: every <paramref name="groups"/>-th row, from row
+    /// <paramref name="group"/> on.
     /// </summary>
-    /// <param name="x">Outer × channels × inner of all rows.</param>
+    /// <param name="x">All rows, as outer × channels × inner.</param>
     /// <param name="layout">The layout of all rows.</param>
-    /// <param name="group">The group's number.</param>
+    /// <param name="group">The number of the group.</param>
     /// <param name="groups">The number of groups.</param>
-    public static Tensor Group(Tensor x, ChannelLayout layout, int group, int groups)
-    {
-        if (groups == 1)
-            return x;
-        Tensor rows = x.reshape(layout.Rows, -1).slice(0, group, layout.Rows, groups);
-        ChannelLayout own = new RowGroups(layout, groups).Layout(group);
-        return rows.reshape(own.Outer, own.Channels, own.Inner);
-    }
+    public static Tensor TakeGroup(this Tensor x, ChannelLayout layout, int group, int groups) => groups == 1
+        ? x
+        : x.reshape(layout.Rows, -1).slice(0, group, layout.Rows, groups)
+            .Reshape(new RowGroups(layout, groups).Layout(group));
 }

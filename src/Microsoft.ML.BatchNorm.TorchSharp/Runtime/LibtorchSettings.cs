@@ -3,7 +3,7 @@ using TorchSharp;
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Sets the number of threads that libtorch computes on for the calling thread, until this is disposed of.
+/// Sets the number of threads on which libtorch computes for the calling thread, until this is disposed of.
 /// </summary>
 readonly struct CpuThreads : IDisposable
 {
@@ -26,8 +26,9 @@ readonly struct CpuThreads : IDisposable
 }
 
 /// <summary>
-/// Turns TF32 off, in which a GPU rounds the factors of float32 products to ten bits, and which libtorch allows in
-/// convolutions. The switches belong to the process. They are restored when the last instance is disposed of.
+/// Turns TF32 off, in which a GPU rounds the factors of float32 products to ten bits. libtorch allows it in
+/// convolutions. The switches belong to the process: the first instance turns them off, and the last one that is
+/// disposed of restores them.
 /// </summary>
 sealed class FullFloat32 : IDisposable
 {

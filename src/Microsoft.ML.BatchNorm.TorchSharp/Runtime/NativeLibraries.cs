@@ -5,8 +5,8 @@ using TorchSharp;
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>
-/// Loads libtorch and TorchSharp's native library before TorchSharp loads them: TorchSharp would write to the console,
-/// and its error would come out of a type initializer. TorchSharp itself loads libtorch for CUDA from package folders.
+/// Loads libtorch and TorchSharp's native library before TorchSharp does. TorchSharp would write to the console, and
+/// throw its error from a type initializer. Only libtorch for CUDA in a package folder is left to TorchSharp.
 /// </summary>
 static class NativeLibraries
 {
@@ -16,20 +16,22 @@ static class NativeLibraries
 
     static string CudaPackage => OperatingSystem.IsWindows() ? "TorchSharp-cuda-windows" : "TorchSharp-cuda-linux";
 
-    /// <exception cref="InvalidOperationException">They cannot be loaded; the message says why.</exception>
-    public static void Need()
+    /// <summary>Loads the libraries, unless that was done before.</summary>
+    /// <exception cref="InvalidOperationException">They cannot be loaded. The message says why.</exception>
+    public static void Require()
     {
         if (fault.Value is { } message)
             throw new InvalidOperationException(message);
     }
 
+    /// <summary>Loads the libraries with CUDA, unless that was done before.</summary>
     /// <exception cref="InvalidOperationException">They cannot be loaded, or have no CUDA.</exception>
-    public static void NeedCuda()
+    public static void RequireCuda()
     {
         // TorchSharp can load libtorch from only one package folder, and would prefer the one for the CPU.
         if (cuda.Value is not null && !NativeLoader.IsFoundByRuntime("torch_cpu") && hasCudaInPackages.Value)
             return;
-        Need();
+        Require();
         if (cuda.Value is { } missing)
             throw new InvalidOperationException(
                 missing.File is null
@@ -37,22 +39,25 @@ static class NativeLibraries
                     : $"libtorch's part for CUDA cannot be loaded: {missing.Reason}.");
     }
 
-    /// <summary>Loads what the CPU needs, and CUDA if it is there.</summary>
-    /// <returns>Null if they are loaded, otherwise the message of an error.</returns>
+    /// <summary>Loads what the CPU needs, and CUDA if it is present.</summary>
+    /// <returns>Null if everything for the CPU is loaded, otherwise the message of an error.</returns>
     static string? Load()
     {
         LoadFault? libtorch = NativeLoader.Load("torch_cpu");
-        // Before any backward pass, even on the CPU: libtorch counts the devices once, in its first one.
+        // libtorch counts the devices only once, in the first backward pass, even if that is on the CPU. So CUDA must
+        // be loaded before.
         _ = cuda.Value;
         NativeLoader.Load("torch");
         LoadFault? own = NativeLoader.Load("LibTorchSharp");
         own = own is null ? null : OlderLibstdcxx.Load(own);
         if (own is null || libtorch is { File: null } && IsInPackages(DeviceType.CPU))
             return null;
-        return NativeFault.Explain(libtorch, own, CudaPackage);
+        return LoadFault.Explain(libtorch, own, CudaPackage);
     }
 
-    /// <summary>Whether TorchSharp is used from a package folder and finds a device's libraries in another.</summary>
+    /// <summary>
+    /// Whether TorchSharp is used from a package folder and finds the libraries for a device in another package.
+    /// </summary>
     static bool IsInPackages(DeviceType device)
     {
         if (NativeLoader.Packages is not { } packages
@@ -73,9 +78,43 @@ static class NativeLibraries
 /// <summary>Why a native library is not loaded.</summary>
 /// <param name="File">The library's path; null if it is missing.</param>
 /// <param name="Reason">The loader's own message.</param>
-sealed record LoadFault(string? File, string Reason);
+sealed record LoadFault(string? File, string Reason)
+{
+    /// <summary>The message of an error that says why libraries are not loaded and what to do.</summary>
+    /// <param name="libtorch">Why libtorch is not loaded; null if it is.</param>
+    /// <param name="own">Why TorchSharp's own library is not loaded.</param>
+    /// <param name="cudaPackage">The package with libtorch for a GPU.</param>
+    public static string Explain(LoadFault? libtorch, LoadFault own, string cudaPackage)
+    {
+        string version = typeof(torch).Assembly.GetName().Version!.ToString(3), torchSharp = $"TorchSharp {version}";
+        string remedy =
+            $"Add TorchSharp-cpu to the application, or {cudaPackage} for a GPU, in TorchSharp's version, {version}.";
+        string reason = (libtorch ?? own).Reason;
+        return (libtorch, own) switch
+        {
+            ({ File: null }, _) => $"libtorch is missing. {remedy}",
+            (null, { File: null }) =>
+                $"{reason}. It comes with the package TorchSharp: publish the application for a system that this " +
+                "package supports.",
+            _ when reason.Contains("' not found (required by ", StringComparison.Ordinal) =>
+                $"This system is older than the one that {torchSharp} is built for: {reason}. Use a newer one, such " +
+                "as Debian 13, Ubuntu 24.04 or RHEL 10.",
+            ({ }, _) =>
+                $"libtorch cannot be loaded: {reason}. Restore its package again, or install what is missing.",
+            _ when LacksFunction(reason) =>
+                $"libtorch is not the one that {torchSharp} is built for, {NativeLoader.LibtorchVersion}: {reason}. " +
+                remedy,
+            _ => $"TorchSharp's native library cannot be loaded: {reason}.",
+        };
+    }
 
-/// <summary>Loads native libraries from where the runtime looks for them or NuGet put them.</summary>
+    /// <summary>Whether the loader's message on Linux, macOS or Windows says that a function is missing.</summary>
+    static bool LacksFunction(string reason) =>
+        ((string[])["undefined symbol", "Symbol not found", "0x8007007F"])
+            .Any(words => reason.Contains(words, StringComparison.Ordinal));
+}
+
+/// <summary>Loads native libraries from where the runtime looks for them, or from where NuGet has put them.</summary>
 static class NativeLoader
 {
     /// <summary>The folder of TorchSharp's package, if it is used from there, as in a notebook or a script.</summary>
@@ -99,8 +138,8 @@ static class NativeLoader
     ];
 
     /// <summary>
-    /// Where packages have native libraries. Only on Linux may a library lie in another folder than those that it
-    /// needs.
+    /// The folders of packages with native libraries. Only on Linux can a library be in another folder than those that
+    /// it needs.
     /// </summary>
     static IEnumerable<string> PackageFolders =>
         package is not null && OperatingSystem.IsLinux()
@@ -156,41 +195,4 @@ static class NativeLoader
         string? name = Path.GetFileName(Path.GetDirectoryName(package));
         return string.Equals(name, "torchsharp", StringComparison.OrdinalIgnoreCase) ? package : null;
     }
-}
-
-/// <summary>Says what to do about a native library that is not loaded.</summary>
-static class NativeFault
-{
-    /// <summary>The message of an error.</summary>
-    /// <param name="libtorch">Why libtorch is not loaded; null if it is.</param>
-    /// <param name="own">Why TorchSharp's own library is not loaded.</param>
-    /// <param name="cudaPackage">The package with libtorch for a GPU.</param>
-    public static string Explain(LoadFault? libtorch, LoadFault own, string cudaPackage)
-    {
-        string version = typeof(torch).Assembly.GetName().Version!.ToString(3), torchSharp = $"TorchSharp {version}";
-        string remedy =
-            $"Add TorchSharp-cpu to the application, or {cudaPackage} for a GPU, in TorchSharp's version, {version}.";
-        string reason = (libtorch ?? own).Reason;
-        return (libtorch, own) switch
-        {
-            ({ File: null }, _) => $"libtorch is missing. {remedy}",
-            (null, { File: null }) =>
-                $"{reason}. It comes with the package TorchSharp: publish the application for a system that this " +
-                "package supports.",
-            _ when reason.Contains("' not found (required by ", StringComparison.Ordinal) =>
-                $"This system is older than the one that {torchSharp} is built for: {reason}. Use a newer one, such " +
-                "as Debian 13, Ubuntu 24.04 or RHEL 10.",
-            ({ }, _) =>
-                $"libtorch cannot be loaded: {reason}. Restore its package again, or install what is missing.",
-            _ when LacksFunction(reason) =>
-                $"libtorch is not the one that {torchSharp} is built for, {NativeLoader.LibtorchVersion}: {reason}. " +
-                remedy,
-            _ => $"TorchSharp's native library cannot be loaded: {reason}.",
-        };
-    }
-
-    /// <summary>Whether the loader's message on Linux, macOS or Windows says that a function is missing.</summary>
-    static bool LacksFunction(string reason) =>
-        ((string[])["undefined symbol", "Symbol not found", "0x8007007F"])
-            .Any(words => reason.Contains(words, StringComparison.Ordinal));
 }

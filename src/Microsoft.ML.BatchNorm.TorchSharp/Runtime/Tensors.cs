@@ -9,18 +9,18 @@ static class Tensors
     /// <summary>A tensor on the device with a copy of the values.</summary>
     public static Tensor Upload<T>(ReadOnlySpan<T> values, torch.Device device, params long[] shape) where T : unmanaged
     {
-        // The process may have another default device.
+        // The CPU must be named, since the process may have another default device.
         Tensor host = torch.empty(shape, TypeOf<T>(), torch.CPU);
         MemoryMarshal.AsBytes(values).CopyTo(host.bytes);
         if (device.type == DeviceType.CPU)
             return host;
-        // When copy_ returns, CUDA has read the host's memory, which is not pinned. to() would wait for all of the
+        // The host's memory is not pinned, so CUDA has read it when copy_ returns. to() would wait for all of the
         // device's work as well.
         using (host)
             return torch.empty(shape, TypeOf<T>(), device).copy_(host, true);
     }
 
-    /// <summary>A copy of a tensor's values; the last dimension runs fastest.</summary>
+    /// <summary>A copy of a tensor's values, in row-major order.</summary>
     public static T[] Download<T>(Tensor tensor) where T : unmanaged
     {
         T[] values = new T[tensor.NumberOfElements];

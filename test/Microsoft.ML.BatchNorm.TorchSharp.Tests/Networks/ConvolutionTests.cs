@@ -28,7 +28,7 @@ public class ConvolutionTests
 
     [TestMethod]
     [DynamicData(nameof(Filters))]
-    public void A_step_and_predictions_through_several_are_those_of_the_core(int[] filters)
+    public void A_step_and_predictions_through_several_convolutions_are_those_of_the_core(int[] filters)
     {
         Network network = Network.Input(3, 12, 11);
         for (int i = 0; i < filters.Length; i++)
@@ -75,7 +75,7 @@ public class ConvolutionTests
         Compare(6e-3, shape, rows, isMixed: true);
 
     [TestMethod]
-    public void Sessions_beside_each_other_come_to_the_same_bits()
+    public void Sessions_at_the_same_time_get_the_same_bits()
     {
         Network network = Network.Input(3, 12, 11).Conv2D(5, 3).ReLU().Conv2D(4, 2, stride: 2).Flatten().Dense(3);
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 60);
@@ -111,7 +111,7 @@ public class ConvolutionTests
             FreedMemory.FillWithNaN();
             Tensor output = module.forward(x);
             FreedMemory.FillWithNaN();
-            module.Parameters.TakeGradient(output.mul(dy.detach()).sum());
+            module.Parameters.ComputeGradient(output.mul(dy.detach()).sum());
             Agree(tolerance, y, Doubles(output), "output");
             Agree(tolerance, dx, Doubles(x.grad!), "gradient of the input");
             Agree(tolerance, [.. dKernel, .. dBias], Doubles(module.Parameters.Gradient), "gradient");

@@ -69,7 +69,7 @@ public class CpuAgreementTests
 
     [TestMethod]
     [DynamicData(nameof(Normalizations))]
-    public void Every_batch_normalization_is(string name)
+    public void Every_batch_normalization_agrees(string name)
     {
         BatchNormalizationOptions options = normalizations.Single(entry => entry.Name == name).Options;
         Compare(
@@ -81,32 +81,32 @@ public class CpuAgreementTests
     [DataRow(1)]
     [DataRow(2)]
     [DataRow(-1)]
-    public void Every_axis_is(int axis) =>
+    public void Every_axis_agrees(int axis) =>
         Compare(
             Network.Input(3, 4, 5).BatchNormalization(keras, axis).Flatten().Dense(3),
             new() { Optimizer = Optimizer.Sgd() });
 
     [TestMethod]
     [DynamicData(nameof(Losses))]
-    public void Every_loss_is(string name) =>
+    public void Every_loss_agrees(string name) =>
         Compare(
             Plain(4), new() { Loss = losses.Single(entry => entry.Name == name).Loss, Optimizer = Optimizer.Sgd() });
 
     [TestMethod]
     [DynamicData(nameof(Losses))]
-    public void Every_loss_with_weights_of_rows_is(string name) =>
+    public void Every_loss_with_row_weights_agrees(string name) =>
         Compare(
             Plain(4), new() { Loss = losses.Single(entry => entry.Name == name).Loss, Optimizer = Optimizer.Sgd() },
             weighted: true);
 
     [TestMethod]
     [DynamicData(nameof(Optimizers))]
-    public void Every_optimizer_is(string name) =>
+    public void Every_optimizer_agrees(string name) =>
         Compare(Plain(3), new() { Optimizer = optimizers.Single(entry => entry.Name == name).Optimizer });
 
     [TestMethod]
     [DynamicData(nameof(Activations))]
-    public void Every_activation_is(string name) =>
+    public void Every_activation_agrees(string name) =>
         Compare(
             Network.Input(6).Dense(8)
                 .Add(new ActivationLayer(activations.Single(entry => entry.Name == name).Activation)).Dense(3),
@@ -116,12 +116,12 @@ public class CpuAgreementTests
 
     [TestMethod]
     [DynamicData(nameof(Branching))]
-    public void A_network_that_branches_is(string name) =>
+    public void A_network_that_branches_agrees(string name) =>
         Compare(Graphs.Named(name), new() { Optimizer = Optimizer.Sgd(momentum: 0.5) });
 
     [TestMethod]
     [DynamicData(nameof(Branching))]
-    public void Statistics_of_a_network_that_branches_are_recomputed_alike(string name)
+    public void Recomputed_statistics_of_a_network_that_branches_agree(string name)
     {
         Network network = Graphs.Named(name);
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 1100);
@@ -140,7 +140,7 @@ public class CpuAgreementTests
 
     [TestMethod]
     [DynamicData(nameof(Activations))]
-    public void Every_activation_s_values_are_libtorch_s(string name)
+    public void The_values_of_every_activation_are_libtorch_s(string name)
     {
         var layer = new ActivationLayer(activations.Single(entry => entry.Name == name).Activation);
         float[] x = [.. Enumerable.Range(-4000, 8001).Select(i => i / 400f), 3f, -3f, 6f, 0f, -0f, 50f, -50f];
@@ -154,7 +154,7 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
-    public void Class_weights_are()
+    public void Class_weights_agree()
     {
         Compare(Plain(3), new() { ClassWeights = [0.5, 2, 1], Optimizer = Optimizer.Sgd() }, weighted: true);
         Compare(
@@ -164,11 +164,11 @@ public class CpuAgreementTests
     [TestMethod]
     [DataRow(0.01)]
     [DataRow(1000.0)]
-    public void Clipping_is(double norm) =>
+    public void Clipping_agrees(double norm) =>
         Compare(Plain(3), new() { GradientClipNorm = norm, Optimizer = Optimizer.Sgd() }, learningRate: 0.5);
 
     [TestMethod]
-    public void A_network_in_a_network_with_frozen_layers_is()
+    public void A_network_in_a_network_with_frozen_layers_agrees()
     {
         Network inner = Network.Input(6).Dense(7, name: "first").BatchNormalization(keras, name: "norm").Tanh();
         Network network =
@@ -179,7 +179,7 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
-    public void Rows_that_weigh_nothing_have_no_loss_and_no_gradient()
+    public void Rows_with_weight_0_have_no_loss_and_no_gradient()
     {
         Network network = Plain(3);
         var data = new TrainingData(8, Sample.Floats(8 * 6, 1), new float[8], new float[8]);
@@ -191,7 +191,7 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
-    public void Statistics_are_recomputed_alike()
+    public void Recomputed_statistics_agree()
     {
         Network network = Network.Input(6).BatchNormalization(keras).Dense(9).BatchNormalization(keras).ReLU()
             .Dense(5).BatchNormalization(BatchNormalizationOptions.PyTorch with { UpdateStatistics = false }).Tanh()

@@ -19,7 +19,7 @@ public class DropoutTests
     }
 
     [TestMethod]
-    public void Neighbors_steps_and_layers_have_nothing_in_common()
+    public void Neighboring_values_steps_and_layers_are_independent()
     {
         float[] values = Draw(0.5, CounterRandom.Key(1, 1)), step = Draw(0.5, CounterRandom.Key(1, 2));
         Assert.AreEqual(0.5, Agreeing(values, step), 5 * 0.5 / Math.Sqrt(Count));
@@ -34,7 +34,7 @@ public class DropoutTests
     public void The_same_key_gives_the_same_choice() => CollectionAssert.AreEqual(Draw(0.3, 7), Draw(0.3, 7));
 
     [TestMethod]
-    public void Values_that_stay_are_scaled_and_inference_keeps_all()
+    public void Kept_values_are_scaled_and_inference_keeps_all()
     {
         Network network = Network.Input(1000).Dropout(0.25);
         using var scope = torch.NewDisposeScope();

@@ -7,7 +7,7 @@ public class FrozenTests
     [TestMethod]
     [DataRow(false, true)]
     [DataRow(true, false)]
-    public void Training_mode_of_a_module_around_it_does_not_bring_it_back(bool trainable, bool updateStatistics)
+    public void Training_mode_of_a_module_around_it_does_not_unfreeze_it(bool trainable, bool updateStatistics)
     {
         BatchNormalizationOptions options = BatchNormalizationOptions.Keras with
         {
@@ -33,7 +33,7 @@ public class FrozenTests
     }
 
     [TestMethod]
-    public void Training_mode_of_a_module_around_it_is_that_of_one_that_is_not_frozen()
+    public void A_batch_normalization_that_is_not_frozen_follows_the_mode_of_a_module_around_it()
     {
         Network network = Network.Input(3).BatchNormalization();
         using var scope = torch.NewDisposeScope();

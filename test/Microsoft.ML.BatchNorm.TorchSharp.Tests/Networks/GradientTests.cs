@@ -7,20 +7,20 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 public class GradientTests
 {
     [TestMethod]
-    public void Gradients_are_those_of_one_loss_whatever_was_before()
+    public void The_gradient_is_that_of_one_loss_whatever_was_computed_before()
     {
         using var scope = torch.NewDisposeScope();
         using ParameterVector parameters = Parameters();
         Tensor used = parameters.Trained[0].Tensor;
         for (int i = 0; i < 2; i++)
         {
-            parameters.TakeGradient(used.mul(used).sum());
+            parameters.ComputeGradient(used.mul(used).sum());
             CollectionAssert.AreEqual(new[] { 2f, 4f, 0f }, parameters.Gradient.data<float>().ToArray());
         }
     }
 
     [TestMethod]
-    public void What_libtorch_cannot_do_backward_is_an_error_that_leaves_nothing()
+    public void A_failing_backward_pass_is_an_error_that_leaves_nothing_behind()
     {
         using var scope = torch.NewDisposeScope();
         using ParameterVector parameters = Parameters();
@@ -28,8 +28,8 @@ public class GradientTests
         Tensor y = x.exp(), loss = y.sum().add(x.sum());
         // The gradient of exp is what it gave.
         y.add_(1);
-        Assert.ThrowsExactly<ExternalException>(() => parameters.TakeGradient(loss));
-        parameters.TakeGradient(x.mul(2).sum());
+        Assert.ThrowsExactly<ExternalException>(() => parameters.ComputeGradient(loss));
+        parameters.ComputeGradient(x.mul(2).sum());
         CollectionAssert.AreEqual(new[] { 2f, 2f, 0f }, parameters.Gradient.data<float>().ToArray());
     }
 

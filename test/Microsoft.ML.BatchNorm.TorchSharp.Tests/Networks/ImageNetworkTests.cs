@@ -10,7 +10,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 public class ImageNetworkTests
 {
     [TestMethod]
-    public void Convolutions_and_pooling_train_as_TorchSharp_s_modules_do()
+    public void Convolutions_and_pooling_train_like_TorchSharp_s_modules()
     {
         Network network = Network.Input(2, 9, 8).WithPreset(NetworkPreset.PyTorch)
             .Conv2D(4, (3, 2), stride: (2, 1), padding: (1, 0), useBias: false).BatchNormalization().ReLU()

@@ -11,7 +11,7 @@ public class MemoryTests
     [TestMethod]
     [DataRow(2L << 30)]
     [DataRow(0L)]
-    public void Two_hundred_epochs_leave_as_many_tensors_as_one(long bytesOnDevice)
+    public void Two_hundred_epochs_leave_no_more_tensors_than_one(long bytesOnDevice)
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 24, weighted: true);
         using ITrainingSession session = new TorchEngine("cpu", new() { DataBytesOnDevice = bytesOnDevice })

@@ -20,7 +20,7 @@ public class ParityTests
 
     [TestMethod]
     [DynamicData(nameof(Cases), DynamicDataDisplayName = nameof(Name))]
-    public void It_is_so_with_data_that_is_streamed(int index) =>
+    public void A_network_trained_on_streamed_data_is_the_reference(int index) =>
         Check(new("cpu", new() { DataBytesOnDevice = 0 }), index);
 
     [TestMethod]

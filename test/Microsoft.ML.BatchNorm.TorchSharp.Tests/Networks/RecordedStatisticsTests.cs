@@ -21,7 +21,7 @@ public class RecordedStatisticsTests
     [TestMethod]
     [DataRow(2L << 30)]
     [DataRow(0L)]
-    public void The_record_is_that_of_the_core_s_engine(long bytesOnDevice)
+    public void The_recorded_distances_are_those_of_the_core_s_engine(long bytesOnDevice)
     {
         StatisticsDistance[] expected = [.. Train(new CpuEngine(), options).StatisticsHistory];
         StatisticsDistance[] actual = [.. Train(Engine(bytesOnDevice), options).StatisticsHistory];
@@ -42,7 +42,7 @@ public class RecordedStatisticsTests
     [TestMethod]
     [DataRow(2L << 30)]
     [DataRow(0L)]
-    public void Recording_changes_no_bit_of_what_is_learned(long bytesOnDevice)
+    public void Recording_changes_no_bit_of_the_result(long bytesOnDevice)
     {
         TrainingOptions recomputed = options with { RecomputeStatistics = true };
         TrainingResult with = Train(Engine(bytesOnDevice), recomputed);
@@ -52,7 +52,7 @@ public class RecordedStatisticsTests
     }
 
     [TestMethod]
-    public void A_run_resumed_from_its_checkpoint_has_the_record_of_the_unbroken_one()
+    public void A_resumed_run_has_the_recorded_distances_of_the_uninterrupted_run()
     {
         TorchEngine engine = Engine(0);
         using var cancellation = new CancellationTokenSource();

@@ -12,7 +12,7 @@ public class SessionTests
 
     [TestMethod]
     [DynamicData(nameof(Places))]
-    public void The_same_seed_gives_the_same_bits_and_another_one_others(long bytesOnDevice)
+    public void The_same_seed_gives_the_same_bits_and_another_seed_gives_others(long bytesOnDevice)
     {
         NetworkState first = Train(Engine(bytesOnDevice), seed: 1);
         Assert.AreEqual(first, Train(Engine(bytesOnDevice), seed: 1));
@@ -20,12 +20,12 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void Where_the_data_is_changes_no_bit() =>
+    public void Whether_the_data_stays_on_the_device_changes_no_bit() =>
         Assert.AreEqual(Train(Engine(2L << 30), seed: 1), Train(Engine(0), seed: 1));
 
     [TestMethod]
     [DynamicData(nameof(Places))]
-    public void Prefetched_batches_are_the_same_ones(long bytesOnDevice)
+    public void Prefetching_changes_no_bit(long bytesOnDevice)
     {
         using ITrainingSession plain = Start(Engine(bytesOnDevice)), told = Start(Engine(bytesOnDevice));
         int[][] batches = [.. Enumerable.Range(0, 60).Chunk(13)];
@@ -43,7 +43,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void A_session_goes_on_from_another_s_state_and_optimizer()
+    public void A_session_continues_from_another_s_state_and_optimizer()
     {
         using ITrainingSession whole = Start(Engine());
         Runs.Train(whole, 60, 20, epochs: 2);
@@ -70,7 +70,7 @@ public class SessionTests
 
     [TestMethod]
     [DynamicData(nameof(Places))]
-    public void What_diverges_is_named_and_leaves_everything_as_it_was(long bytesOnDevice)
+    public void A_step_that_diverges_leaves_everything_as_it_was(long bytesOnDevice)
     {
         Network plain = Network.Input(4).Dense(6, name: "first").ReLU().Dense(3, name: "second");
         using ITrainingSession session = Engine(bytesOnDevice).Start(plain, plain.Initialize(), new()
@@ -92,7 +92,7 @@ public class SessionTests
 
     [TestMethod]
     [DynamicData(nameof(Places))]
-    public void Steps_behind_one_that_diverged_are_as_if_it_had_not_been(long bytesOnDevice)
+    public void A_step_that_diverges_does_not_affect_later_steps(long bytesOnDevice)
     {
         Network plain = Network.Input(4).Dense(6).BatchNormalization().Dense(3);
         float[] features = data.Features.ToArray();
@@ -114,7 +114,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void The_layer_whose_output_overflows_is_named()
+    public void The_error_names_the_layer_whose_output_overflows()
     {
         Network plain = Network.Input(4).Dense(6, name: "first").Dense(3, name: "second");
         NetworkState state = plain.Initialize();
@@ -144,7 +144,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void A_LeakyReLU_without_slope_makes_0_of_minus_infinity()
+    public void A_LeakyReLU_of_slope_0_turns_minus_infinity_into_0()
     {
         Network leaky = Network.Input(1).Dense(1).LeakyReLU(0);
         NetworkState state = leaky.Initialize().With("dense", new LayerState([-3e38f], [0]));
@@ -156,7 +156,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void A_batch_of_one_row_has_no_sample_variance()
+    public void A_batch_of_one_row_is_an_error_with_the_sample_variance()
     {
         Network plain = Network.Input(4).BatchNormalization(BatchNormalizationOptions.PyTorch).Dense(3);
         using ITrainingSession session = Engine().Start(plain, plain.Initialize(), new(), data);
@@ -166,7 +166,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void A_batch_of_one_row_has_a_population_variance()
+    public void A_batch_of_one_row_trains_with_the_population_variance()
     {
         using ITrainingSession session = Start(Engine());
         using ITrainingSession core = new CpuEngine().Start(
@@ -178,7 +178,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void Rows_lengths_and_class_weights_are_checked()
+    public void Row_numbers_lengths_and_class_weights_are_checked()
     {
         using ITrainingSession session = Start(Engine());
         Assert.ThrowsExactly<ArgumentException>(() => session.TrainOnBatch([], 0.1));
@@ -191,7 +191,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void A_session_that_is_disposed_says_so()
+    public void A_disposed_session_throws()
     {
         ITrainingSession session = Start(Engine());
         session.Dispose();
@@ -212,7 +212,7 @@ public class SessionTests
     }
 
     [TestMethod]
-    public void Mixed_precision_trains_to_about_the_same()
+    public void Mixed_precision_trains_to_about_the_same_losses()
     {
         var mixed = new TorchEngine("cpu", new() { MixedPrecision = true });
         Network plain = network.Before("dropout").Dense(3);
@@ -226,7 +226,7 @@ public class SessionTests
     [TestMethod]
     [DataRow(1)]
     [DataRow(3)]
-    public void Sessions_and_fits_leave_libtorch_s_number_of_threads(int threads)
+    public void Sessions_and_fits_restore_libtorch_s_number_of_threads(int threads)
     {
         int before = torch.get_num_threads();
         torch.set_num_threads(2);

@@ -11,7 +11,7 @@ public class SingleValueTests
 
     [TestMethod]
     [DynamicData(nameof(Layers))]
-    public void Without_moving_statistics_one_row_is_refused_and_no_sample_variance_is_blamed(
+    public void Without_moving_statistics_one_row_is_an_error_that_asks_for_two(
         BatchNormalizationOptions options)
     {
         AssertBlamesTheRows(() => Predict(options));
@@ -27,7 +27,7 @@ public class SingleValueTests
 
     [TestMethod]
     [DynamicData(nameof(Layers))]
-    public void One_row_is_beta_under_the_population_variance(BatchNormalizationOptions options) =>
+    public void With_the_population_variance_the_output_of_one_row_is_beta(BatchNormalizationOptions options) =>
         CollectionAssert.AreEqual(
             (float[])[0.5f, -2], Predict(options with { VarianceConvention = VarianceConvention.Population }));
 

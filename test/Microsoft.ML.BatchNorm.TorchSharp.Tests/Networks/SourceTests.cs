@@ -36,7 +36,7 @@ public class SourceTests
     }
 
     [TestMethod]
-    public void Statistics_that_are_not_kept_between_layers_are_those_in_memory_too()
+    public void Rows_of_a_source_train_to_the_same_bits_also_if_no_values_are_kept_between_layers()
     {
         var rows = new MadeRows(150, 6, hasWeights: true);
         var small = new TorchEngine("cpu", new() { DataBytesOnDevice = 0 });
@@ -44,7 +44,7 @@ public class SourceTests
     }
 
     [TestMethod]
-    public void A_canceled_run_goes_on_to_the_bits_of_the_unbroken_one()
+    public void A_canceled_run_continues_to_the_bits_of_the_uninterrupted_run()
     {
         var data = new TrainingData(new MadeRows(150, 6));
         TrainingResult unbroken = Train(data);
@@ -58,7 +58,7 @@ public class SourceTests
     }
 
     [TestMethod]
-    public void A_feature_that_is_not_finite_is_named_by_its_row()
+    public void The_error_names_the_row_of_a_feature_that_is_not_finite()
     {
         using var file = new RowFile(Path.GetTempPath(), 6, 1, hasWeights: false);
         for (int row = 0; row < 40; row++)
@@ -69,7 +69,7 @@ public class SourceTests
     }
 
     [TestMethod]
-    public void A_step_whose_rows_cannot_be_read_is_the_source_s_error_and_leaves_the_state()
+    public void A_step_whose_rows_cannot_be_read_throws_the_source_s_error_and_leaves_the_state()
     {
         var rows = new MadeRows(40, 6);
         using ITrainingSession session =

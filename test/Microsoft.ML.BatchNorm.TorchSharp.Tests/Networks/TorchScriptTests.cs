@@ -28,7 +28,7 @@ public class TorchScriptTests
     internal static readonly NetworkState state = network.Initialize().With("dense", ownState["dense"]);
 
     [TestMethod]
-    public void A_head_on_it_trains_as_on_the_same_layers()
+    public void A_head_on_it_trains_like_a_head_on_the_same_layers()
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 60);
         using ITrainingSession script = engine.Start(network, state, new(), data);
@@ -52,7 +52,7 @@ public class TorchScriptTests
     }
 
     [TestMethod]
-    public void What_cannot_run_it_says_what_can()
+    public void The_core_s_error_says_which_engine_can_run_it()
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 20);
         foreach (Action use in new Action[]
@@ -78,7 +78,7 @@ public class TorchScriptTests
     }
 
     [TestMethod]
-    public void A_file_that_is_none_and_shapes_that_are_not_its_own_are_errors()
+    public void Bytes_that_are_no_module_and_wrong_shapes_are_errors()
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 20);
         Network damaged = Network.Of(

@@ -16,7 +16,7 @@ public class TrainedTorchScriptTests
     static readonly TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 60);
 
     [TestMethod]
-    public void It_learns_and_moves_its_statistics_as_the_same_layers_do()
+    public void It_learns_and_moves_its_statistics_like_the_same_layers()
     {
         using ITrainingSession script = Start(network, TorchScriptTests.state);
         using ITrainingSession layers = Start(own, TorchScriptTests.ownState);
@@ -36,7 +36,7 @@ public class TrainedTorchScriptTests
     [TestMethod]
     [DataRow(DecayedParameters.Kernels)]
     [DataRow(DecayedParameters.All)]
-    public void Its_weights_decay_as_those_of_the_same_layers_do(DecayedParameters decayed)
+    public void Its_weights_decay_like_those_of_the_same_layers(DecayedParameters decayed)
     {
         var options = new TrainingOptions { Optimizer = Optimizer.AdamW(0.01, 5, decayed) };
         using ITrainingSession script = Start(network, TorchScriptTests.state, options);
@@ -50,7 +50,7 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
-    public void What_it_learned_is_saved_and_goes_on_from_there()
+    public void What_it_learned_is_saved_and_training_continues_from_there()
     {
         using ITrainingSession first = Start(network, TorchScriptTests.state);
         Runs.Train(first, 60, 20, epochs: 2);
@@ -104,7 +104,7 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
-    public void A_run_that_is_resumed_comes_to_the_same_bytes()
+    public void A_resumed_run_ends_with_the_same_bytes()
     {
         TrainingOptions options = new()
         {
@@ -139,7 +139,7 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
-    public void A_parameter_that_is_not_used_stays()
+    public void A_parameter_that_is_not_used_keeps_its_values()
     {
         Network unused = Edited("torch.addmm(bias, x, torch.t(weight))", "torch.mm(x, torch.t(weight))");
         using ITrainingSession session = Start(unused, TorchScriptTests.state);
@@ -160,7 +160,7 @@ public class TrainedTorchScriptTests
     }
 
     [TestMethod]
-    public void A_module_with_convolutions_is_refused_where_libtorch_computes_them_wrongly()
+    public void A_module_with_convolutions_is_an_error_if_libtorch_computes_them_wrongly()
     {
         Network convolution = Edited(
             "torch.addmm(bias, x, torch.t(weight))",
@@ -188,12 +188,12 @@ public class TrainedTorchScriptTests
         DotNetBuild.Execute(
             [
                 "exec", typeof(TrainedTorchScriptTests).Assembly.Location, "--filter",
-                $"Name~{nameof(A_module_with_convolutions_is_refused_where_libtorch_computes_them_wrongly)}",
+                $"Name~{nameof(A_module_with_convolutions_is_an_error_if_libtorch_computes_them_wrongly)}",
             ],
             environment: ("ONEDNN_MAX_CPU_ISA", "SSE41"));
 
     [TestMethod]
-    public void Frozen_it_stays_in_inference_mode_whatever_is_asked_of_a_module_around_it()
+    public void Frozen_it_stays_in_inference_mode_in_every_mode_of_a_module_around_it()
     {
         using var scope = torch.NewDisposeScope();
         using var module = new NetworkModule(TorchScriptTests.network, TorchScriptTests.state, false, torch.CPU);

@@ -19,7 +19,7 @@ public class TrainerTests
     static readonly TorchEngine engine = new("cpu");
 
     [TestMethod]
-    public void A_run_is_that_of_the_core_s_engine()
+    public void A_run_agrees_with_the_core_s_engine()
     {
         TrainingResult torch = NetworkTrainer.Train(network, network.Initialize(), data, options, engine: engine);
         TrainingResult core =
@@ -30,7 +30,7 @@ public class TrainerTests
     }
 
     [TestMethod]
-    public void A_canceled_run_goes_on_from_its_checkpoint_to_the_same_bits()
+    public void A_canceled_run_continues_from_its_checkpoint_to_the_same_bits()
     {
         TrainingResult whole = NetworkTrainer.Train(network, network.Initialize(), data, options, engine: engine);
         using var cancellation = new CancellationTokenSource();
@@ -45,7 +45,7 @@ public class TrainerTests
     [TestMethod]
     [DataRow(2L << 30)]
     [DataRow(0L)]
-    public void A_run_that_diverges_hands_back_the_last_good_state(long bytesOnDevice)
+    public void A_run_that_diverges_returns_the_last_good_state(long bytesOnDevice)
     {
         var streamed = new TorchEngine("cpu", new() { DataBytesOnDevice = bytesOnDevice });
         Network plain = Network.Input(5).Dense(3);
@@ -59,7 +59,7 @@ public class TrainerTests
     }
 
     [TestMethod]
-    public void A_frozen_base_is_fine_tuned_as_by_the_core_s_engine()
+    public void Fine_tuning_on_a_frozen_base_agrees_with_the_core_s_engine()
     {
         Network inner = Network.Input(5).Dense(8, useBias: false).BatchNormalization().ReLU();
         Network whole = Network.Input(5).Append(inner, "base").Dense(3).Freeze("base");

@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Networks;
 public class UnsaidOptionTests
 {
     [TestMethod]
-    public void It_trains_to_the_same_bits_as_one_of_the_preset()
+    public void A_network_without_options_trains_to_the_same_bits_as_one_with_Keras_s_preset()
     {
         Network unsaid = Of(Network.Input(5)), keras = Of(Network.Input(5).WithPreset(NetworkPreset.Keras));
         Assert.IsNull(((BatchNormalizationLayer)unsaid.Nodes[1].Layer).Options.Epsilon);

@@ -6,6 +6,6 @@ public class WeightDecayTests
 {
     [TestMethod]
     [DynamicData(nameof(WeightDecay.Optimizers), typeof(WeightDecay))]
-    public void Without_gradients_it_alone_changes_what_it_is_told_to(Optimizer optimizer) =>
+    public void Without_gradients_only_the_parameters_that_decay_change(Optimizer optimizer) =>
         WeightDecay.AssertDecays(new TorchEngine("cpu"), optimizer);
 }

@@ -12,7 +12,7 @@ public class EngineChoiceTests
     const int NoDevice = 64;
 
     [TestMethod]
-    public void A_GPU_that_cannot_be_had_is_the_engine_s_own_error()
+    public void A_GPU_that_is_not_available_is_the_engine_s_own_error()
     {
         var context = new MLContext(1) { GpuDeviceId = NoDevice, FallbackToCpu = false };
         string reason =
@@ -30,7 +30,7 @@ public class EngineChoiceTests
     }
 
     [TestMethod]
-    public void With_fallback_it_is_a_warning()
+    public void With_FallbackToCpu_it_is_a_warning()
     {
         var context = new MLContext(1) { GpuDeviceId = NoDevice, FallbackToCpu = true };
         List<string> warnings = Warnings.Of(context);
@@ -42,7 +42,7 @@ public class EngineChoiceTests
     }
 
     [TestMethod]
-    public void A_negative_number_is_that_of_no_GPU()
+    public void A_negative_number_is_a_GPU_that_is_not_available()
     {
         var context = new MLContext(1) { GpuDeviceId = -1, FallbackToCpu = true };
         List<string> warnings = Warnings.Of(context);
@@ -55,7 +55,7 @@ public class EngineChoiceTests
 
     [TestMethod]
     [TestCategory("Gpu")]
-    public void A_GPU_that_is_there_is_used()
+    public void An_available_GPU_is_used()
     {
         Gpu.Need();
         var context = new MLContext(1) { GpuDeviceId = 0, FallbackToCpu = false };

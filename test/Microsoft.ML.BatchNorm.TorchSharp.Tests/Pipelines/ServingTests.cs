@@ -40,7 +40,7 @@ public class ServingTests
     }
 
     [TestMethod]
-    public void An_estimator_fits_with_the_engine_that_is_handed_in()
+    public void An_estimator_fits_with_the_engine_that_it_is_given()
     {
         var context = new MLContext(1);
         IDataView view = Blobs.View(context);

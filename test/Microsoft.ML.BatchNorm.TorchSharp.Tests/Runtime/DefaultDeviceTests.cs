@@ -45,7 +45,7 @@ public class DefaultDeviceTests
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
-    public void Recomputed_statistics_of_a_module_are_where_the_module_is(bool calls)
+    public void Recomputed_statistics_of_a_module_stay_on_its_device(bool calls)
     {
         using var scope = torch.NewDisposeScope();
         var module = new Branches(4, count: 2, calls);

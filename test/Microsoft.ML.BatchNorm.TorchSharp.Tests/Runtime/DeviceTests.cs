@@ -10,14 +10,14 @@ public class DeviceTests
     [DataRow("cuda:")]
     [DataRow("cuda:-1")]
     [DataRow("CPU")]
-    public void A_name_that_is_none_is_an_error(string name)
+    public void A_name_that_names_no_device_is_an_error(string name)
     {
         var error = Assert.ThrowsExactly<ArgumentException>(() => new TorchEngine(name));
         StringAssert.Contains(error.Message, "'cuda:1'");
     }
 
     [TestMethod]
-    public void The_device_and_the_options_are_there_to_be_read()
+    public void The_device_and_the_options_can_be_read()
     {
         var options = new TorchEngineOptions { DataBytesOnDevice = 5, MixedPrecision = true };
         var engine = new TorchEngine("cpu", options);
@@ -28,7 +28,7 @@ public class DeviceTests
     }
 
     [TestMethod]
-    public void A_CUDA_device_that_is_not_there_is_named()
+    public void The_error_names_a_CUDA_device_that_is_not_available()
     {
         var error = Assert.ThrowsExactly<InvalidOperationException>(() => new TorchEngine("cuda:64"));
         Assert.IsTrue(

@@ -27,7 +27,7 @@ public class MissingNativeTests
     [TestMethod]
     [DataRow("cpu")]
     [DataRow("cuda")]
-    public void Without_any_the_error_names_the_packages_and_nothing_else_is_written(string device)
+    public void Without_native_libraries_the_error_names_the_packages_and_nothing_else_is_written(string device)
     {
         string output = Run(device);
         StringAssert.StartsWith(output, "InvalidOperationException: libtorch is missing.");
@@ -39,7 +39,7 @@ public class MissingNativeTests
     [TestMethod]
     [DataRow("cpu")]
     [DataRow("cuda")]
-    public void Without_libtorch_the_error_is_the_same_though_TorchSharp_s_own_library_is_there(string device)
+    public void Without_libtorch_the_error_is_the_same_although_TorchSharp_s_own_library_is_present(string device)
     {
         Link("libLibTorchSharp.so");
         StringAssert.StartsWith(Run(device), "InvalidOperationException: libtorch is missing.");
@@ -57,7 +57,7 @@ public class MissingNativeTests
     [TestMethod]
     [DataRow("cpu")]
     [DataRow("cuda")]
-    public void A_library_that_libtorch_needs_is_named(string device)
+    public void The_error_names_a_missing_library_that_libtorch_needs(string device)
     {
         LinkLibtorch();
         Link("libLibTorchSharp.so");
@@ -69,7 +69,7 @@ public class MissingNativeTests
     }
 
     [TestMethod]
-    public void Another_version_of_libtorch_is_named()
+    public void The_error_says_that_libtorch_has_another_version()
     {
         // A library that has none of the functions, by the names of those that should have them.
         Link("libc10.so");
@@ -86,7 +86,7 @@ public class MissingNativeTests
     [TestMethod]
     [DataRow("cpu")]
     [DataRow("cuda")]
-    public void A_system_that_is_too_old_is_named(string device)
+    public void The_error_says_that_the_system_is_too_old(string device)
     {
         LinkLibtorch();
         byte[] library = NativeFile.Read();
@@ -109,7 +109,7 @@ public class MissingNativeTests
     }
 
     [TestMethod]
-    public void A_damaged_file_is_named()
+    public void The_error_names_a_damaged_file()
     {
         LinkLibtorch();
         File.WriteAllBytes(PathOf("libLibTorchSharp.so"), NativeFile.Read().AsSpan(0, 32));
@@ -121,7 +121,7 @@ public class MissingNativeTests
     }
 
     [TestMethod]
-    public void A_part_for_CUDA_that_cannot_be_loaded_is_named()
+    public void The_error_names_a_part_for_CUDA_that_cannot_be_loaded()
     {
         LinkLibtorch();
         Link("libLibTorchSharp.so");
@@ -134,7 +134,7 @@ public class MissingNativeTests
     }
 
     [TestMethod]
-    public void A_libtorch_for_the_CPU_has_no_CUDA()
+    public void The_error_says_that_libtorch_for_the_CPU_has_no_CUDA()
     {
         LinkLibtorch();
         Link("libLibTorchSharp.so");

@@ -18,7 +18,7 @@ public class NeighborTests
 
     /// <summary>It has got a seventh parameter in 0.105.1. Of ML.NET, object detection alone calls it.</summary>
     [TestMethod]
-    public void It_lacks_the_interpolation_that_object_detection_uses_and_nothing_else()
+    public void Microsoft_ML_TorchSharp_finds_all_it_calls_but_the_interpolation_of_object_detection()
     {
         var context = new AssemblyLoadContext(nameof(NeighborTests), isCollectible: true);
         try

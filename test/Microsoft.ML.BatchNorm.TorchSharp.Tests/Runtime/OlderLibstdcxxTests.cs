@@ -26,14 +26,14 @@ public class OlderLibstdcxxTests
     [DataRow("GLIBCXX_3.4.3")]
     [DataRow("GLIBCXX_3.4.33")]
     [DataRow("")]
-    public void No_other_version_is(string version)
+    public void No_other_version_is_made_weak(string version)
     {
         Assert.IsFalse(OlderLibstdcxx.Weaken(library, version));
         Assert.AreEqual(0, Changed);
     }
 
     [TestMethod]
-    public void Nor_is_it_where_another_symbol_needs_it_too()
+    public void A_version_that_another_symbol_needs_too_is_not_made_weak()
     {
         NativeFile.Move(library, Used, Unused);
         Assert.AreNotEqual(0, Changed);
@@ -43,7 +43,7 @@ public class OlderLibstdcxxTests
     }
 
     [TestMethod]
-    public void Nor_is_it_in_a_file_that_is_cut_off_or_is_no_library()
+    public void A_file_that_is_cut_off_or_is_no_library_is_left_unchanged()
     {
         foreach (int length in Enumerable.Range(0, 300).Concat(Enumerable.Range(0, 200).Select(i => i * 12_000)))
             Assert.IsFalse(OlderLibstdcxx.Weaken(library.AsSpan(0, length), Unused), $"{length} bytes");
@@ -52,7 +52,7 @@ public class OlderLibstdcxxTests
     }
 
     [TestMethod]
-    public void Damage_is_never_more_than_a_refusal()
+    public void In_a_damaged_library_at_most_one_byte_changes()
     {
         var random = new Random(1);
         Range[] parts = NativeFile.Parts(original);

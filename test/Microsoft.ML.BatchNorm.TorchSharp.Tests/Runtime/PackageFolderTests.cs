@@ -28,7 +28,7 @@ public class PackageFolderTests
     }
 
     [TestMethod]
-    public void It_is_loaded_where_libstdcxx_lacks_the_version_of_the_marker()
+    public void TorchSharp_is_loaded_although_libstdcxx_lacks_the_version_of_the_marker()
     {
         Lay(withLibtorch: true);
         byte[] library = NativeFile.Read();
@@ -40,7 +40,7 @@ public class PackageFolderTests
     }
 
     [TestMethod]
-    public void Libtorch_without_CUDA_in_its_package_folder_is_not_taken_for_a_GPU_s()
+    public void The_error_says_that_libtorch_in_its_package_folder_has_no_CUDA()
     {
         Lay(withLibtorch: true);
         if (File.Exists(Path.Combine(NativeFile.Folder, "libtorch_cuda.so")))

@@ -10,7 +10,7 @@ public class PrecisionTests
     [DataRow(true, true)]
     [DataRow(true, false)]
     [DataRow(false, true)]
-    public void TF32_is_off_while_a_session_is_open_and_as_before_afterwards(bool convolutions, bool products)
+    public void TF32_is_off_while_a_session_is_open_and_restored_afterwards(bool convolutions, bool products)
     {
         (bool, bool) before = Allowed;
         try

@@ -19,7 +19,7 @@ public class CarriedExactnessTests
     [TestMethod]
     [DataRow(NonFinite.Throw)]
     [DataRow(NonFinite.Ignore)]
-    public void A_layer_that_is_fitted_on_again_and_again_has_the_exact_statistics(NonFinite nonFinite)
+    public void A_layer_whose_fit_is_continued_again_and_again_has_exact_statistics(NonFinite nonFinite)
     {
         const int rows = 100_000, batch = 1000;
         double[] x = Sample.Doubles(rows * Channels, 1, 1e6, 1e-2);
@@ -38,7 +38,7 @@ public class CarriedExactnessTests
     }
 
     [TestMethod]
-    public void A_session_s_statistics_are_exact_although_it_is_left_and_gone_on_with()
+    public void Statistics_are_exact_although_the_session_is_ended_and_continued()
     {
         (Network network, TrainingData data, ExactMoments exact) = Training();
         NetworkState state = network.Initialize(1);

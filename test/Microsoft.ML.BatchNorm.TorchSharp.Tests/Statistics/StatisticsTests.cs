@@ -13,7 +13,7 @@ public class StatisticsTests
 
     [TestMethod]
     [DynamicData(nameof(Kinds))]
-    public void Every_kind_and_convention_is_the_core_s(MovingStatistics moving, VarianceConvention convention)
+    public void Every_kind_and_convention_agrees_with_the_core(MovingStatistics moving, VarianceConvention convention)
     {
         var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };
         Compare(options, [16, 7], batches: 5);
@@ -24,11 +24,11 @@ public class StatisticsTests
     [DataRow(new[] { 6, 5, 4, 3 }, -1)]
     [DataRow(new[] { 6, 5, 4, 3 }, 2)]
     [DataRow(new[] { 6, 40 }, 0)]
-    public void Every_axis_is_the_core_s(int[] shape, int axis) =>
+    public void Every_axis_agrees_with_the_core(int[] shape, int axis) =>
         Compare(new BatchNormalizationOptions { Axis = axis }, shape, batches: 3);
 
     [TestMethod]
-    public void Groups_of_rows_and_renormalization_are_the_core_s()
+    public void Groups_of_rows_and_renormalization_agree_with_the_core()
     {
         Compare(new BatchNormalizationOptions { VirtualBatchSize = 3 }, [10, 4], batches: 3);
         Compare(new BatchNormalizationOptions { VirtualBatchSize = 3, Axis = 1 }, [10, 4, 5], batches: 3);
@@ -51,7 +51,7 @@ public class StatisticsTests
     }
 
     [TestMethod]
-    public void Doubles_keep_theirs_too()
+    public void Small_deviations_of_doubles_keep_their_digits_too()
     {
         var options = new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population };
         ChannelLayout layout = ChannelLayout.Features(1000, 2);
@@ -68,7 +68,7 @@ public class StatisticsTests
     [TestMethod]
     [DataRow(NonFinite.Throw)]
     [DataRow(NonFinite.Ignore)]
-    public void A_column_of_one_large_value_has_its_mean_and_no_variance(NonFinite nonFinite)
+    public void A_column_of_equal_large_values_has_their_mean_and_no_variance(NonFinite nonFinite)
     {
         var options = new BatchNormalizationOptions
         {
@@ -88,7 +88,7 @@ public class StatisticsTests
     [TestMethod]
     [DataRow(NonFinite.Throw)]
     [DataRow(NonFinite.Ignore)]
-    public void A_variance_that_no_double_holds_is_an_error_that_names_the_channel(NonFinite nonFinite)
+    public void A_variance_that_overflows_is_an_error_that_names_the_channel(NonFinite nonFinite)
     {
         var options = new BatchNormalizationOptions { NonFinite = nonFinite };
         using IStatisticsFit fit = engine.StartFit(options, BatchNormalization.Initialize(options, 2));
@@ -98,7 +98,7 @@ public class StatisticsTests
     }
 
     [TestMethod]
-    public void Batches_larger_than_a_chunk_are_the_core_s() =>
+    public void Batches_larger_than_a_chunk_agree_with_the_core() =>
         Compare(
             new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000],
             batches: 1, axis: 1);
@@ -131,7 +131,7 @@ public class StatisticsTests
 
     [TestMethod]
     [DynamicData(nameof(Kinds))]
-    public void Positions_that_a_mask_hides_do_not_count(MovingStatistics moving, VarianceConvention convention)
+    public void Positions_that_a_mask_leaves_out_do_not_count(MovingStatistics moving, VarianceConvention convention)
     {
         var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };
         CompareMasked(options, [16, 7], 1);
@@ -142,13 +142,13 @@ public class StatisticsTests
     }
 
     [TestMethod]
-    public void Masked_batches_larger_than_a_chunk_are_the_core_s() =>
+    public void Masked_batches_larger_than_a_chunk_agree_with_the_core() =>
         CompareMasked(new() { MovingStatistics = MovingStatistics.Population }, [1, 3, 6_000_000], 1);
 
     [TestMethod]
     [DataRow(MovingStatistics.Population)]
     [DataRow(MovingStatistics.Exponential)]
-    public void A_hidden_value_may_be_anything_and_a_batch_that_is_hidden_whole_changes_nothing(MovingStatistics moving)
+    public void Masked_values_may_be_anything_and_a_batch_that_is_all_masked_changes_nothing(MovingStatistics moving)
     {
         var options = new BatchNormalizationOptions { MovingStatistics = moving };
         BatchNormalizationState state = BatchNormalization.Initialize(options, 2);
@@ -187,7 +187,7 @@ public class StatisticsTests
     }
 
     [TestMethod]
-    public void A_fit_goes_on_from_an_earlier_one()
+    public void A_fit_continues_an_earlier_one()
     {
         var options = new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population };
         ChannelLayout layout = ChannelLayout.Features(20, 3);
@@ -200,7 +200,8 @@ public class StatisticsTests
     [TestMethod]
     [TestCategory("Gpu")]
     [DynamicData(nameof(Kinds))]
-    public void Every_kind_and_convention_is_the_core_s_on_a_GPU(MovingStatistics moving, VarianceConvention convention)
+    public void Every_kind_and_convention_agrees_with_the_core_on_a_GPU(
+        MovingStatistics moving, VarianceConvention convention)
     {
         Gpu.Need();
         var options = new BatchNormalizationOptions { MovingStatistics = moving, VarianceConvention = convention };

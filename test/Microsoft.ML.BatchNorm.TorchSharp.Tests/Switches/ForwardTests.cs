@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Switches;
 public class ForwardTests
 {
     [TestMethod]
-    public void Exact_statistics_are_an_error_that_names_the_layer_and_says_what_to_do()
+    public void Without_onePass_the_error_names_the_layer_and_says_what_to_do()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, _, _, Sequential root) = FreezeTests.Modules(calls: false);
@@ -47,7 +47,7 @@ public class ForwardTests
     }
 
     [TestMethod]
-    public void Batches_of_any_shapes_and_rows_that_depend_on_each_other_are_averaged_too()
+    public void Batches_of_any_shape_and_rows_that_depend_on_each_other_are_averaged_too()
     {
         using var scope = torch.NewDisposeScope();
         Tensor[] batches = [Images(1, 6, 2, 2), Images(2, 3, 4, 1), Images(3, 1, 3, 3)];
@@ -77,7 +77,7 @@ public class ForwardTests
     }
 
     [TestMethod]
-    public void Layers_run_by_call_are_exact_beside_others()
+    public void Layers_that_are_run_by_call_are_exact_beside_others()
     {
         using var scope = torch.NewDisposeScope();
         BatchNorm2d called = torch.nn.BatchNorm2d(3);
@@ -93,7 +93,7 @@ public class ForwardTests
     }
 
     [TestMethod]
-    public void What_has_no_average_is_an_error_that_leaves_everything_as_it_was()
+    public void Batches_without_an_average_are_an_error_that_leaves_everything_as_it_was()
     {
         using var scope = torch.NewDisposeScope();
         ImageBlock module = new(torch.nn.BatchNorm2d(3));

@@ -9,7 +9,7 @@ public class FreezeTests
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
-    public void No_train_on_any_parent_moves_frozen_statistics(bool calls)
+    public void Train_on_any_parent_leaves_frozen_statistics_unchanged(bool calls)
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, Sequential inner, Sequential root) = Modules(calls);
@@ -32,7 +32,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void Frozen_statistics_normalize_in_training_mode_too()
+    public void Frozen_statistics_are_used_in_training_mode_too()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, _, _, Sequential root) = Modules(calls: true);
@@ -44,7 +44,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void Each_half_is_frozen_alone()
+    public void Statistics_and_parameters_can_each_be_frozen_alone()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, _, _, Sequential root) = Modules(calls: true);
@@ -63,7 +63,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void Frozen_gamma_and_beta_do_not_learn_and_others_do()
+    public void Frozen_gamma_and_beta_do_not_learn_and_the_others_do()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = Modules(calls: true);
@@ -84,7 +84,7 @@ public class FreezeTests
     [DataRow("head.norm", false, true)]
     [DataRow("hea?", false, true)]
     [DataRow("*", true, true)]
-    public void Names_and_patterns_say_which(string name, bool isFirst, bool isSecond)
+    public void Names_and_patterns_select_layers(string name, bool isFirst, bool isSecond)
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = Modules(calls: true);
@@ -95,7 +95,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void A_name_that_matches_none_is_an_error_that_lists_them()
+    public void A_name_that_matches_no_layer_is_an_error_that_lists_the_layers()
     {
         using var scope = torch.NewDisposeScope();
         (_, _, _, Sequential root) = Modules(calls: true);
@@ -106,7 +106,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void Unfreezing_brings_back_what_was_before()
+    public void Unfreezing_restores_what_was_before()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = Modules(calls: false);
@@ -128,7 +128,7 @@ public class FreezeTests
     }
 
     [TestMethod]
-    public void A_batch_normalization_alone_is_frozen_and_stored_values_have_the_same_names()
+    public void A_single_batch_normalization_can_be_frozen_and_its_state_dict_keeps_its_names()
     {
         using var scope = torch.NewDisposeScope();
         BatchNorm2d norm = torch.nn.BatchNorm2d(3);

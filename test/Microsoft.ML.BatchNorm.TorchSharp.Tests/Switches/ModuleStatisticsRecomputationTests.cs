@@ -5,12 +5,12 @@ namespace Microsoft.ML.BatchNorm.TorchSharp.Tests.Switches;
 
 /// <summary>Moving statistics of any module, replaced by those of a whole data set.</summary>
 [TestClass]
-public class RecomputationTests
+public class ModuleStatisticsRecomputationTests
 {
     static Tensor[] Batches => [FreezeTests.Input(1, 30), FreezeTests.Input(2, 7), FreezeTests.Input(3, 20)];
 
     [TestMethod]
-    public void Every_layer_has_the_statistics_of_all_rows_under_those_before_it()
+    public void Every_layer_gets_the_statistics_of_all_rows_computed_after_the_layers_before_it()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, Sequential inner, Sequential root) = FreezeTests.Modules(calls: true);
@@ -29,7 +29,7 @@ public class RecomputationTests
     [DataRow(true, true)]
     [DataRow(true, false)]
     [DataRow(false, true)]
-    public void The_number_of_batches_is_tracked_and_a_plain_average_goes_on_from_it(bool calls, bool onePass)
+    public void The_number_of_batches_is_tracked_and_a_cumulative_average_continues_from_it(bool calls, bool onePass)
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = FreezeTests.Modules(calls);
@@ -48,7 +48,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void They_are_those_of_the_core_for_the_same_network()
+    public void The_statistics_are_those_of_the_core_for_the_same_network()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = FreezeTests.Modules(calls: true);
@@ -75,7 +75,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void The_size_of_the_batches_makes_no_difference()
+    public void The_statistics_do_not_depend_on_the_size_of_the_batches()
     {
         using var scope = torch.NewDisposeScope();
         (_, Block second, _, Sequential root) = FreezeTests.Modules(calls: true);
@@ -86,7 +86,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void There_is_a_pass_per_layer_or_one_in_training_mode()
+    public void There_is_one_pass_per_layer_or_one_in_training_mode()
     {
         using var scope = torch.NewDisposeScope();
         int passes = 0;
@@ -110,7 +110,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void Branches_and_a_layer_that_is_registered_before_those_that_feed_it_are_exact()
+    public void Statistics_of_branches_and_of_a_layer_registered_before_its_inputs_are_exact()
     {
         using var scope = torch.NewDisposeScope();
         torch.random.manual_seed(3);
@@ -127,7 +127,7 @@ public class RecomputationTests
     [TestCategory("Gpu")]
     [DataRow(true)]
     [DataRow(false)]
-    public void On_a_GPU_they_are_those_on_the_CPU(bool calls)
+    public void The_statistics_on_a_GPU_are_those_on_the_CPU(bool calls)
     {
         Gpu.Need();
         using var scope = torch.NewDisposeScope();
@@ -163,7 +163,7 @@ public class RecomputationTests
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
-    public void One_pass_gives_the_statistics_of_what_goes_in_while_batches_are_normalized_by_their_own(bool calls)
+    public void One_pass_gives_the_statistics_of_the_inputs_in_training_mode(bool calls)
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = FreezeTests.Modules(calls);
@@ -199,7 +199,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void Modules_of_other_inputs_are_run_by_the_caller()
+    public void The_caller_runs_modules_with_other_inputs()
     {
         using var scope = torch.NewDisposeScope();
         (_, Block second, _, Sequential root) = FreezeTests.Modules(calls: true);
@@ -208,7 +208,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void Images_have_a_statistic_a_channel()
+    public void Images_have_one_statistic_per_channel()
     {
         using var scope = torch.NewDisposeScope();
         BatchNorm2d norm = torch.nn.BatchNorm2d(3);
@@ -221,7 +221,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void What_does_not_succeed_leaves_everything_as_it_was()
+    public void A_pass_that_fails_leaves_everything_as_it_was()
     {
         using var scope = torch.NewDisposeScope();
         (Block first, Block second, _, Sequential root) = FreezeTests.Modules(calls: true);
@@ -257,7 +257,7 @@ public class RecomputationTests
     }
 
     [TestMethod]
-    public void A_single_value_per_channel_is_an_error_in_all_batches_or_in_one_that_is_normalized_by_its_own()
+    public void A_single_value_per_channel_is_an_error_in_all_batches_together_or_with_onePass_in_one()
     {
         using var scope = torch.NewDisposeScope();
         (_, _, _, Sequential root) = FreezeTests.Modules(calls: true);

@@ -1,11 +1,14 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
-/// <summary>Replaces the moving statistics of a module's batch normalizations by those of a data set.</summary>
+/// <summary>
+/// Replaces the moving statistics of the batch normalizations in any TorchSharp module by those of a data set.
+/// </summary>
 /// <remarks>
-/// A hook sees the input of a layer that is run by <c>call()</c>, so its statistics are exact. TorchSharp runs no hooks
-/// in <c>forward()</c>: a layer that is run so can only average the statistics of the batches itself, in training mode.
+/// If a layer is run by <c>call()</c>, a hook sees its input, so that its statistics are exact. TorchSharp runs no
+/// hooks in <c>forward()</c>. A layer that is run by it can only average the statistics of the batches, as it does in
+/// training mode without a momentum.
 /// </remarks>
-sealed class Recomputation : IDisposable
+sealed class ModuleStatisticsRecomputation : IDisposable
 {
     readonly (torch.nn.Module Module, bool Training)[] modes;
     readonly HookedLayer[] layers;
@@ -13,9 +16,9 @@ sealed class Recomputation : IDisposable
     bool isDone;
 
     /// <param name="module">The module.</param>
-    /// <param name="norms">Its batch normalizations that get new statistics.</param>
+    /// <param name="norms">The batch normalizations in it that get new statistics.</param>
     /// <param name="pass">Runs the module on all batches, and returns how many there are.</param>
-    public Recomputation(
+    public ModuleStatisticsRecomputation(
         torch.nn.Module module, IEnumerable<(string Name, BatchNormModule Module)> norms, Func<long> pass)
     {
         modes = [.. module.named_modules().Select(entry => entry.module).Prepend(module)
@@ -26,8 +29,8 @@ sealed class Recomputation : IDisposable
     }
 
     /// <summary>
-    /// Gives each layer the statistics of its input in inference mode, in one pass per layer: the first layer in a pass
-    /// that has none yet gets them. All layers that run before it have theirs.
+    /// Gives each layer the statistics of its input in inference mode, in one pass per layer. In each pass, the first
+    /// layer to run that has no new statistics yet gets them. All layers that run before it already have theirs.
     /// </summary>
     public void RunLayerByLayer()
     {
@@ -43,15 +46,15 @@ sealed class Recomputation : IDisposable
                 left, layer => layer.Calls,
                 " by call(). TorchSharp runs no hooks in forward(): run layers by call(), or set onePass to average "
                 + "the statistics of the batches");
-            first!.TakeInput();
+            first!.SetInputStatistics();
             left.Remove(first);
         }
         Complete(batches);
     }
 
     /// <summary>
-    /// Gives all layers the statistics of their inputs in training mode, in one pass: exact ones if hooks saw every run
-    /// of a layer, and otherwise the average over the batches.
+    /// Gives all layers the statistics of their inputs in training mode, in one pass. They are exact if the hook saw
+    /// every run of the layer, and otherwise the average over the batches.
     /// </summary>
     public void RunOnce()
     {
@@ -65,7 +68,7 @@ sealed class Recomputation : IDisposable
         foreach (HookedLayer layer in layers)
         {
             if (layer.Calls == layer.Runs)
-                layer.TakeInput();
+                layer.SetInputStatistics();
             else
                 layer.CheckAverage();
         }
@@ -120,14 +123,16 @@ sealed class Recomputation : IDisposable
 
         public string Name { get; }
 
-        /// <summary>How often the hook has seen the layer run since <see cref="Begin"/>.</summary>
+        /// <summary>How often the layer has been run by <c>call()</c> since <see cref="Begin"/>.</summary>
         public long Calls { get; private set; }
 
-        /// <summary>How often the layer has run since <see cref="BeginAverage"/>.</summary>
+        /// <summary>
+        /// How often the layer has been run, by <c>call()</c> or <c>forward()</c>, since <see cref="BeginAverage"/>.
+        /// </summary>
         public long Runs => Tensors.Download<long>(module.num_batches_tracked!)[0];
 
         /// <summary>Begins a pass.</summary>
-        /// <param name="isWanted">Whether the pass takes the layer's input.</param>
+        /// <param name="isWanted">Whether the statistics of the layer's input are needed; asked at each call.</param>
         public void Begin(Func<bool> isWanted)
         {
             this.isWanted = isWanted;
@@ -135,7 +140,7 @@ sealed class Recomputation : IDisposable
             Calls = 0;
         }
 
-        /// <summary>Has the layer average the statistics of the batches that follow.</summary>
+        /// <summary>Makes the layer average the statistics of the batches that follow.</summary>
         public void BeginAverage()
         {
             using var scope = torch.NewDisposeScope();
@@ -153,8 +158,8 @@ sealed class Recomputation : IDisposable
                     $"The input of '{Name}' is not finite, or has a single value per channel in a batch.");
         }
 
-        /// <summary>Replaces the moving statistics by those of the input.</summary>
-        public void TakeInput()
+        /// <summary>Replaces the moving statistics by those of the input, which the hook has seen.</summary>
+        public void SetInputStatistics()
         {
             double[] variance = new double[input!.Channels];
             for (int c = 0; c < variance.Length; c++)
