@@ -142,10 +142,7 @@ sealed record GraphNode(
     /// <summary>Whether there is a layer like it.</summary>
     public bool IsKnown => Type switch
     {
-        "conv2d" => Dilation == 1 && Groups == 1 && Sides is [var top, var left, var bottom, var right]
-            && top == bottom && left == right,
-        "averagePool2d" => CountPadding || Sides is [0],
-        "batchNormalization" or "dense" or "maxPool2d" or "add" or "concat" or "globalAveragePool2d" or "relu"
+        "conv2d" or "averagePool2d" or "multiplyChannels" or "batchNormalization" or "dense" or "maxPool2d" or "add" or "concat" or "globalAveragePool2d" or "relu"
             or "sigmoid" or "relu6" or "silu" or "hardSwish" or "hardSigmoid" => true,
         _ => false,
     };
@@ -158,7 +155,11 @@ sealed record GraphNode(
     {
         "conv2d" => new Conv2DLayer(Filters, (Kernel![0], Kernel[1]))
         {
-            Stride = Stride, Padding = (Sides[0], Sides[1]), UseBias = hasBias,
+            Stride = Stride,
+            Padding = new Padding2D(Sides[0], Sides[1], Sides[2], Sides[3]),
+            Dilation = Dilation,
+            Groups = Groups,
+            UseBias = hasBias,
         },
         "batchNormalization" => new BatchNormalizationLayer(new()
         {
@@ -169,9 +170,13 @@ sealed record GraphNode(
         }),
         "dense" => new DenseLayer(Units) { UseBias = hasBias },
         "maxPool2d" => new Pool2DLayer(Pooling.Max, Size) { Stride = Stride, Padding = Sides[0] },
-        "averagePool2d" => new Pool2DLayer(Pooling.Average, Size) { Stride = Stride, Padding = Sides[0] },
+        "averagePool2d" => new Pool2DLayer(Pooling.Average, Size)
+        {
+            Stride = Stride, Padding = Sides[0], CountIncludePad = CountPadding,
+        },
         "globalAveragePool2d" => new GlobalAveragePool2DLayer(),
         "add" => new AddLayer(),
+        "multiplyChannels" => new MultiplyLayer(),
         "concat" => new ConcatLayer(),
         "relu" => new ActivationLayer(Activation.ReLU),
         "sigmoid" => new ActivationLayer(Activation.Sigmoid),

@@ -49,6 +49,42 @@ static class Graphs
         ("branches of branches", Network.Input(6).Concat(
             Network.Input(6).Dense(4).Concat(Network.Input(4).Tanh(), Network.Input(4).Dense(3).Sigmoid()),
             Network.Input(6).Dense(5).Residual(Body(5))).BatchNormalization(keras).Dense(3)),
+        ("a product of two branches", Network.Input(6).Dense(9).BatchNormalization(keras).ReLU()
+            .Multiply(Network.Input(9).Dense(4).Tanh().Dense(9).Sigmoid()).Dense(3)),
+        ("a value times itself", Network.Input(6).Dense(9).Tanh().Multiply(Network.Input(9)).Dense(3)),
+        (
+            "squeeze and excitation",
+            Network.Input(3, 6, 5).Conv2D(18, 3, padding: 1, useBias: false).BatchNormalization(keras).ReLU()
+                .Multiply(Network.Input(18, 6, 5).GlobalAveragePool2D().Dense(4).ReLU().Dense(18).Sigmoid())
+                .GlobalAveragePool2D().Dense(3)
+        ),
+        (
+            "an inverted residual block",
+            Network.Input(3, 6, 5).Conv2D(4, 1).Residual(
+                    Network.Input(4, 6, 5).Conv2D(20, 1, useBias: false).BatchNormalization(keras).ReLU6()
+                        .Conv2D(20, 3, padding: 1, useBias: false, groups: 20).BatchNormalization(keras).ReLU6()
+                        .Conv2D(4, 1, useBias: false).BatchNormalization(keras))
+                .Conv2D(8, 3, stride: 2, padding: Padding2D.Same, groups: 4).Tanh().GlobalAveragePool2D().Dense(3)
+        ),
+        (
+            "groups, dilation and padding per side",
+            Network.Input(3, 6, 5).Conv2D(40, 3, padding: new Padding2D(0, 1, 2, 0), useBias: false)
+                .BatchNormalization(keras).ReLU()
+                .Conv2D(80, (2, 3), padding: 2, dilation: (2, 1), groups: 2).Tanh()
+                .Conv2D(6, 1, groups: 2, useBias: false).GlobalAveragePool2D().Dense(3)
+        ),
+        (
+            "pools that end beyond the image",
+            Network.Input(3, 6, 5).Conv2D(4, 1).Tanh()
+                .Concat(
+                    Network.Input(4, 6, 5).MaxPool2D(3, stride: 2, ceilMode: true),
+                    Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, ceilMode: true),
+                    Network.Input(4, 6, 5).AveragePool2D(
+                        2, stride: (2, 2), padding: Padding2D.Same, countIncludePad: false)
+                        .Conv2D(4, (2, 2), padding: new Padding2D(0, 0, 0, 0)),
+                    Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, padding: new Padding2D(1, 1, 0, 0)))
+                .Flatten().Dense(3)
+        ),
         ("a value that four read", FourReaders()),
         ("a normalization that two activations read", TwoActivations()),
         (

@@ -1,9 +1,20 @@
 namespace Microsoft.ML.BatchNorm.TorchSharp;
 
 /// <summary>A layer that is the same function of its input in both modes.</summary>
-sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : LayerModule(node)
+/// <param name="node">The layer in its network.</param>
+/// <param name="function">The function.</param>
+/// <param name="constant">A tensor that the function needs and the module disposes of, or null.</param>
+sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function, Tensor? constant = null)
+    : LayerModule(node)
 {
     public override Tensor forward(Tensor x) => function(x);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            constant?.Dispose();
+        base.Dispose(disposing);
+    }
 
     public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.EffectiveFunction switch
     {
@@ -20,14 +31,34 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function) : L
             $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
     });
 
-    public static FunctionModule Of(NetworkNode node, Pool2DLayer layer)
+    /// <remarks>
+    /// libtorch's pools take as much padding on both sides, of half a window at most. Where there is other padding, or a
+    /// window reaches beyond it, the image is padded first.
+    /// </remarks>
+    public static FunctionModule Of(NetworkNode node, Pool2DLayer layer, torch.Device device)
     {
-        Window2D window = layer.Window;
+        Window2D window = layer.Window.On(node.Input);
         long[] size = [window.Size.Height, window.Size.Width], stride = [window.Stride.Height, window.Stride.Width];
-        long[] padding = [window.Padding.Height, window.Padding.Width];
-        return new(node, layer.Function == Pooling.Max
-            ? x => F.max_pool2d(x, size, stride, padding)
-            : x => F.avg_pool2d(x, size, stride, padding));
+        Padding2D around = window.Padding;
+        long[] padded = window.Padded(node.Input);
+        long below = padded[1] - node.Input[1] - around.Top, right = padded[2] - node.Input[2] - around.Left;
+        if ((around.Top, around.Left) == (below, right) && 2 * around.Top <= size[0] && 2 * around.Left <= size[1])
+        {
+            long[] both = [around.Top, around.Left];
+            return new(node, layer.Function == Pooling.Max
+                ? x => F.max_pool2d(x, size, stride, both)
+                : x => F.avg_pool2d(x, size, stride, both, count_include_pad: layer.CountIncludePad));
+        }
+        long[] sides = [around.Left, right, around.Top, below];
+        if (layer.Function == Pooling.Max)
+            return new(node, x => F.max_pool2d(F.pad(x, sides, value: double.NegativeInfinity), size, stride));
+        var windows = new ImageWindows(node.Input, window);
+        float[] factors = Array.ConvertAll(
+            PoolKernels.Divisors(windows, layer.CountIncludePad).Span[..windows.Places].ToArray(),
+            divisor => size[0] * size[1] / divisor);
+        Tensor correction = Tensors.Keep(
+            Tensors.Upload<float>(factors, device, 1, 1, windows.PlaceLines, windows.LinePlaces));
+        return new(node, x => F.avg_pool2d(F.pad(x, sides), size, stride).mul(correction), correction);
     }
 
     public static FunctionModule Flatten(NetworkNode node) => new(node, x => x.reshape(x.shape[0], -1));
@@ -46,4 +77,13 @@ sealed class MergeModule(NetworkNode node, Func<Tensor[], Tensor> function) : La
         new(node, inputs => inputs.Aggregate((sum, input) => sum.add(input, Scalars.One)));
 
     public static MergeModule Concat(NetworkNode node) => new(node, inputs => torch.cat(inputs, 1));
+
+    /// <summary>Factors per channel get dimensions of 1 behind them, along which libtorch repeats them.</summary>
+    public static MergeModule Multiply(NetworkNode node)
+    {
+        long[] factors = node.InputShapes[0].Equals(node.InputShapes[1])
+            ? [-1, .. node.Input.Dimensions.ToArray().Select(size => (long)size)]
+            : [-1, node.Input[0], .. Enumerable.Repeat(1L, node.Input.Rank - 1)];
+        return new(node, inputs => inputs[0].mul(inputs[1].reshape(factors)));
+    }
 }

@@ -39,16 +39,23 @@ sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state,
     : KernelModule(node, state, isMixed)
 {
     readonly long[] stride = [layer.Stride.Height, layer.Stride.Width];
-    readonly long[] padding = [layer.Padding.Height, layer.Padding.Width];
+    readonly long[] dilation = [layer.Dilation.Height, layer.Dilation.Width];
+    readonly Padding2D padding = layer.Window.On(node.Input).Padding;
     readonly MatrixConvolution? onCpu = device.type == DeviceType.CPU ? new(layer, node.Input) : null;
 
-    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias) =>
-        onCpu?.Apply(x, kernel, bias) ?? F.conv2d(x, kernel, bias, stride, padding);
+    protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias)
+    {
+        (Tensor padded, long[] both) = padding.IsSymmetric
+            ? (x, [padding.Top, padding.Left])
+            : (F.pad(x, [padding.Left, padding.Right, padding.Top, padding.Bottom]), (long[])[0, 0]);
+        return onCpu?.Apply(padded, kernel, bias, both)
+            ?? F.conv2d(padded, kernel, bias, stride, both, dilation, layer.Groups);
+    }
 }
 
 /// <summary>
-/// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>. TorchScript can call it, and
-/// TorchSharp cannot.
+/// A convolution on the CPU by libtorch's own matrix products: <c>thnn_conv2d</c>, which TorchScript can call and
+/// TorchSharp cannot, or with groups or dilation the unfolded windows times the kernel.
 /// </summary>
 /// <remarks>
 /// On the CPU, <c>conv2d</c> uses oneDNN. The oneDNN in libtorch 2.10 reads memory that it has not written if a number
@@ -70,12 +77,13 @@ sealed class MatrixConvolution
         + "  return torch.thnn_conv2d(x, kernel, size, bias, [down, right], [above, left])\n");
 
     readonly Conv2DLayer layer;
+    readonly TensorShape output;
     readonly long chunkRows;
 
     public MatrixConvolution(Conv2DLayer layer, TensorShape input)
     {
         this.layer = layer;
-        TensorShape output = layer.OutputShape(input);
+        output = layer.OutputShape(input);
         long columnValues = (long)input[0] * layer.KernelSize.Height * layer.KernelSize.Width * output[1] * output[2];
         chunkRows = Math.Max(1, MaxColumnValues / columnValues);
     }
@@ -84,13 +92,13 @@ sealed class MatrixConvolution
     /// Values in bfloat16 are multiplied in float32, and the result is rounded. Otherwise libtorch would sum a kernel's
     /// gradient over the rows in bfloat16.
     /// </remarks>
-    public Tensor Apply(Tensor x, Tensor kernel, Tensor? bias)
+    public Tensor Apply(Tensor x, Tensor kernel, Tensor? bias, long[] padding)
     {
         Tensor wide = x.to(ScalarType.Float32), wideKernel = kernel.to(ScalarType.Float32);
         Tensor? wideBias = bias?.to(ScalarType.Float32);
         Tensor y = x.shape[0] <= chunkRows
-            ? Product(wide, wideKernel, wideBias)
-            : torch.cat([.. wide.split(chunkRows).Select(rows => Product(rows, wideKernel, wideBias))]);
+            ? Product(wide, wideKernel, wideBias, padding)
+            : torch.cat([.. wide.split(chunkRows).Select(rows => Product(rows, wideKernel, wideBias, padding))]);
         return y.to(x.dtype);
     }
 
@@ -98,7 +106,21 @@ sealed class MatrixConvolution
     /// The four numbers must be of type <c>int</c>. TorchSharp makes a scalar of each <c>long</c> and does not keep it
     /// alive (see <see cref="Scalars"/>).
     /// </remarks>
-    Tensor Product(Tensor x, Tensor kernel, Tensor? bias) => (Tensor)unit.invoke(
-        "convolve", x, kernel, bias!, layer.Stride.Height, layer.Stride.Width, layer.Padding.Height,
-        layer.Padding.Width);
+    Tensor Product(Tensor x, Tensor kernel, Tensor? bias, long[] padding) => layer.Groups == 1 && layer.Dilation == 1
+        ? (Tensor)unit.invoke(
+            "convolve", x, kernel, bias!, layer.Stride.Height, layer.Stride.Width, (int)padding[0], (int)padding[1])
+        : Unfolded(x, kernel, bias, padding);
+
+    Tensor Unfolded(Tensor x, Tensor kernel, Tensor? bias, long[] padding)
+    {
+        (Size2D size, Size2D dilation, Size2D stride) = (layer.KernelSize, layer.Dilation, layer.Stride);
+        Tensor columns = F.unfold(
+            x, (size.Height, size.Width), (dilation.Height, dilation.Width), (padding[0], padding[1]),
+            (stride.Height, stride.Width));
+        long rows = x.shape[0], places = columns.shape[2], groups = layer.Groups;
+        Tensor y = kernel.reshape(1, groups, layer.Filters / groups, -1)
+            .matmul(columns.reshape(rows, groups, -1, places))
+            .reshape(rows, layer.Filters, output[1], output[2]);
+        return bias is null ? y : y.add(bias.reshape(1, -1, 1, 1), Scalars.One);
+    }
 }

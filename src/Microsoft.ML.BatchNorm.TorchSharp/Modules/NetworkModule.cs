@@ -116,12 +116,13 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         BatchNormalizationLayer layer =>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
         ActivationLayer layer => FunctionModule.Of(node, layer),
-        Pool2DLayer layer => FunctionModule.Of(node, layer),
+        Pool2DLayer layer => FunctionModule.Of(node, layer, device),
         DropoutLayer layer => new DropoutModule(node, layer, random, index),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
         AddLayer => MergeModule.Add(node),
         ConcatLayer => MergeModule.Concat(node),
+        MultiplyLayer => MergeModule.Multiply(node),
         TorchScriptLayer layer => new TorchScriptModule(node, layer, state, device),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),

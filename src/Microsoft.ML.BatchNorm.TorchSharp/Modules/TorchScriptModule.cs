@@ -228,9 +228,9 @@ static class OneDnn
         var reference = new MatrixConvolution(layer, input);
         Tensor kernel = Waves(layer.Filters, channels, layer.KernelSize.Height, layer.KernelSize.Width);
         long[] stride = [layer.Stride.Height, layer.Stride.Width];
-        long[] padding = [layer.Padding.Height, layer.Padding.Width];
+        long[] padding = [layer.Padding.Top, layer.Padding.Left];
         (Tensor y, Tensor dx) = Run(x => F.conv2d(x, kernel, null, stride, padding));
-        (Tensor expected, Tensor expectedDx) = Run(x => reference.Apply(x, kernel, null));
+        (Tensor expected, Tensor expectedDx) = Run(x => reference.Apply(x, kernel, null, padding));
         return AreClose(expected, y) && AreClose(expectedDx, dx);
 
         (Tensor, Tensor) Run(Func<Tensor, Tensor> convolve)

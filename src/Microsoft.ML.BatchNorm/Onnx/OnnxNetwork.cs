@@ -46,6 +46,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     {
         AddLayer => Sum(node, inputs),
         ConcatLayer => Concat(node, inputs),
+        MultiplyLayer => Product(node, inputs),
         _ => Layer(node, inputs[0]),
     };
 
@@ -73,6 +74,18 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         return y;
     }
 
+    /// <summary>Factors per channel get dimensions of 1 behind them, along which the operator repeats them.</summary>
+    string Product(NetworkNode node, string[] inputs)
+    {
+        (TensorShape shape, TensorShape factors) = (node.InputShapes[0], node.InputShapes[1]);
+        if (factors.Rank == shape.Rank)
+            return Step("Mul", node.Path, inputs);
+        long[] aligned = [-1, factors.Size, .. Enumerable.Repeat(1L, shape.Rank - 1)];
+        string name = $"{node.Path}.factors";
+        return Step("Mul", node.Path, inputs[0], Step(
+            "Reshape", name, inputs[1], nodes.Constant($"{name}.shape", aligned, aligned.Length)));
+    }
+
     string Dense(NetworkNode node, DenseLayer layer, string x)
     {
         LayerState learned = state[node.Path];
@@ -95,13 +108,16 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         LayerState learned = state[node.Path];
         string y = nodes.Variable(node.Path);
         string kernel = nodes.Constant(
-            $"{node.Path}.kernel", learned.Kernel, layer.Filters, node.Input[0], layer.KernelSize.Height,
+            $"{node.Path}.kernel", learned.Kernel, layer.Filters, node.Input[0] / layer.Groups, layer.KernelSize.Height,
             layer.KernelSize.Width);
         OnnxNode conv = nodes.Add(
             "Conv",
             layer.UseBias ? [x, kernel, nodes.Constant($"{node.Path}.bias", learned.Bias, layer.Filters)] : [x, kernel],
             y);
-        Window(conv, layer.KernelSize, layer.Stride, layer.Padding);
+        Window2D window = layer.Window.On(node.Input);
+        Window(conv, window, window.Padding);
+        conv.AddAttribute("dilations", (long[])[window.Dilation.Height, window.Dilation.Width]);
+        conv.AddAttribute("group", (long)layer.Groups);
         return y;
     }
 
@@ -174,33 +190,52 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 
     string Pool(NetworkNode node, Pool2DLayer layer, string x)
     {
-        string y = Pooled(layer, layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", node.Path, x);
-        return layer.Function == Pooling.Max && TakesNonFinite ? WithNaN(node.Path, layer, x, y) : y;
+        string y = Pooled(node, layer, layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", node.Path, x);
+        return layer.Function == Pooling.Max && TakesNonFinite ? WithNaN(node, layer, x, y) : y;
     }
 
     /// <summary>The greatest values, and NaN where there is one among them, which runtimes may skip.</summary>
-    string WithNaN(string path, Pool2DLayer layer, string x, string greatest)
+    string WithNaN(NetworkNode node, Pool2DLayer layer, string x, string greatest)
     {
-        string isNaN = Step("IsNaN", $"{path}.is_nan", x), zero = nodes.Constant($"{path}.zero", [0f], 1);
-        string zeros = Step("Where", $"{path}.zeros", isNaN, x, zero);
-        return Step("Add", $"{path}.sum", greatest, Pooled(layer, "AveragePool", $"{path}.zero_or_nan", zeros));
+        string isNaN = Step("IsNaN", $"{node.Path}.is_nan", x), zero = nodes.Constant($"{node.Path}.zero", [0f], 1);
+        string zeros = Step("Where", $"{node.Path}.zeros", isNaN, x, zero);
+        return Step("Add", $"{node.Path}.sum", greatest, Pooled(node, layer, "AveragePool", $"{node.Path}.zero_or_nan", zeros));
     }
 
-    string Pooled(Pool2DLayer layer, string type, string role, string x)
+    /// <remarks>
+    /// Opset 9 has no <c>ceil_mode</c>: what the last windows see beyond the padding is padding, too, and where that
+    /// counts in a mean, the means are corrected.
+    /// </remarks>
+    string Pooled(NetworkNode node, Pool2DLayer layer, string type, string role, string x)
     {
-        string y = nodes.Variable(role);
+        Window2D window = layer.Window.On(node.Input);
+        long[] padded = window.Padded(node.Input);
+        Padding2D padding = window.Padding with
+        {
+            Bottom = (int)padded[1] - node.Input[1] - window.Padding.Top,
+            Right = (int)padded[2] - node.Input[2] - window.Padding.Left,
+        };
+        bool isMean = type == "AveragePool", corrects = isMean && layer.CountIncludePad && padding != window.Padding;
+        string y = nodes.Variable(corrects ? $"{role}.uncorrected" : role);
         OnnxNode pool = nodes.Add(type, [x], y);
-        Window(pool, layer.PoolSize, layer.Stride ?? layer.PoolSize, layer.Padding);
-        if (type == "AveragePool")
-            pool.AddAttribute("count_include_pad", 1L);
-        return y;
+        Window(pool, window, padding);
+        if (isMean)
+            pool.AddAttribute("count_include_pad", layer.CountIncludePad ? 1L : 0L);
+        if (!corrects)
+            return y;
+        var windows = new ImageWindows(node.Input, window);
+        float[] factors = Array.ConvertAll(
+            PoolKernels.Divisors(windows, withPadding: true).Span[..windows.Places].ToArray(),
+            divisor => window.Size.Height * window.Size.Width / divisor);
+        return Step("Mul", role, y, nodes.Constant(
+            $"{role}.correction", factors, 1, 1, windows.PlaceLines, windows.LinePlaces));
     }
 
-    static void Window(OnnxNode node, Size2D size, Size2D stride, Size2D padding)
+    static void Window(OnnxNode node, Window2D window, Padding2D padding)
     {
-        node.AddAttribute("kernel_shape", (long[])[size.Height, size.Width]);
-        node.AddAttribute("strides", (long[])[stride.Height, stride.Width]);
-        node.AddAttribute("pads", (long[])[padding.Height, padding.Width, padding.Height, padding.Width]);
+        node.AddAttribute("kernel_shape", (long[])[window.Size.Height, window.Size.Width]);
+        node.AddAttribute("strides", (long[])[window.Stride.Height, window.Stride.Width]);
+        node.AddAttribute("pads", (long[])[padding.Top, padding.Left, padding.Bottom, padding.Right]);
     }
 
     string Step(string type, string role, params string[] inputs)

@@ -21,7 +21,7 @@ static class TorchNetwork
         Conv2DLayer layer => [Loaded(
             torch.nn.Conv2d(
                 node.Input[0], layer.Filters, (layer.KernelSize.Height, layer.KernelSize.Width),
-                padding: (layer.Padding.Height, layer.Padding.Width), bias: layer.UseBias),
+                padding: (layer.Padding.Top, layer.Padding.Left), bias: layer.UseBias),
             state[node.Path])],
         BatchNormalizationLayer layer when node.Input.Rank == 3 => [torch.nn.BatchNorm2d(
             node.Input[0], layer.Options.EffectiveEpsilon, 1 - layer.Options.EffectiveMomentum)],

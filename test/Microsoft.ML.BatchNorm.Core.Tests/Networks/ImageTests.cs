@@ -45,6 +45,28 @@ public sealed class ImageTests
     }
 
     [TestMethod]
+    public void Groups_dilation_and_padding_per_side_follow_the_formulas()
+    {
+        foreach ((int channels, int filters, int groups) in new[]
+                 { (2, 2, 2), (3, 6, 3), (4, 6, 2), (40, 80, 2), (34, 34, 34), (6, 9, 3), (64, 8, 4) })
+        {
+            foreach (Padding2D padding in new[] { 0, Padding2D.Same, new Padding2D(0, 2, 1, 0) })
+            {
+                foreach ((Size2D size, Size2D stride, Size2D dilation) in new[]
+                         { ((Size2D)1, (Size2D)1, (Size2D)1), (3, 1, 1), (3, 2, 1), ((2, 3), (1, 3), (2, 1)), (3, 1, 3) })
+                {
+                    Network network = Network.Input(2, 8, 19).Conv2D(channels, 1).Tanh()
+                        .Conv2D(filters, size, stride, padding, useBias: groups < 30, dilation: dilation, groups: groups)
+                        .Tanh().GlobalAveragePool2D().Dense(3);
+                    GradientTests.Compare(
+                        new Lesson(network, rows: 3),
+                        $"{channels} to {filters} in {groups}, {size} by {stride} in {padding}, dilated by {dilation}");
+                }
+            }
+        }
+    }
+
+    [TestMethod]
     public void Any_numbers_of_channels_and_filters_follow_the_formulas()
     {
         foreach ((int channels, int filters) in new[] { (1, 1), (17, 16), (16, 33), (33, 70), (3, 32), (40, 15) })
@@ -78,6 +100,29 @@ public sealed class ImageTests
             Network network = Network.Of(input, [new Conv2DLayer(2, 1), new ActivationLayer(Activation.Tanh), pool])
                 .Flatten().Dense(3);
             GradientTests.Compare(new Lesson(network, rows: 3), $"{input}, {pool}");
+        }
+    }
+
+    [TestMethod]
+    public void Pools_with_ceil_mode_and_padding_per_side_follow_the_formulas()
+    {
+        foreach ((Pooling function, bool counts) in new[]
+                 { (Pooling.Max, true), (Pooling.Average, true), (Pooling.Average, false) })
+        {
+            foreach (Padding2D padding in new[] { 0, 1, Padding2D.Same, new Padding2D(0, 2, 1, 0) })
+            {
+                foreach ((Size2D size, Size2D stride, bool ceils) in new[]
+                         { ((Size2D)3, (Size2D)2, true), (3, 2, false), ((4, 3), (3, 5), true), (3, 1, true) })
+                {
+                    var pool = new Pool2DLayer(function, size)
+                    {
+                        Stride = stride, Padding = padding, CeilMode = ceils, CountIncludePad = counts,
+                    };
+                    Network network = Network.Of(
+                        new(2, 8, 19), [new Conv2DLayer(2, 1), new ActivationLayer(Activation.Tanh), pool]);
+                    GradientTests.Compare(new Lesson(network.Flatten().Dense(3), rows: 3), $"{pool}");
+                }
+            }
         }
     }
 

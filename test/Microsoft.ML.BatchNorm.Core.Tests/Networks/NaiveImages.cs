@@ -42,7 +42,7 @@ sealed class NaiveImages(NetworkNode node, int rows)
             List<int> window = Window(layer, row, channel, line, place);
             y[at] = layer.Function == Pooling.Max
                 ? window.Max(from => x[from])
-                : window.Sum(from => x[from]) / (layer.PoolSize.Height * layer.PoolSize.Width);
+                : window.Sum(from => x[from]) / Counted(layer, line, place);
         });
         return y;
     }
@@ -56,7 +56,7 @@ sealed class NaiveImages(NetworkNode node, int rows)
             if (layer.Function == Pooling.Max)
                 dx[window.MaxBy(from => x[from])] += dy[at];
             else
-                window.ForEach(from => dx[from] += dy[at] / (layer.PoolSize.Height * layer.PoolSize.Width));
+                window.ForEach(from => dx[from] += dy[at] / Counted(layer, line, place));
         });
         return dx;
     }
@@ -80,16 +80,19 @@ sealed class NaiveImages(NetworkNode node, int rows)
     {
         var layer = (Conv2DLayer)node.Layer;
         Size2D size = layer.KernelSize;
-        for (int channel = 0; channel < image[0]; channel++)
+        Padding2D padding = layer.Window.On(image).Padding;
+        int seen = image[0] / layer.Groups, group = filter / (layer.Filters / layer.Groups);
+        for (int channel = 0; channel < seen; channel++)
         {
             for (int i = 0; i < size.Height; i++)
             {
                 for (int j = 0; j < size.Width; j++)
                 {
-                    int from = At(row, channel, line * layer.Stride.Height + i - layer.Padding.Height,
-                        place * layer.Stride.Width + j - layer.Padding.Width);
+                    int from = At(
+                        row, group * seen + channel, line * layer.Stride.Height + i * layer.Dilation.Height - padding.Top,
+                        place * layer.Stride.Width + j * layer.Dilation.Width - padding.Left);
                     if (from >= 0)
-                        action(from, ((filter * image[0] + channel) * size.Height + i) * size.Width + j);
+                        action(from, ((filter * seen + channel) * size.Height + i) * size.Width + j);
                 }
             }
         }
@@ -98,19 +101,28 @@ sealed class NaiveImages(NetworkNode node, int rows)
     /// <summary>What a pool sees at a place, without padding, in the order that decides between equals.</summary>
     List<int> Window(Pool2DLayer layer, int row, int channel, int line, int place)
     {
-        var seen = new List<int>();
-        Size2D stride = layer.Stride ?? layer.PoolSize;
-        for (int i = 0; i < layer.PoolSize.Height; i++)
-        {
-            for (int j = 0; j < layer.PoolSize.Width; j++)
-            {
-                seen.Add(At(
-                    row, channel, line * stride.Height + i - layer.Padding.Height,
-                    place * stride.Width + j - layer.Padding.Width));
-            }
-        }
+        List<int> seen = [.. Places(layer, line, place).Select(at => At(row, channel, at.Line, at.Place))];
         seen.RemoveAll(from => from < 0);
         return seen;
+    }
+
+    /// <summary>How many values a mean is of: those of the image, or those of the image and its padding.</summary>
+    int Counted(Pool2DLayer layer, int line, int place)
+    {
+        Padding2D padding = layer.CountIncludePad ? layer.Window.On(image).Padding : 0;
+        return Places(layer, line, place).Count(at =>
+            at.Line >= -padding.Top && at.Line < image[1] + padding.Bottom
+            && at.Place >= -padding.Left && at.Place < image[2] + padding.Right);
+    }
+
+    IEnumerable<(int Line, int Place)> Places(Pool2DLayer layer, int line, int place)
+    {
+        Size2D stride = layer.Stride ?? layer.PoolSize;
+        Padding2D padding = layer.Window.On(image).Padding;
+        return
+            from i in Enumerable.Range(0, layer.PoolSize.Height)
+            from j in Enumerable.Range(0, layer.PoolSize.Width)
+            select (line * stride.Height + i - padding.Top, place * stride.Width + j - padding.Left);
     }
 
     /// <summary>The index of a value, or −1 beside the image.</summary>

@@ -54,6 +54,7 @@ sealed class NaiveNetwork(Network network, NetworkState state)
         AddLayer => [.. Enumerable.Range(0, inputs[0].Length).Select(i => inputs.Sum(input => input[i]))],
         ConcatLayer => [.. Enumerable.Range(0, rows).SelectMany(
             row => inputs.SelectMany(input => input.Chunk(input.Length / rows).ElementAt(row)))],
+        MultiplyLayer => [.. inputs[0].Select((value, i) => value * inputs[1][i * inputs[1].Length / inputs[0].Length])],
         _ => Forward(node, inputs[0], rows, training),
     };
 
@@ -74,6 +75,11 @@ sealed class NaiveNetwork(Network network, NetworkState state)
                     parts[part][row * widths[part] + at] = dy[i];
                 }
                 return parts;
+            case MultiplyLayer:
+                double[] factors = new double[inputs[1].Length];
+                for (int i = 0; i < dy.Length; i++)
+                    factors[i * factors.Length / dy.Length] += dy[i] * inputs[0][i];
+                return [[.. dy.Select((value, i) => value * inputs[1][i * factors.Length / dy.Length])], factors];
             default:
                 return [Backward(node, inputs[0], dy, rows)];
         }

@@ -37,8 +37,8 @@ sealed class PlainConvolution(Conv2DLayer layer, TensorShape input, int rows)
             int filter = outAt / Plane % layer.Filters, row = outAt / output.Size;
             for (int at = 0; at < channels * height * width; at++)
             {
-                int x = left * layer.Stride.Width - layer.Padding.Width + at % width;
-                int y = top * layer.Stride.Height - layer.Padding.Height + at / width % height;
+                int x = left * layer.Stride.Width - layer.Padding.Left + at % width;
+                int y = top * layer.Stride.Height - layer.Padding.Top + at / width % height;
                 int channel = at / (width * height);
                 if (x >= 0 && x < input[2] && y >= 0 && y < input[1])
                     product(

@@ -17,6 +17,8 @@ static class NaiveNetwork
             {
                 AddLayer => [.. inputs[0].Select((_, i) => inputs.Sum(input => input[i]))],
                 ConcatLayer => [.. inputs.SelectMany(input => input)],
+                MultiplyLayer =>
+                    [.. inputs[0].Select((value, i) => value * inputs[1][i * inputs[1].Length / inputs[0].Length])],
                 _ => Layer(node, state.TryGet(node.Path), inputs[0]),
             });
         }
