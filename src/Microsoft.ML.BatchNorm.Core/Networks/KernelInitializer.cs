@@ -18,13 +18,15 @@ public abstract record KernelInitializer : IInitializer
     /// <summary>Uniform on ±√(6/(fan-in + fan-out)) (Glorot and Bengio, 2010); Keras's default.</summary>
     public static KernelInitializer GlorotUniform { get; } = new Scaled("glorot_uniform", 1, FanMode.Average, false);
 
-    /// <summary>Normal with variance 2/(fan-in + fan-out), truncated at two standard deviations.</summary>
+    /// <summary>
+    /// Normal, truncated at two standard deviations, with variance 2/(fan-in + fan-out) after truncation.
+    /// </summary>
     public static KernelInitializer GlorotNormal { get; } = new Scaled("glorot_normal", 1, FanMode.Average, true);
 
     /// <summary>Uniform on ±√(6/fan-in) (He and others, 2015).</summary>
     public static KernelInitializer HeUniform { get; } = new Scaled("he_uniform", 2, FanMode.In, false);
 
-    /// <summary>Normal with variance 2/fan-in, truncated at two standard deviations.</summary>
+    /// <summary>Normal, truncated at two standard deviations, with variance 2/fan-in after truncation.</summary>
     public static KernelInitializer HeNormal { get; } = new Scaled("he_normal", 2, FanMode.In, true);
 
     /// <summary>

@@ -57,7 +57,7 @@ public sealed class LayerState : IEquatable<LayerState>
     /// <exception cref="ArgumentException">There are no bytes.</exception>
     public static LayerState OfTorchScript(ImmutableArray<byte> torchScript) =>
         torchScript.IsDefaultOrEmpty
-            ? throw new ArgumentException("A TorchScript module has bytes.", nameof(torchScript))
+            ? throw new ArgumentException("A TorchScript module must not be empty.", nameof(torchScript))
             : new LayerState([new(
                 TorchScriptLayer.ModuleTensor, ImmutableCollectionsMarshal.AsArray(torchScript)!)]);
 

@@ -72,8 +72,8 @@ public sealed partial class Network
     /// not used; <paramref name="axis"/> takes its place.
     /// </param>
     /// <param name="axis">
-    /// The channel axis, with the batch as axis 0. Default: 1, the first axis of a row, where networks here have their
-    /// channels.
+    /// The channel axis, with the batch as axis 0. Default: 1, the first axis of a row, where this library's networks
+    /// have their channels.
     /// </param>
     /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
     /// <exception cref="ArgumentException">
@@ -226,8 +226,8 @@ public sealed partial class Network
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// The shapes do not fit, the name is taken, or the body has a layer <c>add</c>, or with a shortcut a layer or
-    /// block <c>shortcut</c>.
+    /// The shapes do not fit, the name is taken, or the body has a layer <c>add</c> or, if a shortcut is given, a layer
+    /// or block <c>shortcut</c>.
     /// </exception>
     [Pure]
     public Network Residual(Network body, Network? shortcut = null, string? name = null)

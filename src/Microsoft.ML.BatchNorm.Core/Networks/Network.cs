@@ -196,8 +196,8 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// This network with a new head of that many outputs. The head is the last layer with a kernel that everything
-    /// passes through. The new one has the same kind and options but another name, so that
+    /// This network with a new head that has <paramref name="outputs"/> outputs. The head is the last layer with a
+    /// kernel that everything passes through. The new one has the same kind and options but another name, so that
     /// <see cref="Initialize(NetworkState, int)"/> takes over all other layers from a pretrained state and initializes
     /// the head.
     /// </summary>
@@ -265,8 +265,8 @@ public sealed partial class Network : IEquatable<Network>
     /// that computes features. <see cref="NetworkState.For"/> gives the part's state.
     /// </summary>
     /// <param name="path">
-    /// The path of a layer, such as <c>base/dense</c>, or of a block, which ends with its output. Layers that this
-    /// output does not depend on are left out.
+    /// The path of a layer, such as <c>base/dense</c>, or of a block. Layers that its output does not depend on are
+    /// left out.
     /// </param>
     /// <example>
     /// <code>

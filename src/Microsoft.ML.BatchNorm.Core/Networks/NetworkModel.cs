@@ -82,8 +82,8 @@ public sealed unsafe class NetworkModel
     public NetworkState State { get; }
 
     /// <summary>
-    /// Computes the outputs of one or more rows in inference mode: those of the last layer, to which no softmax or
-    /// sigmoid is applied.
+    /// Computes the outputs of one or more rows in inference mode. They are those of the last layer, without the
+    /// softmax or sigmoid that belongs to a loss.
     /// </summary>
     /// <param name="features">
     /// The rows, one after the other, each with as many values as the network has inputs.
@@ -125,8 +125,8 @@ public sealed unsafe class NetworkModel
     }
 
     /// <summary>
-    /// Computes the outputs of one or more rows in inference mode: those of the last layer, to which no softmax or
-    /// sigmoid is applied.
+    /// Computes the outputs of one or more rows in inference mode. They are those of the last layer, without the
+    /// softmax or sigmoid that belongs to a loss.
     /// </summary>
     /// <param name="features">
     /// The rows, one after the other, each with as many values as the network has inputs.
@@ -187,9 +187,7 @@ static unsafe class Scratch
     [ThreadStatic]
     static AlignedMemory<float>? memory;
 
-    /// <summary>
-    /// Gives at least that many floats, from the start of a cache line on. What they held before may be lost.
-    /// </summary>
+    /// <summary>Gives at least that many floats, from the start of a cache line on. Old contents may be lost.</summary>
     public static float* Get(int floats)
     {
         AlignedMemory<float>? block = memory;

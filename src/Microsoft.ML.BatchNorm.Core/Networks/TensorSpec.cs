@@ -66,6 +66,6 @@ public sealed record TensorSpec(string Name, TensorShape? Shape, TensorType Type
     /// <summary>How it gets its first values; null if the layer itself gives them.</summary>
     internal IInitializer? Initializer { get; init; }
 
-    /// <summary>Whether it is learned by gradients while it trains.</summary>
+    /// <summary>Whether gradients change it when it is trained, so that it is no statistic.</summary>
     internal bool IsLearned => Role is TensorRole.Kernel or TensorRole.Affine;
 }

@@ -8,8 +8,8 @@ public sealed partial class BatchNormalizationState
     /// data may surround them.
     /// </param>
     /// <param name="options">
-    /// The layer's options, which the state must fit. For those that are null, Keras's are written, with which the
-    /// layer computes.
+    /// The layer's options, which the state must fit. For options that are null, Keras's values are written, since the
+    /// layer computes with these.
     /// </param>
     /// <remarks>
     /// <para>
@@ -69,8 +69,8 @@ public sealed partial class BatchNormalizationState
     /// </summary>
     /// <param name="stream">Written from its current position, neither flushed nor closed.</param>
     /// <param name="options">
-    /// The layer's options, which the state must fit. For those that are null, Keras's are written, with which the
-    /// layer computes.
+    /// The layer's options, which the state must fit. For options that are null, Keras's values are written, since the
+    /// layer computes with these.
     /// </param>
     /// <param name="prefix">What each tensor's name begins with, exactly as given: <c>"bn1."</c>, for example.</param>
     /// <param name="naming">The framework whose names the tensors get.</param>

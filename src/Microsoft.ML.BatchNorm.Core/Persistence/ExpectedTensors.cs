@@ -22,8 +22,8 @@ sealed class ExpectedTensors
         : this("network")
     {
         names = TensorNames.Of(naming);
-        // The image whose flattened features a node gives: Keras orders them channels last. A kernel's outputs have one
-        // order again.
+        // For each node, the image whose flattened features it gives, or null. Keras orders these channels last. The
+        // outputs of a kernel have the same order in Keras as here.
         var images = new List<TensorShape?>();
         foreach (NetworkNode node in network.Nodes)
         {

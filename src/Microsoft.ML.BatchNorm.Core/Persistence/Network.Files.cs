@@ -141,7 +141,7 @@ public sealed partial class Network
     /// <param name="naming">The framework whose names and layouts the tensors get.</param>
     /// <param name="prefix">
     /// Gives, for the path of a layer, what the names of its tensors begin with, or null to leave the layer out;
-    /// <see cref="SequentialName"/>, for example. If it is null, names begin with the path, with dots for PyTorch.
+    /// <see cref="SequentialName"/>, for example. Default: the path, with dots for PyTorch.
     /// </param>
     /// <remarks>
     /// <para>
@@ -208,8 +208,7 @@ public sealed partial class Network
     /// </param>
     /// <param name="prefix">
     /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that the file does
-    /// not have; <see cref="SequentialName"/>, for example. If it is null, names begin with the path, with dots for
-    /// PyTorch.
+    /// not have; <see cref="SequentialName"/>, for example. Default: the path, with dots for PyTorch.
     /// </param>
     /// <param name="onto">
     /// A state of this network, from which layers are taken that have no tensor in the file. If it is null, the file

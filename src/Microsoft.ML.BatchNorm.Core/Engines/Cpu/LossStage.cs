@@ -10,7 +10,9 @@ sealed unsafe class LossStage
     readonly int targetsPerRow;
     readonly double[] classWeights;
 
-    /// <summary>For each block, the sum of its rows' losses, each times the row's weight and scale.</summary>
+    /// <summary>
+    /// For each block, the sum of its rows' losses, each times the row's weight and the batch's scale.
+    /// </summary>
     double[] sums = [];
     double scale;
 

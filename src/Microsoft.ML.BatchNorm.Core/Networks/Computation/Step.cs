@@ -78,7 +78,7 @@ sealed class WorkMemory(int threads)
     readonly int[] taken = new int[threads];
     long size;
 
-    /// <summary>Called while stages are created, by a stage with a pass that needs that many floats.</summary>
+    /// <summary>Called by a stage when it is created, if one of its passes needs that many floats.</summary>
     public void Reserve(long floats)
     {
         if (floats <= size)

@@ -130,7 +130,7 @@ sealed unsafe class BatchNormalizationStage : Stage
 
     public override double Penalize()
     {
-        // Ignoring values may have left a channel only one.
+        // A channel may have a single value left after others were ignored.
         bool ignores = usesBatch && options.NonFinite == NonFinite.Ignore && !Step.Failed;
         for (int group = 0; ignores && group < groups; group++)
             CheckCounts(MomentsOf(group), moves);
@@ -357,8 +357,8 @@ sealed unsafe class BatchNormalizationStage : Stage
             Map(0, 1));
 
     /// <summary>
-    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. If the moving statistics
-    /// normalize, slope and shift of the gradient's map are 0.
+    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For moving statistics,
+    /// slope and shift of the gradient's map are 0.
     /// </summary>
     void FormGradient(RowBlock block)
     {

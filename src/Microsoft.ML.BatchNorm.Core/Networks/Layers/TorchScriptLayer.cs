@@ -83,7 +83,9 @@ public sealed record TorchScriptLayer(ImmutableArray<byte> Module, TensorShape I
         + "run.");
 
     static ImmutableArray<byte> NotEmpty(ImmutableArray<byte> value) =>
-        value.IsDefaultOrEmpty ? throw new ArgumentException("A TorchScript module has bytes.", nameof(value)) : value;
+        value.IsDefaultOrEmpty
+            ? throw new ArgumentException("A TorchScript module must not be empty.", nameof(value))
+            : value;
 
     static TensorShape NotNull(TensorShape value)
     {
