@@ -4,24 +4,24 @@ namespace Microsoft.ML.BatchNorm;
 /// Fits statistics and trains networks on this process's threads, with the same bits for any number of them.
 /// </summary>
 /// <remarks>
-/// A session keeps its threads, which wait for the next step for a fraction of a millisecond before they sleep, and all
-/// its memory until it is disposed of; a step allocates nothing. Penalties of γ and β count while these are trained, as
-/// in Keras.
+/// A session keeps its threads and all its memory until it is disposed of; a step allocates nothing. Idle threads wait
+/// for the next step for a fraction of a millisecond before they sleep. Penalties of γ and β count only while these are
+/// trained, as in Keras.
 /// </remarks>
 public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {
-    /// <summary>An engine of the given number of threads.</summary>
+    /// <summary>Makes an engine with the given number of threads.</summary>
     /// <param name="threads">
-    /// How many threads work in a session or a fit. Null for what the work is worth: a training takes a thread for each
-    /// 10 million multiply-adds of a step of <see cref="TrainingOptions.BatchSize"/> rows, at least one and at most one
-    /// for each processor, since a small network trains faster on one thread than on two; a fit of statistics takes
+    /// How many threads work in a session or a fit. If it is null, the engine decides. Training then takes one thread
+    /// for each 10 million multiply-adds of a step of <see cref="TrainingOptions.BatchSize"/> rows, at least one and at
+    /// most one per processor, since a small network trains faster on one thread than on two. A fit of statistics takes
     /// one. Default: null.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
     public CpuEngine(int? threads = null) =>
         Threads = threads is { } count ? Check.Positive(count, nameof(threads)) : null;
 
-    /// <summary>The number of threads that was asked for; null for what the work is worth.</summary>
+    /// <summary>The number of threads that was asked for; null if the engine decides.</summary>
     public int? Threads { get; }
 
     /// <inheritdoc/>
@@ -45,7 +45,7 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         return new TrainingSession(network, state, options, data, Threads ?? StepWork.Threads(network, rows));
     }
 
-    /// <summary>Merges the exact statistics of all batches, and makes a state of them once.</summary>
+    /// <summary>Merges the exact statistics of all batches, and makes a state from them at the end.</summary>
     sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
         : IStatisticsFit
     {
@@ -75,7 +75,7 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         }
     }
 
-    /// <summary>Moves the state batch by batch.</summary>
+    /// <summary>Moves the moving statistics with each batch.</summary>
     sealed class MovingFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
         : IStatisticsFit
     {
@@ -95,23 +95,24 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     }
 }
 
-/// <summary>How much a step of training has to do, and how many threads that is worth.</summary>
+/// <summary>Estimates the work of a training step, and how many threads it is worth.</summary>
 static class StepWork
 {
     /// <summary>
-    /// The multiply-adds of a step that make a thread worth waking and waiting for, some 0.2 ms of work. The benchmark
-    /// <c>threads</c> measures around it: with less, two threads gain little where both have a processor, and take up
-    /// to several times as long as one where another process wants one of these.
+    /// The multiply-adds of a step that are worth waking a thread and waiting for it: about 0.2 ms of work. The
+    /// benchmark <c>threads</c> measures steps around this size. With less work, two threads gain little if each has a
+    /// processor of its own, and take up to several times as long as one thread if another process needs one of the
+    /// processors.
     /// </summary>
     const long PerThread = 10_000_000;
 
-    /// <summary>The threads for steps of so many rows, at most one for each processor.</summary>
+    /// <summary>The number of threads for steps of that many rows, at most one per processor.</summary>
     public static int Threads(Network network, int rows) =>
         (int)Math.Clamp(MultiplyAdds(network) * (double)rows / PerThread, 1, Environment.ProcessorCount);
 
     /// <summary>
-    /// The multiply-adds of a row in the layers that have a kernel: forward, and backward for the gradient of the
-    /// kernel where it learns, and for that of the input where something before it learns.
+    /// The multiply-adds per row in the layers that have a kernel: for the output, for the kernel's gradient if the
+    /// kernel learns, and for the input's gradient if a layer before it learns.
     /// </summary>
     public static long MultiplyAdds(Network network)
     {

@@ -7,8 +7,8 @@ namespace Microsoft.ML.BatchNorm;
 static class GpuEngines
 {
     /// <summary>
-    /// Makes an engine on the GPU of a number, the first being 0; null as long as no such assembly is loaded. It throws
-    /// an <see cref="InvalidOperationException"/> that says what is missing if the GPU is not available.
+    /// Makes an engine on the GPU with the given number, from 0; null while no such assembly is loaded. The function
+    /// throws an <see cref="InvalidOperationException"/> that says what is missing if the GPU is not available.
     /// </summary>
     public static Func<int, IStatisticsEngine>? ForStatistics { get; set; }
 

@@ -6,8 +6,8 @@ namespace Microsoft.ML.BatchNorm;
 public interface IStatisticsEngine
 {
     /// <summary>Starts to fit one layer in training mode.</summary>
-    /// <param name="options">The layer's options; its statistics move.</param>
-    /// <param name="state">The state to go on from.</param>
+    /// <param name="options">The layer's options, which let its statistics move.</param>
+    /// <param name="state">The state to start from.</param>
     /// <exception cref="ArgumentException">Options contradict each other, or the state does not fit them.</exception>
     IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state);
 }
@@ -17,9 +17,8 @@ public interface IStatisticsFit : IDisposable
 {
     /// <summary>
     /// Whether the fit also takes statistics that the caller has computed (<see cref="Add(BatchStatistics)"/>). The
-    /// caller may then sum rows where it reads them, without copying them into batches. An engine that needs the values
-    /// leaves this false and gets only batches: it computes on a device, or an average moves batch by batch.
-    /// Default: false.
+    /// caller may then sum rows where it reads them, without copying them into batches. If it is false, the fit gets
+    /// only batches of values: it computes on a device, or an average moves batch by batch. Default: false.
     /// </summary>
     bool TakesStatistics => false;
 
@@ -31,8 +30,8 @@ public interface IStatisticsFit : IDisposable
     /// A length or the number of channels does not fit; nothing was added.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample variance
-    /// moves; nothing was added.
+    /// A kept value is not finite and the options do not ignore it, or a channel has a single value and the sample
+    /// variance moves; nothing was added.
     /// </exception>
     void Add(ChannelLayout layout, ReadOnlySpan<float> x, ReadOnlySpan<bool> mask = default);
 
@@ -50,6 +49,6 @@ public interface IStatisticsFit : IDisposable
         throw new NotSupportedException("This fit takes batches of values, and no statistics (TakesStatistics).");
 
     /// <summary>The state after all batches.</summary>
-    /// <exception cref="InvalidDataException">A statistic overflowed, or too few values are there for it.</exception>
+    /// <exception cref="InvalidDataException">A statistic overflowed, or there are too few values for it.</exception>
     BatchNormalizationState Complete();
 }

@@ -53,9 +53,9 @@ public interface ITrainingSession : IDisposable
     /// The losses of the steps since the last call, the oldest first, in training mode and with penalties. In an
     /// average over an epoch each counts by its step's number of rows.
     /// </summary>
-    /// <param name="losses">Receives them; at most its length.</param>
-    /// <returns>How many there were.</returns>
-    /// <exception cref="TrainingDivergedException">One of them is not finite.</exception>
+    /// <param name="losses">Receives the losses, at most as many as it is long.</param>
+    /// <returns>How many losses were read.</returns>
+    /// <exception cref="TrainingDivergedException">One of the losses is not finite.</exception>
     int ReadLosses(Span<double> losses);
 
     /// <summary>
@@ -115,7 +115,7 @@ public sealed class TrainingDivergedException : InvalidOperationException
         string layer, int epoch, long step, NetworkState? lastGoodState, Exception? innerException = null)
         : base(
             $"Training diverged in epoch {epoch}, step {step}: {Where(layer)} is not finite. "
-            + "A lower learning rate, GradientClipNorm, or cleaner data help.", innerException)
+            + "A lower learning rate, GradientClipNorm, or cleaner data may help.", innerException)
     {
         Layer = layer;
         Epoch = epoch;

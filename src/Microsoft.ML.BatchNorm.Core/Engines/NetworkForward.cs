@@ -56,6 +56,6 @@ public static class NetworkForward
 /// <summary>The result of <see cref="NetworkForward.Forward"/>.</summary>
 /// <param name="Outputs">One row of outputs for each row of features, row after row.</param>
 /// <param name="NextState">
-/// The state after the call: the same object as before the call, if no statistic moved.
+/// The state after the call; it is the same object as before the call if no statistic moved.
 /// </param>
 public sealed record NetworkForwardPass(float[] Outputs, NetworkState NextState);

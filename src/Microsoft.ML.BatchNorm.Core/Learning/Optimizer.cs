@@ -15,7 +15,7 @@ public abstract record Optimizer
 {
     private protected Optimizer(double learningRate) => LearningRate = learningRate;
 
-    /// <summary>The step's size, before <see cref="TrainingOptions.LearningRateSchedule"/>; at least 0.</summary>
+    /// <summary>The learning rate, before <see cref="TrainingOptions.LearningRateSchedule"/>; at least 0.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not finite.</exception>
     public double LearningRate { get; init => field = Check.NotNegative(value, nameof(LearningRate)); }
 

@@ -3,16 +3,16 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Rows in a temporary file: written once, then read in blocks. The blocks that were read last stay in memory. The file
-/// disappears with the process, also when that is killed: on Unix its name is deleted at once, on Windows the system
-/// deletes it when it is closed.
+/// Rows in a temporary file, which is written once and then read in blocks. The blocks that were read last stay in
+/// memory. The file disappears with the process, even if that is killed: on Unix its name is deleted at once, on
+/// Windows the system deletes it when it is closed.
 /// </summary>
 sealed class RowFile : ITrainingRows, IDisposable
 {
     readonly FileStream file;
     readonly int valuesPerRow, blockRows, mostHeld;
 
-    /// <summary>The blocks in memory, with the number of each and when it was last read.</summary>
+    /// <summary>The blocks in memory, the number of each, and when it was last read.</summary>
     readonly List<float[]> held = [];
     readonly List<int> numbers = [];
     readonly List<long> used = [];
@@ -59,7 +59,7 @@ sealed class RowFile : ITrainingRows, IDisposable
     /// <summary>The number of bytes of all rows.</summary>
     public long Length => (long)Rows * valuesPerRow * sizeof(float);
 
-    /// <summary>The most bytes of rows that are in memory.</summary>
+    /// <summary>The most bytes of rows that are in memory at a time.</summary>
     public long BytesInMemory => (long)mostHeld * blockRows * valuesPerRow * sizeof(float);
 
     /// <summary>Appends a row. All rows are added before the first is read.</summary>
@@ -68,7 +68,8 @@ sealed class RowFile : ITrainingRows, IDisposable
     public void Add(ReadOnlySpan<float> features, ReadOnlySpan<float> targets, float weight = 1)
     {
         if (Rows == int.MaxValue)
-            throw new InvalidOperationException($"There are more than {int.MaxValue} rows, the most of a training.");
+            throw new InvalidOperationException(
+                $"There are more than {int.MaxValue} rows, the most that a run can have.");
         Span<float> row = writing.AsSpan(Rows % blockRows * valuesPerRow, valuesPerRow);
         features.CopyTo(row);
         targets.CopyTo(row[FeaturesPerRow..]);
@@ -79,7 +80,7 @@ sealed class RowFile : ITrainingRows, IDisposable
             Write(blockRows);
     }
 
-    /// <summary>Ends the writing.</summary>
+    /// <summary>Ends writing; reading may begin.</summary>
     /// <exception cref="IOException">The last rows cannot be written.</exception>
     public void Complete()
     {
@@ -196,10 +197,10 @@ readonly record struct RowBlocks
     /// <summary>The number of rows.</summary>
     public int Rows { get; }
 
-    /// <summary>The rows of a block; the last one may have fewer.</summary>
+    /// <summary>The number of rows in a block; the last one may have fewer.</summary>
     public int BlockRows { get; }
 
-    /// <summary>The blocks whose rows are shuffled together; the last window may have fewer.</summary>
+    /// <summary>The number of blocks whose rows are shuffled together; the last window may have fewer.</summary>
     public int WindowBlocks { get; }
 
     /// <summary>The number of blocks.</summary>

@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Copies of some rows of data; the next rows overwrite them.</summary>
 /// <param name="data">The data.</param>
-/// <param name="most">The most rows of a part.</param>
+/// <param name="most">The most rows in a part.</param>
 sealed class RowPart(TrainingData data, int most)
 {
     const int Values = 1 << 16;
@@ -14,20 +14,20 @@ sealed class RowPart(TrainingData data, int most)
         weights = new float[data.HasWeights ? most : 0];
     int count;
 
-    /// <summary>Their numbers in the data.</summary>
+    /// <summary>The numbers of the rows in the data.</summary>
     public ReadOnlySpan<int> Rows => rows.AsSpan(0, count);
 
     public ReadOnlySpan<float> Features => features.AsSpan(0, count * data.FeaturesPerRow);
 
     public ReadOnlySpan<float> Targets => targets.AsSpan(0, count * data.TargetsPerRow);
 
-    /// <summary>One per row, or empty.</summary>
+    /// <summary>One weight per row, or empty.</summary>
     public ReadOnlySpan<float> Weights => data.HasWeights ? weights.AsSpan(0, count) : [];
 
     /// <summary>Reads rows part by part. Every part is the same object, filled with the next rows.</summary>
     /// <param name="data">The data.</param>
     /// <param name="rows">Which of its rows; null for all.</param>
-    /// <param name="most">The most rows of a part; null for as many as have 65,536 values.</param>
+    /// <param name="most">The most rows in a part; null for as many as have 65,536 values.</param>
     public static IEnumerable<RowPart> Of(TrainingData data, IReadOnlyCollection<int>? rows = null, int? most = null)
     {
         int count = rows?.Count ?? data.Rows;
@@ -85,8 +85,7 @@ sealed record RowInspection(
 }
 
 /// <summary>
-/// The CRC-32C (RFC 3720, appendix B.4) of numbers as little-endian bytes, by which a run that is resumed knows its
-/// rows again.
+/// The CRC-32C (RFC 3720, appendix B.4) of numbers as little-endian bytes, by which a resumed run recognizes its rows.
 /// </summary>
 struct RowChecksum()
 {

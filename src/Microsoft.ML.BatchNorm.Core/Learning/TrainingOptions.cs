@@ -12,7 +12,7 @@ public sealed record TrainingOptions
     /// <summary>How gradients change parameters. Default: Adam with a learning rate of 0.001.</summary>
     public Optimizer Optimizer { get; init => field = Check.NotNull(value); } = Optimizer.Adam();
 
-    /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
+    /// <summary>The factor by which the learning rate is multiplied at each step. Default: constant.</summary>
     public LearningRateSchedule LearningRateSchedule { get; init => field = Check.NotNull(value); } =
         LearningRateSchedule.Constant;
 

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// How a kernel or bias gets its first values, from the number of inputs and outputs that a weight connects (fan-in and
-/// fan-out; those of a convolution times its kernel's area). An immutable value.
+/// How a kernel or bias gets its first values. Most initializers scale by fan-in and fan-out, the numbers of inputs and
+/// outputs that a weight connects; for a convolution, channels and filters times the kernel's area. An immutable value.
 /// </summary>
 /// <remarks>Names follow <c>keras.initializers</c>.</remarks>
 [JsonConverter(typeof(KernelInitializerConverter))]
@@ -18,17 +18,19 @@ public abstract record KernelInitializer : IInitializer
     /// <summary>Uniform on ±√(6/(fan-in + fan-out)) (Glorot and Bengio, 2010); Keras's default.</summary>
     public static KernelInitializer GlorotUniform { get; } = new Scaled("glorot_uniform", 1, FanMode.Average, false);
 
-    /// <summary>Normal with variance 2/(fan-in + fan-out), cut off at two deviations.</summary>
+    /// <summary>
+    /// Normal, truncated at two standard deviations, with variance 2/(fan-in + fan-out) after truncation.
+    /// </summary>
     public static KernelInitializer GlorotNormal { get; } = new Scaled("glorot_normal", 1, FanMode.Average, true);
 
     /// <summary>Uniform on ±√(6/fan-in) (He and others, 2015).</summary>
     public static KernelInitializer HeUniform { get; } = new Scaled("he_uniform", 2, FanMode.In, false);
 
-    /// <summary>Normal with variance 2/fan-in, cut off at two deviations.</summary>
+    /// <summary>Normal, truncated at two standard deviations, with variance 2/fan-in after truncation.</summary>
     public static KernelInitializer HeNormal { get; } = new Scaled("he_normal", 2, FanMode.In, true);
 
     /// <summary>
-    /// Uniform on ±1/√fan-in: what PyTorch's <c>Linear</c> and <c>Conv2d</c> begin with, kernel and bias.
+    /// Uniform on ±1/√fan-in, as kernels and biases of PyTorch's <c>Linear</c> and <c>Conv2d</c> begin.
     /// </summary>
     public static KernelInitializer PyTorch { get; } = new Scaled("pytorch", 1.0 / 3, FanMode.In, false);
 
@@ -39,7 +41,7 @@ public abstract record KernelInitializer : IInitializer
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public static KernelInitializer Of(double value) => new Constant(Check.Finite(value, nameof(value)));
 
-    /// <summary>Those that a definition names.</summary>
+    /// <summary>The initializers that a definition refers to by name.</summary>
     internal static IEnumerable<Scaled> Named =>
         new[] { GlorotUniform, GlorotNormal, HeUniform, HeNormal, PyTorch }.Cast<Scaled>();
 
@@ -59,10 +61,10 @@ public abstract record KernelInitializer : IInitializer
             values.Fill((float)Value);
     }
 
-    /// <summary>Variance <c>gain/fan</c>: Keras's <c>VarianceScaling</c>.</summary>
+    /// <summary>Random values with variance <c>gain/fan</c>, as Keras's <c>VarianceScaling</c> gives them.</summary>
     internal sealed record Scaled(string Name, double Gain, FanMode Fan, bool IsNormal) : KernelInitializer
     {
-        /// <summary>The deviation that a standard normal has when it is cut off at ±2.</summary>
+        /// <summary>The standard deviation of a standard normal distribution that is truncated at ±2.</summary>
         const double TruncatedDeviation = 0.87962566103423978;
 
         private protected override void Fill(Span<float> values, (long In, long Out) fan, Random random)
@@ -85,7 +87,7 @@ public abstract record KernelInitializer : IInitializer
     }
 }
 
-/// <summary>A kernel's initializer by its name, or the number that every value is.</summary>
+/// <summary>An initializer in JSON: its name, or a number for an initializer that sets every value to it.</summary>
 sealed class KernelInitializerConverter : JsonConverter<KernelInitializer>
 {
     public override KernelInitializer? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)

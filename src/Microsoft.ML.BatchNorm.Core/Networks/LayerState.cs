@@ -6,8 +6,9 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The values of one layer's tensors by their names, such as <c>kernel</c> and <c>bias</c>; which a layer has, and in
-/// which shapes, is said by <see cref="NetworkNode.Tensors"/>. An immutable value; two are equal when every bit is.
+/// The values of one layer's tensors by their names, such as <c>kernel</c> and <c>bias</c>.
+/// <see cref="NetworkNode.Tensors"/> says which tensors a layer has, and in which shapes. An immutable value; two are
+/// equal if all their bits are.
 /// </summary>
 /// <example>
 /// <code>
@@ -21,8 +22,7 @@ public sealed class LayerState : IEquatable<LayerState>
 
     /// <summary>The state of a dense or convolutional layer.</summary>
     /// <param name="kernel">
-    /// Finite values: <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>, the last dimension running
-    /// fastest.
+    /// Finite values of shape <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>, in row-major order.
     /// </param>
     /// <param name="bias">One finite value per unit or filter; empty for a layer without a bias.</param>
     /// <exception cref="ArgumentException">There is no kernel, or a value is not finite.</exception>
@@ -47,48 +47,53 @@ public sealed class LayerState : IEquatable<LayerState>
     LayerState(IEnumerable<KeyValuePair<string, Array>> tensors) =>
         this.tensors = tensors.ToImmutableSortedDictionary(StringComparer.Ordinal);
 
-    /// <summary>Takes the arrays as they are, unchecked.</summary>
+    /// <summary>A state of the given arrays, which are neither copied nor checked.</summary>
     internal static LayerState OfTensors(IEnumerable<KeyValuePair<string, Array>> tensors) => new(tensors);
 
     /// <summary>The state of a TorchScript layer.</summary>
-    /// <param name="torchScript">The module with what it has learned, as <c>torch.jit.save</c> writes it.</param>
+    /// <param name="torchScript">
+    /// The bytes of the module, with what it has learned, as <c>torch.jit.save</c> writes them.
+    /// </param>
     /// <exception cref="ArgumentException">There are no bytes.</exception>
     public static LayerState OfTorchScript(ImmutableArray<byte> torchScript) =>
         torchScript.IsDefaultOrEmpty
-            ? throw new ArgumentException("A TorchScript module has bytes.", nameof(torchScript))
+            ? throw new ArgumentException("A TorchScript module must not be empty.", nameof(torchScript))
             : new LayerState([new(
                 TorchScriptLayer.ModuleTensor, ImmutableCollectionsMarshal.AsArray(torchScript)!)]);
 
     /// <summary>The names of the tensors, in ordinal order.</summary>
     public IEnumerable<string> Names => tensors.Keys;
 
-    /// <summary>The kernel, <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>; else empty.</summary>
+    /// <summary>
+    /// The kernel, of shape <c>[units, inputs]</c> or <c>[filters, channels, height, width]</c>, in row-major order;
+    /// empty for a layer without a kernel.
+    /// </summary>
     public ReadOnlySpan<float> Kernel => TryGet("kernel", out ReadOnlySpan<float> values) ? values : [];
 
-    /// <summary>The bias, one value per unit or filter; empty for a layer without.</summary>
+    /// <summary>The bias, one value per unit or filter; empty for a layer without a bias.</summary>
     public ReadOnlySpan<float> Bias => TryGet("bias", out ReadOnlySpan<float> values) ? values : [];
 
-    /// <summary>The tensors of a batch normalization as its state, or null for another layer.</summary>
+    /// <summary>The state of a batch normalization, or null for another layer.</summary>
     public BatchNormalizationState? BatchNormalization =>
         batchNormalization ??= BatchNormalizationTensors.ToState(this);
 
     /// <summary>
-    /// The module of a <see cref="TorchScriptLayer"/> as training left it, in place of the layer's own; empty for
-    /// another layer. Written to a file, it is what <c>torch.jit.load</c> reads.
+    /// The module of a <see cref="TorchScriptLayer"/> after training, which is used instead of the layer's own; empty
+    /// for another layer. Written to a file, these bytes are what <c>torch.jit.load</c> reads.
     /// </summary>
     public ImmutableArray<byte> TorchScript =>
         ArrayOf<byte>(TorchScriptLayer.ModuleTensor) is { } bytes
             ? ImmutableCollectionsMarshal.AsImmutableArray(bytes)
             : [];
 
-    /// <summary>The values of a tensor, the last dimension running fastest.</summary>
+    /// <summary>The values of a tensor, in row-major order.</summary>
     /// <typeparam name="T">
-    /// <see cref="float"/> for what is learned, <see cref="double"/> for statistics, <see cref="long"/> for a number of
+    /// <see cref="float"/> for learned values, <see cref="double"/> for statistics, <see cref="long"/> for a number of
     /// batches, <see cref="byte"/> for a TorchScript module.
     /// </typeparam>
     /// <param name="name">The tensor's name.</param>
     /// <exception cref="ArgumentException">
-    /// There is none of that name, or it has another type; the message lists those that there are.
+    /// The layer has no tensor of that name, or it has another type; the message lists the tensors.
     /// </exception>
     public ReadOnlySpan<T> Get<T>(string name) where T : unmanaged =>
         TryGet(name, out ReadOnlySpan<T> values)
@@ -100,8 +105,8 @@ public sealed class LayerState : IEquatable<LayerState>
 
     /// <summary>The values of a tensor, if there is one of that name and type.</summary>
     /// <param name="name">The tensor's name.</param>
-    /// <param name="values">Its values, the last dimension running fastest; or nothing.</param>
-    /// <returns>Whether there is one.</returns>
+    /// <param name="values">Its values, in row-major order; empty if there is no such tensor.</param>
+    /// <returns>Whether there is such a tensor.</returns>
     public bool TryGet<T>(string name, out ReadOnlySpan<T> values) where T : unmanaged
     {
         T[]? array = ArrayOf<T>(name);
@@ -111,7 +116,7 @@ public sealed class LayerState : IEquatable<LayerState>
 
     internal T[]? ArrayOf<T>(string name) where T : unmanaged => tensors.GetValueOrDefault(name) as T[];
 
-    /// <summary>The number of values of a tensor; 0 where there is none of that name.</summary>
+    /// <summary>The number of values of a tensor; 0 if there is none of that name.</summary>
     internal int LengthOf(string name) => tensors.GetValueOrDefault(name)?.Length ?? 0;
 
     /// <summary>Whether there is a tensor of that name and type.</summary>
@@ -162,7 +167,7 @@ public sealed class LayerState : IEquatable<LayerState>
 
     static string ElementType(Array values) => values.GetType().GetElementType()!.Name;
 
-    /// <summary>The first value that is not finite, in words, or null.</summary>
+    /// <summary>Describes the first value that is not finite; null if all are finite.</summary>
     internal static string? Fault<T>(ReadOnlySpan<T> values, string name) where T : unmanaged =>
         Finite.IndexOf(values) is >= 0 and var index
             ? string.Create(

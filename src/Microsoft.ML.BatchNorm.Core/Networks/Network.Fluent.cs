@@ -6,9 +6,9 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
 {
-    /// <summary>The network with one layer more at its end.</summary>
-    /// <param name="layer">The layer; without a name it gets Keras's.</param>
-    /// <exception cref="ArgumentException">The name is there already, or the shape does not fit.</exception>
+    /// <summary>This network with one more layer at its end.</summary>
+    /// <param name="layer">The layer. If it has no name, it gets the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The name is taken, or the shape does not fit.</exception>
     [Pure]
     public Network Add(Layer layer)
     {
@@ -26,10 +26,10 @@ public sealed partial class Network
     /// <param name="units">The number of outputs.</param>
     /// <param name="useBias">Whether a bias is added.</param>
     /// <param name="kernelInitializer">
-    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// How the kernel gets its first values; null for the preset's default: Glorot uniform, or PyTorch's.
     /// </param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The shape does not fit, or the name is taken.</exception>
     [Pure]
     public Network Dense(
         int units, bool useBias = true, KernelInitializer? kernelInitializer = null, string? name = null) =>
@@ -44,20 +44,21 @@ public sealed partial class Network
     /// <summary>Adds a <see cref="Conv2DLayer"/>.</summary>
     /// <param name="filters">The number of output channels.</param>
     /// <param name="kernelSize">Height and width of the kernel.</param>
-    /// <param name="stride">How far it moves at a time; null for 1.</param>
+    /// <param name="stride">How far the kernel moves at a time; null for 1.</param>
     /// <param name="padding">
-    /// Rows and columns of zeros on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// Rows and columns of zeros on each side of the image; <see cref="Padding2D.Same"/> for Keras's
+    /// <c>padding="same"</c>.
     /// </param>
     /// <param name="useBias">Whether a bias is added.</param>
     /// <param name="kernelInitializer">
-    /// The kernel's first values; null for the preset's: Glorot uniform, or PyTorch's.
+    /// How the kernel gets its first values; null for the preset's default: Glorot uniform, or PyTorch's.
     /// </param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
     /// <param name="dilation">The distance between the elements that the kernel sees; null for 1.</param>
     /// <param name="groups">
     /// Into how many groups channels and filters are divided; as many as channels for a depthwise convolution.
     /// </param>
-    /// <exception cref="ArgumentException">The shape does not fit, or the name is there already.</exception>
+    /// <exception cref="ArgumentException">The shape does not fit, or the name is taken.</exception>
     [Pure]
     public Network Conv2D(
         int filters, Size2D kernelSize, Size2D? stride = null, Padding2D padding = default, bool useBias = true,
@@ -76,30 +77,33 @@ public sealed partial class Network
 
     /// <summary>Adds a <see cref="BatchNormalizationLayer"/>.</summary>
     /// <param name="options">
-    /// Its options; what they leave unsaid is the preset's. Their <see cref="BatchNormalizationOptions.Axis"/> is not
-    /// used; see <paramref name="axis"/>.
+    /// The layer's options. The preset fills in those that are null. <see cref="BatchNormalizationOptions.Axis"/> is
+    /// not used; <paramref name="axis"/> takes its place.
     /// </param>
     /// <param name="axis">
-    /// The channel axis, with the batch as axis 0; 1 is the first of a row, as networks here have it.
+    /// The channel axis, with the batch as axis 0. Default: 1, the first axis of a row, where this library's networks
+    /// have their channels.
     /// </param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
     /// <exception cref="ArgumentException">
-    /// The shape has no such axis, the options contradict each other, or the name is there already.
+    /// The shape has no such axis, the options contradict each other, or the name is taken.
     /// </exception>
     [Pure]
     public Network BatchNormalization(BatchNormalizationOptions? options = null, int axis = 1, string? name = null) =>
         Add(new BatchNormalizationLayer((options ?? new()) with { Axis = axis }) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.ReLU"/>.</summary>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network ReLU(string? name = null) => Add(new ActivationLayer(Activation.ReLU) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.LeakyReLU"/>.</summary>
-    /// <param name="negativeSlope">The slope below 0; null for the preset's: 0.3, or PyTorch's 0.01.</param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The slope is not finite, or the name is there already.</exception>
+    /// <param name="negativeSlope">
+    /// The slope of negative values; null for the preset's: 0.3 for Keras, 0.01 for PyTorch.
+    /// </param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The slope is not finite, or the name is taken.</exception>
     [Pure]
     public Network LeakyReLU(double? negativeSlope = null, string? name = null) =>
         Add(new ActivationLayer(Activation.LeakyReLU)
@@ -110,64 +114,65 @@ public sealed partial class Network
 
     /// <summary>Adds an <see cref="Activation.Gelu"/>.</summary>
     /// <param name="name">The layer's name; null for <c>gelu</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network Gelu(string? name = null) => Add(new ActivationLayer(Activation.Gelu) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.Sigmoid"/>.</summary>
     /// <param name="name">The layer's name; null for <c>sigmoid</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network Sigmoid(string? name = null) => Add(new ActivationLayer(Activation.Sigmoid) { Name = name ?? "" });
 
     /// <summary>Adds an <see cref="Activation.Tanh"/>.</summary>
     /// <param name="name">The layer's name; null for <c>tanh</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network Tanh(string? name = null) => Add(new ActivationLayer(Activation.Tanh) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="Activation.SiLU"/>.</summary>
     /// <param name="name">The layer's name; null for <c>silu</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network SiLU(string? name = null) => Add(new ActivationLayer(Activation.SiLU) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="Activation.HardSwish"/>.</summary>
     /// <param name="name">The layer's name; null for <c>hard_swish</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network HardSwish(string? name = null) =>
         Add(new ActivationLayer(Activation.HardSwish) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="Activation.HardSigmoid"/>.</summary>
     /// <param name="name">The layer's name; null for <c>hard_sigmoid</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network HardSigmoid(string? name = null) =>
         Add(new ActivationLayer(Activation.HardSigmoid) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="Activation.ReLU6"/>.</summary>
     /// <param name="name">The layer's name; null for <c>relu6</c>.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network ReLU6(string? name = null) => Add(new ActivationLayer(Activation.ReLU6) { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="DropoutLayer"/>.</summary>
-    /// <param name="rate">The share that is dropped in training, at least 0 and below 1.</param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The rate is out of range, or the name is there already.</exception>
+    /// <param name="rate">The share of values that are dropped in training, at least 0 and below 1.</param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The rate is out of range, or the name is taken.</exception>
     [Pure]
     public Network Dropout(double rate, string? name = null) => Add(new DropoutLayer(rate) { Name = name ?? "" });
 
-    /// <summary>Adds a <see cref="Pool2DLayer"/> of maxima.</summary>
+    /// <summary>Adds a <see cref="Pool2DLayer"/> that takes maxima.</summary>
     /// <param name="poolSize">Height and width of the window; null for 2.</param>
-    /// <param name="stride">How far it moves at a time; null for its own size.</param>
+    /// <param name="stride">How far the window moves at a time; null for the window's own size.</param>
     /// <param name="padding">
-    /// Rows and columns on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// Rows and columns of padding on each side of the image; <see cref="Padding2D.Same"/> for Keras's
+    /// <c>padding="same"</c>.
     /// </param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
     /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
-    /// <exception cref="ArgumentException">The shape does not fit.</exception>
+    /// <exception cref="ArgumentException">The shape or the padding does not fit, or the name is taken.</exception>
     [Pure]
     public Network MaxPool2D(
         Size2D? poolSize = null, Size2D? stride = null, Padding2D padding = default, string? name = null,
@@ -177,14 +182,15 @@ public sealed partial class Network
             Stride = stride, Padding = padding, CeilMode = ceilMode, Name = name ?? "",
         });
 
-    /// <summary>Adds a <see cref="Pool2DLayer"/> of means.</summary>
+    /// <summary>Adds a <see cref="Pool2DLayer"/> that takes means.</summary>
     /// <inheritdoc cref="MaxPool2D"/>
     /// <param name="poolSize">Height and width of the window; null for 2.</param>
-    /// <param name="stride">How far it moves at a time; null for its own size.</param>
+    /// <param name="stride">How far the window moves at a time; null for the window's own size.</param>
     /// <param name="padding">
-    /// Rows and columns on each side; <see cref="Padding2D.Same"/> for Keras's <c>padding="same"</c>.
+    /// Rows and columns of padding on each side of the image; <see cref="Padding2D.Same"/> for Keras's
+    /// <c>padding="same"</c>.
     /// </param>
-    /// <param name="name">The layer's name; null for Keras's.</param>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
     /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
     /// <param name="countIncludePad">Whether the padding's zeros count, as in PyTorch; Keras counts none.</param>
     [Pure]
@@ -201,21 +207,25 @@ public sealed partial class Network
         });
 
     /// <summary>Adds a <see cref="GlobalAveragePool2DLayer"/>.</summary>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The shape is not channels, height and width.</exception>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">
+    /// The shape is not channels, height and width, or the name is taken.
+    /// </exception>
     [Pure]
     public Network GlobalAveragePool2D(string? name = null) => Add(new GlobalAveragePool2DLayer { Name = name ?? "" });
 
     /// <summary>Adds a <see cref="FlattenLayer"/>.</summary>
-    /// <param name="name">The layer's name; null for Keras's.</param>
-    /// <exception cref="ArgumentException">The name is there already.</exception>
+    /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
     [Pure]
     public Network Flatten(string? name = null) => Add(new FlattenLayer { Name = name ?? "" });
 
-    /// <summary>Adds the layers of a network, under one name.</summary>
-    /// <param name="inner">The network; its input has the shape of this one's output.</param>
-    /// <param name="name">What their paths begin with, as in <c>base/dense</c>; null for <c>network</c>.</param>
-    /// <exception cref="ArgumentException">The shapes differ, or the name is there already.</exception>
+    /// <summary>Adds the layers of another network as a block.</summary>
+    /// <param name="inner">The other network. Its input has the shape of this network's output.</param>
+    /// <param name="name">
+    /// The block's name, with which the paths of its layers begin, as in <c>base/dense</c>; null for <c>network</c>.
+    /// </param>
+    /// <exception cref="ArgumentException">The shapes differ, or the name is taken.</exception>
     [Pure]
     public Network Append(Network inner, string? name = null)
     {
@@ -226,17 +236,17 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// Adds a residual block: the sum of what <paramref name="body"/> and <paramref name="shortcut"/> make of the same
-    /// value (He and others, 2016).
+    /// Adds a residual block: <paramref name="body"/> and <paramref name="shortcut"/> read the same value, and their
+    /// outputs are added (He and others, 2016).
     /// </summary>
     /// <param name="body">
-    /// The layers whose value is added, such as <c>[16, 8, 8]</c> to <c>[32, 4, 4]</c>. Their paths begin with the
+    /// The layers of the block, such as from <c>[16, 8, 8]</c> to <c>[32, 4, 4]</c>. Their paths begin with the block's
     /// name: <c>residual/conv2d</c>.
     /// </param>
     /// <param name="shortcut">
-    /// Layers from the same input shape to the same output shape, such as a convolution of one element and a batch
-    /// normalization; their paths begin with <c>residual/shortcut</c>. Null: the value itself, of one shape with the
-    /// body's output.
+    /// Layers from the same input shape to the same output shape, such as a convolution of size 1 and a batch
+    /// normalization; their paths begin with <c>residual/shortcut</c>. Null: the block adds its input itself, which
+    /// must have the shape of the body's output.
     /// </param>
     /// <param name="name">
     /// The block's name; null for <c>residual</c>. The sum is the layer <c>residual/add</c>.
@@ -250,8 +260,8 @@ public sealed partial class Network
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// The shapes do not fit, the name is there already, or the body has a layer <c>add</c>, or <c>shortcut</c> beside
-    /// another shortcut.
+    /// The shapes do not fit, the name is taken, or the body has a layer <c>add</c> or, if a shortcut is given, a layer
+    /// or block <c>shortcut</c>.
     /// </exception>
     [Pure]
     public Network Residual(Network body, Network? shortcut = null, string? name = null)
@@ -269,12 +279,13 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// Adds branches that read the same value, and puts their values behind one another along the channels: layers
+    /// Adds branches that read the same value, and concatenates their outputs along the channels: layers
     /// <c>concat/0/…</c>, <c>concat/1/…</c>, and the layer <c>concat/concat</c>.
     /// </summary>
     /// <param name="branches">
-    /// Two or more networks from this one's output shape, to shapes that differ in the first dimension alone:
-    /// <c>[2, 8, 8]</c> and <c>[3, 8, 8]</c> give <c>[5, 8, 8]</c>. A network without layers is the value itself.
+    /// Two or more networks that take this network's output. Their output shapes may differ only in the first
+    /// dimension: <c>[2, 8, 8]</c> and <c>[3, 8, 8]</c> give <c>[5, 8, 8]</c>. A network without layers passes the
+    /// value on.
     /// </param>
     /// <example>
     /// <code>
@@ -282,17 +293,18 @@ public sealed partial class Network
     /// Network network = value.Concat(value.Conv2D(8, 1), value.Conv2D(8, 3, padding: 1).ReLU(), value);
     /// </code>
     /// </example>
-    /// <exception cref="ArgumentException">There are less than two branches, or the shapes do not fit.</exception>
+    /// <exception cref="ArgumentException">There are fewer than two branches, or the shapes do not fit.</exception>
     [Pure]
     public Network Concat(params Network[] branches) => Concat(name: null, branches);
 
     /// <inheritdoc cref="Concat(Network[])"/>
-    /// <param name="name">The name in place of <c>concat</c>; null for that.</param>
+    /// <param name="name">The block's name; null for <c>concat</c>.</param>
     /// <param name="branches">
-    /// Two or more networks from this one's output shape, to shapes that differ in the first dimension alone.
+    /// Two or more networks that take this network's output. Their output shapes may differ only in the first
+    /// dimension.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// There are less than two branches, the shapes do not fit, or the name is there already.
+    /// There are fewer than two branches, the shapes do not fit, or the name is taken.
     /// </exception>
     [Pure]
     public Network Concat(string? name, params Network[] branches)
@@ -348,13 +360,13 @@ public sealed partial class Network
         draft.FreeName(Layer.Named(name ?? ""), otherwise);
 
     /// <summary>
-    /// A network of one frozen <see cref="TorchScriptLayer"/>, to which a head can be added:
-    /// <c>FromTorchScript("base.pt", new(3, 224, 224), new(512)).Dense(10)</c>. It is trained and used by the engine on
-    /// TorchSharp alone; <c>Unfreeze("torch_script")</c> lets it learn too.
+    /// A network of one frozen <see cref="TorchScriptLayer"/>, to which you can add a head:
+    /// <c>FromTorchScript("base.pt", new(3, 224, 224), new(512)).Dense(10)</c>. Only the engine on TorchSharp trains it
+    /// and predicts with it; <c>Unfreeze("torch_script")</c> lets the module learn too.
     /// </summary>
-    /// <param name="path">A file that <c>torch.jit.save</c> wrote; it is read whole.</param>
-    /// <param name="input">The shape of a row that goes in, without the batch.</param>
-    /// <param name="output">The shape of a row that comes out.</param>
+    /// <param name="path">A file that <c>torch.jit.save</c> wrote; all of it is read into memory.</param>
+    /// <param name="input">The shape of an input row, without the batch.</param>
+    /// <param name="output">The shape of an output row, without the batch.</param>
     /// <param name="name">The layer's name; null for <c>torch_script</c>.</param>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static Network FromTorchScript(string path, TensorShape input, TensorShape output, string? name = null)

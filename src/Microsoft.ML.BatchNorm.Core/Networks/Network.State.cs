@@ -6,10 +6,12 @@ namespace Microsoft.ML.BatchNorm;
 
 public sealed partial class Network
 {
-    /// <summary>A fresh state: every layer's initializer, the same for the same seed.</summary>
+    /// <summary>
+    /// A new state, in which every layer has the values of its initializers. The same seed gives the same values.
+    /// </summary>
     /// <param name="seed">
-    /// Seeds the random initializers. What a layer draws depends on the seed, its path and its shapes alone, not on the
-    /// layers around it. A batch normalization's initializers have seeds of their own.
+    /// The seed of the random initializers. A layer's values depend only on the seed, its path and its shapes, not on
+    /// the layers around it. The initializers of a batch normalization have seeds of their own.
     /// </param>
     public NetworkState Initialize(int seed = 0) => new(
         Nodes.Select(node => (node.Path, State: node.Layer.Initialize(node.Input, new Random(SeedOf(node.Path, seed)))))
@@ -17,17 +19,17 @@ public sealed partial class Network
             .Select(entry => KeyValuePair.Create(entry.Path, entry.State!)));
 
     /// <summary>
-    /// A state that takes over the layers of another that have the same path and shapes, and begins the others afresh:
-    /// the first step of fine-tuning under a new head.
+    /// A new state that takes over the layers of another state that have the same path and shapes, and initializes all
+    /// other layers: the first step of fine-tuning with a new head.
     /// </summary>
     /// <param name="from">The state to take over from.</param>
-    /// <param name="seed">Seeds the layers that begin afresh.</param>
+    /// <param name="seed">The seed of the layers that are initialized.</param>
     [Pure]
     public NetworkState Initialize(NetworkState from, int seed = 0) => Initialize(from, seed, out _);
 
     /// <inheritdoc cref="Initialize(NetworkState, int)"/>
     /// <param name="from">The state to take over from.</param>
-    /// <param name="seed">Seeds the layers that begin afresh.</param>
+    /// <param name="seed">The seed of the layers that are initialized.</param>
     /// <param name="takenOver">The paths of the layers that were taken over, in the order of the nodes.</param>
     public NetworkState Initialize(NetworkState from, int seed, out IReadOnlyList<string> takenOver)
     {
@@ -39,9 +41,13 @@ public sealed partial class Network
         bool Fits(NetworkNode node) => from.TryGet(node.Path) is { } known && Misfit(node, known) is null;
     }
 
-    /// <summary>Checks that a state has every layer of this network, with its shapes, and no other.</summary>
+    /// <summary>
+    /// Checks that a state has every layer of this network, with the same shapes, and no other layer.
+    /// </summary>
     /// <param name="state">The state.</param>
-    /// <exception cref="ArgumentException">It does not; the message names every layer that differs.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state does not fit; the message names every layer that differs.
+    /// </exception>
     public void CheckState(NetworkState state)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -65,19 +71,21 @@ public sealed partial class Network
             $"The state does not fit the network: {string.Join("; ", faults)}.{way}", nameof(state));
     }
 
-    /// <summary>Whether a layer always has a state; a TorchScript layer has one when it was trained.</summary>
+    /// <summary>Whether a layer must have a state. A TorchScript layer has one only after it was trained.</summary>
     internal static bool HasState(NetworkNode node) => node.Tensors.Any(tensor => !tensor.IsOptional);
 
     static int SeedOf(string path, int seed)
     {
-        // FNV-1a over the path, then mixed: close seeds give a Random whose first numbers are close.
+        // FNV-1a over the path. It is mixed since Random gives similar first numbers for similar seeds.
         ulong hash = 0xCBF29CE484222325 ^ (uint)seed;
         foreach (char character in path)
             hash = unchecked((hash ^ character) * 0x100000001B3);
         return (int)(RandomNumbers.Mix(hash) & int.MaxValue);
     }
 
-    /// <summary>What is wrong with a state's parts or values, in words, or null.</summary>
+    /// <summary>
+    /// Describes the first layer whose state does not fit or has a value out of range; null if there is none.
+    /// </summary>
     internal string? Fault(NetworkState state)
     {
         foreach (NetworkNode node in Nodes)
@@ -97,7 +105,7 @@ public sealed partial class Network
         return null;
     }
 
-    /// <summary>How a layer's state does not fit, or null where it does.</summary>
+    /// <summary>Describes how a layer's state does not fit the layer; null if it fits.</summary>
     internal static string? Misfit(NetworkNode node, LayerState state)
     {
         TensorSpec[] needed = [.. node.Tensors.Where(tensor => !tensor.IsOptional)];
@@ -123,9 +131,9 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: layer and kind, the shape that comes out
-    /// of a batch, parameters (a batch normalization's moving statistics among them), and which of them training
-    /// changes; with the totals below. A network that branches has one column more: what each layer reads.
+    /// A table as <c>keras.Model.summary(show_trainable=True)</c> prints it: each layer's path and kind, its output
+    /// shape, its number of parameters (with a batch normalization's moving statistics), and which of them training
+    /// changes; the totals follow. A network that branches has one more column: what each layer reads.
     /// </summary>
     public string Summary()
     {
@@ -156,10 +164,10 @@ public sealed partial class Network
         string[] Branch(string cell) => branches ? [cell] : [];
     }
 
-    /// <summary>The summary.</summary>
+    /// <summary>Returns <see cref="Summary"/>.</summary>
     public override string ToString() => Summary();
 
-    /// <summary>Which of its parameters training changes, in words.</summary>
+    /// <summary>Says which parameters of a layer training changes, for the summary.</summary>
     internal static string Switches(NetworkNode node)
     {
         TensorSpec[] parameters = [.. node.Tensors.Where(tensor => tensor.Role != TensorRole.Other)],

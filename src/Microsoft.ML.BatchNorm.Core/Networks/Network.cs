@@ -6,8 +6,9 @@ using System.IO.Enumeration;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Layers and what each of them reads: what they compute, their names and their switches. An immutable value; each
-/// method gives a new network. The numbers that it learns are beside it, in a <see cref="NetworkState"/>.
+/// The definition of a neural network: its layers, what each of them reads, and their names and switches. An immutable
+/// value; each method gives a new network. The numbers that a network learns are in a separate
+/// <see cref="NetworkState"/>.
 /// </summary>
 /// <example>
 /// <code>
@@ -16,25 +17,26 @@ namespace Microsoft.ML.BatchNorm;
 /// </code>
 /// </example>
 /// <remarks>
-/// Two networks are equal when their input shapes, presets and nodes are, with names and switches. A network has at
-/// most 20,000 layers, with paths of at most 500 characters in at most 32 levels. A row has at most 2²⁷ values (512 MiB) where it goes in,
-/// between two layers, and where it comes out, and at most four times as many in all values that are still to be read
-/// at any one time.
+/// Two networks are equal if their input shapes, presets and nodes are, names and switches included. A network has at
+/// most 20,000 layers; a path has at most 500 characters and 32 levels. The network's input and the output of each
+/// layer have at most 2²⁷ values per row (512 MiB). The values that must be in memory at the same time, because layers
+/// still read them, are at most four times as many per row.
 /// </remarks>
 public sealed partial class Network : IEquatable<Network>
 {
     internal const int MaxNodes = 20_000, MaxPath = 500, MaxLevels = 32;
 
     /// <summary>
-    /// The most values of a row between two layers. A few bytes of a file can claim any number of them: a convolution
-    /// with a wide padding has few weights. This many are 512 MiB, 1448² pixels of 64 channels; whoever predicts holds
-    /// the input and the output of a layer.
+    /// The most values that a row may have between two layers: 512 MiB, or 64 channels of 1448 × 1448 pixels. Without a
+    /// limit, a few bytes of a file could demand any amount of memory, since a convolution with a wide padding has few
+    /// weights and a large output. A prediction holds the input and the output of a layer in memory.
     /// </summary>
     internal const int MaxRowSize = 1 << 27;
 
     /// <summary>
-    /// The most values of a row that are still to be read at any one time. A chain has two such values of up to
-    /// <see cref="MaxRowSize"/>; a network that branches could have one for each of its layers.
+    /// The most values per row that may be in memory at the same time because layers still read them. A chain needs the
+    /// input and the output of one layer, each of up to <see cref="MaxRowSize"/> values; a network that branches could
+    /// need the output of every layer.
     /// </summary>
     internal const int MaxOpenSize = 4 * MaxRowSize;
 
@@ -48,41 +50,48 @@ public sealed partial class Network : IEquatable<Network>
         Values = new ValueGraph([.. nodes.Select(node => node.Inputs)]);
     }
 
-    /// <summary>The shape of a row that goes in, the batch left out.</summary>
+    /// <summary>The shape of an input row, without the batch.</summary>
     public TensorShape InputShape { get; }
 
-    /// <summary>The shape of a row that comes out: the last node's.</summary>
+    /// <summary>
+    /// The shape of an output row, without the batch: the output shape of the last node, or the input shape if there is
+    /// no node.
+    /// </summary>
     public TensorShape OutputShape => nodes.IsEmpty ? InputShape : nodes[^1].Output;
 
     /// <summary>
-    /// Whose defaults the next layer gets; null until <see cref="WithPreset"/> says it. Then kernels begin as in Keras,
-    /// and a batch normalization's ε, momentum, kind of statistics and variance convention, and a LeakyReLU's slope,
-    /// stay null where the layer itself does not say them: a load from safetensors fills them in, and whatever computes
-    /// with the network takes Keras's.
+    /// The framework whose defaults new layers get; null until <see cref="WithPreset"/> sets it. While it is null,
+    /// kernels begin as in Keras, and options that a layer does not set stay null: ε, momentum, kind of statistics and
+    /// variance convention of a batch normalization, and the slope of a LeakyReLU. Loading from safetensors fills them
+    /// in; what computes with the network while they are null takes Keras's values.
     /// </summary>
     public NetworkPreset? Preset { get; }
 
     /// <summary>
-    /// The layers in the order in which they compute: each reads the network's input or earlier ones, and each but the
-    /// last is read. The last one's value comes out.
+    /// The layers in the order in which they are computed. Each reads the network's input or outputs of earlier layers.
+    /// The output of the last layer is the network's output; later layers read all other outputs.
     /// </summary>
     public IReadOnlyList<NetworkNode> Nodes => nodes;
 
-    /// <summary>Which node reads which.</summary>
+    /// <summary>Which node reads the outputs of which.</summary>
     internal ValueGraph Values { get; }
 
     /// <summary>
     /// A network without layers, for rows of the given shape: <c>Input(64)</c>, <c>Input(3, 32, 32)</c>.
     /// </summary>
-    /// <param name="shape">Features; or channels, height and width.</param>
-    /// <exception cref="ArgumentException">There is no dimension, or one is not positive.</exception>
+    /// <param name="shape">The number of features; or channels, height and width.</param>
+    /// <exception cref="ArgumentException">
+    /// There is no dimension, one is not positive, or a row is too large.
+    /// </exception>
     public static Network Input(params ReadOnlySpan<int> shape) => OfNodes(new TensorShape(shape), null, []);
 
-    /// <summary>A network of the given layers, each of which reads the one before it.</summary>
-    /// <param name="inputShape">The shape of a row that goes in.</param>
-    /// <param name="layers">The layers; those without a name get Keras's.</param>
+    /// <summary>A network in which each of the given layers reads the one before it.</summary>
+    /// <param name="inputShape">The shape of an input row, without the batch.</param>
+    /// <param name="layers">
+    /// The layers in their order. A layer without a name gets the name that Keras would give it.
+    /// </param>
     /// <exception cref="ArgumentException">
-    /// A name is there twice, or a shape does not fit; the message names the layer.
+    /// Two layers have the same name, or a shape does not fit; the message names the layer.
     /// </exception>
     public static Network Of(TensorShape inputShape, params IEnumerable<Layer> layers)
     {
@@ -91,16 +100,16 @@ public sealed partial class Network : IEquatable<Network>
         return new Draft(inputShape, null).Add(layers).Complete();
     }
 
-    /// <summary>A network of any nodes, such as those of a file, all of whose rules are checked.</summary>
-    /// <param name="inputShape">The shape of a row that goes in.</param>
-    /// <param name="preset">Whose defaults layers get that are added later.</param>
+    /// <summary>A network of the given nodes, such as those of a file. All rules for networks are checked.</summary>
+    /// <param name="inputShape">The shape of an input row, without the batch.</param>
+    /// <param name="preset">The framework whose defaults layers get that are added later.</param>
     /// <param name="nodes">
-    /// The nodes in topological order: the path; the layer, whose name is empty or the path's last part; and the nodes
-    /// that it reads, by their places from 0, or −1 for the network's input.
+    /// The nodes in topological order: the path; the layer, whose name is empty or the last part of the path; and the
+    /// indices of the nodes that it reads, where −1 is the network's input.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A path is not well formed or is there twice, a node reads no earlier one, its shapes do not fit, its value is
-    /// never read, or a size is beyond the limits; the message names the node.
+    /// A path is malformed or occurs twice, a node reads nothing or a node that is not before it, shapes do not fit, an
+    /// output is never read, or a size exceeds the limits; the message names the node.
     /// </exception>
     internal static Network OfNodes(
         TensorShape inputShape, NetworkPreset? preset,
@@ -124,48 +133,50 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The same network; layers added from here on, also those of a network that is appended, get the defaults of
-    /// <paramref name="preset"/> for what they leave unsaid.
+    /// This network with another preset: layers that are added from now on, also by appending a network, take the
+    /// defaults of <paramref name="preset"/> for the options that they leave null.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
     [Pure]
     public Network WithPreset(NetworkPreset preset) =>
         new(InputShape, Check.Defined(preset, nameof(preset)), nodes);
 
-    /// <summary>The layer of that path.</summary>
+    /// <summary>The node with that path.</summary>
     /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
-    /// <exception cref="ArgumentException">There is no such layer; the message lists those that there are.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no such layer; the message lists the paths of all layers.
+    /// </exception>
     public NetworkNode GetNode(string path) =>
         Nodes.FirstOrDefault(node => node.Path == path) ?? throw NoLayer(path);
 
     /// <summary>
-    /// The network with layers frozen: training leaves their parameters as they are, and a batch normalization among
-    /// them stays in inference mode, until <see cref="Unfreeze"/> names them.
+    /// This network with the matching layers frozen: training does not change their parameters, and a frozen batch
+    /// normalization stays in inference mode. They stay frozen until <see cref="Unfreeze"/> names them.
     /// </summary>
     /// <param name="patterns">
-    /// Paths of layers, or of blocks (appended networks, residual blocks, branches) for all in them; <c>*</c> stands
-    /// for any characters, <c>?</c> for one.
+    /// Paths of layers; or paths of blocks (appended networks, residual blocks, branches), which stand for all layers
+    /// in the block. <c>*</c> stands for any characters, <c>?</c> for one.
     /// </param>
     /// <exception cref="ArgumentException">There is no pattern, or one matches no layer.</exception>
     [Pure]
     public Network Freeze(params string[] patterns) => With(patterns, layer => layer with { Trainable = false });
 
-    /// <summary>The network with layers no longer frozen.</summary>
+    /// <summary>This network with the matching layers no longer frozen.</summary>
     /// <inheritdoc cref="Freeze"/>
     [Pure]
     public Network Unfreeze(params string[] patterns) => With(patterns, layer => layer with { Trainable = true });
 
     /// <summary>
-    /// The network with other options in the batch normalization layers that the patterns match, such as
+    /// This network with other options for the batch normalization layers that the patterns match, such as
     /// <c>options => options with { UpdateStatistics = false }</c>.
     /// </summary>
     /// <param name="change">
-    /// Gives the new options from the old. The axis stays as it was; and a frozen layer stays frozen, whatever
-    /// <see cref="BatchNormalizationOptions.Trainable"/> it is given: <see cref="Unfreeze"/> it.
+    /// Gives the new options from the old ones. The axis cannot change, and a frozen layer stays frozen whatever
+    /// <see cref="BatchNormalizationOptions.Trainable"/> is in the new options: use <see cref="Unfreeze"/>.
     /// </param>
     /// <param name="patterns">
-    /// Paths of layers, or of blocks for all in them; <c>*</c> stands for any characters, <c>?</c> for one. Layers of
-    /// other kinds stay as they are.
+    /// Paths of layers; or paths of blocks, which stand for all layers in the block. <c>*</c> stands for any
+    /// characters, <c>?</c> for one. Layers of other kinds that match do not change.
     /// </param>
     /// <exception cref="ArgumentException">
     /// There is no pattern, one matches no layer, or the new options contradict each other.
@@ -185,12 +196,15 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The network with its head, the last layer with a kernel, replaced by a fresh one of that many outputs: the same
-    /// kind and options under a new name, so that <see cref="Initialize(NetworkState, int)"/> takes over all the
-    /// others.
+    /// This network with a new head that has <paramref name="outputs"/> outputs. The head is the last layer with a
+    /// kernel that everything passes through. The new one has the same kind and options but another name, so that
+    /// <see cref="Initialize(NetworkState, int)"/> takes over all other layers from a pretrained state and initializes
+    /// the head.
     /// </summary>
-    /// <param name="outputs">The units of a dense head, the filters of a convolution.</param>
-    /// <param name="name">The new layer's name; null for <c>head</c>, or <c>head_1</c> where that is taken.</param>
+    /// <param name="outputs">The units if the head is a dense layer, the filters if it is a convolution.</param>
+    /// <param name="name">
+    /// The new layer's name; null for <c>head</c>, or <c>head_1</c> and so on if that name is taken.
+    /// </param>
     /// <example>
     /// <code>
     /// Network mine = pretrained.WithHead(5);
@@ -198,8 +212,8 @@ public sealed partial class Network : IEquatable<Network>
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// There is no layer with a kernel through which everything goes, the name is there already, or the layers behind
-    /// the head cannot take its shape.
+    /// There is no layer with a kernel that everything passes through, the name is taken, or the layers after the head
+    /// cannot take its output shape.
     /// </exception>
     [Pure]
     public Network WithHead(int outputs, string? name = null)
@@ -223,14 +237,15 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The place in <see cref="Nodes"/> of the last layer with a kernel through which everything goes that reaches the
-    /// output, or null. All nodes before it lead to it, and all behind it follow from it.
+    /// The index in <see cref="Nodes"/> of the head: the last layer with a kernel that everything passes through, so
+    /// that all nodes before it contribute to its input, and all nodes after it depend on its output. Null if there is
+    /// none.
     /// </summary>
     internal int? FindHead()
     {
         for (int i = nodes.Length - 1, earliest = i; i >= 0; i--)
         {
-            // No node behind this one reads a value from before it.
+            // No node after this one reads an output from before it.
             if (earliest >= i && nodes[i].Layer is DenseLayer or Conv2DLayer)
                 return i;
             earliest = Math.Min(earliest, nodes[i].Inputs.Min());
@@ -246,12 +261,12 @@ public sealed partial class Network : IEquatable<Network>
             : "The network has no layer with a kernel, and so no head.");
 
     /// <summary>
-    /// The network up to and with one of its layers: what its features are. <see cref="NetworkState.For"/> takes the
-    /// part's layers out of the network's state.
+    /// The part of this network that ends with one of its layers, whose output becomes the network's output: a network
+    /// that computes features. <see cref="NetworkState.For"/> gives the part's state.
     /// </summary>
     /// <param name="path">
-    /// The path of a layer, such as <c>base/dense</c>, or of a block, whose value comes out then. Layers on which that
-    /// value does not depend are left out.
+    /// The path of a layer, such as <c>base/dense</c>, or of a block. Layers that its output does not depend on are
+    /// left out.
     /// </param>
     /// <example>
     /// <code>
@@ -260,8 +275,8 @@ public sealed partial class Network : IEquatable<Network>
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// There is no such layer; the message lists those that there are. Or several values of the block are read outside
-    /// of it.
+    /// There is no such layer or block, and the message lists the paths of all layers; or several outputs of the block
+    /// are read outside of it.
     /// </exception>
     [Pure]
     public Network Until(string path)
@@ -275,7 +290,8 @@ public sealed partial class Network : IEquatable<Network>
         return outputs.Length == 1
             ? UntilValue(outputs[0])
             : throw new ArgumentException(
-                $"Of '{path}', several values go on: {string.Join(", ", outputs.Select(i => nodes[i].Path))}. Name one.",
+                $"'{path}' has several outputs: {string.Join(", ", outputs.Select(i => nodes[i].Path))}. "
+                + "Name one of them.",
                 nameof(path));
 
         bool ReadersAreOutside(int value) =>
@@ -283,15 +299,16 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The network without one of its layers and all behind it, to which a new head can be added: what comes out is
-    /// what the layer read. <see cref="NetworkState.For"/> takes the part's layers out of the network's state.
+    /// The part of this network before one of its layers, to which you can add a new head: what the layer reads becomes
+    /// the network's output. <see cref="NetworkState.For"/> gives the part's state.
     /// </summary>
     /// <param name="path">
-    /// The path of a layer, such as <c>base/dense</c>, or of a block. Layers on which the value before it does not
-    /// depend are left out.
+    /// The path of a layer, such as <c>base/dense</c>, or of a block. Layers that the new output does not depend on are
+    /// left out.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// There is no such layer; the message lists those that there are. Or the layer or block reads several values.
+    /// There is no such layer or block, and the message lists the paths of all layers; or the layer or block reads
+    /// several values.
     /// </exception>
     [Pure]
     public Network Before(string path)
@@ -306,13 +323,14 @@ public sealed partial class Network : IEquatable<Network>
             ? UntilValue(read[0])
             : throw new ArgumentException(
                 $"'{path}' reads several values: " +
-                $"{string.Join(", ", read.Select(i => i < 0 ? "the input" : nodes[i].Path))}. Cut behind one of them "
+                $"{string.Join(", ", read.Select(i => i < 0 ? "the input" : nodes[i].Path))}. Cut after one of them "
                 + "with Until.",
                 nameof(path));
     }
 
     /// <summary>
-    /// The layers that read the network's input, past those that only flatten it: the first of a chain.
+    /// The layers that read the network's input, directly or after a Flatten. In a chain this is the first layer that
+    /// is not a Flatten.
     /// </summary>
     internal IEnumerable<NetworkNode> FeatureReaders
     {
@@ -331,7 +349,7 @@ public sealed partial class Network : IEquatable<Network>
         }
     }
 
-    /// <summary>Whether every layer that reads the features takes them where they are not finite.</summary>
+    /// <summary>Whether every layer that reads the features accepts values that are not finite.</summary>
     internal bool IgnoresNonFinite =>
         FeatureReaders.Any() && FeatureReaders.All(
             node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore });
@@ -339,17 +357,23 @@ public sealed partial class Network : IEquatable<Network>
     internal static BatchNormalizationOptions OptionsOf(NetworkPreset preset) =>
         preset == NetworkPreset.PyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
 
-    /// <summary>The network with what it leaves unsaid filled in.</summary>
+    /// <summary>
+    /// This network with the options filled in that its layers leave null, and with a preset if it has none.
+    /// </summary>
     /// <param name="optionsOf">
-    /// What a batch normalization's options are filled in from, by the layer's path; null leaves them.
+    /// Gives the options from which those of a batch normalization are filled in, by the layer's path; null leaves the
+    /// layer as it is.
     /// </param>
-    /// <param name="slopeOf">The slope of a LeakyReLU, by its path.</param>
-    /// <param name="preset">Whose defaults layers get that are added later.</param>
+    /// <param name="slopeOf">Gives the slope of a LeakyReLU, by the layer's path.</param>
+    /// <param name="preset">The framework whose defaults layers get that are added later.</param>
     internal Network Filled(
         Func<string, BatchNormalizationOptions?> optionsOf, Func<string, double> slopeOf, NetworkPreset preset) =>
         With(node => Filled(node.Layer, optionsOf(node.Path), slopeOf(node.Path))).WithPreset(Preset ?? preset);
 
-    /// <summary>The network with what its layers leave unsaid as it is in another's, by their paths.</summary>
+    /// <summary>
+    /// This network with the options that its layers leave null taken from the layers of another network that have the
+    /// same paths.
+    /// </summary>
     internal Network FilledFrom(Network other)
     {
         Dictionary<string, Layer> known = other.Nodes.ToDictionary(node => node.Path, node => node.Layer);
@@ -386,7 +410,7 @@ public sealed partial class Network : IEquatable<Network>
             : node.Layer);
     }
 
-    /// <summary>The same nodes with other layers, which may have other names and output shapes.</summary>
+    /// <summary>This network with other layers in its nodes, which may have other names and output shapes.</summary>
     Network With(Func<NetworkNode, Layer> change)
     {
         var draft = new Draft(InputShape, Preset);
@@ -398,7 +422,9 @@ public sealed partial class Network : IEquatable<Network>
         return draft.Complete();
     }
 
-    /// <summary>The network whose output is one of this one's values.</summary>
+    /// <summary>
+    /// The part of this network whose output is the output of a node, or this network's input for −1.
+    /// </summary>
     Network UntilValue(int value)
     {
         bool[] kept = Values.LeadingTo(i => i == value);
@@ -412,7 +438,7 @@ public sealed partial class Network : IEquatable<Network>
         return draft.Complete();
     }
 
-    /// <summary>Whether each node has that path or lies in that block.</summary>
+    /// <summary>For each node, whether it has that path or lies in the block of that path.</summary>
     bool[] BlockAt(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -427,7 +453,7 @@ public sealed partial class Network : IEquatable<Network>
     string Listed(string verb) =>
         Nodes.Count == 0 ? "it is empty." : $"{verb}{string.Join(", ", Nodes.Select(node => node.Path))}.";
 
-    /// <summary>Whether the pattern matches the path, or that of a block around it.</summary>
+    /// <summary>Whether the pattern matches the path, or the path of a block around it.</summary>
     static bool Matches(string pattern, string path)
     {
         for (int end = path.Length; end > 0; end = path.LastIndexOf('/', end - 1))
@@ -457,7 +483,7 @@ public sealed partial class Network : IEquatable<Network>
         return hash.ToHashCode();
     }
 
-    /// <summary>A network while nodes are added; it keeps to the rules of all networks.</summary>
+    /// <summary>A network while nodes are added. Each addition is checked against the rules for networks.</summary>
     sealed class Draft
     {
         readonly TensorShape inputShape;
@@ -465,7 +491,7 @@ public sealed partial class Network : IEquatable<Network>
         readonly ImmutableArray<NetworkNode>.Builder nodes = ImmutableArray.CreateBuilder<NetworkNode>();
         readonly HashSet<string> paths = new(StringComparer.Ordinal), blocks = new(StringComparer.Ordinal);
 
-        // Where the search for a free number goes on: those before it are taken, and none becomes free.
+        // The first number of each default name that may be free: lower ones are taken, and none becomes free again.
         readonly Dictionary<string, int> numbers = new(StringComparer.Ordinal);
 
         public Draft(TensorShape inputShape, NetworkPreset? preset)
@@ -488,7 +514,9 @@ public sealed partial class Network : IEquatable<Network>
             }
         }
 
-        /// <summary>The last value: the one that a layer reads that is added.</summary>
+        /// <summary>
+        /// The index of the last node, which the next layer reads; −1, the network's input, if there is none.
+        /// </summary>
         public int Last => nodes.Count - 1;
 
         public Draft Add(IEnumerable<Layer> layers)
@@ -502,12 +530,12 @@ public sealed partial class Network : IEquatable<Network>
             return this;
         }
 
-        /// <summary>Adds the nodes of a network under a path.</summary>
-        /// <param name="path">What comes before their paths.</param>
-        /// <param name="kind">What it is, for a message.</param>
-        /// <param name="network">The network; without layers it is the value itself.</param>
-        /// <param name="value">The value that it reads.</param>
-        /// <returns>The place of its output.</returns>
+        /// <summary>Adds the nodes of a network as a block.</summary>
+        /// <param name="path">The path of the block, with which the paths of the nodes begin.</param>
+        /// <param name="kind">The kind of block, for a message.</param>
+        /// <param name="network">The network. One without layers adds nothing.</param>
+        /// <param name="value">The index of the node whose output the block reads.</param>
+        /// <returns>The index of the node whose output is the block's.</returns>
         public int Add(string path, string kind, Network network, int value)
         {
             if (!network.InputShape.Equals(ShapeOf(value)))
@@ -545,7 +573,8 @@ public sealed partial class Network : IEquatable<Network>
             {
                 if (network.Values.ReadersOf(i) == 0 && i < Last)
                     throw new ArgumentException(
-                        $"No layer reads '{nodes[i].Path}', and it is not the last one, whose value comes out.");
+                        $"No layer reads '{nodes[i].Path}', and it is not the last layer, whose output is the "
+                        + "network's.");
                 open += nodes[i].Output.Size;
                 if (open > MaxOpenSize)
                     throw new ArgumentException(string.Create(
@@ -559,7 +588,9 @@ public sealed partial class Network : IEquatable<Network>
             return network;
         }
 
-        /// <summary>A name at the top that is given or, where none is, free.</summary>
+        /// <summary>
+        /// The given name of a new layer or block at the top level, which must be free; if it is empty, a free name.
+        /// </summary>
         public string FreeName(string given, string otherwise)
         {
             if (given.Length > 0)

@@ -4,44 +4,51 @@ using System.Globalization;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A network made ready to predict: batch normalization folded into the kernels, weights laid out for the processor.
-/// Immutable, and safe from any number of threads. After a thread's first call it allocates nothing.
+/// A network that is prepared for prediction: batch normalizations are folded into kernels, and weights are laid out
+/// for the processor. Immutable; any number of threads may use it at the same time. Once a thread has predicted as many
+/// rows, a prediction allocates nothing but the array that it returns.
 /// </summary>
-/// <remarks>A row's outputs have the same bits alone and among others.</remarks>
+/// <remarks>The outputs of a row have the same bits whether it is predicted alone or with others.</remarks>
 public sealed unsafe class NetworkModel
 {
     /// <summary>
-    /// Rows go through in blocks of about as many floats a layer: half of what a core's second cache holds.
+    /// Rows are predicted in blocks whose widest output has at most about this many floats, half of what a core's
+    /// second-level cache holds.
     /// </summary>
     const int BlockElements = 1 << 17;
 
     const int MaxBlockRows = 256;
 
     /// <summary>
-    /// The most floats between the layers; a few bytes of a file can claim any number of them.
+    /// The most floats that a row may need between the layers. Without a limit, a few bytes of a file could demand any
+    /// amount of memory.
     /// </summary>
     const int MostFloats = Network.MaxOpenSize;
 
-    /// <summary>The floats of a cache line.</summary>
+    /// <summary>The number of floats in a cache line.</summary>
     const int Line = 16;
 
     readonly PlacedOperation[] operations;
 
-    /// <summary>The values of a row in the slots before each, and in all.</summary>
+    /// <summary>
+    /// For each slot, the number of values of a row in all slots before it; last, the number in all slots.
+    /// </summary>
     readonly int[] slots;
     readonly int inputs, outputs, blockRows, work, mostInputs;
     readonly bool needsFinite;
 
-    /// <summary>Lays out a network's parameters; they are copied.</summary>
+    /// <summary>Prepares a network for prediction. Its parameters are copied.</summary>
     /// <param name="network">The network.</param>
-    /// <param name="state">Its parameters.</param>
+    /// <param name="state">The network's parameters.</param>
     /// <param name="foldBatchNormalization">
-    /// Whether a batch normalization is folded into the dense layer or convolution before it, which changes outputs by
-    /// no more than rounding does.
+    /// Whether a batch normalization is folded into the dense layer or convolution before it. This changes outputs only
+    /// by rounding.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// The state does not fit the network, or a batch normalization has no moving statistics.
+    /// The state does not fit the network, a batch normalization has no moving statistics, or a row needs too much
+    /// memory between the layers.
     /// </exception>
+    /// <exception cref="NotSupportedException">A layer is a <see cref="TorchScriptLayer"/>.</exception>
     public NetworkModel(Network network, NetworkState state, bool foldBatchNormalization = true)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -71,17 +78,22 @@ public sealed unsafe class NetworkModel
     /// <summary>The network.</summary>
     public Network Network { get; }
 
-    /// <summary>Its parameters.</summary>
+    /// <summary>The network's parameters.</summary>
     public NetworkState State { get; }
 
     /// <summary>
-    /// Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.
+    /// Computes the outputs of one or more rows in inference mode. They are those of the last layer, without the
+    /// softmax or sigmoid that belongs to a loss.
     /// </summary>
-    /// <param name="features">Row after row, as many values each as the network has inputs.</param>
-    /// <param name="outputs">Receives one row of outputs for each, row after row; not the features' memory.</param>
+    /// <param name="features">
+    /// The rows, one after the other, each with as many values as the network has inputs.
+    /// </param>
+    /// <param name="outputs">
+    /// Receives a row of outputs for each row, one after the other. It must not overlap the features.
+    /// </param>
     /// <exception cref="ArgumentException">A length does not fit, or the memory overlaps.</exception>
     /// <exception cref="InvalidDataException">
-    /// A feature is not finite, and one of the network's batch normalizations takes that for an error.
+    /// A feature is not finite, and a batch normalization of the network treats that as an error.
     /// </exception>
     public void Predict(ReadOnlySpan<float> features, Span<float> outputs)
     {
@@ -89,7 +101,7 @@ public sealed unsafe class NetworkModel
             throw NotFinite(features);
     }
 
-    /// <summary>The same without an error for a feature that is not finite: false, and no outputs.</summary>
+    /// <summary>Predicts, or returns false, without outputs, if a feature is not finite and that is an error.</summary>
     internal bool TryPredict(ReadOnlySpan<float> features, Span<float> outputs)
     {
         int rows = features.Length == inputs ? 1 : features.Length / inputs;
@@ -113,13 +125,16 @@ public sealed unsafe class NetworkModel
     }
 
     /// <summary>
-    /// Computes the outputs of one row or many in inference mode, without a softmax or sigmoid at the end.
+    /// Computes the outputs of one or more rows in inference mode. They are those of the last layer, without the
+    /// softmax or sigmoid that belongs to a loss.
     /// </summary>
-    /// <param name="features">Row after row, as many values each as the network has inputs.</param>
-    /// <returns>One row of outputs for each, row after row, in a new array.</returns>
+    /// <param name="features">
+    /// The rows, one after the other, each with as many values as the network has inputs.
+    /// </param>
+    /// <returns>A new array with a row of outputs for each row, one after the other.</returns>
     /// <exception cref="ArgumentException">A length does not fit.</exception>
     /// <exception cref="InvalidDataException">
-    /// A feature is not finite, and one of the network's batch normalizations takes that for an error.
+    /// A feature is not finite, and a batch normalization of the network treats that as an error.
     /// </exception>
     public float[] Predict(ReadOnlySpan<float> features)
     {
@@ -150,7 +165,7 @@ public sealed unsafe class NetworkModel
         }
     }
 
-    /// <summary>Where a slot begins: behind the one before it, at a cache line's start.</summary>
+    /// <summary>Where a slot begins, in floats: after the slots before it, at the start of a cache line.</summary>
     int Start(int slot, int rows) => checked(Aligned(rows * slots[slot]) + Line * slot);
 
     static int Aligned(int floats) => checked(floats + Line - 1) & ~(Line - 1);
@@ -164,14 +179,15 @@ public sealed unsafe class NetworkModel
 }
 
 /// <summary>
-/// Memory between the operations of a model: one block a thread, for all models, as large as one has needed.
+/// Memory for the values between the operations of a model. Each thread has one block for all models, which grows to
+/// the largest need.
 /// </summary>
 static unsafe class Scratch
 {
     [ThreadStatic]
     static AlignedMemory<float>? memory;
 
-    /// <summary>At least that many floats, the first at a cache line's start. Whatever was there is lost.</summary>
+    /// <summary>Gives at least that many floats, from the start of a cache line on. Old contents may be lost.</summary>
     public static float* Get(int floats)
     {
         AlignedMemory<float>? block = memory;
@@ -181,10 +197,10 @@ static unsafe class Scratch
     }
 }
 
-/// <summary>An operation with the places of its inputs and its output in memory.</summary>
+/// <summary>An operation, and where its inputs and its output are in memory.</summary>
 /// <param name="Operation">What it computes.</param>
-/// <param name="Inputs">Slots, or −1 for the features.</param>
-/// <param name="Output">A slot, or −1 for the outputs.</param>
+/// <param name="Inputs">The slots of the inputs; −1 for the features.</param>
+/// <param name="Output">The slot of the output; −1 for the memory that receives the model's outputs.</param>
 readonly record struct PlacedOperation(ServingOperation Operation, int[] Inputs, int Output);
 
 /// <summary>Makes the operations of a model from a network's nodes.</summary>
@@ -192,11 +208,11 @@ static class ServingPlan
 {
     const int External = -1;
 
-    /// <summary>The operations in their order.</summary>
+    /// <summary>Makes the operations, in the order in which they run.</summary>
     /// <param name="network">The network.</param>
-    /// <param name="state">Its parameters.</param>
+    /// <param name="state">The network's parameters.</param>
     /// <param name="folds">Whether batch normalizations are folded into products.</param>
-    /// <param name="slots">The values of a row that each slot has room for.</param>
+    /// <param name="slots">The number of values of a row that each slot holds.</param>
     public static PlacedOperation[] Of(Network network, NetworkState state, bool folds, out ImmutableArray<int> slots)
     {
         var operations = new ServingOperations();
@@ -207,7 +223,7 @@ static class ServingPlan
             ServingValue[] inputs = [.. node.Inputs.Select(value => value < 0 ? features : values[value])];
             values.Add(node.Layer.CreateServing(
                 new ServingContext(node, state.TryGet(node.Path), inputs, operations, folds)));
-            // Nothing more may be folded into what several layers read.
+            // If several layers read a product, nothing may be folded into it for one of them.
             if (network.Values.ReadersOf(values.Count - 1) != 1)
                 operations.Complete(values[^1]);
         }
@@ -217,8 +233,9 @@ static class ServingPlan
     }
 
     /// <summary>
-    /// Gives each operation's output a slot that no value is in which is still to be read; an elementwise operation's
-    /// is its input's, if nothing reads that later. The last one's is the memory of the outputs.
+    /// Gives each operation's output a slot whose value no later operation reads. The output of an elementwise
+    /// operation takes the slot of an input if no later operation reads that. The output of the last operation goes to
+    /// the memory that receives the model's outputs.
     /// </summary>
     static PlacedOperation[] Assign(
         IReadOnlyList<(ServingOperation Operation, int[] Inputs)> operations, out ImmutableArray<int> slots)

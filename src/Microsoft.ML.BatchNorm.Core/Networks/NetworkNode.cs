@@ -2,33 +2,35 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A layer in its place in a network: its path, whose values it reads, and the shapes on both sides.</summary>
-/// <param name="Path">The layer's name behind those of the blocks around it: <c>base/dense_1</c>.</param>
+/// <summary>A layer in a network: its path, what it reads, and the shapes of its inputs and its output.</summary>
+/// <param name="Path">The names of the blocks around the layer, then its own: <c>base/dense_1</c>.</param>
 /// <param name="Layer">The layer.</param>
 /// <param name="Inputs">
-/// The nodes whose values go in, as indices into <see cref="Network.Nodes"/>; −1 is the network's input.
+/// The nodes whose outputs the layer reads, as indices into <see cref="Network.Nodes"/>; −1 is the network's input.
 /// </param>
-/// <param name="InputShapes">The shape of a row of each input.</param>
-/// <param name="Output">The shape of a row that comes out.</param>
+/// <param name="InputShapes">The shape of a row of each input, without the batch.</param>
+/// <param name="Output">The shape of an output row, without the batch.</param>
 public sealed record NetworkNode(
     string Path, Layer Layer, ImmutableArray<int> Inputs, ImmutableArray<TensorShape> InputShapes, TensorShape Output)
 {
-    /// <summary>The shape of a row of the first input, which is the only one of most layers.</summary>
+    /// <summary>The shape of a row of the first input. Most layers have only one.</summary>
     public TensorShape Input => InputShapes[0];
 
-    /// <summary>The tensors that the layer has here, with the switches as they are; none for a layer without.</summary>
+    /// <summary>
+    /// The tensors of the layer, with the switches as they are; empty for a layer without parameters.
+    /// </summary>
     public IEnumerable<TensorSpec> Tensors => Layer.Tensors(Input);
 
     /// <summary>
-    /// The number of values in the layer's kernel and bias, or in its γ, β, moving mean and variance.
+    /// The number of values in the layer's kernel and bias, or in its γ, β, moving mean and moving variance.
     /// </summary>
     public long ParameterCount => Count(tensor => tensor.Role != TensorRole.Other);
 
-    /// <summary>The number of values that training by gradient changes, with the switches as they are.</summary>
+    /// <summary>The number of values that training changes by gradients, with the switches as they are.</summary>
     public long TrainableCount => Count(tensor => tensor.IsLearned && tensor.IsTrained);
 
     /// <summary>
-    /// Whether the switches let training change the layer: false where it is frozen, and for a batch normalization of
+    /// Whether the switches let training change the layer. False for a frozen layer, and for a batch normalization in
     /// which nothing can change, as with UpdateStatistics and TrainAffine off. True for a layer without parameters that
     /// is not frozen.
     /// </summary>
@@ -43,7 +45,7 @@ public sealed record NetworkNode(
     long Count(Func<TensorSpec, bool> isCounted) =>
         Tensors.Where(isCounted).Sum(tensor => (long)(tensor.Shape?.Size ?? 0));
 
-    /// <summary>Whether the path, the layer, what it reads and all shapes are the same.</summary>
+    /// <summary>Whether path, layer, inputs and all shapes are equal.</summary>
     public bool Equals(NetworkNode? other) =>
         other is not null && Path == other.Path && Layer.Equals(other.Layer) && Output.Equals(other.Output)
         && Inputs.AsSpan().SequenceEqual(other.Inputs.AsSpan())

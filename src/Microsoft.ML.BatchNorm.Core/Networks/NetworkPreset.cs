@@ -1,17 +1,18 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Whose defaults the layers of a network definition get.</summary>
+/// <summary>The framework whose defaults the layers of a network get.</summary>
 public enum NetworkPreset
 {
     /// <summary>
-    /// Keras's: Glorot kernels and zero biases, <see cref="BatchNormalizationOptions.Keras"/>, a leaky slope of 0.3.
+    /// Keras: Glorot uniform kernels, zero biases, <see cref="BatchNormalizationOptions.Keras"/>, and a LeakyReLU slope
+    /// of 0.3.
     /// </summary>
     Keras,
 
     /// <summary>
-    /// PyTorch's: uniform kernels and biases on ±1/√fan-in, <see cref="BatchNormalizationOptions.PyTorch"/>, a leaky
-    /// slope of 0.01. It ends with the layers: an <see cref="AdamOptimizer"/> has Keras's ε until it is given
-    /// PyTorch's, <c>Optimizer.Adam() with { Epsilon = 1e-8 }</c>.
+    /// PyTorch: kernels and biases uniform on ±1/√fan-in, <see cref="BatchNormalizationOptions.PyTorch"/>, and a
+    /// LeakyReLU slope of 0.01. The preset affects only layers: an <see cref="AdamOptimizer"/> has Keras's ε unless you
+    /// set PyTorch's, <c>Optimizer.Adam() with { Epsilon = 1e-8 }</c>.
     /// </summary>
     PyTorch,
 }

@@ -4,16 +4,16 @@ using System.Diagnostics.Contracts;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// All that a network has learned, by the path of the layer: an immutable value. Layers without parameters have no
-/// entry. Two are equal when every bit is.
+/// What a network has learned: the state of each layer, by the layer's path. Layers without parameters have no entry.
+/// An immutable value; two states are equal if all their bits are.
 /// </summary>
 public sealed class NetworkState : IEquatable<NetworkState>
 {
     readonly ImmutableDictionary<string, LayerState> layers;
 
-    /// <summary>A state of the given layers' states.</summary>
-    /// <param name="layers">The states by the paths of their layers.</param>
-    /// <exception cref="ArgumentException">A path is there twice.</exception>
+    /// <summary>Makes a state from the states of layers.</summary>
+    /// <param name="layers">The state of each layer, by the layer's path.</param>
+    /// <exception cref="ArgumentException">A path occurs twice.</exception>
     /// <exception cref="ArgumentNullException">The sequence, a path or a state is null.</exception>
     public NetworkState(IEnumerable<KeyValuePair<string, LayerState>> layers)
     {
@@ -24,37 +24,40 @@ public sealed class NetworkState : IEquatable<NetworkState>
             ArgumentNullException.ThrowIfNull(path, nameof(layers));
             ArgumentNullException.ThrowIfNull(state, nameof(layers));
             if (!builder.TryAdd(path, state))
-                throw new ArgumentException($"The path '{path}' is there twice.", nameof(layers));
+                throw new ArgumentException($"The path '{path}' occurs twice.", nameof(layers));
         }
         this.layers = builder.ToImmutable();
     }
 
-    /// <summary>A state of no layer.</summary>
+    /// <summary>The state of a network without parameters.</summary>
     internal static NetworkState Empty { get; } = new([]);
 
     NetworkState(ImmutableDictionary<string, LayerState> layers) => this.layers = layers;
 
-    /// <summary>The paths of the layers that have parameters, in no order.</summary>
+    /// <summary>The paths of the layers that have a state, in no particular order.</summary>
     public IEnumerable<string> Paths => layers.Keys;
 
     /// <summary>The state of a layer.</summary>
     /// <param name="path">The layer's path.</param>
-    /// <exception cref="ArgumentException">There is none; the message lists those that there are.</exception>
+    /// <exception cref="ArgumentException">
+    /// The state has no such layer; the message lists those that it has.
+    /// </exception>
     public LayerState this[string path] =>
         TryGet(path) ?? throw new ArgumentException(
             $"The state has no layer '{path}'; it has {string.Join(", ", layers.Keys.Order(StringComparer.Ordinal))}.",
             nameof(path));
 
-    /// <summary>The state of a layer, or null where there is none.</summary>
+    /// <summary>The state of a layer, or null if there is none.</summary>
     /// <param name="path">The layer's path.</param>
     public LayerState? TryGet(string path) => layers.GetValueOrDefault(path);
 
     /// <summary>
-    /// The layers of this state that belong to a network, such as to a part of the one that it is of.
+    /// The state of a network that is a part of this state's network, such as <see cref="Network.Until"/> and
+    /// <see cref="Network.Before"/> give: this state without the layers that the part does not have.
     /// </summary>
-    /// <param name="network">The network.</param>
+    /// <param name="network">The part.</param>
     /// <exception cref="ArgumentException">
-    /// A layer of the network is missing here or has other shapes; the message names every such layer.
+    /// A layer of the part is missing here or has other shapes; the message names every such layer.
     /// </exception>
     [Pure]
     public NetworkState For(Network network)
@@ -66,7 +69,7 @@ public sealed class NetworkState : IEquatable<NetworkState>
         return part;
     }
 
-    /// <summary>The same state with a layer's replaced or added.</summary>
+    /// <summary>This state with the state of one layer replaced or added.</summary>
     /// <param name="path">The layer's path.</param>
     /// <param name="state">Its new state.</param>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
@@ -92,9 +95,9 @@ public sealed class NetworkState : IEquatable<NetworkState>
 }
 
 /// <summary>
-/// What <see cref="Network.Load"/> or <see cref="Network.LoadSafetensors"/> found: a network and what it has learned.
-/// Equal when both are.
+/// A network and its state, as <see cref="Network.Load"/> and <see cref="Network.LoadSafetensors"/> return them. Two
+/// are equal if both parts are.
 /// </summary>
-/// <param name="Network">The network, with its layers' names and switches.</param>
-/// <param name="State">Its state, which fits it.</param>
+/// <param name="Network">The network, with the names and switches of its layers.</param>
+/// <param name="State">The state of that network.</param>
 public sealed record SavedNetwork(Network Network, NetworkState State);

@@ -3,27 +3,29 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Who reads whose value in a list in topological order. Value i is what operation i gives; value −1 is what goes into
-/// the list.
+/// Which operation reads which value, for a list of operations in topological order. Value i is the output of operation
+/// i; value −1 is the input of the list.
 /// </summary>
-/// <param name="inputs">The values that each operation reads, all of earlier ones.</param>
+/// <param name="inputs">
+/// The values that each operation reads, which are outputs of earlier operations or the input.
+/// </param>
 sealed class ValueGraph(IReadOnlyList<ImmutableArray<int>> inputs)
 {
-    /// <summary>The value that goes into the list.</summary>
+    /// <summary>The value that is the input of the list.</summary>
     public const int Source = -1;
 
     readonly (int Count, int Last)[] readers = ReadersIn(inputs);
 
-    /// <summary>How often a value is read; twice by an operation that reads it twice.</summary>
+    /// <summary>How often a value is read; an operation that reads it twice counts twice.</summary>
     public int ReadersOf(int value) => readers[value + 1].Count;
 
-    /// <summary>The last operation that reads a value, or −1 where none does.</summary>
+    /// <summary>The last operation that reads a value, or −1 if none does.</summary>
     public int LastReaderOf(int value) => readers[value + 1].Last;
 
-    /// <summary>The operation that alone reads a value, and once, or null.</summary>
+    /// <summary>The operation that reads a value, if the value is read exactly once; else null.</summary>
     public int? OnlyReaderOf(int value) => ReadersOf(value) == 1 ? LastReaderOf(value) : null;
 
-    /// <summary>Which operations the given ones depend on, themselves among them.</summary>
+    /// <summary>For each operation, whether it is one of the given ones or one of these depends on it.</summary>
     public bool[] LeadingTo(Func<int, bool> isGiven)
     {
         bool[] leads = [.. Enumerable.Range(0, inputs.Count).Select(isGiven)];
@@ -38,7 +40,7 @@ sealed class ValueGraph(IReadOnlyList<ImmutableArray<int>> inputs)
         return leads;
     }
 
-    /// <summary>Which operations depend on the given ones, themselves among them.</summary>
+    /// <summary>For each operation, whether it is one of the given ones or depends on one of these.</summary>
     public bool[] FollowingFrom(Func<int, bool> isGiven)
     {
         bool[] follows = new bool[inputs.Count];
@@ -48,10 +50,10 @@ sealed class ValueGraph(IReadOnlyList<ImmutableArray<int>> inputs)
     }
 
     /// <summary>
-    /// The values from before an operation that it or a later one reads, the earliest first: all that is needed to go
-    /// on from there.
+    /// The values from before an operation that the operation or a later one reads, in ascending order: with them, the
+    /// list can be computed from that operation on.
     /// </summary>
-    /// <param name="operation">The first operation that is still to come.</param>
+    /// <param name="operation">The first operation to compute.</param>
     /// <param name="isNeeded">Which operations count as readers.</param>
     public ImmutableArray<int> OpenAt(int operation, Func<int, bool> isNeeded)
     {

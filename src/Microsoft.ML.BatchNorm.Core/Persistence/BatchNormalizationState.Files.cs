@@ -4,25 +4,27 @@ public sealed partial class BatchNormalizationState
 {
     /// <summary>Writes every bit of the state, with its layer's options, as a safetensors file.</summary>
     /// <param name="stream">
-    /// Written from where it stands, neither flushed nor closed. States may follow one another, or lie amid other data.
+    /// Written from its current position, neither flushed nor closed. Several states may follow one another, and other
+    /// data may surround them.
     /// </param>
     /// <param name="options">
-    /// The layer's options, which the state fits. What they leave unsaid is written as Keras's, as it is computed with.
+    /// The layer's options, which the state must fit. For options that are null, Keras's values are written, since the
+    /// layer computes with these.
     /// </param>
     /// <remarks>
     /// <para>
-    /// The tensors are <c>moving_mean</c>, <c>moving_variance</c> and what else the state has, γ and β F32, statistics
-    /// F64; the options are JSON in the metadata, and so is a checksum, by which loading notices any damage.
+    /// The tensors are <c>moving_mean</c>, <c>moving_variance</c> and what else the state has; γ and β are F32,
+    /// statistics F64. The metadata has the options as JSON, and a checksum by which loading detects any damage.
     /// <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the names that Keras and
     /// PyTorch know.
     /// </para>
-    /// <para>A version that this library has written can be read by every later one.</para>
+    /// <para>Every later version of this library can read the file.</para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="ArgumentException">The state does not fit the options.</exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged, and could not be loaded again;
-    /// nothing was written.
+    /// A value is not finite or out of range, as after training that diverged, so that the state could not be loaded
+    /// again. Nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void Save(Stream stream, BatchNormalizationOptions options)
@@ -35,12 +37,11 @@ public sealed partial class BatchNormalizationState
                 .Write(new LayerState(this)));
     }
 
-    /// <summary>
-    /// Reads what <see cref="Save"/> wrote: options and state, which equal the saved ones bit for bit.
-    /// </summary>
-    /// <param name="stream">Read up to the state's last byte and not further. It need not be able to seek.</param>
+    /// <summary>Reads what <see cref="Save"/> wrote: options and state, equal to the saved ones bit for bit.</summary>
+    /// <param name="stream">Read to the state's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
-    /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
+    /// Truncation and damage are detected. Memory grows with the bytes that arrive, not with the lengths that the file
+    /// claims.
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidDataException">
@@ -66,23 +67,25 @@ public sealed partial class BatchNormalizationState
     /// Writes the state, with its layer's options, as a safetensors file with the names of Keras or PyTorch, which
     /// Python's frameworks read.
     /// </summary>
-    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="stream">Written from its current position, neither flushed nor closed.</param>
     /// <param name="options">
-    /// The layer's options, which the state fits. What they leave unsaid is written as Keras's, as it is computed with.
+    /// The layer's options, which the state must fit. For options that are null, Keras's values are written, since the
+    /// layer computes with these.
     /// </param>
     /// <param name="prefix">What each tensor's name begins with, exactly as given: <c>"bn1."</c>, for example.</param>
-    /// <param name="naming">Whose names the tensors get.</param>
+    /// <param name="naming">The framework whose names the tensors get.</param>
     /// <remarks>
     /// <para>
     /// γ and β are F32 and statistics F64, both of shape [channels]; <c>num_batches_tracked</c> is I64 of shape [].
     /// PyTorch's <c>load_state_dict</c> converts to the type of the module. The options and the population are in the
-    /// metadata, which no other program minds. What else the names have no tensor for is not written:
-    /// <see cref="InitialWeight"/>, and with Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps all.
+    /// metadata, which other programs ignore. Values for which the framework has no name are not written:
+    /// <see cref="InitialWeight"/>, and with Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps
+    /// everything.
     /// </para>
     /// <para>
-    /// The metadata has in <c>batchnorm.crc32c</c> the CRC-32C of the whole file with these eight hexadecimal digits as
-    /// zeros: loading notices any damage. A program that changes the file has to remove it and
-    /// <c>batchnorm.version</c>. <c>docs/model-format.md</c> describes the format; its source is
+    /// In the metadata, <c>batchnorm.crc32c</c> is the CRC-32C of the whole file, computed with zeros as its own eight
+    /// hexadecimal digits, so that loading detects any damage. A program that changes the file must remove this entry
+    /// and <c>batchnorm.version</c>. <c>docs/model-format.md</c> describes the format; its source is
     /// https://github.com/huggingface/safetensors.
     /// </para>
     /// </remarks>
@@ -93,7 +96,7 @@ public sealed partial class BatchNormalizationState
     /// half a surrogate pair or more than a million characters.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged; nothing was written.
+    /// A value is not finite or out of range, as after training that diverged. Nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void SaveSafetensors(
@@ -120,23 +123,25 @@ public sealed partial class BatchNormalizationState
     }
 
     /// <summary>
-    /// Reads a batch normalization layer, options and state, out of a safetensors file of that layer or a network.
+    /// Reads the options and the state of a batch normalization layer from a safetensors file of that layer or of a
+    /// network.
     /// </summary>
-    /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
+    /// <param name="stream">Read to its end, where the file must end too. It need not be able to seek.</param>
     /// <param name="prefix">What the names of the layer's tensors begin with: <c>"bn1."</c>, for example.</param>
     /// <remarks>
-    /// Names are PyTorch's or Keras's (<see cref="TensorNaming"/>), whichever are there. A file that this library wrote
-    /// states the options; with another, the names imply whose they are. Mean and variance must be;
-    /// γ, β, <c>num_batches_tracked</c> and renormalization may be. F64, F32, F16 and BF16 are read, γ and β rounded to
-    /// float; any type of number for the number of batches; names of Keras 2 that end in <c>:0</c> without that.
-    /// <see cref="InitialWeight"/> is 0. Other tensors are checked to lie in order, and not kept. Memory grows with the
-    /// bytes that are there, not with lengths claimed. A file that this library wrote has a checksum, and the
-    /// population where there was one; another's has neither, and changed values go unnoticed.
+    /// The names may be PyTorch's or Keras's (<see cref="TensorNaming"/>). A file that this library wrote states the
+    /// options; in another file, the names imply whose defaults they are. Moving mean and variance must be there; γ, β,
+    /// <c>num_batches_tracked</c> and renormalization are optional. Values may be F64, F32, F16 or BF16, and γ and β
+    /// are rounded to float; the number of batches may have any type of number. A <c>:0</c> at the end of names, as in
+    /// Keras 2, is ignored. <see cref="InitialWeight"/> is 0. Other tensors are checked to lie in order, and are not
+    /// kept. Memory grows with the bytes that arrive, not with the lengths that the file claims. A file that this
+    /// library wrote has a checksum, and the population if there was one; another file has neither, and changed values
+    /// in it are not detected.
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no safetensors file, is truncated or damaged, has no such layer, or a value is not finite or out of
-    /// range; the message says which.
+    /// The file is not a safetensors file, is truncated or damaged, has no such layer, or has a value that is not
+    /// finite or out of range; the message says which.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public static SavedBatchNormalization LoadSafetensors(Stream stream, string prefix = "")
@@ -157,7 +162,9 @@ public sealed partial class BatchNormalizationState
             layer.Read(values)!.BatchNormalization!);
     }
 
-    /// <exception cref="InvalidDataException">The state does not fit the options, or these are wrong.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The state does not fit the options, or these contradict each other.
+    /// </exception>
     internal static SavedBatchNormalization Fitting(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         try

@@ -22,10 +22,12 @@ struct Crc32C()
     }
 }
 
-/// <summary>Files are little-endian; machines that are not swap each value.</summary>
+/// <summary>
+/// Converts values to and from little-endian bytes, as files have them: a big-endian machine swaps each value.
+/// </summary>
 static class ByteOrder
 {
-    /// <summary>The number of values whose bytes are handled at once: a span of bytes ends at 2 GiB.</summary>
+    /// <summary>The most values to convert at once. A span of bytes cannot be longer than 2 GiB.</summary>
     public const int Piece = 1 << 20;
 
     public static void Swap<T>(Span<T> values) where T : unmanaged

@@ -6,17 +6,17 @@ using System.Text.Json.Serialization.Metadata;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Definitions as JSON: each property by its name in camel case, enumerations by name, every double exactly. What is
-/// null is left out; everything else must be there, and nothing else may be.
+/// Writes definitions as JSON and reads them: properties by their names in camel case, enumerations by name, doubles
+/// exactly. Properties that are null are left out. All others must be there, and unknown ones are errors.
 /// </summary>
 static class Definition
 {
-    // A schedule's warm-ups take one level of JSON each.
+    // Each warm-up of a schedule takes one level of JSON.
     const int MaxDepth = 128;
 
     static readonly JsonSerializerOptions core = Options(DefinitionJson.Default);
 
-    /// <summary>The options for the types of a context.</summary>
+    /// <summary>The JSON options for the types of a serializer context.</summary>
     public static JsonSerializerOptions Options(JsonSerializerContext context) => new(context.Options)
     {
         TypeInfoResolver = context.WithAddedModifier(Restrict),
@@ -25,8 +25,8 @@ static class Definition
     };
 
     /// <param name="definition">The definition.</param>
-    /// <param name="options">Null: those for the types of this assembly.</param>
-    /// <exception cref="InvalidOperationException">The definition nests too deep.</exception>
+    /// <param name="options">The JSON options; null for those of this assembly's types.</param>
+    /// <exception cref="InvalidOperationException">The definition is nested too deeply.</exception>
     public static string ToText<T>(T definition, JsonSerializerOptions? options = null)
     {
         try
@@ -41,7 +41,7 @@ static class Definition
 
     /// <summary>Reads what <see cref="ToText"/> wrote.</summary>
     /// <exception cref="InvalidDataException">
-    /// It is not the JSON of a definition, or a value is out of range.
+    /// The text is not the JSON of a definition, or a value is out of range.
     /// </exception>
     public static T Parse<T>(string text, JsonSerializerOptions? options = null) where T : class
     {
@@ -63,13 +63,13 @@ static class Definition
     public static JsonTypeInfo<T> TypeOf<T>(JsonSerializerOptions? options = null) =>
         (JsonTypeInfo<T>)(options ?? core).GetTypeInfo(typeof(T));
 
-    /// <summary>Leaves out what follows from the rest, and requires what is never null.</summary>
+    /// <summary>Leaves out properties that follow from others, and requires those that are never null.</summary>
     static void Restrict(JsonTypeInfo type)
     {
         for (int i = type.Properties.Count - 1; i >= 0; i--)
         {
             JsonPropertyInfo property = type.Properties[i];
-            // Generated code gives what is missing the default of its type, not of the property.
+            // Generated code would give a missing property the default of its type, not the property's own.
             if (property.Set is not null)
                 property.IsRequired = !property.IsSetNullable;
             else if (property.AssociatedParameter is null)
@@ -78,19 +78,19 @@ static class Definition
     }
 }
 
-/// <summary>What a file of weights states beside its tensors.</summary>
-/// <param name="Preset">Whose defaults the network had; null in the file of one layer.</param>
-/// <param name="Options">The options of each batch normalization, by what the names of its tensors begin with.</param>
+/// <summary>What a file of weights states besides its tensors.</summary>
+/// <param name="Preset">The framework whose defaults the network had; null in the file of one layer.</param>
+/// <param name="Options">The options of each batch normalization, by the prefix of its tensors.</param>
 /// <param name="Slopes">The slopes of a network's LeakyReLUs, by their paths.</param>
 /// <param name="Populations">
-/// By what the names of a layer's tensors begin with: the four arrays of <see cref="PopulationMoments"/>. They are no
-/// tensors, since one that PyTorch's module does not have is an error in its <c>load_state_dict</c>.
+/// The four arrays of <see cref="PopulationMoments"/> of each batch normalization, by the prefix of its tensors. They
+/// are not tensors, since PyTorch's <c>load_state_dict</c> rejects a tensor that its module does not have.
 /// </param>
 sealed record WeightsDefinition(
     NetworkPreset? Preset, Dictionary<string, BatchNormalizationOptions> Options, Dictionary<string, double> Slopes,
     Dictionary<string, double[][]> Populations)
 {
-    /// <summary>Reads the definition of a file of weights; null where the file states nothing.</summary>
+    /// <summary>Reads the definition of a file of weights; null if the file states nothing.</summary>
     /// <exception cref="InvalidDataException">The file is of another kind, or the definition is wrong.</exception>
     public static WeightsDefinition? Of(SafetensorsReader file)
     {
@@ -105,20 +105,20 @@ sealed record WeightsDefinition(
                 throw new InvalidDataException(
                     $"The definition is wrong: the slope of {SafetensorsEntry.Quote(path)} is not finite.");
         }
-        // Without the checksum, the tensors may have changed since.
+        // Without the checksum, another program may have changed the tensors, to which the population belongs.
         return file.Header.Checksum is null ? stated with { Populations = [] } : stated;
     }
 }
 
 /// <summary>A network's definition.</summary>
-/// <param name="Input">The shape of a row that goes in.</param>
-/// <param name="Preset">Whose defaults layers get that are added later.</param>
+/// <param name="Input">The shape of an input row, without the batch.</param>
+/// <param name="Preset">The framework whose defaults layers get that are added later.</param>
 /// <param name="Nodes">The nodes in topological order.</param>
 sealed record NetworkDefinition(TensorShape Input, NetworkPreset? Preset, IReadOnlyList<NodeDefinition> Nodes);
 
 /// <summary>A node of a network's definition.</summary>
 /// <param name="Path">The path, which ends in the layer's name.</param>
-/// <param name="Inputs">The nodes that it reads, by their places from 0; −1 is the network's input.</param>
+/// <param name="Inputs">The indices of the nodes that it reads; −1 is the network's input.</param>
 /// <param name="Layer">The layer without its name.</param>
 sealed record NodeDefinition(string Path, IReadOnlyList<int> Inputs, Layer Layer);
 
@@ -132,7 +132,7 @@ sealed record NodeDefinition(string Path, IReadOnlyList<int> Inputs, Layer Layer
 [JsonSerializable(typeof(NetworkDefinition))]
 sealed partial class DefinitionJson : JsonSerializerContext;
 
-/// <summary>A network by its definition.</summary>
+/// <summary>Writes a network as its definition, and reads it.</summary>
 sealed class NetworkConverter : JsonConverter<Network>
 {
     public override Network? Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options) =>

@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The tensors that a file has to have, of one layer or more.</summary>
+/// <summary>The tensors that a file must have, for one or more layers.</summary>
 sealed class ExpectedTensors
 {
-    // What a file has too much may be as long as its header; a message is not.
+    // A file may have very many unexpected tensors, but a message must not be very long.
     const int Listed = 100, LongestPrefix = 80;
 
     readonly string what;
@@ -14,15 +14,16 @@ sealed class ExpectedTensors
     readonly List<string> withoutName = [];
     readonly Dictionary<string, FileTensor> expected = new(StringComparer.Ordinal);
 
-    /// <param name="what">What the file has to fit, for messages: <c>network</c>.</param>
+    /// <param name="what">What the file must fit, for messages: <c>network</c>.</param>
     public ExpectedTensors(string what) => this.what = what;
 
-    /// <summary>The tensors of a network under the names of others.</summary>
+    /// <summary>The tensors of a network, under Keras's or PyTorch's names.</summary>
     public ExpectedTensors(Network network, TensorNaming naming, Func<string, string?> prefixOf)
         : this("network")
     {
         names = TensorNames.Of(naming);
-        // Keras counts the features of a flattened image channels last, until a kernel makes others of them.
+        // For each node, the image whose flattened features it gives, or null. Keras orders these channels last. The
+        // outputs of a kernel have the same order in Keras as here.
         var images = new List<TensorShape?>();
         foreach (NetworkNode node in network.Nodes)
         {
@@ -30,7 +31,7 @@ sealed class ExpectedTensors
             if (naming == TensorNaming.Keras && (read.Length > 1 || (node.Layer is ConcatLayer && read[0] is not null)))
                 throw new ArgumentException(
                     $"Keras has the features of a flattened image in another order, in which layer '{node.Path}' "
-                    + "cannot merge them with others: put the Flatten behind it.", nameof(network));
+                    + "cannot merge them with others: put the Flatten after it.", nameof(network));
             TensorShape? image = node.Layer is FlattenLayer && node.Input.Rank == 3 ? node.Input : read[0];
             if (Network.HasState(node))
             {
@@ -67,17 +68,17 @@ sealed class ExpectedTensors
 
     public IReadOnlyList<LayerTensors> Layers => layers;
 
-    /// <summary>The paths of the layers that the file does not have.</summary>
+    /// <summary>The paths of the layers that have no name in the file.</summary>
     public IReadOnlyList<string> WithoutName => withoutName;
 
     public bool Needs(string name) => expected.ContainsKey(name);
 
-    /// <summary>Compares the file's tensors with those expected, all at once.</summary>
+    /// <summary>Compares all tensors of a file with those that are expected.</summary>
     /// <param name="header">The file's header.</param>
     /// <param name="allowMissing">Whether a layer may be missing, with all of its tensors.</param>
     /// <param name="allowOthers">Whether the file may have other tensors, which are not read.</param>
-    /// <returns>The layers that are there.</returns>
-    /// <exception cref="InvalidDataException">They differ; the message names every tensor.</exception>
+    /// <returns>The layers that the file has.</returns>
+    /// <exception cref="InvalidDataException">The tensors differ; the message names those that do.</exception>
     public List<LayerTensors> Match(
         SafetensorsHeader header, bool allowMissing = false, bool allowOthers = false)
     {
@@ -107,7 +108,9 @@ sealed class ExpectedTensors
         return there;
     }
 
-    /// <summary>What most likely leads to names that differ, as a sentence behind others; or nothing.</summary>
+    /// <summary>
+    /// A sentence that says why no name fits, most likely, and what to do; empty if nothing is known.
+    /// </summary>
     string Advice(SafetensorsHeader header)
     {
         if (names is null || expected.Keys.Any(name => header[name] is not null))
@@ -128,11 +131,13 @@ sealed class ExpectedTensors
         return $" The names begin with {SafetensorsEntry.Quote(prefix)}: give prefix: path => \"{prefix}\" + {path}.";
     }
 
-    /// <summary>Whether a name begins with a place in a Sequential: <c>0.weight</c>, <c>2.1.bias</c>.</summary>
+    /// <summary>
+    /// Whether a name begins with an index in an <c>nn.Sequential</c>: <c>0.weight</c>, <c>2.1.bias</c>.
+    /// </summary>
     static bool IsOfSequential(string name) =>
         name.IndexOf('.') is > 0 and var end && name.AsSpan(0, end).IndexOfAnyExceptInRange('0', '9') < 0;
 
-    /// <summary>What the file has before each name that is expected; null where there is no such thing.</summary>
+    /// <summary>The prefix that all expected names have in the file; null if there is none.</summary>
     string? CommonPrefix(SafetensorsHeader header)
     {
         string[] needed = [.. expected.Values.Where(tensor => tensor.IsRequired).Select(tensor => tensor.Name)];

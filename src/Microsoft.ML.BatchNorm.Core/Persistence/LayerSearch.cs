@@ -2,7 +2,7 @@ using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Finds a batch normalization in a safetensors file, and what its tensors tell of it.</summary>
+/// <summary>Finds a batch normalization in a safetensors file, and what its tensors say about it.</summary>
 static class LayerSearch
 {
     const int Listed = 10;
@@ -10,7 +10,8 @@ static class LayerSearch
     static readonly TensorNames[] families = [TensorNames.PyTorch, TensorNames.Keras];
 
     /// <summary>
-    /// Whose names the layer under a prefix has, the options that they and its tensors imply, and its channels.
+    /// Finds the layer under a prefix: whose names it has, the options that names and tensors imply, and the number of
+    /// channels.
     /// </summary>
     public static (TensorNames Names, BatchNormalizationOptions Options, int Channels) Find(
         SafetensorsHeader header, string prefix)
@@ -21,7 +22,7 @@ static class LayerSearch
         if (missing[0].Length == 0 && missing[1].Length == 0)
             throw new InvalidDataException(
                 $"The file has both PyTorch's and Keras's statistics under {SafetensorsEntry.Quote(prefix)}; "
-                + "which are meant cannot be told.");
+                + "it is not clear which to read.");
         int family = Array.FindIndex(missing, names => names.Length == 0);
         if (family < 0)
             throw new InvalidDataException(
@@ -38,7 +39,7 @@ static class LayerSearch
         bool Has(string tensor) => found[tensor] is { } name && header[prefix + name] is not null;
     }
 
-    /// <summary>The options of a layer that has these tensors beside its moving statistics.</summary>
+    /// <summary>The options of a layer that has these tensors besides its moving statistics.</summary>
     public static BatchNormalizationOptions WithTensors(
         BatchNormalizationOptions options, bool gamma, bool beta, bool renorm) => options with
     {
@@ -48,7 +49,7 @@ static class LayerSearch
         TrackMovingStatistics = true,
     };
 
-    /// <summary>The channels of a layer, from the shape of its moving mean.</summary>
+    /// <summary>The number of channels of a layer, by the shape of its moving mean.</summary>
     public static int Channels(SafetensorsHeader header, string mean)
     {
         string name = SafetensorsEntry.Quote(mean);
@@ -57,10 +58,10 @@ static class LayerSearch
         return tensor.Shape.Rank == 1 && tensor.Shape.First > 0 && tensor.Shape.First <= Array.MaxLength
             ? (int)tensor.Shape.First
             : throw new InvalidDataException(
-                $"Tensor {name}: shape is {tensor.Shape}; one dimension, of the channels, is expected.");
+                $"Tensor {name}: shape is {tensor.Shape}; it must have one dimension, the channels.");
     }
 
-    /// <summary>Where the file has batch normalizations, as a sentence.</summary>
+    /// <summary>A sentence that says where the file has batch normalizations.</summary>
     static string Others(SafetensorsHeader header, string prefix)
     {
         string[] names = [.. header.Tensors.Select(tensor => tensor.Name)];
@@ -74,7 +75,10 @@ static class LayerSearch
         };
     }
 
-    /// <summary>The prefix of the layer whose mean has this name, if it is one and the variance is there.</summary>
+    /// <summary>
+    /// The prefix of the layer whose moving mean has this name, if the file has its variance too; nothing for other
+    /// names.
+    /// </summary>
     static IEnumerable<string> Prefixes(string name, SafetensorsHeader header)
     {
         foreach (TensorNames family in families)
@@ -95,13 +99,15 @@ static class LayerSearch
         string.Join(" and ", names.Select(SafetensorsEntry.Quote)) + (names.Length == 1 ? " is" : " are");
 }
 
-/// <summary>Which of a file's names is most like the one that was asked for.</summary>
+/// <summary>Orders the names of a file by how close they are to one that was asked for.</summary>
 static class NearestName
 {
-    // Names of a hostile file may be many and long; what a message says of them must not take long.
+    // A hostile file may have many long names, and its error message must not take long.
     const int MostNames = 10_000, MostCharacters = 64;
 
-    /// <summary>The names by the number of characters to insert, leave out or replace, the fewest first.</summary>
+    /// <summary>
+    /// The names by their edit distance, the nearest first; in their own order if there are very many.
+    /// </summary>
     public static IEnumerable<string> Order(string name, IEnumerable<string> names)
     {
         string[] all = [.. names];
@@ -112,7 +118,7 @@ static class NearestName
 
     static ReadOnlySpan<char> Start(string name) => name.AsSpan(0, Math.Min(name.Length, MostCharacters));
 
-    /// <summary>Levenshtein's distance, one line of its table after the other.</summary>
+    /// <summary>The Levenshtein distance, computed with one line of its table.</summary>
     static int Distance(ReadOnlySpan<char> from, ReadOnlySpan<char> to)
     {
         Span<int> line = stackalloc int[MostCharacters + 1];

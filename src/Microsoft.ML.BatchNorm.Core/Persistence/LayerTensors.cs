@@ -17,11 +17,13 @@ sealed class LayerTensors
     readonly Func<LayerState>? fresh;
 
     /// <param name="specs">The tensors that the layer has.</param>
-    /// <param name="prefix">What their names begin with.</param>
-    /// <param name="names">Whose names and layouts they have.</param>
+    /// <param name="prefix">What the names of the tensors begin with.</param>
+    /// <param name="names">The names and layouts of the tensors.</param>
     /// <param name="path">The path of the layer in its network.</param>
-    /// <param name="image">The shape of the image that the layer's input is, flattened; null where it is none.</param>
-    /// <param name="fresh">The layer as it begins; null where the file has all that it needs.</param>
+    /// <param name="image">The shape of the image, if the layer's input is a flattened image; else null.</param>
+    /// <param name="fresh">
+    /// Gives the layer's initial state, for values that the file does not have; null if the file has all.
+    /// </param>
     public LayerTensors(
         IEnumerable<TensorSpec> specs, string prefix, TensorNames names, string path = "", TensorShape? image = null,
         Func<LayerState>? fresh = null)
@@ -38,7 +40,7 @@ sealed class LayerTensors
             IsScalar: names == TensorNames.PyTorch && spec.Type == TensorType.I64,
             IsInDefinition: names[spec.Name] is null))];
 
-        // A file for others has what they have names for; its definition has the population of a batch normalization.
+        // With Keras's or PyTorch's names, a file has the tensors that have a name; its definition has the population.
         bool IsStored(TensorSpec spec)
         {
             if (isOwn)
@@ -56,13 +58,13 @@ sealed class LayerTensors
     /// <summary>What the names of the layer's tensors begin with.</summary>
     public string Prefix { get; }
 
-    /// <summary>All that the layer can have in a file.</summary>
+    /// <summary>All tensors that the layer can have in a file.</summary>
     public IReadOnlyList<FileTensor> Tensors { get; }
 
-    /// <exception cref="ArgumentException">No file can have names that begin so.</exception>
+    /// <exception cref="ArgumentException">The prefix is too long, or has half a surrogate pair.</exception>
     public static string CheckedPrefix(string prefix, string ofWhat)
     {
-        // A prefix this long stays, ten times and with every character escaped, below the limit of the header.
+        // Ten names with a prefix of this length stay below the limit of the header, with every character escaped.
         if (prefix.Length > MaxPrefix)
             throw new ArgumentException(
                 $"The prefix{ofWhat} has {prefix.Length} characters, over {MaxPrefix}.", nameof(prefix));
@@ -71,20 +73,20 @@ sealed class LayerTensors
             : throw new ArgumentException($"The prefix{ofWhat} has half a surrogate pair.", nameof(prefix));
     }
 
-    /// <summary>The tensors of the layer's state that a file has.</summary>
+    /// <summary>The tensors that a file has for a state of the layer.</summary>
     public IEnumerable<SafetensorsTensor> Write(LayerState state) =>
         Values(state, isInDefinition: false).Select(tensor => new SafetensorsTensor(
             tensor.Tensor.Name, tensor.Tensor.Shape ?? SafetensorsShape.Of(tensor.Values.Length), tensor.Values));
 
-    /// <summary>The state's population as a definition has it, or null where there is none.</summary>
+    /// <summary>The population of a state, as a definition has it; null if there is none.</summary>
     public double[][]? Population(LayerState state)
     {
         double[][] population = [.. Values(state, isInDefinition: true).Select(tensor => (double[])tensor.Values)];
         return population.Length == 0 ? null : population;
     }
 
-    /// <summary>Adds a population that a definition has to the values of a file.</summary>
-    /// <exception cref="InvalidDataException">It is no population of as many channels.</exception>
+    /// <summary>Adds the population from a definition to the values of a file.</summary>
+    /// <exception cref="InvalidDataException">It is not a population with the layer's number of channels.</exception>
     public void AddPopulation(double[][]? population, SafetensorsValues values)
     {
         FileTensor[] tensors = [.. Tensors.Where(tensor => tensor.IsInDefinition)];
@@ -100,7 +102,7 @@ sealed class LayerTensors
             values.Add(tensors[i].Name, population[i]);
     }
 
-    /// <summary>The layer's state, or null where the file has no tensor of a layer that needs none.</summary>
+    /// <summary>The layer's state; null if the file has no tensor of the layer and the layer needs none.</summary>
     /// <exception cref="InvalidDataException">A value is out of range.</exception>
     public LayerState? Read(SafetensorsValues values)
     {
@@ -112,7 +114,7 @@ sealed class LayerTensors
         CheckWhole(tensors, BatchNormalizationTensors.Population);
         if (!isOwn && Tensors.All(tensor => tensor.Spec.Role != TensorRole.Statistic))
         {
-            // What a layer that tracks no statistics has of them is as it began.
+            // A layer that tracks no statistics keeps its initial ones.
             foreach ((string name, Array begun) in fresh?.Invoke().Tensors ?? [])
                 tensors.TryAdd(name, begun);
         }
@@ -147,23 +149,23 @@ sealed class LayerTensors
                 + $" {(missing.Length == 1 ? "is" : "are")} missing.");
     }
 
-    /// <summary>What a tensor is called in the file, for messages.</summary>
+    /// <summary>The name of a tensor in the file, for messages.</summary>
     string NameOf(string tensor) => Tensors.FirstOrDefault(known => known.Spec.Name == tensor)?.Name ?? tensor;
 }
 
-/// <summary>A tensor of a layer as a file has it.</summary>
-/// <param name="Spec">The tensor here.</param>
+/// <summary>A tensor of a layer, and how a file has it.</summary>
+/// <param name="Spec">The tensor of the layer.</param>
 /// <param name="Name">The name in the file.</param>
-/// <param name="Layout">The order of the values in the file, or null where it is the same as here.</param>
-/// <param name="IsScalar">Whether the file has a number by itself.</param>
-/// <param name="IsInDefinition">Whether its values are in the definition.</param>
+/// <param name="Layout">The order of the values in the file; null if it is that of the state.</param>
+/// <param name="IsScalar">Whether the tensor is a scalar in the file, of shape [].</param>
+/// <param name="IsInDefinition">Whether the file has the values in its definition and not as a tensor.</param>
 sealed record FileTensor(
     TensorSpec Spec, string Name, KerasLayout? Layout = null, bool IsScalar = false, bool IsInDefinition = false)
 {
     /// <summary>Whether the file must have it.</summary>
     public bool IsRequired => !Spec.IsOptional;
 
-    /// <summary>The shape in the file; null where the file decides its one dimension.</summary>
+    /// <summary>The shape in the file; null for one dimension of any size.</summary>
     public SafetensorsShape? Shape => (Layout, Spec.Shape) switch
     {
         (_, null) => null,
@@ -173,7 +175,7 @@ sealed record FileTensor(
         (_, { } shape) => SafetensorsShape.Of(shape.Dimensions),
     };
 
-    /// <summary>What is wrong with the file's tensor, in words, or null.</summary>
+    /// <summary>Describes how the file's tensor does not fit; null if it fits.</summary>
     public string? Fault(in SafetensorsEntry entry)
     {
         string name = SafetensorsEntry.Quote(Name);
@@ -209,16 +211,19 @@ sealed record FileTensor(
 }
 
 /// <summary>
-/// The order of a kernel's values here, <c>[outputs, channels, height, width]</c>, and in Keras,
-/// <c>[height, width, channels, outputs]</c>. It is that of a convolution; of a dense layer after the flattening of an
-/// image, whose features Keras counts channels last; and, with height and width 1, of any dense layer.
+/// Converts between the order of values here, <c>[outputs, channels, height, width]</c>, and in Keras,
+/// <c>[height, width, channels, outputs]</c>. It serves the kernel of a convolution; of a dense layer after a flattened
+/// image, whose features Keras orders channels last; and, with height and width 1, of any dense layer. With one output,
+/// it serves a batch normalization of a flattened image.
 /// </summary>
 readonly record struct KerasLayout(int Outputs, int Channels, int Height, int Width)
 {
-    /// <summary>The order of a layer's tensor, or null where it is the same.</summary>
+    /// <summary>The conversion of a layer's tensor; null if the order is the same.</summary>
     /// <param name="tensor">The tensor.</param>
-    /// <param name="hasKernel">Whether the layer has a kernel, so that its other tensors are per output.</param>
-    /// <param name="image">The shape of the image that the layer's input is, flattened; null where it is none.</param>
+    /// <param name="hasKernel">
+    /// Whether the layer has a kernel, so that its other tensors have one value per output.
+    /// </param>
+    /// <param name="image">The shape of the image, if the layer's input is a flattened image; else null.</param>
     public static KerasLayout? Of(TensorSpec tensor, bool hasKernel, TensorShape? image)
     {
         TensorShape shape = tensor.Shape!;

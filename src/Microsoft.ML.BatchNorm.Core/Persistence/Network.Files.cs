@@ -10,26 +10,26 @@ public sealed partial class Network
 {
     /// <summary>Writes the network and every bit of its state as a safetensors file.</summary>
     /// <param name="stream">
-    /// Written from where it stands, neither flushed nor closed. Networks may follow one another, or lie amid other
-    /// data.
+    /// Written from its current position, neither flushed nor closed. Several networks may follow one another, and
+    /// other data may surround them.
     /// </param>
     /// <param name="state">A state of this network.</param>
     /// <remarks>
     /// <para>
-    /// A tensor's name is the path of its layer and its own name: <c>base/dense/kernel</c>. The network is JSON in the
-    /// metadata: layers with their options, initializers, names and switches; and so is a checksum, by which loading
-    /// notices any damage. <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the
+    /// The name of a tensor is the path of its layer and its own name: <c>base/dense/kernel</c>. The metadata has the
+    /// network as JSON (layers with their options, initializers, names and switches), and a checksum by which loading
+    /// detects any damage. <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the
     /// names that Keras and PyTorch know.
     /// </para>
-    /// <para>A version that this library has written can be read by every later one.</para>
+    /// <para>Every later version of this library can read the file.</para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="ArgumentException">
-    /// The state is not one of this network; the message names every layer.
+    /// The state does not fit this network; the message names every layer that differs.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged, or definition and names take more than
-    /// 100 MB, and could not be loaded again; nothing was written.
+    /// The file could not be loaded again: a value is not finite or out of range, as after training that diverged, or
+    /// definition and names take more than 100 MB. Nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void Save(Stream stream, NetworkState state)
@@ -41,11 +41,12 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// Reads a network that <see cref="Save"/> wrote; it and its state equal the saved ones bit for bit.
+    /// Reads a network that <see cref="Save"/> wrote. Network and state equal the saved ones bit for bit.
     /// </summary>
-    /// <param name="stream">Read up to the network's last byte and not further. It need not be able to seek.</param>
+    /// <param name="stream">Read to the network's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
-    /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
+    /// Truncation and damage are detected. Memory grows with the bytes that arrive, not with the lengths that the file
+    /// claims.
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidDataException">
@@ -71,7 +72,7 @@ public sealed partial class Network
         return new SavedNetwork(WithModules(values, ""), StateOf(layers, values));
     }
 
-    /// <summary>A network that a file defines.</summary>
+    /// <summary>Makes the network that a file defines.</summary>
     /// <exception cref="ArgumentException">Nodes, paths or shapes do not fit together.</exception>
     internal static Network OfDefinition(NetworkDefinition definition) => OfNodes(
         definition.Input, Check.Defined(definition.Preset, "the preset"),
@@ -135,38 +136,38 @@ public sealed partial class Network
     /// Writes a state's weights as a safetensors file with the names of Keras or PyTorch, which Python's frameworks
     /// read.
     /// </summary>
-    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="stream">Written from its current position, neither flushed nor closed.</param>
     /// <param name="state">A state of this network.</param>
-    /// <param name="naming">Whose names and layouts the tensors get.</param>
+    /// <param name="naming">The framework whose names and layouts the tensors get.</param>
     /// <param name="prefix">
-    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that is left out;
-    /// <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null to leave the layer out;
+    /// <see cref="SequentialName"/>, for example. Default: the path, with dots for PyTorch.
     /// </param>
     /// <remarks>
     /// <para>
-    /// PyTorch: <c>base.dense.weight</c> of [units, inputs] or [filters, channels, height, width], <c>bias</c>, and a
-    /// batch normalization's names as in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c> of
-    /// [inputs, units] or [height, width, channels, filters], <c>bias</c>, and the names in
-    /// <see cref="TensorNaming.Keras"/>; and as Keras flattens an image channels last, the inputs of a dense layer and
-    /// the features of a batch normalization behind a <see cref="FlattenLayer"/> are put in its order.
+    /// PyTorch: <c>base.dense.weight</c> of shape [units, inputs] or [filters, channels, height, width], <c>bias</c>,
+    /// and for a batch normalization the names in <see cref="TensorNaming.PyTorch"/>. Keras: <c>base/dense/kernel</c>
+    /// of shape [inputs, units] or [height, width, channels, filters], <c>bias</c>, and the names in
+    /// <see cref="TensorNaming.Keras"/>. Keras flattens an image channels last, so that the inputs of a dense layer and
+    /// the features of a batch normalization after a <see cref="FlattenLayer"/> are put in that order.
     /// </para>
     /// <para>
     /// Kernels, biases, γ and β are F32, statistics F64. The metadata has the options and the population of each batch
-    /// normalization, the slope of each LeakyReLU, and the preset. What else the names have no tensor for is not
-    /// written: <see cref="BatchNormalizationState.InitialWeight"/>, with Keras's names the number of batches; nor is any
-    /// TorchScript layer. <see cref="Save"/> keeps all. The file has the checksum that
+    /// normalization, the slope of each LeakyReLU, and the preset. Values for which the framework has no name are not
+    /// written: <see cref="BatchNormalizationState.InitialWeight"/>, and with Keras's names the number of batches;
+    /// TorchScript layers are not written either. <see cref="Save"/> keeps everything. The file has the checksum that
     /// <see cref="BatchNormalizationState.SaveSafetensors"/> describes.
     /// </para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream or the state is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
     /// <exception cref="ArgumentException">
-    /// The state is not one of this network; two layers get the same names; a prefix has half a surrogate pair or more
+    /// The state does not fit this network; two layers get the same names; a prefix has half a surrogate pair or more
     /// than a million characters; or a layer has renormalization, for which PyTorch has no names.
     /// </exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite or out of range, as after a training that diverged, or names and options take more than
-    /// 100 MB; nothing was written.
+    /// A value is not finite or out of range, as after training that diverged, or names and options take more than 100
+    /// MB. Nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void SaveSafetensors(
@@ -198,43 +199,46 @@ public sealed partial class Network
     }
 
     /// <summary>
-    /// Reads this network's weights out of a safetensors file, such as that of a pretrained network. It gives them
-    /// beside the network, in which nothing is unsaid any more of the layers that the file has.
+    /// Reads this network's weights from a safetensors file, such as that of a pretrained network. Returns them with
+    /// the network, in which the options that were null are filled in for the layers that the file has.
     /// </summary>
-    /// <param name="stream">Read to its end, which must be the file's. It need not be able to seek.</param>
+    /// <param name="stream">Read to its end, where the file must end too. It need not be able to seek.</param>
     /// <param name="naming">
-    /// Whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.
+    /// The framework whose names and layouts the tensors have, as <see cref="SaveSafetensors"/> describes.
     /// </param>
     /// <param name="prefix">
     /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that the file does
-    /// not have; <see cref="SequentialName"/>, for example. Null: the path, with dots for PyTorch.
+    /// not have; <see cref="SequentialName"/>, for example. Default: the path, with dots for PyTorch.
     /// </param>
     /// <param name="onto">
-    /// A state of this network whose layers stay where the file has no tensor of theirs. Null: the file has all.
+    /// A state of this network, from which layers are taken that have no tensor in the file. If it is null, the file
+    /// must have all layers.
     /// </param>
     /// <remarks>
     /// <para>
-    /// A file that this library wrote states each batch normalization's options; with another, the names imply them, as
-    /// PyTorch's or Keras's. From there comes what a batch normalization of this network leaves unsaid of ε, momentum,
-    /// kind of statistics and variance convention, and the slope of a LeakyReLU, and the preset. What the network says
-    /// wins over what names imply; where the file itself states another value, it is an error.
+    /// A file that this library wrote states the options of each batch normalization, the slope of each LeakyReLU and
+    /// the preset; in another file, the names imply those of PyTorch or Keras. They fill in what is null in this
+    /// network: ε, momentum, kind of statistics and variance convention of a batch normalization, the slope of a
+    /// LeakyReLU, and the preset. An option that the network sets wins over one that names imply. If the file itself
+    /// states another value, that is an error.
     /// </para>
-    /// F64, F32, F16 and BF16 are read, kernels, biases, γ and β rounded to float. <c>num_batches_tracked</c> may be
-    /// missing. Renormalization, for which PyTorch has no names, begins at the moving statistics. To take a network's
-    /// lower layers only, load the whole of it, and <see cref="Initialize(NetworkState, int)"/> another from the state.
-    /// Memory grows with the bytes that are there, not with lengths claimed. A file that this library wrote has a
-    /// checksum; another's has none, and changed values go unnoticed.
+    /// Values may be F64, F32, F16 or BF16, and kernels, biases, γ and β are rounded to float.
+    /// <c>num_batches_tracked</c> may be missing. Renormalization, for which PyTorch has no names, begins at the moving
+    /// statistics. If you need only the first layers of a network, load all of it, and give its state to
+    /// <see cref="Initialize(NetworkState, int)"/> of your own network. Memory grows with the bytes that arrive, not
+    /// with the lengths that the file claims. A file that this library wrote has a checksum; another file has none, and
+    /// changed values in it are not detected.
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
     /// <exception cref="ArgumentException">
-    /// <paramref name="onto"/> is not a state of this network; two layers get the same names; a prefix has half a
-    /// surrogate pair or more than a million characters; or a layer gets no name and there is no state to keep.
+    /// <paramref name="onto"/> does not fit this network; two layers get the same names; a prefix has half a surrogate
+    /// pair or more than a million characters; or a layer gets no name and <paramref name="onto"/> is null.
     /// </exception>
     /// <exception cref="InvalidDataException">
-    /// The file is no safetensors file, is truncated or damaged, or a value is not finite or out of range; its tensors
-    /// are not those of this network, and the message lists every one that is missing, unexpected, or of another shape
-    /// or dtype; or it states another option than this network says.
+    /// The file is not a safetensors file, is truncated or damaged, or has a value that is not finite or out of range;
+    /// its tensors are not those of this network, and the message lists those that are missing, unexpected, or of
+    /// another shape or dtype; or it states another value for an option that this network sets.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public SavedNetwork LoadSafetensors(
@@ -286,7 +290,9 @@ public sealed partial class Network
         .Where(node => node.Layer is ActivationLayer { Function: Activation.LeakyReLU })
         .Select(node => (node.Path, (ActivationLayer)node.Layer));
 
-    /// <summary>A layer's options as the file states them, which contradict nothing that the layer says.</summary>
+    /// <summary>
+    /// The options that the file states for a layer. They must not contradict those that the layer sets.
+    /// </summary>
     static BatchNormalizationOptions? Stated(
         LayerTensors layer, BatchNormalizationOptions said, WeightsDefinition? definition)
     {
@@ -309,19 +315,19 @@ public sealed partial class Network
         return stated;
     }
 
-    /// <exception cref="InvalidDataException">A layer says another value than the file states.</exception>
+    /// <exception cref="InvalidDataException">The layer sets another value than the file states.</exception>
     static void Compare<T>(string path, T? said, T? inFile, string option) where T : struct
     {
         if (said is { } value && inFile is { } other && !value.Equals(other))
             throw new InvalidDataException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Layer '{path}' has {option} = {value}, and the file states {other}. Leave it unsaid in the network "
-                + $"to take the file's; it can be changed afterwards."));
+                $"Layer '{path}' has {option} = {value}, and the file states {other}. Leave it null in the network "
+                + $"to take the file's; you can change it afterwards."));
     }
 
     /// <summary>
-    /// What PyTorch calls a layer whose network is an <c>nn.Sequential</c>: its place among all layers, from 0, with
-    /// the places of the networks around it before: <c>3</c> or <c>0.2</c>. To be given to
+    /// The name that PyTorch gives a layer if the network is an <c>nn.Sequential</c>: its index among the layers, from
+    /// 0, after the indices of the blocks around it: <c>3</c> or <c>0.2</c>. Pass this method as the prefix of
     /// <see cref="LoadSafetensors"/> and <see cref="SaveSafetensors"/>.
     /// </summary>
     /// <param name="path">The path of one of <see cref="Nodes"/>.</param>

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>What a file of this library is, as its metadata says.</summary>
+/// <summary>The kinds of files that this library writes, as their metadata states them.</summary>
 static class FileKind
 {
     /// <summary>One batch normalization with its options: <see cref="BatchNormalizationState.Save"/>.</summary>
@@ -9,14 +9,16 @@ static class FileKind
     /// <summary>A network with its state: <see cref="BatchNorm.Network.Save"/>.</summary>
     public const string Network = "network";
 
-    /// <summary>A training that can go on: <see cref="TrainingCheckpoint.Save"/>.</summary>
+    /// <summary>A training run that can be resumed: <see cref="TrainingCheckpoint.Save"/>.</summary>
     public const string Checkpoint = "checkpoint";
 
     /// <summary>Tensors under the names of Keras or PyTorch: <c>SaveSafetensors</c>.</summary>
     public const string Weights = "weights";
 }
 
-/// <summary>The error for a file that is not what it is read as, which says what it is and what reads it.</summary>
+/// <summary>
+/// Makes the errors for files that are not what they are read as. They say what the file is and what reads it.
+/// </summary>
 static class OtherFile
 {
     const string TorchWeights =
@@ -43,7 +45,7 @@ static class OtherFile
 
     const string Pickle = $"a Python pickle, as older versions of torch.save write it (.pt, .pth). {TorchWeights}.";
 
-    /// <summary>The error for a file that does not begin as a safetensors file.</summary>
+    /// <summary>The error for a file that does not begin like a safetensors file.</summary>
     /// <param name="first">The first eight bytes.</param>
     /// <param name="fault">What is wrong with them, as a sentence.</param>
     public static InvalidDataException Error(ReadOnlySpan<byte> first, string fault) => new(
@@ -53,7 +55,7 @@ static class OtherFile
 
     /// <summary>The error for a safetensors file of another kind than one that is read.</summary>
     /// <param name="wanted">The kind that is read.</param>
-    /// <param name="actual">The kind that the file says; null where it says none.</param>
+    /// <param name="actual">The kind that the file states; null if it states none.</param>
     public static InvalidDataException Error(string wanted, string? actual) => new(
         $"This is not {Described(wanted)}, but {Described(actual ?? FileKind.Weights)}. "
         + (actual switch
@@ -97,7 +99,7 @@ static class OtherFile
         return true;
     }
 
-    /// <summary>Whether it is the version of ONNX's format and then another of a model's fields.</summary>
+    /// <summary>Whether the bytes are the format version of an ONNX model, and then another of its fields.</summary>
     static bool IsOnnx(ReadOnlySpan<byte> first) =>
         first[0] == 0x08 && first[1] is >= 3 and < 32
         && first[2] is 0x12 or 0x1A or 0x22 or 0x28 or 0x32 or 0x3A or 0x42;

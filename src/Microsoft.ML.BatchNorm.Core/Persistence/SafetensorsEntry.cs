@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>One tensor of a safetensors header.</summary>
 readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsShape Shape, long Begin, long End)
 {
-    // Of dtypes that are missing here, such as those of less than a byte, only the offsets are checked.
+    // For dtypes that are not listed, such as those of less than a byte, only the offsets are checked.
     static readonly (string Name, int Bytes)[] known =
     [
         ("F64", 8), ("F32", 4), ("F16", 2), ("BF16", 2),
@@ -17,10 +17,10 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
 
     public bool IsFloat => Dtype is "F64" or "F32" or "F16" or "BF16";
 
-    /// <summary>Whether its values can be counts, if they are whole.</summary>
+    /// <summary>Whether a value of this dtype can be a count, if it is whole.</summary>
     public bool IsNumber => IsFloat || Dtype is "I64" or "I32" or "I16" or "I8" or "U64" or "U32" or "U16" or "U8";
 
-    /// <summary>The name of a known dtype at the reader's place, as one shared instance, or null.</summary>
+    /// <summary>The known dtype that the reader is at, as one shared string; null for another dtype.</summary>
     public static string? KnownDtype(in Utf8JsonReader json)
     {
         foreach ((string name, _) in known)
@@ -31,10 +31,10 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
         return null;
     }
 
-    /// <summary>The bytes of an element, 0 where they are not known.</summary>
+    /// <summary>The number of bytes of an element; 0 for an unknown dtype.</summary>
     public static int SizeOf(string dtype) => Array.Find(known, entry => entry.Name == dtype).Bytes;
 
-    /// <summary>Checks that the offsets span what shape and dtype take.</summary>
+    /// <summary>Checks that the offsets span as many bytes as shape and dtype take.</summary>
     /// <param name="elements">The product of the shape; null where it overflows.</param>
     public void CheckBytes(long? elements)
     {
@@ -49,12 +49,12 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
                 + $"{Begin} and {End}.");
     }
 
-    /// <summary>A name for a message: a hostile one may be very long.</summary>
+    /// <summary>A name in quotes for a message, cut off if it is long, as that of a hostile file may be.</summary>
     public static string Quote(string name) => name.Length <= 80 ? $"\"{name}\"" : $"\"{name.AsSpan(0, 80)}…\"";
 }
 
 /// <summary>
-/// The shape of a tensor in a file: the rank, and the first four dimensions, 1 where there are fewer.
+/// The shape of a tensor in a file: the rank, and the first four dimensions, which are 1 beyond the rank.
 /// </summary>
 readonly record struct SafetensorsShape(int Rank, long First, long Second, long Third, long Fourth)
 {
@@ -68,7 +68,7 @@ readonly record struct SafetensorsShape(int Rank, long First, long Second, long 
 
     public static SafetensorsShape Scalar => new(0, 1, 1, 1, 1);
 
-    /// <summary>The shape with one more dimension, the fastest.</summary>
+    /// <summary>The shape with one more dimension at the end.</summary>
     public SafetensorsShape With(long dimension) => Rank switch
     {
         0 => this with { Rank = 1, First = dimension },

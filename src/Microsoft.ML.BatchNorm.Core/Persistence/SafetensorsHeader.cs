@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A checked safetensors header: tensors in the order of their data, which leaves no gap.</summary>
+/// <summary>
+/// A safetensors header that has been checked. Its tensors are in the order of their data, which has no gaps.
+/// </summary>
 sealed class SafetensorsHeader
 {
     public const int MaxLength = 100_000_000;
@@ -12,7 +14,7 @@ sealed class SafetensorsHeader
     public const string VersionKey = "batchnorm.version", ChecksumKey = "batchnorm.crc32c";
     public const string KindKey = "batchnorm.kind", DefinitionKey = "batchnorm.definition";
 
-    // The places of the tensors in the list, in the order of their names.
+    // The indices of the tensors in the list, in the order of their names.
     readonly int[] byName;
 
     SafetensorsHeader(SafetensorsJson json)
@@ -24,7 +26,7 @@ sealed class SafetensorsHeader
 
     public List<SafetensorsEntry> Tensors { get; }
 
-    /// <summary>The tensor of a name, or null where there is none.</summary>
+    /// <summary>The tensor of a name, or null if there is none.</summary>
     public SafetensorsEntry? this[string name]
     {
         get
@@ -41,21 +43,22 @@ sealed class SafetensorsHeader
         }
     }
 
-    /// <summary>What the file says that it is, one of <see cref="FileKind"/>; null in another program's file.</summary>
+    /// <summary>
+    /// The kind of the file, one of <see cref="FileKind"/>; null in a file that another program wrote.
+    /// </summary>
     public string? Kind { get; }
 
-    /// <summary>The definition as JSON; there where a kind is.</summary>
+    /// <summary>The definition as JSON; null if the kind is null.</summary>
     public string? Definition { get; }
 
     /// <summary>
-    /// The checksum in hexadecimal that the file claims; null in another program's file, and in one that another
-    /// program has changed.
+    /// The checksum that the file states, in hexadecimal; null in a file that another program wrote or changed.
     /// </summary>
     public string? Checksum { get; }
 
     /// <summary>
-    /// Parses the JSON of a header, and puts zeros for the digits of the checksum in it, which are not part of what it
-    /// is taken over.
+    /// Parses the JSON of a header, and replaces the digits of the checksum in it by zeros, with which the checksum is
+    /// computed.
     /// </summary>
     public static SafetensorsHeader Parse(Span<byte> json)
     {
@@ -69,7 +72,8 @@ sealed class SafetensorsHeader
     }
 
     /// <summary>
-    /// Keras 2 calls a layer's variables <c>gamma:0</c>: the number goes, where no other tensor has the name then.
+    /// Removes the number from names such as <c>gamma:0</c>, which Keras 2 gives to a layer's variables, unless another
+    /// tensor has the shorter name.
     /// </summary>
     static void TakeOffNumbers(List<SafetensorsEntry> tensors)
     {

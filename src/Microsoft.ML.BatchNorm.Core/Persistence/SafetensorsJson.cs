@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The JSON of a safetensors header, each entry checked by itself.</summary>
+/// <summary>Parses the JSON of a safetensors header, and checks each entry by itself.</summary>
 ref struct SafetensorsJson
 {
     Utf8JsonReader json;
@@ -44,7 +44,7 @@ ref struct SafetensorsJson
         }
         catch (InvalidOperationException)
         {
-            // The types of the tokens are checked: what is left is text with invalid UTF-8 or half a surrogate pair.
+            // Token types are checked, so that only text with invalid UTF-8 or half a surrogate pair leads here.
             throw parsed.Error("a string of the header", "not valid Unicode");
         }
         return parsed;
@@ -101,7 +101,9 @@ ref struct SafetensorsJson
         CheckOwn();
     }
 
-    /// <summary>Checks that the metadata of this library is there as a whole, and of a version that it reads.</summary>
+    /// <summary>
+    /// Checks that this library's metadata is complete, or absent, and of a version that the library reads.
+    /// </summary>
     void CheckOwn()
     {
         if (version is not (null or SafetensorsHeader.Version))

@@ -6,8 +6,8 @@ using System.Runtime.InteropServices;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Reads a safetensors file forward, to its last byte and not further. Lengths that it claims are not believed: memory
-/// grows with the bytes that have arrived.
+/// Reads a safetensors file forward, to its last byte and not further. It does not trust the lengths that a file
+/// claims: memory grows with the bytes that have arrived.
 /// </summary>
 sealed class SafetensorsReader
 {
@@ -23,7 +23,7 @@ sealed class SafetensorsReader
     byte[]? skipped;
 
     /// <summary>Reads the header.</summary>
-    /// <param name="stream">Read from where it stands.</param>
+    /// <param name="stream">Read from its current position.</param>
     public SafetensorsReader(Stream stream)
     {
         this.stream = stream;
@@ -43,7 +43,7 @@ sealed class SafetensorsReader
         byte[] json = ReadArray<byte>((int)headerLength, brace);
         Header = SafetensorsHeader.Parse(json);
 
-        // The header has zeros for the checksum's digits now, as when the writer took the checksum.
+        // The header now has zeros as the checksum's digits, as it had when the writer computed the checksum.
         checksum = new Crc32C();
         checksum.Append(first);
         checksum.Append(json);
@@ -51,13 +51,15 @@ sealed class SafetensorsReader
 
     public SafetensorsHeader Header { get; }
 
-    /// <summary>The definition in a file of a kind.</summary>
+    /// <summary>The definition, if the file is of the given kind.</summary>
     /// <exception cref="InvalidDataException">The file is of another kind; the message says which.</exception>
     public string DefinitionOf(string kind) =>
         Header.Kind == kind ? Header.Definition! : throw OtherFile.Error(kind, Header.Kind);
 
-    /// <summary>Reads the data behind the header, and compares the checksum.</summary>
-    /// <param name="isWanted">By name; a tensor that is wanted has a known dtype and fits an array.</param>
+    /// <summary>Reads the data after the header, and compares the checksum.</summary>
+    /// <param name="isWanted">
+    /// Whether a tensor is wanted, by its name. A tensor that is wanted has a known dtype and fits into an array.
+    /// </param>
     /// <param name="toEnd">Whether the stream must end where the file does.</param>
     public SafetensorsValues Read(Func<string, bool> isWanted, bool toEnd)
     {
@@ -71,7 +73,7 @@ sealed class SafetensorsReader
                 Skip(tensor.Bytes);
         }
         if (toEnd && stream.ReadByte() >= 0)
-            throw new InvalidDataException("The file goes on behind the data of its last tensor.");
+            throw new InvalidDataException("The file goes on after the data of its last tensor.");
         string computed = SafetensorsWriter.Digits(checksum.Value);
         return Header.Checksum is null || Header.Checksum == computed
             ? new SafetensorsValues(values)
@@ -92,7 +94,7 @@ sealed class SafetensorsReader
             "I32" => Array.ConvertAll(ReadArray<int>(count), value => (long)value),
             "I16" => Array.ConvertAll(ReadArray<short>(count), value => (long)value),
             "I8" => Array.ConvertAll(ReadArray<sbyte>(count), value => (long)value),
-            // As a double where a long cannot hold it, and so no count.
+            // Doubles if a long cannot hold a value, which then is not accepted as a count.
             "U64" => ReadArray<ulong>(count) is var values && Array.TrueForAll(values, value => value <= long.MaxValue)
                 ? Array.ConvertAll(values, value => (long)value)
                 : Array.ConvertAll(values, value => (double)value),
@@ -104,7 +106,7 @@ sealed class SafetensorsReader
 
     static float FromBFloat16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
 
-    /// <summary>What the next bytes are, for the message when they are not there.</summary>
+    /// <summary>Says what the next bytes are, for the message if they are missing.</summary>
     void Enter(string name, long bytes, string what = "") => (part, length, done) = (what + name, bytes, 0);
 
     void Fill(Span<byte> destination)
@@ -122,7 +124,7 @@ sealed class SafetensorsReader
     }
 
     /// <param name="count">How many values there are.</param>
-    /// <param name="begun">The first of them, where these have been read.</param>
+    /// <param name="begun">The first values, if they have been read already.</param>
     T[] ReadArray<T>(int count, ReadOnlySpan<T> begun = default) where T : unmanaged
     {
         var values = new T[Math.Min(count, FirstPiece / Unsafe.SizeOf<T>())];
@@ -180,7 +182,7 @@ sealed class SafetensorsValues(Dictionary<string, Array> tensors)
     public byte[] Bytes(string name) => (byte[])tensors[name];
 
     /// <summary>A count, whatever type it is stored in.</summary>
-    /// <exception cref="InvalidDataException">It is no whole number.</exception>
+    /// <exception cref="InvalidDataException">It is not a whole number in range.</exception>
     public long Count(string name)
     {
         switch (tensors[name])

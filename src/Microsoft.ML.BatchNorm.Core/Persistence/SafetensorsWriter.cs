@@ -6,7 +6,7 @@ using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A tensor to be written: its values are float, double, long or byte.</summary>
+/// <summary>A tensor to write. Its values are an array of float, double, long or byte.</summary>
 sealed record SafetensorsTensor(string Name, SafetensorsShape Shape, Array Values)
 {
     public string Dtype => Values switch { double[] => "F64", long[] => "I64", float[] => "F32", _ => "U8" };
@@ -22,9 +22,12 @@ static class SafetensorsWriter
     public static string Digits(uint checksum) => checksum.ToString("x8", CultureInfo.InvariantCulture);
 
     /// <summary>
-    /// Writes wide tensors before narrow ones, so that each lies at a multiple of its element's size.
+    /// Writes a file. Tensors of wide elements come before those of narrow ones, so that each lies at a multiple of its
+    /// element's size.
     /// </summary>
-    /// <param name="stream">Written from where it stands, when nothing can be wrong any more but the stream.</param>
+    /// <param name="stream">
+    /// Written from its current position, after everything has been checked: only the stream itself can still fail.
+    /// </param>
     /// <param name="kind">One of <see cref="FileKind"/>.</param>
     /// <param name="definition">The definition as JSON.</param>
     /// <param name="tensors">The tensors, in any order.</param>
@@ -67,7 +70,7 @@ static class SafetensorsWriter
     /// <summary>The padded header with zeros for the checksum's digits, and where these begin.</summary>
     static (byte[] Bytes, int Digits) Header(string kind, string definition, SafetensorsTensor[] tensors)
     {
-        // Each character takes a byte or more.
+        // A character takes at least one byte.
         CheckLength(definition.Length + tensors.Sum(tensor => (long)tensor.Name.Length));
         var bytes = new ArrayBufferWriter<byte>();
         var options = new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

@@ -2,7 +2,7 @@ using Tensors = Microsoft.ML.BatchNorm.BatchNormalizationTensors;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>What the tensors of a layer are called in a file.</summary>
+/// <summary>The names that the tensors of a layer have in a file.</summary>
 sealed class TensorNames
 {
     readonly Func<string, string?> nameOf;
@@ -10,17 +10,17 @@ sealed class TensorNames
     TensorNames(string family, char separator, Func<string, string?> nameOf) =>
         (Family, Separator, this.nameOf) = (family, separator, nameOf);
 
-    /// <summary>The names here: every tensor has one.</summary>
+    /// <summary>This library's names, which all tensors have.</summary>
     public static TensorNames Own { get; } = new("this library", '/', tensor => tensor);
 
-    /// <summary>Keras's: the names here are its own, where it has such a tensor.</summary>
+    /// <summary>Keras's names, which are the same for all tensors that Keras has.</summary>
     public static TensorNames Keras { get; } = new("Keras", '/', tensor => tensor is
         "kernel" or "bias" or Tensors.Gamma or Tensors.Beta or Tensors.Mean or Tensors.Variance
         || Tensors.Renorm.Contains(tensor)
             ? tensor
             : null);
 
-    /// <summary>PyTorch's, which has no renormalization.</summary>
+    /// <summary>PyTorch's names; there are none for renormalization.</summary>
     public static TensorNames PyTorch { get; } = new("PyTorch", '.', tensor => tensor switch
     {
         "kernel" or Tensors.Gamma => "weight",
@@ -31,15 +31,15 @@ sealed class TensorNames
         _ => null,
     });
 
-    /// <summary>Whose names they are.</summary>
+    /// <summary>Who gives the names, for messages.</summary>
     public string Family { get; }
 
-    /// <summary>What stands between the names of networks, layers and tensors.</summary>
+    /// <summary>The character between the names of blocks, layers and tensors.</summary>
     public char Separator { get; }
 
     public static TensorNames Of(TensorNaming naming) => naming == TensorNaming.Keras ? Keras : PyTorch;
 
-    /// <summary>The name in a file, or null where there is none.</summary>
+    /// <summary>The name in a file, or null if there is none.</summary>
     /// <param name="tensor">The name of a <see cref="TensorSpec"/>.</param>
     public string? this[string tensor] => nameOf(tensor);
 }

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Whose names the tensors of a safetensors file have.</summary>
+/// <summary>The framework whose names the tensors of a safetensors file have.</summary>
 public enum TensorNaming
 {
     /// <summary>

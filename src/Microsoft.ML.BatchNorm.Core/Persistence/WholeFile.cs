@@ -1,20 +1,23 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Replaces a file all at once: it is written beside its place and then moved there, so that there is the old file or
-/// the new one, and never half of it, for whoever reads it and after a process that was killed.
+/// Replaces a file as a whole. The new file is written beside the old one and then moved over it, so that a reader
+/// finds the old file or the new one and never a part, even if the process is killed.
 /// </summary>
 static class WholeFile
 {
     const int NameLength = 32;
     const string Extension = ".tmp";
 
-    /// <summary>Between its last byte and the move nobody holds a file; a run that is alive moves it sooner.</summary>
+    /// <summary>
+    /// The longest time from closing a partial file to moving it. During this time no process has the file open, but it
+    /// must not be deleted.
+    /// </summary>
     static readonly TimeSpan longestMove = TimeSpan.FromMinutes(1);
 
     public static void Write(string path, Action<Stream> write)
     {
-        // What a link points to is replaced, and the link stays.
+        // If the path is a link, its target is replaced and the link stays.
         var file = new FileInfo(path);
         bool isDevice = IsDevice(file.FullName);
         if (!isDevice && file.LinkTarget is not null)
@@ -22,7 +25,7 @@ static class WholeFile
         path = file.FullName;
         if (isDevice || IsDevice(path))
         {
-            // A device stays what it is.
+            // A device is written to, and not replaced.
             using var device = new FileStream(path, FileMode.Open, FileAccess.Write);
             write(device);
             return;
@@ -51,7 +54,7 @@ static class WholeFile
     static bool IsDevice(string path) =>
         path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
 
-    /// <summary>Deletes what runs that were killed have left beside a file: partial files that nobody writes.</summary>
+    /// <summary>Deletes partial files that killed processes have left beside a file.</summary>
     static void Sweep(string folder, string name)
     {
         try
@@ -65,7 +68,7 @@ static class WholeFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            // The file that was asked for is written.
+            // The file itself is written, so this is no error.
         }
     }
 
@@ -85,7 +88,7 @@ static class WholeFile
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            // It is being written, or another process was faster.
+            // Another process is writing it, or has deleted it.
         }
     }
 }

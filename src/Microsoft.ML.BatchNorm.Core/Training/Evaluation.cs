@@ -16,7 +16,7 @@ sealed class Evaluation(Network network, TrainingOptions options)
     float[] predictions = [];
 
     /// <param name="session">The session that predicts.</param>
-    /// <param name="rows">The rows.</param>
+    /// <param name="rows">The rows to measure on.</param>
     /// <param name="check">Called before each part of the rows; it may throw.</param>
     public EvaluationResult Of(ITrainingSession session, RowSet rows, Action? check = null)
     {

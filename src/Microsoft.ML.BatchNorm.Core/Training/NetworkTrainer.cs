@@ -9,7 +9,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// <para>
 /// On <see cref="CpuEngine"/> the same arguments give the same bits, on any number of threads, and whether the run is
-/// unbroken or canceled at any step and resumed.
+/// uninterrupted or canceled at any step and resumed.
 /// </para>
 /// <para>
 /// The order of an epoch depends only on <see cref="TrainingOptions.Seed"/> and the number of the epoch. With
@@ -32,9 +32,9 @@ public static class NetworkTrainer
     /// <param name="validation">
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
-    /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
+    /// <param name="engine">The engine that trains; null for a <see cref="CpuEngine"/>.</param>
     /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
-    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
+    /// <param name="cancellationToken">Checked before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
     /// State, data or options do not fit the network or each other; nothing in the network trains; or a batch
     /// normalization in training mode gets a single value per channel, so that its every output would be β.
@@ -58,8 +58,8 @@ public static class NetworkTrainer
             network, state, data, options, null, validation, engine, progress, TimeProvider.System, cancellationToken);
 
     /// <summary>
-    /// Trains a network phase by phase. The plan's epochs and learning rates replace those of the options. The result
-    /// has the network with the switches that it was given with.
+    /// Trains a network phase by phase. The plan's epochs and learning rates replace those of the options. The network
+    /// of the result has the switches that it was given with.
     /// </summary>
     /// <param name="network">The network.</param>
     /// <param name="state">The parameters to begin with.</param>
@@ -69,9 +69,9 @@ public static class NetworkTrainer
     /// <param name="validation">
     /// The rows to validate with; null for <see cref="TrainingOptions.ValidationSplit"/> of <paramref name="data"/>.
     /// </param>
-    /// <param name="engine">Where to train; null for a <see cref="CpuEngine"/>.</param>
+    /// <param name="engine">The engine that trains; null for a <see cref="CpuEngine"/>.</param>
     /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
-    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
+    /// <param name="cancellationToken">Checked before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
     /// State, data, options or a phase do not fit the network or each other; nothing trains in a phase; or a batch
     /// normalization in training mode gets a single value per channel, so that its every output would be β.
@@ -97,13 +97,13 @@ public static class NetworkTrainer
             network, state, data, options, plan, validation, engine, progress, TimeProvider.System, cancellationToken);
     }
 
-    /// <summary>Continues a run from a checkpoint, to the same bits as the unbroken run.</summary>
+    /// <summary>Continues a run from a checkpoint. It ends with the same bits as an uninterrupted run.</summary>
     /// <param name="checkpoint">Where the run stands.</param>
     /// <param name="data">The same rows as before.</param>
     /// <param name="validation">The same rows as before, or null as before.</param>
-    /// <param name="engine">Where to train; the same kind of engine as before for the same bits.</param>
+    /// <param name="engine">The engine that trains. Only the same kind of engine as before gives the same bits.</param>
     /// <param name="progress">Receives the progress on the thread that trains, which is the caller's.</param>
-    /// <param name="cancellationToken">Looked at before every step, and before every part of a validation.</param>
+    /// <param name="cancellationToken">Checked before every step, and before every part of a validation.</param>
     /// <exception cref="ArgumentException">
     /// The data is not the checkpoint's, or the checkpoint is of ML.NET's regression trainer.
     /// </exception>
@@ -148,8 +148,8 @@ public static class NetworkTrainer
     /// <param name="network">The network.</param>
     /// <param name="state">Its parameters; they do not change.</param>
     /// <param name="data">The rows, which count by their weights.</param>
-    /// <param name="loss">The loss that is measured, which also decides on the metric.</param>
-    /// <param name="engine">Where to predict; null for a <see cref="CpuEngine"/>.</param>
+    /// <param name="loss">The loss to measure, which also determines the metric.</param>
+    /// <param name="engine">The engine that predicts; null for a <see cref="CpuEngine"/>.</param>
     /// <exception cref="ArgumentException">The state or the data do not fit the network, or each other.</exception>
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="NotSupportedException">
@@ -177,8 +177,8 @@ public static class NetworkTrainer
     /// <param name="network">The network. Layers whose switches stop their statistics keep them.</param>
     /// <param name="state">Its parameters; they do not change.</param>
     /// <param name="features">Row after row, as many values each as the network has inputs; at least one row.</param>
-    /// <param name="engine">Where to compute; null for a <see cref="CpuEngine"/>.</param>
-    /// <returns>The state with the new statistics, and with the kernels, biases, γ and β of before.</returns>
+    /// <param name="engine">The engine that computes; null for a <see cref="CpuEngine"/>.</param>
+    /// <returns>The state with the new statistics. Kernels, biases, γ and β are those of before.</returns>
     /// <exception cref="ArgumentException">
     /// The state or the features do not fit the network, or the switches let no statistics move.
     /// </exception>

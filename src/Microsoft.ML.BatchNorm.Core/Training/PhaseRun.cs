@@ -88,7 +88,7 @@ sealed class PhaseRun : IDisposable
         catch (OperationCanceledException canceled) when (
             canceled is not TrainingCanceledException && context.IsCanceled)
         {
-            // The engine looked at the token itself, during work that is not a step and changed no position.
+            // The engine checked the token itself, during work that is not a step and does not change the position.
             throw context.Canceled(Checkpoint());
         }
     }

@@ -90,10 +90,12 @@ sealed class RowSet : IReadOnlyCollection<int>
 /// </summary>
 sealed class RowSplit
 {
-    /// <summary>The least rows of a group, if there are as many.</summary>
+    /// <summary>The least number of rows in a group, if there are that many.</summary>
     const int GroupRows = 4096;
 
-    /// <summary>Stands in the seed where an epoch's order has the epoch's number, which is never negative.</summary>
+    /// <summary>
+    /// Takes the place that the epoch's number has in the seed of an order. An epoch's number is never negative.
+    /// </summary>
     const int Number = -1;
 
     readonly RowBlocks blocks;
@@ -147,7 +149,8 @@ sealed class RowSplit
 sealed class EpochOrder(RowSet rows, bool shuffles, int seed, long epoch)
 {
     /// <summary>
-    /// Stands in the seed where the shuffle of a window has the window's number, which is never negative.
+    /// Takes the place that the window's number has in the seed of a window's shuffle. A window's number is never
+    /// negative.
     /// </summary>
     const int BlocksPart = -1;
 
@@ -156,7 +159,7 @@ sealed class EpochOrder(RowSet rows, bool shuffles, int seed, long epoch)
     int windows, first, count;
 
     /// <summary>
-    /// The rows at some places of the order; valid until the next call. A call must not go back before the last one.
+    /// The rows in a range of the order; valid until the next call. A call must not go back before the last one.
     /// </summary>
     public ReadOnlySpan<int> this[Range range]
     {

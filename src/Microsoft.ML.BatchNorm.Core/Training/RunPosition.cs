@@ -9,7 +9,7 @@ sealed record RunPosition
     /// <summary>The phase, from 0.</summary>
     public required int Phase { get; init; }
 
-    /// <summary>The epoch in the phase, from 0; the number of those run when the phase is over.</summary>
+    /// <summary>The epoch in the phase, from 0; the number of epochs that were run when the phase is over.</summary>
     public required int Epoch { get; init; }
 
     /// <summary>The steps taken in the epoch.</summary>
@@ -52,7 +52,7 @@ sealed record RunPosition
 /// <param name="Loss">Its validation loss.</param>
 sealed record BestEpoch(int Epoch, double Loss)
 {
-    /// <summary>Its parameters, or null where they will not be restored.</summary>
+    /// <summary>Its parameters; null if they will not be restored.</summary>
     [JsonIgnore]
     public NetworkState? State { get; init; }
 }

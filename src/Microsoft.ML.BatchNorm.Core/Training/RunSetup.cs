@@ -16,7 +16,7 @@ sealed record RunSetup(Network Network, TrainingOptions Options, ImmutableArray<
         Phases = Phases.SetItem(Phases.Length - 1, Phases[^1] with { Epochs = epochs }),
     };
 
-    /// <summary>With a change of every network.</summary>
+    /// <summary>The same setup with every network changed.</summary>
     public RunSetup With(Func<Network, Network> change) => this with
     {
         Network = change(Network),
@@ -122,7 +122,7 @@ sealed record RunData(RowSet Training, RowSet? Validation)
 /// <summary>What all phases of a run share.</summary>
 /// <param name="Setup">The run's network, options and phases.</param>
 /// <param name="Data">The rows.</param>
-/// <param name="Engine">Where to train.</param>
+/// <param name="Engine">The engine that trains.</param>
 /// <param name="Progress">Receives the progress; or null.</param>
 /// <param name="Clock">Measures the speed of the run.</param>
 /// <param name="Cancellation">Cancels the run.</param>

@@ -11,20 +11,20 @@ public sealed partial class TrainingCheckpoint
     internal static JsonSerializerOptions Json { get; } = Definition.Options(CheckpointJson.Default);
 
     /// <summary>Writes every bit of the checkpoint as a safetensors file.</summary>
-    /// <param name="stream">Written from where it stands, neither flushed nor closed.</param>
+    /// <param name="stream">Written from its current position, neither flushed nor closed.</param>
     /// <remarks>
     /// <para>
-    /// The tensors are those of <see cref="Network.Save"/> behind <c>state/</c>, those of the best epoch behind
-    /// <c>best/</c> where they are kept, and the optimizer's moments behind <c>optimizer/</c>. Network, options,
-    /// phases, position and history are JSON in the metadata, and so is a checksum, by which loading notices any damage.
-    /// <c>docs/model-format.md</c> describes the format.
+    /// Tensors have the names of <see cref="Network.Save"/> after a prefix: <c>state/</c>, <c>best/</c> for the best
+    /// epoch if it is kept, and <c>network/</c> for the modules of TorchScript layers. The optimizer's moments have the
+    /// prefix <c>optimizer/</c>. The metadata has network, options, phases, position and history as JSON, and a
+    /// checksum by which loading detects any damage. <c>docs/model-format.md</c> describes the format.
     /// </para>
-    /// <para>A version that this library has written can be read by every later one.</para>
+    /// <para>Every later version of this library can read the file.</para>
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidOperationException">
-    /// A value of the state is not finite or out of range, or the definition and the names take more than 100 MB, and
-    /// could not be loaded again; nothing was written.
+    /// The checkpoint could not be loaded again: a value of the state is not finite or out of range, or the definition
+    /// and the names take more than 100 MB. Nothing was written.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public void Save(Stream stream)
@@ -47,11 +47,12 @@ public sealed partial class TrainingCheckpoint
     }
 
     /// <summary>
-    /// Reads a checkpoint that <see cref="Save"/> wrote; a run resumed from it comes to the same bits.
+    /// Reads a checkpoint that <see cref="Save"/> wrote. A run that is resumed from it ends with the same bits.
     /// </summary>
-    /// <param name="stream">Read up to the checkpoint's last byte and not further. It need not be able to seek.</param>
+    /// <param name="stream">Read to the checkpoint's last byte and not further. It need not be able to seek.</param>
     /// <remarks>
-    /// Truncation and damage are noticed. Memory grows with the bytes that are there, not with lengths claimed.
+    /// Truncation and damage are detected. Memory grows with the bytes that arrive, not with the lengths that the file
+    /// claims.
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
     /// <exception cref="InvalidDataException">
@@ -136,7 +137,7 @@ public sealed partial class TrainingCheckpoint
         static void InRange(long value, long least, long most, string what)
         {
             if (value < least || value > most)
-                throw new InvalidDataException($"The {what} is {value}; from {least} to {most} can be.");
+                throw new InvalidDataException($"The {what} is {value}; it must be from {least} to {most}.");
         }
 
         static bool IsWrong(StatisticsDistance distance) => distance is null || distance.Epoch < 1
@@ -145,7 +146,7 @@ public sealed partial class TrainingCheckpoint
     }
 }
 
-/// <summary>All of a checkpoint but its tensors.</summary>
+/// <summary>All of a checkpoint except its tensors.</summary>
 sealed record CheckpointDefinition(RunSetup Setup, RunPosition Position, long OptimizerSteps);
 
 [JsonSourceGenerationOptions(

@@ -4,8 +4,8 @@ using System.Diagnostics.Contracts;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Where a run stands between two steps: all that <see cref="NetworkTrainer.Resume"/> needs besides the data to come to
-/// the same bits as if it had never been broken. An immutable value.
+/// Where a run stands between two steps: all that <see cref="NetworkTrainer.Resume"/> needs besides the data to end
+/// with the same bits as an uninterrupted run. An immutable value.
 /// </summary>
 public sealed partial class TrainingCheckpoint
 {
@@ -24,10 +24,10 @@ public sealed partial class TrainingCheckpoint
     /// <summary>The network as it was given, with its own switches.</summary>
     public Network Network => Setup.Network;
 
-    /// <summary>How it is trained.</summary>
+    /// <summary>The options of the run.</summary>
     public TrainingOptions Options => Setup.Options with { StandardizesTargets = false };
 
-    /// <summary>What it has learned so far.</summary>
+    /// <summary>The parameters that the network has learned so far.</summary>
     public NetworkState State => position.State;
 
     /// <summary>The epochs that are over.</summary>
@@ -39,24 +39,25 @@ public sealed partial class TrainingCheckpoint
     /// </summary>
     public ImmutableArray<StatisticsDistance> StatisticsHistory => position.Statistics;
 
-    /// <summary>The phase's name of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
+    /// <summary>The name of the current phase of a <see cref="FineTuningPlan"/>; empty without a plan.</summary>
     public string Phase => Setup.Phases[position.Phase].Name;
 
-    /// <summary>The epoch in its phase, from 1, that the run stands in.</summary>
+    /// <summary>The current epoch in its phase, from 1.</summary>
     public int Epoch => position.Epoch + 1;
 
     /// <summary>The steps that were taken in this epoch.</summary>
     public long Step => position.Step;
 
     /// <summary>
-    /// The same checkpoint in a run whose last phase has that many epochs: how a finished run is prolonged.
+    /// This checkpoint with another number of epochs in the last phase of its run. With a greater number, a finished
+    /// run can go on.
     /// </summary>
     /// <param name="epochs">
-    /// All epochs of the phase, those that are over counted. A schedule over the whole run, such as
-    /// <see cref="LearningRateSchedule.Cosine"/>, goes by the new number from here on.
+    /// The number of all epochs of the phase, those that are over included. A schedule over the whole run, such as
+    /// <see cref="LearningRateSchedule.Cosine"/>, uses the new number from here on.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// As many are over already, and more; or the value is not positive.
+    /// More epochs are over already, or the value is not positive.
     /// </exception>
     [Pure]
     public TrainingCheckpoint WithEpochs(int epochs)
@@ -68,8 +69,8 @@ public sealed partial class TrainingCheckpoint
     }
 
     /// <summary>
-    /// The same checkpoint in a run that saves itself at another path, or at none. A loaded checkpoint has none: a
-    /// path is not stored.
+    /// This checkpoint with another <see cref="TrainingOptions.CheckpointPath"/> for its run, or null for none. A
+    /// checkpoint that was loaded has none, since the path is not stored.
     /// </summary>
     [Pure]
     public TrainingCheckpoint WithCheckpointPath(string? path) =>

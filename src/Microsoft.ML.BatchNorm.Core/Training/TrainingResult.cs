@@ -73,9 +73,10 @@ public sealed record EpochResult
     /// <summary>
     /// The metric on the training rows in inference mode; null without
     /// <see cref="TrainingOptions.EvaluateTrainingData"/>. For <see cref="Loss.SoftmaxCrossEntropy"/> and
-    /// <see cref="Loss.BinaryCrossEntropy"/> it is the accuracy, from 0 to 1: the first greatest output is the row's
-    /// class; an output above 0 stands for targets from 0.5, and each output counts. For other losses it is the mean
-    /// absolute error, in the targets' unit. Rows count by their own weights.
+    /// <see cref="Loss.BinaryCrossEntropy"/> it is the accuracy, from 0 to 1. With softmax, a row's class is the first
+    /// of its greatest outputs; with the binary loss, each output counts, and it is right if it is above 0 and its
+    /// target at least 0.5, or neither. For other losses it is the mean absolute error, in the targets' unit. Rows
+    /// count by their own weights.
     /// </summary>
     public double? Metric { get; init; }
 

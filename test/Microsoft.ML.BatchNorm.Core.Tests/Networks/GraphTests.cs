@@ -321,7 +321,7 @@ public sealed class GraphTests
         Error(() => network.Before("residual/add"), "'residual/add' reads several values: residual/dense_1, ");
         Error(
             () => Network.Input(2).Concat(Network.Input(2).ReLU(), Network.Input(2).Tanh()).Before("concat/concat"),
-            "reads several values: concat/0/re_lu, concat/1/tanh. Cut behind one of them with Until.");
+            "reads several values: concat/0/re_lu, concat/1/tanh. Cut after one of them with Until.");
     }
 
     [TestMethod]
@@ -373,7 +373,7 @@ public sealed class GraphTests
         Network network = image.Concat(flat, image.ReLU().Flatten()).Dense(2);
         Error(
             () => network.SaveSafetensors(Stream.Null, network.Initialize(), TensorNaming.Keras),
-            "layer 'concat/concat'", "put the Flatten behind it");
+            "layer 'concat/concat'", "put the Flatten after it");
         network.SaveSafetensors(Stream.Null, network.Initialize());
         Network sum = flat.Residual(Network.Input(18).ReLU()).Dense(2);
         sum.SaveSafetensors(Stream.Null, sum.Initialize(), TensorNaming.Keras);

@@ -67,7 +67,7 @@ public class SafetensorsErrorTests
             "The file is truncated: 0 of 9 bytes of tensor \"x\" are there");
         States.IsInvalid(
             () => States.LoadSafetensors([.. SafetensorsFile.Of("{" + mean + "," + variance + "}", new byte[16]), 0]),
-            "goes on behind");
+            "goes on after");
     }
 
     [TestMethod]

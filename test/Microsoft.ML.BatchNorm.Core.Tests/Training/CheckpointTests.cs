@@ -200,7 +200,7 @@ public class CheckpointTests
             () => Load(SavedNetworks.Save(Runs.Network, Runs.State)), "This is not a checkpoint", "Network.Load reads it");
         With("\"state/norm/gamma\"", "\"state/norm/gama\"", "missing: \"state/norm/gamma\" of shape [3]");
         With("\"state/norm/gamma\"", "\"state/norm/beta2\"", "unexpected: \"state/norm/beta2\"");
-        Defined("\"phase\":0", "\"phase\":1", "The phase is 1; from 0 to 0 can be.");
+        Defined("\"phase\":0", "\"phase\":1", "The phase is 1; it must be from 0 to 0.");
         Defined("\"epoch\":1,\"step\"", "\"epoch\":9,\"step\"", "The epoch is 9");
         Defined("\"optimizerSteps\":", "\"optimizerSteps\":-", "The number of the optimizer's steps is -");
         Defined("\"epochs\":3,\"learningRate\":0.5,", "\"epochs\":0,\"learningRate\":0.5,", "number of epochs must be positive");

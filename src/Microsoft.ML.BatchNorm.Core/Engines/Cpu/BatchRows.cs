@@ -3,8 +3,8 @@ using System.Buffers;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The rows of the batch at hand, at addresses that stay while it is: in the data's own memory, or where the data's
-/// source has put them.
+/// The rows of the current batch, at addresses that do not change while it is current: in the memory of the data, or in
+/// buffers for rows that are read from a source.
 /// </summary>
 sealed unsafe class BatchRows : IDisposable
 {
@@ -25,23 +25,26 @@ sealed unsafe class BatchRows : IDisposable
         Weights = data.HasWeights ? (float*)handles[2].Pointer : null;
     }
 
-    /// <summary>Where each row of the batch is, counted in rows from the addresses.</summary>
+    /// <summary>
+    /// Where each row of the batch is, in rows from the start of <see cref="Features"/>, <see cref="Targets"/> and
+    /// <see cref="Weights"/>.
+    /// </summary>
     public ReadOnlySpan<int> Places => places.AsSpan(0, count);
 
-    /// <summary>Row after row.</summary>
+    /// <summary>The features, row after row.</summary>
     public float* Features { get; private set; }
 
-    /// <summary>Row after row.</summary>
+    /// <summary>The targets, row after row.</summary>
     public float* Targets { get; private set; }
 
-    /// <summary>One a row, or null.</summary>
+    /// <summary>One weight per row, or null.</summary>
     public float* Weights { get; private set; }
 
-    /// <summary>The number in the data of a row of the batch.</summary>
+    /// <summary>The number that a row of the batch has in the data.</summary>
     public int Number(int row) => numbers[row];
 
-    /// <summary>Turns to a batch.</summary>
-    /// <exception cref="IOException">The data's source cannot read it.</exception>
+    /// <summary>Makes a batch the current one.</summary>
+    /// <exception cref="IOException">The data's source cannot read the rows.</exception>
     public void Bring(ReadOnlySpan<int> rows)
     {
         if (numbers.Length < rows.Length)

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Brings rows of features into the first buffer: rows of the session's data by their indices, or rows of a call.
+/// Copies rows of features into the first buffer: rows of the session's data, or rows that a call passes in.
 /// </summary>
 sealed unsafe class InputStage
 {
@@ -17,8 +17,10 @@ sealed unsafe class InputStage
 
     /// <param name="rows">The session's rows.</param>
     /// <param name="output">The first buffer.</param>
-    /// <param name="ignoresNonFinite">Whether the first layer takes values that are not finite.</param>
-    /// <param name="step">The batch at hand.</param>
+    /// <param name="ignoresNonFinite">
+    /// Whether the layers that read the features accept values that are not finite.
+    /// </param>
+    /// <param name="step">The current batch.</param>
     public InputStage(BatchRows rows, RowBuffer output, bool ignoresNonFinite, Step step)
     {
         Output = output;
@@ -33,23 +35,26 @@ sealed unsafe class InputStage
 
     public void Grow(int count) => Output.Grow(count);
 
-    /// <summary>Rows of the data, by their numbers.</summary>
+    /// <summary>Takes rows of the data, by their numbers.</summary>
     public void SetRows(ReadOnlySpan<int> numbers)
     {
         rows.Bring(numbers);
         foundNonFinite = 0;
     }
 
-    /// <summary>The rows of a call; the memory does not move until its passes have run.</summary>
+    /// <summary>Takes the rows of a call. The memory must not move until the passes have run.</summary>
     public void SetSource(float* first)
     {
         source = first;
         foundNonFinite = 0;
     }
 
-    /// <summary>Throws where the rows just brought held something not finite, naming row and slot.</summary>
-    /// <param name="firstRow">The row of the call that the first of the buffer was, or null for rows of the
-    /// data.</param>
+    /// <summary>
+    /// Throws an error that names row and slot if the rows that were copied last have a value that is not finite.
+    /// </summary>
+    /// <param name="firstRow">
+    /// The number in the call of the first row that was copied; null for rows of the data.
+    /// </param>
     public void ThrowIfNonFinite(long? firstRow)
     {
         if (Volatile.Read(ref foundNonFinite) == 0 || ignoresNonFinite)
@@ -74,7 +79,7 @@ sealed unsafe class InputStage
         ReadOnlySpan<int> places = rows.Places;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
-            // Rows lie anywhere, so that the processor cannot know the next one.
+            // A batch's rows may be anywhere in memory: the processor cannot predict where the next one is.
             int next = places[Math.Min(row + 1, block.First + block.Rows - 1)];
             Take(features + (nint)places[row] * Output.Width, Output.Row(row), features + (nint)next * Output.Width);
         }

@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The loss of a batch and its gradient by the network's outputs, in one pass.</summary>
+/// <summary>Computes the loss of a batch, and its gradient by the network's outputs, in one pass.</summary>
 sealed unsafe class LossStage
 {
     readonly Loss loss;
@@ -10,7 +10,9 @@ sealed unsafe class LossStage
     readonly int targetsPerRow;
     readonly double[] classWeights;
 
-    /// <summary>The sum of each block's losses, times their factors.</summary>
+    /// <summary>
+    /// For each block, the sum of its rows' losses, each times the row's weight and the batch's scale.
+    /// </summary>
     double[] sums = [];
     double scale;
 
@@ -23,7 +25,7 @@ sealed unsafe class LossStage
         classWeights = [.. options.ClassWeights];
     }
 
-    /// <summary>The batch's loss, when the passes have run.</summary>
+    /// <summary>The batch's loss, once the passes have run.</summary>
     public double Value
     {
         get
@@ -44,7 +46,7 @@ sealed unsafe class LossStage
             sums = new double[step.BlocksOf(rows)];
     }
 
-    /// <summary>Called when the batch's rows are known.</summary>
+    /// <summary>Called before the pass, when the batch's rows are known.</summary>
     public void Begin()
     {
         double total = step.Rows;
@@ -54,7 +56,7 @@ sealed unsafe class LossStage
             foreach (int row in rows.Places)
                 total += WeightOf(row);
         }
-        // Rows that all weigh nothing have no loss.
+        // If all rows have weight 0, the loss is 0.
         scale = total > 0 ? 1 / total : 0;
         if (loss is not SoftmaxCrossEntropyLoss)
             scale /= outputs.Width;

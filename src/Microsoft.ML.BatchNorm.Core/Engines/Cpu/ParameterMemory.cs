@@ -1,8 +1,9 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The values of all parameters behind each other, those that are trained first, kernels before others, and their
-/// gradients at the same places: the optimizer goes through them in one pass.
+/// The values of all parameters, one after the other, and the gradients of those that are trained. Trained parameters
+/// come first, and of these the kernels, so that the optimizer can change them, and decay the kernels, in one pass. A
+/// parameter's gradient has the same offset as its value.
 /// </summary>
 sealed unsafe class ParameterMemory
 {
@@ -38,10 +39,10 @@ sealed unsafe class ParameterMemory
 
     public IEnumerable<Parameter> Trained => All.Where(parameter => parameter.IsTrained);
 
-    /// <summary>The floats that are trained: the first ones.</summary>
+    /// <summary>The number of floats that are trained. They come first.</summary>
     public int TrainedLength { get; }
 
-    /// <summary>The floats of the kernels that are trained: the first ones of those.</summary>
+    /// <summary>The number of floats of trained kernels. They come first among those that are trained.</summary>
     public int KernelLength { get; }
 
     public float* Values => values.Start;

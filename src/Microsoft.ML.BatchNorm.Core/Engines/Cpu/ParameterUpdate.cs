@@ -3,13 +3,17 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Steps of an <see cref="Optimizer"/> over the memory of all parameters, which is cut into chunks by its length alone.
+/// Takes the steps of an <see cref="Optimizer"/> on the memory of all parameters. The memory is cut into chunks by its
+/// length alone, so that the bits do not depend on the threads.
 /// </summary>
 sealed unsafe class ParameterUpdate
 {
     const int ChunkFloats = 1 << 12;
 
-    /// <summary>Adam's divisor if ε and v are 0, so that a parameter that never had a gradient stays.</summary>
+    /// <summary>
+    /// The least ε of Adam. If ε and v are 0, Adam divides by it, and a parameter that never had a gradient does not
+    /// change.
+    /// </summary>
     const float LeastEpsilon = 1e-38f;
 
     readonly Optimizer optimizer;
@@ -46,7 +50,6 @@ sealed unsafe class ParameterUpdate
     public long Steps { get; private set; }
 
     /// <summary>Changes the parameters by their gradients, which must be finite.</summary>
-    /// <exception cref="TrainingDivergedException">The gradient's length overflows; nothing has changed.</exception>
     public void Run(double learningRate)
     {
         clip = clipNorm is { } most ? Clip(most) : 1;

@@ -1,7 +1,7 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Passes in their order, put together into as few regions as their needs allow; the threads wait for each other only
+/// Passes in their order, combined into as few regions as their dependencies allow. Threads wait for each other only
 /// between regions.
 /// </summary>
 sealed class Schedule
@@ -45,7 +45,9 @@ sealed class Schedule
         return next;
     }
 
-    /// <summary>What threads do between two times that they wait for each other.</summary>
+    /// <summary>
+    /// The passes that threads run without waiting for each other, and what one thread does afterwards.
+    /// </summary>
     sealed class Region
     {
         readonly Step step;

@@ -3,8 +3,8 @@ namespace Microsoft.ML.BatchNorm;
 sealed unsafe partial class TrainingSession
 {
     /// <summary>
-    /// Rows that go through the network at a time, whatever the batches of training are, and the most floats that they
-    /// are in a buffer.
+    /// The most rows that inference runs at a time, whatever the batch size of training is, and the most floats that
+    /// these rows may have in a buffer.
     /// </summary>
     const int InferenceRows = 512, InferenceFloats = 1 << 22;
 
@@ -15,12 +15,12 @@ sealed unsafe partial class TrainingSession
         int rows = features.Length / width;
         if (features.Length % width != 0)
             throw new ArgumentException(
-                $"There are {features.Length} features, not a multiple of {width} a row.", nameof(features));
+                $"There are {features.Length} features, not a multiple of {width} per row.", nameof(features));
         if (outputs.Length != (long)rows * outputWidth)
             throw new ArgumentException(
                 $"There is room for {outputs.Length} outputs; {rows} rows have {(long)rows * outputWidth}.",
                 nameof(outputs));
-        // Where a layer normalizes rows with their own statistics, the rows of a call are one batch.
+        // If a layer normalizes rows with their own statistics, all rows of a call are one batch.
         int most = stages.Exists(stage => stage is BatchNormalizationStage { InfersFromBatch: true })
             ? Math.Max(rows, 1)
             : inferenceRows;
@@ -54,7 +54,7 @@ sealed unsafe partial class TrainingSession
             if (!Moves(stages[i]))
                 continue;
             var normalization = (BatchNormalizationStage)stages[i];
-            // What the first stages get is in the data already, and nothing goes on from what the last one gets.
+            // Nothing is kept at the last normalization, nor if the stages from here on read only the features.
             RowBuffer[] open = OpenAt(i), next = i == final || open is [var only] && only == input.Output ? [] : open;
             Pass[] last = [normalization.BeginRecompute(), kept.Keep(next)];
             var fromFeatures = new Schedule([input.FromData, .. Infer(0, i), .. last], step, workers);
@@ -88,7 +88,7 @@ sealed unsafe partial class TrainingSession
         IEnumerable<Pass> Infer(int from, int to) => Enumerable.Range(from, to - from)
             .Where(i => isNeeded[i]).SelectMany(i => stages[i].Infer());
 
-        // The values from which the stages go on; two stages may have one buffer, as a Flatten has.
+        // The buffers from which the stages can go on. Two values may share a buffer, such as a Flatten and its input.
         RowBuffer[] OpenAt(int stage) =>
         [
             .. values.OpenAt(stage, i => i <= final && isNeeded[i])
@@ -122,14 +122,14 @@ sealed unsafe partial class TrainingSession
 }
 
 /// <summary>
-/// The values from which the stages go on behind the last normalization whose statistics are settled, chunk of rows by
-/// chunk, so that the stages before it run once; as many chunks as fit into a budget of memory. The others begin at the
-/// features again.
+/// Values that are kept when the statistics of a normalization are settled. For the next normalization the stages go on
+/// from these, and the stages before them need not run again. Rows are kept in chunks, as many as fit into a memory
+/// budget; for other chunks, the stages start again from the features.
 /// </summary>
 /// <param name="chunks">The number of chunks.</param>
 sealed unsafe class KeptInputs(int chunks)
 {
-    /// <summary>A quarter of a gigabyte, or an eighth of all memory where that is less.</summary>
+    /// <summary>The budget: 256 MiB, or an eighth of the available memory if that is less.</summary>
     static readonly long mostFloats =
         Math.Min(1 << 26, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (8 * sizeof(float)));
 
@@ -139,24 +139,24 @@ sealed unsafe class KeptInputs(int chunks)
 
     public int Chunks => chunks;
 
-    /// <summary>Turns to a chunk: whether it was kept when it was turned to before.</summary>
+    /// <summary>Makes a chunk the current one. Returns whether values of it were kept the last time.</summary>
     /// <param name="chunk">The chunk.</param>
     /// <param name="rows">Its number of rows.</param>
-    /// <param name="next">What is to be kept of it in place of that; empty for nothing.</param>
+    /// <param name="next">The buffers to keep for it this time; empty for none.</param>
     public bool Begin(int chunk, int rows, RowBuffer[] next)
     {
         source = inputs[chunk];
         floats -= source?.Length ?? 0;
         long length = rows * FloatsPerRow(next);
         bool fits = length > 0 && floats + length <= mostFloats;
-        // A block of rows has the same place for any buffers of as many floats, and is restored before it is kept.
+        // New values may overwrite old ones in place: a block of rows has the same range, and is restored first.
         target = !fits ? null : source?.Length == length ? source : new AlignedMemory<float>(length);
         floats += target?.Length ?? 0;
         inputs[chunk] = target;
         return source is not null;
     }
 
-    /// <summary>Brings what was kept of the chunk into the buffers that it was in.</summary>
+    /// <summary>A pass that copies the values that were kept of the chunk back into their buffers.</summary>
     public Pass Restore(RowBuffer[] buffers) => Pass.OnRows(block =>
     {
         Span<float> kept = Of(source!, block, buffers);
@@ -167,7 +167,7 @@ sealed unsafe class KeptInputs(int chunks)
         }
     });
 
-    /// <summary>Keeps what is in the buffers, if there is room.</summary>
+    /// <summary>A pass that keeps the values in the buffers, if the budget allows.</summary>
     public Pass Keep(RowBuffer[] buffers) => Pass.OnRows(block =>
     {
         if (target is null)

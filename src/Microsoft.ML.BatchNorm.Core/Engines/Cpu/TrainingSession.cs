@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The CPU engine's training of one network: its stages, compiled once, over memory that is kept.</summary>
+/// <summary>A training session of the CPU engine. Its stages are compiled once, and it keeps its memory.</summary>
 sealed unsafe partial class TrainingSession : ITrainingSession
 {
     readonly Network network;
@@ -44,7 +44,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
                 stage.Load(layer);
         }
 
-        // From here on there is something to dispose of, and nothing that fails.
+        // All that can fail comes before this line, since what follows must be disposed of.
         batch = new BatchRows(data);
         input = new InputStage(batch, features, network.IgnoresNonFinite, step);
         loss = new LossStage(options, batch, data.TargetsPerRow, last, gradient, step);
@@ -85,15 +85,15 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         foreach (Stage stage in stages)
             stage.Commit();
         losses.Add(value);
-        // The memory is used by its address, which lasts as long as this object does.
+        // Stages use memory by its address, which is valid only while this object is reachable.
         GC.KeepAlive(this);
     }
 
     /// <summary>
-    /// All rows of the data as one batch in training mode, as the next step has them, but nothing learns: statistics
-    /// move.
+    /// Runs all rows of the data forward as one batch in training mode, with the dropout of the next step. Statistics
+    /// move, but nothing learns.
     /// </summary>
-    /// <param name="outputs">Receives one row of outputs for each.</param>
+    /// <param name="outputs">Receives a row of outputs for each row.</param>
     /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
     public void Forward(Span<float> outputs)
     {
@@ -148,7 +148,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         batch.Dispose();
     }
 
-    /// <summary>The stages of a network; an activation may be part of the stage before it.</summary>
+    /// <summary>Makes the stages of a network. A stage may include the activation after its layer.</summary>
     static List<Stage> CreateStages(Network network, RowBuffer features, Step step)
     {
         var stages = new List<Stage>();
@@ -174,10 +174,11 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     }
 
     /// <summary>
-    /// Gives every stage in or before which something learns its gradients, and lists them, the last first.
+    /// Gives gradient buffers to each stage that learns or comes after one that learns, and lists these stages, the
+    /// last first.
     /// </summary>
     /// <param name="gradient">The gradient of the network's output.</param>
-    /// <param name="passes">What they do backward.</param>
+    /// <param name="passes">The backward passes of these stages.</param>
     List<Stage> ConnectBackward(RowBuffer gradient, out List<Pass> passes)
     {
         bool[] learns = values.FollowingFrom(i => stages[i].Learns);
@@ -257,7 +258,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     }
 }
 
-/// <summary>The losses that nobody has read yet, the oldest first.</summary>
+/// <summary>The losses that have not been read yet, the oldest first.</summary>
 sealed class LossHistory
 {
     double[] values = new double[1024];

@@ -3,16 +3,17 @@ using System.Runtime.ExceptionServices;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Threads that share items of work which take microseconds: they spin for the next ones, and park when none come. The
-/// calling thread takes part, and waits for items that others are at, never for a thread that has taken none.
+/// Threads that share items of work which take microseconds. A thread without work spins for a while, then parks. The
+/// calling thread takes part, and waits until all items are done; a helper that has not woken up is not waited for.
 /// </summary>
 sealed class WorkerThreads : IDisposable
 {
-    /// <summary>How often a thread looks for work before it parks: some hundred microseconds.</summary>
+    /// <summary>How often a thread checks for new work before it parks: some hundred microseconds in all.</summary>
     const int Spins = 2000;
 
     /// <summary>
-    /// The length of a look, in units of <see cref="Thread.SpinWait"/>: short against a step's parts.
+    /// How long a thread spins between two checks, in iterations of <see cref="Thread.SpinWait"/>: short, compared with
+    /// the parts of a training step.
     /// </summary>
     const int Look = 1;
 
@@ -20,8 +21,8 @@ sealed class WorkerThreads : IDisposable
     readonly object gate = new();
 
     /// <summary>
-    /// The number of the work above, how many of its items are left below: in one word, so that no thread takes an item
-    /// of one work for that of another.
+    /// The number of the current work in the upper half, and how many of its items are not taken yet in the lower half.
+    /// One word holds both, so that a thread cannot take an item of later work for one of earlier work.
     /// </summary>
     long ticket;
     Action<int>? work;
@@ -43,7 +44,7 @@ sealed class WorkerThreads : IDisposable
     public int Threads => helpers.Length + 1;
 
     /// <summary>Does items 0 to <paramref name="count"/> − 1, each once, on any of the threads.</summary>
-    /// <remarks>The first error of an item is thrown when all are done.</remarks>
+    /// <remarks>If items throw, the first error is thrown when all items are done.</remarks>
     public void Run(int count, Action<int> item)
     {
         if (helpers.Length == 0 || count <= 1)
@@ -60,7 +61,7 @@ sealed class WorkerThreads : IDisposable
         TakeItems(number);
         for (int spin = 0; Volatile.Read(ref completed) != count; spin++)
         {
-            // Beyond that, a thread that is at an item has lost its processor.
+            // After that long, a thread that works on an item has lost its processor.
             if (spin < Spins)
                 Thread.SpinWait(Look);
             else
@@ -95,7 +96,9 @@ sealed class WorkerThreads : IDisposable
         }
     }
 
-    /// <summary>The number of the work, as soon as it is another than the last.</summary>
+    /// <summary>
+    /// Waits until there is other work than the last, or the threads stop, and gives the number of the current work.
+    /// </summary>
     uint Await(uint last)
     {
         for (int spin = 0; spin < Spins; spin++)
@@ -106,7 +109,7 @@ sealed class WorkerThreads : IDisposable
         }
         lock (gate)
         {
-            // Either this thread sees the next ticket, or whoever issues it sees that a thread is parked.
+            // Either this thread sees the next ticket, or the one that issues it sees a parked thread and wakes it.
             Interlocked.Increment(ref parked);
             while (Current == last && !Volatile.Read(ref stopped))
                 Monitor.Wait(gate);

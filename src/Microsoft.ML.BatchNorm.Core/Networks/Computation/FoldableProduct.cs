@@ -1,12 +1,12 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// A dense layer or convolution while a model is made: its kernel and bias in double, into which batch normalizations
-/// are folded one after the other.
+/// A dense layer or convolution while a model is made. It holds kernel and bias in double, into which batch
+/// normalizations are folded one after the other.
 /// </summary>
 /// <param name="state">Kernel and bias.</param>
 /// <param name="outputs">The number of outputs, each with one row of the kernel.</param>
-/// <param name="complete">Makes the operation of the folded kernel and bias, and of the activation that follows.</param>
+/// <param name="complete">Makes the operation from the folded kernel and bias, and the activation that follows.</param>
 sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, ServingOperation> complete)
 {
     readonly double[] kernel = [.. Enumerable.Select(state.Kernel.ToArray(), value => (double)value)];
@@ -14,7 +14,10 @@ sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, 
         ? new double[outputs]
         : [.. Enumerable.Select(state.Bias.ToArray(), value => (double)value)];
 
-    /// <summary>Folds a normalization of the outputs, unless a float cannot hold the numbers that come of it.</summary>
+    /// <summary>
+    /// Folds a normalization of the outputs into the product. Returns false, and changes nothing, if a number would not
+    /// fit into a float.
+    /// </summary>
     public bool TryFold(AffineMap map)
     {
         int inputs = kernel.Length / bias.Length;
@@ -39,7 +42,7 @@ sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, 
         return true;
     }
 
-    /// <param name="activation">What follows, or null.</param>
+    /// <param name="activation">The activation that follows, or null.</param>
     public ServingOperation Complete(ActivationFunction? activation) =>
         complete(new PackedProduct(Floats(kernel), Floats(bias), activation));
 
@@ -55,9 +58,9 @@ sealed unsafe class PackedProduct
     readonly AlignedMemory<float> bias;
     readonly ActivationFunction? activation;
 
-    /// <param name="kernel">A row per output.</param>
-    /// <param name="bias">A value per output.</param>
-    /// <param name="activation">What follows, or null.</param>
+    /// <param name="kernel">One row per output.</param>
+    /// <param name="bias">One value per output.</param>
+    /// <param name="activation">The activation that follows, or null.</param>
     public PackedProduct(float[] kernel, float[] bias, ActivationFunction? activation)
     {
         int inputs = kernel.Length / bias.Length;
@@ -73,7 +76,7 @@ sealed unsafe class PackedProduct
 
     public int Outputs => kernel.Columns;
 
-    /// <summary>Rows of inputs to rows of outputs.</summary>
+    /// <summary>Computes rows of outputs from rows of inputs.</summary>
     public void Run(float* x, float* y, int rows)
     {
         MatrixProduct.Multiply(x, Inputs, rows, kernel, y, Outputs, bias.Start);
@@ -81,7 +84,7 @@ sealed unsafe class PackedProduct
         GC.KeepAlive(this);
     }
 
-    /// <summary>An image to an image.</summary>
+    /// <summary>Computes an output image from an input image.</summary>
     public void Convolve(ImageConvolution convolution, float* x, float* y, float* work)
     {
         convolution.Run(x, kernel, bias.Start, y, work);

@@ -1,12 +1,13 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// One tensor that a stage learns or only uses: a slice of the memory of all parameters, and one at the same place in
-/// that of the gradients and of each moment. What fills the slice up to whole vectors is 0 in each.
+/// One tensor that a stage uses, trained or not. Its values are a slice of the memory of all parameters. If it is
+/// trained, its gradient and each moment of the optimizer are slices at the same offset in memories of their own.
+/// Slices are padded to whole vectors, and the padding is zero in all of them.
 /// </summary>
 /// <param name="node">The layer.</param>
 /// <param name="spec">The tensor.</param>
-/// <param name="room">The number of floats in the slice.</param>
+/// <param name="room">The number of floats in the slice, with its padding.</param>
 unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 {
     readonly int size = spec.Shape!.Size;
@@ -25,7 +26,7 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 
     public int Room => room;
 
-    /// <summary>Whether the optimizer changes it; only then has it a gradient.</summary>
+    /// <summary>Whether the optimizer changes it; only then does it have a gradient.</summary>
     public bool IsTrained => spec.IsTrained;
 
     /// <summary>Where the slice begins in each memory.</summary>
@@ -40,10 +41,10 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 
     public Span<float> Gradients => new(Gradient, size);
 
-    /// <summary>Copies a slice to the layout that a state has.</summary>
+    /// <summary>Copies a slice to an array in the layout of a state.</summary>
     public virtual void Read(float* slice, Span<float> values) => new ReadOnlySpan<float>(slice, size).CopyTo(values);
 
-    /// <summary>Copies from that layout to a slice.</summary>
+    /// <summary>Copies an array in the layout of a state to a slice.</summary>
     public virtual void Write(ReadOnlySpan<float> values, float* slice) => values.CopyTo(new Span<float>(slice, size));
 
     public float[] ToArray()
@@ -55,18 +56,18 @@ unsafe class Parameter(NetworkNode node, TensorSpec spec, int room)
 }
 
 /// <summary>
-/// A kernel <c>[units, inputs]</c> in the panels of its transpose's <see cref="PackedMatrix"/>: a product with it needs
-/// no packing, and its gradient is formed where it belongs.
+/// A kernel <c>[units, inputs]</c>, stored as the panels of the <see cref="PackedMatrix"/> of its transpose. A product
+/// with it needs no packing, and its gradient has the same layout.
 /// </summary>
 sealed unsafe class KernelParameter(NetworkNode node, TensorSpec spec, int inputs, int units)
     : Parameter(node, spec, checked(inputs * Simd.RoundUp(units)))
 {
     public int Panels => (units + PackedMatrix.PanelColumns - 1) / PackedMatrix.PanelColumns;
 
-    /// <summary>The units of a panel.</summary>
+    /// <summary>The number of units in a panel.</summary>
     public int UnitsOf(int panel) => Math.Min(PackedMatrix.PanelColumns, units - panel * PackedMatrix.PanelColumns);
 
-    /// <summary>The floats from one input's row of a panel to the next.</summary>
+    /// <summary>The number of floats from one row of a panel to the next; a row has the weights of one input.</summary>
     public int WidthOf(int panel) => Simd.RoundUp(UnitsOf(panel));
 
     /// <summary>Where a panel begins in a slice.</summary>

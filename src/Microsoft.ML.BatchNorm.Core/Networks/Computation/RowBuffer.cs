@@ -4,13 +4,16 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Some floats for each row of a batch, each row from an aligned address on and filled up to whole vectors, so that
-/// kernels need no tails. What fills up is finite.
+/// The same number of floats for each row of a batch. A row begins at an aligned address and is padded to whole
+/// vectors, so that kernels need no code for the end of a row. The padding is finite.
 /// </summary>
 /// <param name="width">The number of values in a row.</param>
 sealed unsafe class RowBuffer(int width)
 {
-    /// <summary>Rows that lie a multiple of this many floats apart crowd into a few sets of the first cache.</summary>
+    /// <summary>
+    /// Rows whose distance is a multiple of this many floats share a few sets of the first-level cache and evict each
+    /// other; such a distance is avoided.
+    /// </summary>
     const int CrowdedStride = 128;
 
     AlignedMemory<float> memory = new(0);
@@ -18,21 +21,21 @@ sealed unsafe class RowBuffer(int width)
     /// <summary>The number of values in a row.</summary>
     public int Width => width;
 
-    /// <summary>The same in whole vectors.</summary>
+    /// <summary>The number of values in a row, rounded up to whole vectors.</summary>
     public int Columns { get; } = Simd.RoundUp(width);
 
-    /// <summary>The floats from a row to the next.</summary>
+    /// <summary>The number of floats from one row to the next.</summary>
     public int Stride { get; } = Simd.RoundUp(width) % CrowdedStride == 0
         ? Simd.RoundUp(width) + Simd.Floats
         : Simd.RoundUp(width);
 
-    /// <summary>The number of rows that there is room for.</summary>
+    /// <summary>The number of rows that the memory holds.</summary>
     public int Capacity { get; private set; }
 
     /// <summary>The first value of a row.</summary>
     public float* Row(int row) => memory.Start + (nint)row * Stride;
 
-    /// <summary>Makes room for that many rows; where there was less, all values are 0 then.</summary>
+    /// <summary>Makes the memory hold at least that many rows. If it grows, all values are 0 afterwards.</summary>
     public void Grow(int rows)
     {
         if (rows <= Capacity)

@@ -1,20 +1,21 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// One operation of a <see cref="NetworkModel"/>. Rows lie behind one another without gaps. Immutable.
+/// One operation of a <see cref="NetworkModel"/>. In its inputs and outputs, rows follow one another without gaps.
+/// Immutable.
 /// </summary>
 abstract unsafe class ServingOperation(int inputs, int outputs)
 {
-    /// <summary>The values of a row that goes in, the first where there are several.</summary>
+    /// <summary>The number of values in a row of the input, or of the first if there are several.</summary>
     public int Inputs => inputs;
 
-    /// <summary>The values of a row that comes out.</summary>
+    /// <summary>The number of values in a row of the output.</summary>
     public int Outputs => outputs;
 
-    /// <summary>Whether the output may be an input's memory.</summary>
+    /// <summary>Whether the output may be in the same memory as an input.</summary>
     public virtual bool IsElementwise => false;
 
-    /// <summary>The floats that it needs beside input and output.</summary>
+    /// <summary>The number of floats of working memory that it needs.</summary>
     public virtual int Work => 0;
 
     /// <param name="x">The input, of <paramref name="rows"/> rows.</param>
@@ -24,14 +25,14 @@ abstract unsafe class ServingOperation(int inputs, int outputs)
     public abstract void Run(float* x, float* y, int rows, float* work);
 
     /// <inheritdoc cref="Run(float*, float*, int, float*)"/>
-    /// <param name="x">The inputs, as many as the operation was given.</param>
+    /// <param name="x">The inputs, in the order in which the operation was given them.</param>
     /// <param name="y">The output.</param>
     /// <param name="rows">The number of rows, positive.</param>
     /// <param name="work">As many floats as <see cref="Work"/> says.</param>
     public virtual void Run(float** x, float* y, int rows, float* work) => Run(x[0], y, rows, work);
 }
 
-/// <summary>An operation of several inputs.</summary>
+/// <summary>An operation with several inputs.</summary>
 abstract unsafe class MergeOperation(int outputs) : ServingOperation(outputs, outputs)
 {
     public override void Run(float* x, float* y, int rows, float* work) => Run(&x, y, rows, work);
@@ -39,11 +40,11 @@ abstract unsafe class MergeOperation(int outputs) : ServingOperation(outputs, ou
     public abstract override void Run(float** x, float* y, int rows, float* work);
 }
 
-/// <summary>What a layer's operations in a model are made of.</summary>
+/// <summary>What a layer needs to add its operations to a model.</summary>
 /// <param name="Node">The layer in its network.</param>
-/// <param name="State">Its parameters, or null for a layer without.</param>
+/// <param name="State">The layer's parameters; null for a layer without parameters.</param>
 /// <param name="Inputs">The values that it reads.</param>
-/// <param name="Operations">Takes its operations.</param>
+/// <param name="Operations">Receives the layer's operations.</param>
 /// <param name="Folds">Whether a batch normalization may be folded into the product before it.</param>
 sealed record ServingContext(
     NetworkNode Node, LayerState? State, ServingValue[] Inputs, ServingOperations Operations, bool Folds)
@@ -52,35 +53,37 @@ sealed record ServingContext(
 }
 
 /// <summary>
-/// The value of a layer in a model: an operation gives it, or a product whose operation is still to be added.
+/// The output of a layer while a model is made. Either an operation gives it, or a product whose operation is not added
+/// yet, because more may be folded into it.
 /// </summary>
-/// <param name="place">The place of the operation that gives it; −1 for the features.</param>
+/// <param name="place">The index of the operation that gives it; −1 for the features.</param>
 sealed class ServingValue(int place)
 {
-    /// <param name="input">The place of the operation that the product reads.</param>
-    /// <param name="product">What more can be folded into, until the value is completed.</param>
+    /// <param name="input">The index of the operation whose output the product reads.</param>
+    /// <param name="product">The product, into which more can be folded until the value is completed.</param>
     public ServingValue(int input, FoldableProduct product)
         : this(input) => Product = product;
 
     /// <summary>
-    /// The place of the operation that gives the value or, while there is a product, of the one that the product reads.
+    /// The index of the operation that gives the value or, while there is a product, of the operation whose output the
+    /// product reads.
     /// </summary>
     public int Place { get; private set; } = place;
 
     public FoldableProduct? Product { get; private set; }
 
-    /// <summary>Ends the folding: the product's operation, at this place, gives the value.</summary>
+    /// <summary>Ends the folding: the product's operation, which has this index, gives the value.</summary>
     public void Complete(int place) => (Place, Product) = (place, null);
 }
 
-/// <summary>The operations of a model while it is made, in their order.</summary>
+/// <summary>The operations of a model while it is made, in the order in which they run.</summary>
 sealed class ServingOperations
 {
     readonly List<(ServingOperation Operation, int[] Inputs)> operations = [];
 
     public IReadOnlyList<(ServingOperation Operation, int[] Inputs)> All => operations;
 
-    /// <summary>Adds an operation, and gives its value.</summary>
+    /// <summary>Adds an operation, and returns its output.</summary>
     public ServingValue Add(ServingOperation operation, params ServingValue[] inputs)
     {
         int[] places = Array.ConvertAll(inputs, input => Complete(input));
@@ -89,12 +92,11 @@ sealed class ServingOperations
     }
 
     /// <summary>
-    /// Adds the operation of a product that waits for what can be folded into it; nothing, if the value is no such
-    /// product.
+    /// If a product gives the value, adds the product's operation and so ends the folding into it; else does nothing.
     /// </summary>
     /// <param name="value">The value.</param>
-    /// <param name="activation">What follows the product, or null.</param>
-    /// <returns>The place of the operation that gives the value.</returns>
+    /// <param name="activation">The activation that follows the product, or null.</param>
+    /// <returns>The index of the operation that gives the value.</returns>
     public int Complete(ServingValue value, ActivationFunction? activation = null)
     {
         if (value.Product is { } product)

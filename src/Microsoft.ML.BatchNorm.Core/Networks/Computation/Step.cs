@@ -1,17 +1,21 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The batch at hand: its rows, cut by their number alone, and what stages ask about the step.</summary>
+/// <summary>
+/// The current batch: its number of rows, their division into blocks, and what stages ask about the step. The blocks
+/// depend only on the number of rows, so that sums by block have the same bits on any number of threads.
+/// </summary>
 /// <param name="seed">The seed of all random numbers.</param>
-/// <param name="blockRows">The most rows of a block.</param>
-/// <param name="threads">The threads that share the work.</param>
+/// <param name="blockRows">The most rows in a block.</param>
+/// <param name="threads">The number of threads that share the work.</param>
 sealed class Step(int seed, int blockRows, int threads)
 {
     /// <summary>
-    /// The most rows of a block: enough to read the weights once for many, few enough to stay in a cache.
+    /// The most rows in a block: enough for weights to be used many times once they are read, few enough for the block
+    /// to stay in a cache.
     /// </summary>
     const int MaxBlockRows = 64;
 
-    /// <summary>The most floats of a block of images.</summary>
+    /// <summary>The most floats in a block of images.</summary>
     const int BlockFloats = 1 << 16;
 
     bool failed;
@@ -35,13 +39,13 @@ sealed class Step(int seed, int blockRows, int threads)
     /// <summary>The number of blocks.</summary>
     public int Blocks { get; private set; }
 
-    /// <summary>Whether something was not finite in this step.</summary>
+    /// <summary>Whether this step has computed a value that is not finite.</summary>
     public bool Failed => Volatile.Read(ref failed);
 
-    /// <summary>The number of blocks that so many rows make.</summary>
+    /// <summary>The number of blocks for a number of rows.</summary>
     public int BlocksOf(int rows) => (rows + blockRows - 1) / blockRows;
 
-    /// <summary>The most rows of a block for a network: few where they are large images.</summary>
+    /// <summary>The most rows in a block for a network; few if they are large images.</summary>
     public static int BlockRowsOf(Network network)
     {
         int largest = network.Nodes.Where(node => node.Output.Rank == 3)
@@ -65,8 +69,8 @@ sealed class Step(int seed, int blockRows, int threads)
 }
 
 /// <summary>
-/// Memory that a pass needs while it is at an item: one block for each thread of a session, all as large as the largest
-/// need. What a block holds when it is taken is anything.
+/// Memory that a pass needs while it works on an item. Each thread of a session has one block, and all blocks are as
+/// large as the largest need. The contents of a block are undefined when it is taken.
 /// </summary>
 sealed class WorkMemory(int threads)
 {
@@ -74,7 +78,7 @@ sealed class WorkMemory(int threads)
     readonly int[] taken = new int[threads];
     long size;
 
-    /// <summary>Called while stages are made: says that a pass will need so many floats.</summary>
+    /// <summary>Called by a stage when it is created, if one of its passes needs that many floats.</summary>
     public void Reserve(long floats)
     {
         if (floats <= size)
@@ -83,7 +87,7 @@ sealed class WorkMemory(int threads)
         NewBlocks(threads, floats).CopyTo(blocks, 0);
     }
 
-    /// <summary>A block that no other thread has, until it is disposed of.</summary>
+    /// <summary>Gives a block that no other thread uses until the lease is disposed of.</summary>
     public Lease Take()
     {
         for (int i = 0; ; i = (i + 1) % taken.Length)
@@ -96,7 +100,7 @@ sealed class WorkMemory(int threads)
     static AlignedMemory<float>[] NewBlocks(int count, long floats) =>
         [.. Enumerable.Range(0, count).Select(_ => new AlignedMemory<float>(floats))];
 
-    /// <summary>A block while it is one thread's.</summary>
+    /// <summary>A block while one thread uses it.</summary>
     public readonly unsafe ref struct Lease(WorkMemory owner, int index)
     {
         public float* Start => owner.blocks[index].Start;

@@ -8,7 +8,10 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 sealed unsafe class BatchNormalizationStage : Stage
 {
-    /// <summary>The arrays of one group's maps: center, scale and shift forward, slope and rest backward.</summary>
+    /// <summary>
+    /// The number of arrays that a group has in <see cref="maps"/>: center, scale and shift of the forward map, and
+    /// slope and shift of the gradient's map.
+    /// </summary>
     const int MapArrays = 5;
 
     readonly BatchNormalizationOptions options;
@@ -20,20 +23,27 @@ sealed unsafe class BatchNormalizationStage : Stage
     BatchNormalizationState loaded = null!;
     bool changed;
 
-    /// <summary>The groups of rows of the current batch that share statistics: one, or the virtual batches.</summary>
+    /// <summary>
+    /// The number of groups of rows that share statistics in the current batch: one, or one per virtual batch.
+    /// </summary>
     int groups = 1;
 
-    /// <summary>The moments of each block and group, those of each group, and its 1/√(σ² + ε), r and d.</summary>
+    /// <summary>
+    /// The moments of each group in each block, and of each group; and per group 1/√(σ² + ε) and renormalization's r
+    /// and d.
+    /// </summary>
     AlignedMemory<double> blockMoments = new(0), moments = new(0);
     AlignedMemory<double> inverse = new(0), factor = new(0), offset = new(0);
 
-    /// <summary>The two sums of each block and group; then those of one group and those of all.</summary>
+    /// <summary>
+    /// The two gradient sums of each group in each block; those of one group; and those of γ and β over all groups.
+    /// </summary>
     AlignedMemory<double> blockSums = new(0);
     readonly AlignedMemory<double> sums, affineSums;
     AlignedMemory<float> maps = new(0);
     int capacity;
 
-    /// <summary>The moments of all rows while statistics are recomputed.</summary>
+    /// <summary>The moments of all rows while statistics are recomputed; else null.</summary>
     AlignedMemory<double>? total;
 
     public BatchNormalizationStage(StageContext context, BatchNormalizationLayer layer, ChannelKernels kernels)
@@ -57,10 +67,12 @@ sealed unsafe class BatchNormalizationStage : Stage
 
     public override IReadOnlyList<Parameter> Parameters { get; }
 
-    /// <summary>Whether training moves its statistics.</summary>
+    /// <summary>Whether training moves the layer's statistics.</summary>
     public bool Moves => moves;
 
-    /// <summary>Whether inference needs the statistics of the rows themselves.</summary>
+    /// <summary>
+    /// Whether inference normalizes rows with their own statistics, because the layer tracks no moving ones.
+    /// </summary>
     public bool InfersFromBatch => !options.TrackMovingStatistics;
 
     public override void Load(LayerState state)
@@ -118,7 +130,7 @@ sealed unsafe class BatchNormalizationStage : Stage
 
     public override double Penalize()
     {
-        // Of a channel, all values but one may have been ignored.
+        // A channel may have a single value left after others were ignored.
         bool ignores = usesBatch && options.NonFinite == NonFinite.Ignore && !Step.Failed;
         for (int group = 0; ignores && group < groups; group++)
             CheckCounts(MomentsOf(group), moves);
@@ -141,14 +153,14 @@ sealed unsafe class BatchNormalizationStage : Stage
             throw SingleValue.Error($"A channel of layer '{Path}'", moves);
     }
 
-    /// <summary>The rows of a block that are in a group.</summary>
+    /// <summary>The rows of a block that are in a group: the first one, and how many.</summary>
     (int First, int Rows) Slice(RowBlock block, int group)
     {
         int end = block.First + block.Rows, first = block.First + (group - block.First % groups + groups) % groups;
         return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
     }
 
-    /// <summary>The rows of a group in a buffer, from the given first one.</summary>
+    /// <summary>The rows of a group in a buffer, from the given row of the group on.</summary>
     ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
 
     float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
@@ -171,7 +183,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         ? [Pass.OnRows(AddMoments, MergeMoments), Pass.OnRows(Normalize)]
         : [Pass.OnRows(Normalize)];
 
-    /// <summary>Collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
+    /// <summary>A pass that collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
     public Pass BeginRecompute()
     {
         total = new AlignedMemory<double>(Moments.Arrays * (long)room);
@@ -179,7 +191,9 @@ sealed unsafe class BatchNormalizationStage : Stage
     }
 
     /// <summary>Makes the collected moments the moving statistics.</summary>
-    /// <exception cref="InvalidDataException">A value is not finite, or a channel has too few.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A value is not finite, or a channel has only one and the options ask for the sample variance.
+    /// </exception>
     public void EndRecompute()
     {
         Moments all = Moments.In(total!.Start, room);
@@ -191,7 +205,9 @@ sealed unsafe class BatchNormalizationStage : Stage
     }
 
     /// <summary>Moves the statistics by the last batch in training mode, if the options let them move.</summary>
-    /// <exception cref="InvalidDataException">A value is not finite; nothing has moved.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A value is not finite, or a channel has only one and the options ask for the sample variance; nothing has moved.
+    /// </exception>
     public void TakeStatistics()
     {
         if (!moves)
@@ -267,7 +283,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         }
     }
 
-    /// <summary>Forms the map of a group from its moments.</summary>
+    /// <summary>Computes the forward map of a group from its moments.</summary>
     void FormMap(int group)
     {
         Moments merged = MomentsOf(group);
@@ -341,8 +357,8 @@ sealed unsafe class BatchNormalizationStage : Stage
             Map(0, 1));
 
     /// <summary>
-    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For a fixed map, slope and
-    /// rest are 0.
+    /// Runs after <see cref="SumGradients"/>, which has applied the activation's derivative. For moving statistics,
+    /// slope and shift of the gradient's map are 0.
     /// </summary>
     void FormGradient(RowBlock block)
     {
@@ -378,14 +394,14 @@ sealed unsafe class BatchNormalizationStage : Stage
     }
 
     /// <summary>
-    /// Forms the map of a group's gradient from its sums, by the formula of <see cref="InputGradient"/>, and adds to
-    /// the gradients of γ and β.
+    /// Computes the map of a group's gradient from its sums, by the formula of <see cref="BatchNorm.InputGradient"/>,
+    /// and adds to the gradients of γ and β.
     /// </summary>
     void FormGradientMap(int group)
     {
         Moments merged = MomentsOf(group);
         nint at = (nint)group * room;
-        float* center = Map(group, 0), slope = Map(group, 3), rest = Map(group, 4);
+        float* center = Map(group, 0), slope = Map(group, 3), shift = Map(group, 4);
         for (int c = 0; c < room; c += 8)
         {
             Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
@@ -404,7 +420,7 @@ sealed unsafe class BatchNormalizationStage : Stage
                 Vector512.Equals(count, Vector512<double>.Zero), Vector512<double>.Zero, Vector512<double>.One / count);
             Vector512<double> slopes = inverses * (inverses * (product * share));
             Simd.Narrow(slopes).Store(slope + c);
-            Simd.Narrow(gradient * share - off * slopes).Store(rest + c);
+            Simd.Narrow(gradient * share - off * slopes).Store(shift + c);
         }
     }
 

@@ -77,7 +77,7 @@ static class BatchNormalizationTensors
         }
     }
 
-    /// <summary>The state that the tensors are of, or null where they are another layer's.</summary>
+    /// <summary>The state that the tensors hold, or null if they are those of another kind of layer.</summary>
     public static BatchNormalizationState? ToState(LayerState tensors)
     {
         if (tensors.ArrayOf<double>(Mean) is not { } mean || tensors.ArrayOf<double>(Variance) is not { } variance)
@@ -95,10 +95,12 @@ static class BatchNormalizationTensors
                 : null);
     }
 
-    /// <summary>What is wrong with a state that comes from a file or goes to one.</summary>
+    /// <summary>Checks the values of a state that comes from a file or goes to one.</summary>
     /// <param name="state">The state.</param>
-    /// <param name="nameOf">What the file calls a tensor.</param>
-    /// <returns>Field and channel of the first value out of range, in words; null when all are in range.</returns>
+    /// <param name="nameOf">Gives the name of a tensor in the file.</param>
+    /// <returns>
+    /// A message that names tensor and channel of the first value out of range; null if all are in range.
+    /// </returns>
     public static string? FaultOf(BatchNormalizationState state, Func<string, string> nameOf)
     {
         int channels = state.Channels;

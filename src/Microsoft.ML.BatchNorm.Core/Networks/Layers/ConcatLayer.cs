@@ -3,10 +3,10 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Two or more inputs behind one another along their first dimension, the channels: <c>[2, 8, 8]</c> and
-/// <c>[3, 8, 8]</c> become <c>[5, 8, 8]</c>.
+/// Concatenates two or more inputs along their first dimension, the channels: <c>[2, 8, 8]</c> and <c>[3, 8, 8]</c>
+/// become <c>[5, 8, 8]</c>.
 /// </summary>
-/// <remarks><see cref="Network.Concat(Network[])"/> puts it into a network.</remarks>
+/// <remarks><see cref="Network.Concat(Network[])"/> adds it to a network.</remarks>
 public sealed record ConcatLayer : Layer
 {
     /// <inheritdoc/>
@@ -34,7 +34,7 @@ public sealed record ConcatLayer : Layer
         new ConcatOperation([.. context.Node.InputShapes.Select(shape => shape.Size)]), context.Inputs);
 }
 
-/// <summary>Runs of channels behind one another in a training session.</summary>
+/// <summary>A <see cref="ConcatLayer"/> in a training session.</summary>
 sealed unsafe class ConcatStage(StageContext context)
     : Stage(context, new RowBuffer(context.Node.Output.Size))
 {
@@ -73,8 +73,8 @@ sealed unsafe class ConcatStage(StageContext context)
     }
 }
 
-/// <summary>Runs of channels behind one another in a model.</summary>
-/// <param name="widths">The values that a row has of each input.</param>
+/// <summary>A <see cref="ConcatLayer"/> in a model.</summary>
+/// <param name="widths">The number of values in a row of each input.</param>
 sealed unsafe class ConcatOperation(int[] widths) : MergeOperation(widths.Sum())
 {
     public override void Run(float** x, float* y, int rows, float* work)

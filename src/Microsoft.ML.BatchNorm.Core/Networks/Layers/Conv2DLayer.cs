@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel a filter, plus a bias a filter:
-/// Keras's and PyTorch's <c>Conv2D</c>, with groups and dilation.
+/// Cross-correlation of an image <c>[channels, height, width]</c> with one kernel per filter, plus one bias per filter:
+/// <c>Conv2D</c> in Keras and <c>Conv2d</c> in PyTorch, with groups and dilation.
 /// </summary>
 /// <param name="Filters">The number of output channels.</param>
 /// <param name="KernelSize">Height and width of the kernel.</param>
@@ -20,7 +20,7 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
         Check.Positive(Filters, nameof(Filters));
 
     /// <summary>Height and width of the kernel, positive.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">One of them is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">One of the two is not positive.</exception>
     public Size2D KernelSize { get; init => field = value.CheckAtLeast(1, nameof(KernelSize)); } =
         KernelSize.CheckAtLeast(1, nameof(KernelSize));
 
@@ -117,13 +117,16 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
 /// <summary>A convolution in a training session.</summary>
 sealed unsafe class Conv2DStage : Stage
 {
-    /// <summary>The most ranges of rows whose gradients of the kernel are summed apart, for as many threads.</summary>
+    /// <summary>
+    /// The most parts into which the rows of a batch are split. Each part sums its gradients of the kernel separately,
+    /// so that as many threads can work.
+    /// </summary>
     const int MaxParts = 32;
 
-    /// <summary>The most floats for them, beyond which there are fewer parts.</summary>
+    /// <summary>The most floats for the gradients of all parts. A large kernel therefore has fewer parts.</summary>
     const int PartialRoom = 1 << 24;
 
-    /// <summary>Floats that one item merges.</summary>
+    /// <summary>The floats of the kernel's gradient that one item merges.</summary>
     const int MergeLength = 1 << 13;
 
     readonly ImageConvolution convolution;
@@ -131,7 +134,7 @@ sealed unsafe class Conv2DStage : Stage
     readonly KernelParameter kernel;
     readonly Parameter? bias;
 
-    /// <summary>The gradients of each part, of the kernel and of the bias.</summary>
+    /// <summary>Each part's gradients of kernel and bias.</summary>
     readonly AlignedMemory<float> partials;
     readonly AlignedMemory<double> partialBiases;
 
@@ -174,7 +177,7 @@ sealed unsafe class Conv2DStage : Stage
 
     int Parts => Math.Clamp(PartialRoom / kernel.Room, 1, MaxParts);
 
-    /// <summary>The parts that have rows of the batch at hand.</summary>
+    /// <summary>The number of parts that have rows of the current batch.</summary>
     int UsedParts => Math.Min(Parts, Step.Rows);
 
     public override IEnumerable<Pass> Backward()
@@ -195,7 +198,7 @@ sealed unsafe class Conv2DStage : Stage
             convolution.RunBack(OutputGradient!.Row(row), weights, InputGradient!.Row(row), work.Start);
     }
 
-    /// <summary>The gradients of kernel and bias by a part of the rows.</summary>
+    /// <summary>Sums the gradients of kernel and bias over a part of the rows.</summary>
     void SumPart(int part)
     {
         if (part >= UsedParts)
@@ -216,7 +219,7 @@ sealed unsafe class Conv2DStage : Stage
         }
     }
 
-    /// <summary>Merges a range of the parts' gradients; the first also the bias's.</summary>
+    /// <summary>Merges a range of the kernel's gradients of all parts; item 0 also merges those of the bias.</summary>
     void Merge(int item)
     {
         int first = item * MergeLength, length = Math.Min(MergeLength, kernel.Room - first);

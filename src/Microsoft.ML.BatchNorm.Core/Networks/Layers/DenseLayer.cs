@@ -116,7 +116,7 @@ sealed unsafe class DenseStage : Stage
             OutputGradient!.Row(block.First), OutputGradient.Stride, block.Rows, transposed!,
             InputGradient!.Row(block.First), InputGradient.Stride);
 
-    /// <summary>Packs a panel of inputs: block after block of 32 units.</summary>
+    /// <summary>Packs one panel of the kernel's transpose, 32 units at a time.</summary>
     void Transpose(int panel)
     {
         int columns = transposed!.ColumnsOf(panel), first = panel * PackedMatrix.PanelColumns;
@@ -131,14 +131,14 @@ sealed unsafe class DenseStage : Stage
         }
     }
 
-    /// <summary>The gradients of a panel of units.</summary>
+    /// <summary>Computes the gradients of kernel and bias for one panel of units.</summary>
     void FormGradient(int panel)
     {
         int first = panel * PackedMatrix.PanelColumns, width = kernel.WidthOf(panel);
         float* gradient = OutputGradient!.Row(0) + first, target = kernel.Gradient + kernel.Start(panel);
         if (bias is not null)
             PlaneKernels.SumColumns(gradient, OutputGradient.Stride, Step.Rows, width, bias.Gradient + first);
-        // What fills up the rows of the gradient is 0, as what fills up the kernel's must be.
+        // The padding of the output's gradient is zero, so that of the kernel's gradient becomes zero, as it must.
         MatrixPanels columns = MatrixPanels.OfRows(gradient, OutputGradient.Stride, Step.Rows, width);
         MatrixProduct.MultiplyTransposed(Input.Row(0), Input.Stride, inputs, columns, target, width);
         bool finite = Finite.All<float>(new(target, inputs * width));

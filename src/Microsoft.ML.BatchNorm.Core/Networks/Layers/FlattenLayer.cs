@@ -1,6 +1,6 @@
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The same values in one dimension, the last of the input's running fastest.</summary>
+/// <summary>Puts all values of a row into one dimension, in row-major order.</summary>
 public sealed record FlattenLayer : Layer
 {
     /// <inheritdoc/>
@@ -21,7 +21,7 @@ public sealed record FlattenLayer : Layer
         new(context.Operations.Complete(context.Input));
 }
 
-/// <summary>The same buffer under another shape.</summary>
+/// <summary>A <see cref="FlattenLayer"/> in a training session: its output is the same buffer as its input.</summary>
 sealed class FlattenStage(StageContext context) : Stage(context, context.Input)
 {
     public override IEnumerable<Pass> Forward() => [];

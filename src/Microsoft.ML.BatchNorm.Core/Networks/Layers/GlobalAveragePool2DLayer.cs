@@ -21,7 +21,7 @@ public sealed record GlobalAveragePool2DLayer : Layer
         context.Operations.Add(new GlobalAverageOperation(context.Node.Input), context.Input);
 }
 
-/// <summary>The mean of each channel in a training session.</summary>
+/// <summary>A <see cref="GlobalAveragePool2DLayer"/> in a training session.</summary>
 sealed unsafe class GlobalAveragePool2DStage(StageContext context)
     : Stage(context, new RowBuffer(context.Node.Output.Size))
 {
@@ -50,7 +50,7 @@ sealed unsafe class GlobalAveragePool2DStage(StageContext context)
     }
 }
 
-/// <summary>The mean of each channel in a model.</summary>
+/// <summary>A <see cref="GlobalAveragePool2DLayer"/> in a model.</summary>
 sealed unsafe class GlobalAverageOperation(TensorShape image) : ServingOperation(image.Size, image[0])
 {
     public override void Run(float* x, float* y, int rows, float* work)

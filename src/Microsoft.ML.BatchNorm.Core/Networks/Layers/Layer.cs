@@ -7,8 +7,8 @@ using System.Text.Json.Serialization;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// One layer of a <see cref="Network"/>: what it computes, its name and its switch. An immutable value without
-/// parameters; these are in a <see cref="NetworkState"/>.
+/// One layer of a <see cref="Network"/>: what it computes, its name, and whether it trains. An immutable value without
+/// parameters; those are in a <see cref="NetworkState"/>.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(DenseLayer), "dense")]
@@ -30,54 +30,56 @@ public abstract record Layer
     }
 
     /// <summary>
-    /// The layer's name, without <c>/</c>, <c>\</c>, <c>*</c> and <c>?</c>; unique in its network. Empty: the network
-    /// names it as Keras does, <c>dense</c>, <c>dense_1</c>, and so on. Default: empty.
+    /// The layer's name, without <c>/</c>, <c>\</c>, <c>*</c> and <c>?</c>; unique in its network. If it is empty, the
+    /// network gives the layer the name that Keras would give it: <c>dense</c>, <c>dense_1</c>, and so on. Default:
+    /// empty.
     /// </summary>
-    /// <exception cref="ArgumentException">
-    /// The name holds one of these characters, or half a surrogate pair.
-    /// </exception>
+    /// <exception cref="ArgumentException">The name has one of these characters, or half a surrogate pair.</exception>
     [JsonIgnore]
     public string Name { get; init => field = Named(value); } = "";
 
     /// <summary>
-    /// False freezes the layer: training leaves its parameters, and a batch normalization stays in inference mode.
-    /// Default: true.
+    /// False freezes the layer: training does not change its parameters, and a batch normalization stays in inference
+    /// mode. Default: true.
     /// </summary>
     public virtual bool Trainable { get; init; } = true;
 
-    /// <summary>What kind of layer it is, in Keras's or PyTorch's name: <c>Dense</c>, <c>ReLU</c>.</summary>
+    /// <summary>The kind of layer, by its name in Keras or PyTorch: <c>Dense</c>, <c>ReLU</c>.</summary>
     public abstract string Kind { get; }
 
     /// <summary>
-    /// Keras's name for the first layer of the kind, <c>dense</c> or <c>re_lu</c>; the function's own for those that
-    /// Keras has no layer of, and calls <c>activation</c>.
+    /// The name that Keras gives the first layer of this kind, such as <c>dense</c> or <c>re_lu</c>. A function for
+    /// which Keras has no layer of its own, and which it names <c>activation</c>, has its own name here.
     /// </summary>
     internal abstract string DefaultName { get; }
 
-    /// <summary>The shape of a row that comes out where one of <paramref name="input"/> goes in.</summary>
-    /// <param name="input">The shape of a row, without the batch.</param>
+    /// <summary>The shape of an output row for an input row of shape <paramref name="input"/>.</summary>
+    /// <param name="input">The shape of an input row, without the batch.</param>
     /// <exception cref="ArgumentException">
-    /// The layer cannot take that shape; the message names the layer, the shape, and the one that it needs.
+    /// The layer cannot take that shape; the message names the layer, the shape, and the shape that it needs.
     /// </exception>
     [Pure]
     public abstract TensorShape OutputShape(TensorShape input);
 
-    /// <summary>The shape of a row that comes out where rows of these shapes go in.</summary>
-    /// <param name="inputs">The shape of a row of each input, without the batch. All layers but
-    /// <see cref="AddLayer"/>, <see cref="ConcatLayer"/> and <see cref="MultiplyLayer"/> take one.</param>
+    /// <summary>The shape of an output row for input rows of these shapes.</summary>
+    /// <param name="inputs">
+    /// The shape of a row of each input, without the batch. <see cref="AddLayer"/>, <see cref="ConcatLayer"/> and
+    /// <see cref="MultiplyLayer"/> take several inputs, all other layers one.
+    /// </param>
     /// <exception cref="ArgumentException">
-    /// The layer cannot take those shapes or as many; the message names the layer, the shapes, and what it needs.
+    /// The layer cannot take those shapes or that number of inputs; the message names the layer, the shapes, and what
+    /// it needs.
     /// </exception>
     [Pure]
     public virtual TensorShape OutputShape(ImmutableArray<TensorShape> inputs) =>
         inputs.Length == 1 ? OutputShape(inputs[0]) : throw Misfit(inputs, "one");
 
-    /// <summary>The tensors that the layer has behind such an input; none for a layer without parameters.</summary>
-    /// <param name="input">The shape of a row, without the batch.</param>
+    /// <summary>The tensors that the layer has for such an input; empty for a layer without parameters.</summary>
+    /// <param name="input">The shape of an input row, without the batch.</param>
     [Pure]
     public virtual IEnumerable<TensorSpec> Tensors(TensorShape input) => [];
 
-    /// <summary>Fresh values for its tensors, or null where it has none.</summary>
+    /// <summary>The first values of the layer's tensors, or null if it has none.</summary>
     internal virtual LayerState? Initialize(TensorShape input, Random random)
     {
         var tensors = new List<KeyValuePair<string, Array>>();
@@ -92,16 +94,16 @@ public abstract record Layer
         return tensors.Count == 0 ? null : LayerState.OfTensors(tensors);
     }
 
-    /// <summary>The layer in a training session of the CPU engine.</summary>
-    /// <exception cref="NotSupportedException">Another engine alone runs it.</exception>
+    /// <summary>Makes the layer's stage for a training session of the CPU engine.</summary>
+    /// <exception cref="NotSupportedException">Only another engine can run the layer.</exception>
     internal abstract Stage CreateStage(StageContext context);
 
-    /// <summary>The layer in a model: adds its operations, and gives their value.</summary>
-    /// <exception cref="NotSupportedException">A model cannot have it.</exception>
-    /// <exception cref="ArgumentException">With its options, it cannot predict for a single row.</exception>
+    /// <summary>Adds the layer's operations to a model, and returns their output.</summary>
+    /// <exception cref="NotSupportedException">A model cannot have such a layer.</exception>
+    /// <exception cref="ArgumentException">With its options, the layer cannot predict a single row.</exception>
     internal abstract ServingValue CreateServing(ServingContext context);
 
-    /// <summary>The tensors of a layer with a kernel and, it may be, a bias.</summary>
+    /// <summary>The tensors of a layer that has a kernel and may have a bias.</summary>
     private protected IEnumerable<TensorSpec> KernelAndBias(
         TensorShape kernel, KernelInitializer kernelInitializer, KernelInitializer? biasInitializer, long fanIn,
         long fanOut)
@@ -124,11 +126,11 @@ public abstract record Layer
     private protected ArgumentException Misfit(ImmutableArray<TensorShape> inputs, string needed) =>
         new($"{Described(inputs)} it needs {needed}.");
 
-    /// <summary>The layer's error where its kernel has more values than an array can.</summary>
+    /// <summary>Throws the layer's error if its kernel has more values than an array can have.</summary>
     private protected void CheckKernel(TensorShape input, params ReadOnlySpan<long> dimensions) =>
         CheckSize([input], "kernel", Array.MaxLength, dimensions);
 
-    /// <summary>The layer's error where a row of this shape has more values than a network allows.</summary>
+    /// <summary>Throws the layer's error if a row of this shape has more values than a network allows.</summary>
     private protected void CheckRow(TensorShape input, string what, params ReadOnlySpan<long> dimensions) =>
         CheckRow([input], what, dimensions);
 

@@ -2,18 +2,18 @@ using System.Text.Json.Serialization;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>What a window of an image becomes.</summary>
+/// <summary>How a pooling layer reduces a window of an image to one value.</summary>
 public enum Pooling
 {
-    /// <summary>The greatest of its values; padding never is.</summary>
+    /// <summary>The greatest value of the window; padding never counts.</summary>
     Max,
 
-    /// <summary>The mean of its values, by default with the padding's zeros, as in PyTorch.</summary>
+    /// <summary>The mean of the window's values; by default padding counts as zeros, as in PyTorch.</summary>
     Average,
 }
 
 /// <summary>
-/// The maximum or mean of each window of an image <c>[channels, height, width]</c>, channel by channel.
+/// The maximum or mean of each window of an image <c>[channels, height, width]</c>, for each channel.
 /// </summary>
 /// <param name="Function">Maximum or mean.</param>
 /// <param name="PoolSize">Height and width of the window.</param>
@@ -29,12 +29,12 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
     public Size2D PoolSize { get; init => field = value.CheckAtLeast(1, nameof(PoolSize)); } =
         PoolSize.CheckAtLeast(1, nameof(PoolSize));
 
-    /// <summary>How far the window moves at a time, or null for its own size. Default: null.</summary>
+    /// <summary>How far the window moves at a time; null for the window's own size. Default: null.</summary>
     /// <exception cref="ArgumentOutOfRangeException">One of the two is not positive.</exception>
     public Size2D? Stride { get; init => field = value?.CheckAtLeast(1, nameof(Stride)); }
 
     /// <summary>
-    /// Rows and columns on each side of the image, fewer than the window has. Default: 0.
+    /// Rows and columns of padding on each side of the image, less than the window's size. Default: 0.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">A side is negative.</exception>
     public Padding2D Padding { get; init => field = value.CheckNotNegative(nameof(Padding)); } = 0;
@@ -95,12 +95,15 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
         context.Operations.Add(new PoolOperation(this, context.Node.Input, context.Node.Output), context.Input);
 }
 
-/// <summary>A <see cref="Pool2DLayer"/> of maxima: the first of a window's greatest values gets its gradient.</summary>
+/// <summary>
+/// A <see cref="Pool2DLayer"/> that takes maxima, in a training session. If several values of a window are the
+/// greatest, the first of them gets the gradient.
+/// </summary>
 sealed unsafe class MaxPool2DStage : Stage
 {
     readonly ImageWindows windows;
 
-    /// <summary>Where each maximum was in its channel.</summary>
+    /// <summary>The index of each maximum in its channel of the input.</summary>
     AlignedMemory<int> indices = new(0);
 
     public MaxPool2DStage(StageContext context, Window2D window)
@@ -156,7 +159,7 @@ sealed unsafe class MaxPool2DStage : Stage
         indices.Start + (nint)row * Output.Width + (nint)channel * windows.Places;
 }
 
-/// <summary>A <see cref="Pool2DLayer"/> of means.</summary>
+/// <summary>A <see cref="Pool2DLayer"/> that takes means, in a training session.</summary>
 sealed unsafe class AveragePool2DStage : Stage
 {
     readonly ImageWindows windows;
@@ -210,7 +213,7 @@ sealed unsafe class AveragePool2DStage : Stage
     }
 }
 
-/// <summary>A pool in a model.</summary>
+/// <summary>A <see cref="Pool2DLayer"/> in a model.</summary>
 sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorShape output)
     : ServingOperation(image.Size, output.Size)
 {
