@@ -68,10 +68,10 @@ static class Graphs
         ),
         (
             "groups, dilation and padding per side",
-            Network.Input(3, 6, 5).Conv2D(40, 3, padding: new Padding2D(0, 1, 2, 0), useBias: false)
+            Network.Input(3, 6, 5).Conv2D(6, 3, padding: new Padding2D(0, 1, 2, 0), useBias: false)
                 .BatchNormalization(keras).ReLU()
-                .Conv2D(80, (2, 3), padding: 2, dilation: (2, 1), groups: 2).Tanh()
-                .Conv2D(6, 1, groups: 2, useBias: false).GlobalAveragePool2D().Dense(3)
+                .Conv2D(9, (2, 3), padding: 2, dilation: (2, 1), groups: 3).Tanh()
+                .Conv2D(6, 1, groups: 3, useBias: false).GlobalAveragePool2D().Dense(3)
         ),
         (
             "pools that end beyond the image",
@@ -81,7 +81,7 @@ static class Graphs
                     Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, ceilMode: true),
                     Network.Input(4, 6, 5).AveragePool2D(
                         2, stride: (2, 2), padding: Padding2D.Same, countIncludePad: false)
-                        .Conv2D(4, (2, 2), padding: new Padding2D(0, 0, 0, 0)),
+                        .Conv2D(4, (1, 2)),
                     Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, padding: new Padding2D(1, 1, 0, 0)))
                 .Flatten().Dense(3)
         ),

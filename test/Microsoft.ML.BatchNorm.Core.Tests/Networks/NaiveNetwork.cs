@@ -54,7 +54,7 @@ sealed class NaiveNetwork(Network network, NetworkState state)
         AddLayer => [.. Enumerable.Range(0, inputs[0].Length).Select(i => inputs.Sum(input => input[i]))],
         ConcatLayer => [.. Enumerable.Range(0, rows).SelectMany(
             row => inputs.SelectMany(input => input.Chunk(input.Length / rows).ElementAt(row)))],
-        MultiplyLayer => [.. inputs[0].Select((value, i) => value * inputs[1][i * inputs[1].Length / inputs[0].Length])],
+        MultiplyLayer => [.. inputs[0].Select((value, i) => value * inputs[1][i / (inputs[0].Length / inputs[1].Length)])],
         _ => Forward(node, inputs[0], rows, training),
     };
 
@@ -78,8 +78,8 @@ sealed class NaiveNetwork(Network network, NetworkState state)
             case MultiplyLayer:
                 double[] factors = new double[inputs[1].Length];
                 for (int i = 0; i < dy.Length; i++)
-                    factors[i * factors.Length / dy.Length] += dy[i] * inputs[0][i];
-                return [[.. dy.Select((value, i) => value * inputs[1][i * factors.Length / dy.Length])], factors];
+                    factors[i / (dy.Length / factors.Length)] += dy[i] * inputs[0][i];
+                return [[.. dy.Select((value, i) => value * inputs[1][i / (dy.Length / factors.Length)])], factors];
             default:
                 return [Backward(node, inputs[0], dy, rows)];
         }

@@ -18,7 +18,7 @@ static class NaiveNetwork
                 AddLayer => [.. inputs[0].Select((_, i) => inputs.Sum(input => input[i]))],
                 ConcatLayer => [.. inputs.SelectMany(input => input)],
                 MultiplyLayer =>
-                    [.. inputs[0].Select((value, i) => value * inputs[1][i * inputs[1].Length / inputs[0].Length])],
+                    [.. inputs[0].Select((value, i) => value * inputs[1][i / (inputs[0].Length / inputs[1].Length)])],
                 _ => Layer(node, state.TryGet(node.Path), inputs[0]),
             });
         }
