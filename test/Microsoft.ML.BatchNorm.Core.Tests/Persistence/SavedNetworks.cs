@@ -19,13 +19,17 @@ static class SavedNetworks
                 .Append(Network.Input(4, 3, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
+        .SiLU()
         .Residual(Network.Input(4, 3, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 3, 4).BatchNormalization())
+        .HardSwish()
         .Concat("joined", Network.Input(4, 3, 4), Network.Input(4, 3, 4).ReLU())
+        .HardSigmoid()
         .Append(Network.Input(8, 3, 4).GlobalAveragePool2D())
         .Dropout(0.25)
         .Flatten()
         .Dense(5, useBias: false, kernelInitializer: KernelInitializer.GlorotNormal)
         .Sigmoid()
+        .ReLU6()
         .WithPreset(NetworkPreset.Keras)
         .Add(new DenseLayer(3)
         {
