@@ -95,8 +95,10 @@ readonly struct GeluFunction : IActivationFunction
             Vector512.LessThan(x, Vector512.Create(-40.0)), Vector512<double>.Zero,
             x * NormalDistribution.Cumulative(x));
 
+    /// <summary>The density is 0 beyond ±40, and ±∞·0 would be NaN.</summary>
     static Vector512<double> Slope(Vector512<double> x) =>
-        NormalDistribution.Cumulative(x) + x * NormalDistribution.Density(x);
+        NormalDistribution.Cumulative(x)
+            + Vector512.ClampNative(x, Vector512.Create(-40.0), Vector512.Create(40.0)) * NormalDistribution.Density(x);
 }
 
 readonly struct SiLUFunction : IActivationFunction
@@ -106,13 +108,17 @@ readonly struct SiLUFunction : IActivationFunction
         Vector512.ConditionalSelect(
             Vector512.LessThan(x, Vector512.Create(-110f)), Vector512<float>.Zero, x * Sigmoid(x));
 
+    /// <summary><c>σ·(1 + x·(1 − σ))</c>, with a finite x, since ±∞ would give ±∞·0.</summary>
     public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy)
     {
         Vector512<float> sigmoid = Sigmoid(x);
+        x = Vector512.ClampNative(x, Vector512.Create(float.MinValue), Vector512.Create(float.MaxValue));
         return dy * (sigmoid * (Vector512<float>.One + x * (Vector512<float>.One - sigmoid)));
     }
 
-    /// <summary>From e^−|x|, which cannot overflow.</summary>
+    /// <summary>
+    /// From e^−|x|, because 1/(1 + e⁻ˣ) is 0 below −88.7, where x·σ(x) is still a normal float at first.
+    /// </summary>
     static Vector512<float> Sigmoid(Vector512<float> x)
     {
         Vector512<float> e = Vector512.Exp(-Vector512.Abs(x));
@@ -121,7 +127,7 @@ readonly struct SiLUFunction : IActivationFunction
     }
 }
 
-/// <summary>The slope at ±3 is that in between.</summary>
+/// <summary>The slope at −3 is 0, and at 3 it is 1, as in libtorch 2.10.</summary>
 readonly struct HardSwishFunction : IActivationFunction
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -134,9 +140,10 @@ readonly struct HardSwishFunction : IActivationFunction
     public Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy)
     {
         Vector512<float> rising = Vector512.ConditionalSelect(
-            Vector512.GreaterThan(x, Vector512.Create(3f)), dy,
+            Vector512.GreaterThanOrEqual(x, Vector512.Create(3f)), dy,
             dy * (x / Vector512.Create(3f) + Vector512.Create(0.5f)));
-        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(-3f)), Vector512<float>.Zero, rising);
+        return Vector512.ConditionalSelect(
+            Vector512.LessThanOrEqual(x, Vector512.Create(-3f)), Vector512<float>.Zero, rising);
     }
 }
 
@@ -200,29 +207,6 @@ readonly struct NoActivation : IFusedActivation
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => dy;
-}
-
-/// <summary>A function of each value of an array. The bits of a result do not depend on the value's place.</summary>
-static unsafe class ActivationMap
-{
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run<TFunction>(TFunction function, float* x, float* y, nint length)
-        where TFunction : struct, IActivationFunction
-    {
-        nint i = 0;
-        for (; i <= length - 4 * Simd.Floats; i += 4 * Simd.Floats)
-        {
-            function.Forward(Vector512.Load(x + i)).Store(y + i);
-            function.Forward(Vector512.Load(x + i + Simd.Floats)).Store(y + i + Simd.Floats);
-            function.Forward(Vector512.Load(x + i + 2 * Simd.Floats)).Store(y + i + 2 * Simd.Floats);
-            function.Forward(Vector512.Load(x + i + 3 * Simd.Floats)).Store(y + i + 3 * Simd.Floats);
-        }
-        for (; i < length; i += Simd.Floats)
-        {
-            int count = (int)nint.Min(Simd.Floats, length - i);
-            Simd.StorePart(function.Forward(Simd.LoadPart(x + i, count)), y + i, count);
-        }
-    }
 }
 
 /// <summary>The standard normal distribution, with a relative error of at most 2e-12.</summary>

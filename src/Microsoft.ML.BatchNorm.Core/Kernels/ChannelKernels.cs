@@ -18,6 +18,21 @@ abstract unsafe class ChannelKernels
         public float* this[int row] => First + row * Stride;
     }
 
+    /// <summary>The kernels for a layout.</summary>
+    /// <param name="activation">What is applied to the normalized values.</param>
+    /// <param name="row">Where the channels lie in a row.</param>
+    /// <param name="columns">The values of a row in whole vectors.</param>
+    /// <param name="ignoresNonFinite">Whether values that are not finite count in no sum and pass through.</param>
+    public static ChannelKernels Of<TActivation>(
+        TActivation activation, ChannelLayout row, int columns, bool ignoresNonFinite)
+        where TActivation : struct, IFusedActivation
+    {
+        ChannelKernels kernels = row is { Outer: 1, Inner: 1 }
+            ? new FeatureKernels<TActivation>(activation, columns)
+            : new ImageKernels<TActivation>(activation, row);
+        return ignoresNonFinite ? new IgnoringKernels<TActivation>(kernels, activation, row) : kernels;
+    }
+
     /// <summary>Writes the moments of at least one row; M2 is not finite if a value is not.</summary>
     public abstract void AddMoments(Rows x, int rows, Moments result);
 

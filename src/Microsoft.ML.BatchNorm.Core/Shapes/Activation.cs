@@ -26,7 +26,10 @@ public enum Activation
     /// <summary><c>x·min(max(x + 3, 0), 6)/6</c>, a SiLU of straight lines and a parabola.</summary>
     HardSwish,
 
-    /// <summary><c>min(max(x + 3, 0), 6)/6</c>, a sigmoid of straight lines.</summary>
+    /// <summary>
+    /// <c>min(max(x + 3, 0), 6)/6</c>, a sigmoid of straight lines, as in PyTorch and Keras 3. Keras 2's
+    /// <c>hard_sigmoid</c> is another function, <c>min(max(0.2·x + 0.5, 0), 1)</c>.
+    /// </summary>
     HardSigmoid,
 
     /// <summary><c>min(max(x, 0), 6)</c>.</summary>

@@ -16,20 +16,37 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function, Ten
         base.Dispose(disposing);
     }
 
-    public static FunctionModule Of(NetworkNode node, ActivationLayer layer) => new(node, layer.EffectiveFunction switch
+    /// <param name="node">The layer in its network.</param>
+    /// <param name="layer">The layer.</param>
+    /// <param name="takesInfinite">Whether the network takes features that are infinite.</param>
+    public static FunctionModule Of(NetworkNode node, ActivationLayer layer, bool takesInfinite)
     {
-        Activation.ReLU => x => x.relu(),
-        Activation.LeakyReLU => x => x.leaky_relu(Scalars.Of(layer.EffectiveSlope)),
-        Activation.Gelu => x => F.gelu(x),
-        Activation.Sigmoid => x => x.sigmoid(),
-        Activation.Tanh => x => x.tanh(),
-        Activation.SiLU => x => F.silu(x),
-        Activation.HardSwish => x => F.hardswish(x),
-        Activation.HardSigmoid => x => F.hardsigmoid(x),
-        Activation.ReLU6 => x => F.relu6(x),
-        _ => throw new NotSupportedException(
-            $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
-    });
+        Func<Tensor, Tensor> function = layer.EffectiveFunction switch
+        {
+            Activation.ReLU => x => x.relu(),
+            Activation.LeakyReLU => x => x.leaky_relu(Scalars.Of(layer.EffectiveSlope)),
+            Activation.Gelu => x => F.gelu(x),
+            Activation.Sigmoid => x => x.sigmoid(),
+            Activation.Tanh => x => x.tanh(),
+            Activation.SiLU => x => F.silu(x),
+            Activation.HardSwish => x => F.hardswish(x),
+            Activation.HardSigmoid => x => F.hardsigmoid(x),
+            Activation.ReLU6 => x => F.relu6(x),
+            _ => throw new NotSupportedException(
+                $"Layer '{node.Path}': {layer.Function} is not an activation of this engine."),
+        };
+        bool isProduct = layer.EffectiveFunction is Activation.Gelu or Activation.SiLU or Activation.HardSwish;
+        return new(node, takesInfinite && isProduct ? x => WithLimits(x, function) : function);
+    }
+
+    /// <summary>
+    /// A product of x and a factor, with its limits at ±∞, which are those of ReLU. libtorch would compute ∞·0 there.
+    /// </summary>
+    static Tensor WithLimits(Tensor x, Func<Tensor, Tensor> function)
+    {
+        Tensor isInfinite = x.isinf();
+        return torch.where(isInfinite, x.relu(), function(x.masked_fill(isInfinite, Scalars.Of(0))));
+    }
 
     /// <remarks>
     /// libtorch's pools take as much padding on both sides, of half a window at most. Where there is other padding, or a

@@ -115,7 +115,7 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
             new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
         BatchNormalizationLayer layer =>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
-        ActivationLayer layer => FunctionModule.Of(node, layer),
+        ActivationLayer layer => FunctionModule.Of(node, layer, network.IgnoresNonFinite),
         Pool2DLayer layer => FunctionModule.Of(node, layer, device),
         DropoutLayer layer => new DropoutModule(node, layer, random, index),
         FlattenLayer => FunctionModule.Flatten(node),

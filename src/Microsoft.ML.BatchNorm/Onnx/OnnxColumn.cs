@@ -10,8 +10,8 @@ namespace Microsoft.ML.Transforms;
 /// </summary>
 /// <remarks>
 /// ML.NET declares a column as batch × dimensions, and the operator expects the channels on the second axis. A float
-/// column is cast to double if its map does not fit in floats; a double column stays double. In a layer that ignores
-/// values that are not finite, or has a mask column, <c>Where</c> lets these values through.
+/// column is cast to double if its map does not fit in floats; a double column stays double. <c>Where</c> passes values
+/// that are not finite through unchanged, if the layer ignores them or has a mask column.
 /// </remarks>
 sealed class OnnxColumn
 {
@@ -158,8 +158,8 @@ sealed class OnnxColumn
 sealed class OnnxNumbers
 {
     /// <summary>
-    /// A mean of more standard deviations than this is subtracted before the operator. Runtimes compute the operator as
-    /// <c>x·a + b</c>, where a mean of 2ⁿ standard deviations loses n of a float's 24 bits.
+    /// A mean that is more than this many standard deviations from zero is subtracted before the operator. Runtimes
+    /// compute the operator as <c>x·a + b</c>, which loses n of a float's 24 bits if the mean is 2ⁿ deviations from zero.
     /// </summary>
     const double FarFromZero = 4;
 
@@ -186,7 +186,7 @@ sealed class OnnxNumbers
         }
     }
 
-    /// <summary>The numbers in float, or null if they do not fit in floats, such as a deviation of 1e-42.</summary>
+    /// <summary>The numbers in float, or null if floats cannot hold them, for example a deviation of 1e-42.</summary>
     public static OnnxNumbers? InSingle(BatchNormalizationColumn column)
     {
         var numbers = new OnnxNumbers(column, inDouble: false);

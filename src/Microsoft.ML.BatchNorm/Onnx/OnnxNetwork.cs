@@ -5,17 +5,21 @@ using Microsoft.ML.Model.OnnxConverter;
 namespace Microsoft.ML.Transforms;
 
 /// <summary>
-/// A network's part of an ONNX graph, layer by layer, in inference mode: operators of version 9, which held until 12 at
-/// least. A batch normalization is one of its own, as <see cref="OnnxColumn"/> writes it; dropout is nothing.
+/// A network's part of an ONNX graph, layer by layer, in inference mode. The variable with a layer's value is named by
+/// the layer's path. The operators have the form of version 9, which is valid up to version 12 at least.
+/// <see cref="OnnxColumn"/> writes a batch normalization; dropout adds no node.
 /// </summary>
 sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 {
-    /// <summary>Whether the network has outputs for NaN and infinite features, and no error.</summary>
+    /// <summary>
+    /// Whether the network computes outputs from NaN and infinite values. If not, a batch normalization throws.
+    /// </summary>
     bool TakesNonFinite => !network.Nodes.Any(
         node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
 
     /// <summary>
-    /// Adds the network behind a variable of one row's values, and gives that of its outputs, rows by outputs.
+    /// Adds the nodes that compute the network from a variable of features, and returns the variable of its outputs, of
+    /// shape [rows, outputs].
     /// </summary>
     public string Save(string features)
     {
@@ -23,7 +27,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         return network.OutputShape.Rank == 1 ? outputs : Step("Flatten", "Outputs", outputs);
     }
 
-    /// <summary>The same, with outputs of the network's own shape.</summary>
+    /// <summary>Does the same, with outputs of the network's own shape.</summary>
     public string SaveLayers(string features)
     {
         string input = Shaped(features);
@@ -34,7 +38,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     }
 
     /// <summary>
-    /// A column may have other dimensions than the network's input, and its variable others than the column.
+    /// Reshapes the features to the network's input. The column may have other dimensions, and so may its variable.
     /// </summary>
     string Shaped(string features)
     {
@@ -57,15 +61,20 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         BatchNormalizationLayer normalization => Normalization(node, normalization, x),
         ActivationLayer activation => Activation(node, activation, x),
         Pool2DLayer pool => Pool(node, pool, x),
-        GlobalAveragePool2DLayer => Step("Flatten", $"{node.Path}.Flat", Step("GlobalAveragePool", node.Path, x)),
+        GlobalAveragePool2DLayer => Step("Flatten", node.Path, Step("GlobalAveragePool", $"{node.Path}.means", x)),
         FlattenLayer => Step("Flatten", node.Path, x),
         DropoutLayer => x,
         _ => throw new NotSupportedException($"Layer '{node.Path}' ({node.Layer.Kind}) has no form in ONNX here."),
     };
 
-    /// <summary>A sum of two at a time, in the order in which the network adds.</summary>
-    string Sum(NetworkNode node, string[] inputs) =>
-        inputs.Aggregate((sum, input) => Step("Add", node.Path, sum, input));
+    /// <summary>Adds two values at a time, in the network's order. The operator Sum has no fixed order.</summary>
+    string Sum(NetworkNode node, string[] inputs)
+    {
+        string sum = inputs[0];
+        for (int i = 1; i < inputs.Length; i++)
+            sum = Step("Add", i == inputs.Length - 1 ? node.Path : $"{node.Path}.sum", sum, inputs[i]);
+        return sum;
+    }
 
     string Concat(NetworkNode node, string[] inputs)
     {
@@ -123,9 +132,9 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 
     string Normalization(NetworkNode node, BatchNormalizationLayer layer, string x)
     {
-        string y = nodes.Variable(node.Path);
         var column = new BatchNormalizationColumn(
             nodes.Name(node.Path), x, layer.Options, state[node.Path].BatchNormalization!);
+        string y = nodes.Variable(node.Path);
         var type = new VectorDataViewType(NumberDataViewType.Single, node.Input.Dimensions.ToArray());
         new OnnxColumn(nodes.Context, column, type, layer.Options.NonFinite == NonFinite.Ignore).Save(x, y);
         return y;
@@ -143,41 +152,49 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
                 return y;
             case BatchNorm.Activation.ReLU:
                 return Step("Relu", node.Path, x);
+            case BatchNorm.Activation.Sigmoid:
+                return Step("Sigmoid", node.Path, x);
+            case BatchNorm.Activation.Tanh:
+                return Step("Tanh", node.Path, x);
             case BatchNorm.Activation.SiLU:
                 return Step("Mul", node.Path, Finite(node, x), Step("Sigmoid", $"{node.Path}.sigmoid", x));
             case BatchNorm.Activation.HardSwish:
-                return Step("Mul", node.Path, Finite(node, x), HardSigmoid(node, $"{node.Path}.hard_sigmoid", x));
+                return Step("Mul", node.Path, Finite(node, x), HardSigmoid($"{node.Path}.hard_sigmoid", x));
             case BatchNorm.Activation.HardSigmoid:
-                return HardSigmoid(node, node.Path, x);
+                return HardSigmoid(node.Path, x);
             case BatchNorm.Activation.ReLU6:
                 // Clip has its bounds as attributes before version 11, and as inputs from then on.
                 string most = nodes.Constant($"{node.Path}.most", [6f], 1);
-                return OrNaN(node, x, Step("Min", node.Path, Step("Relu", $"{node.Path}.positive", x), most));
+                return OrNaN(node.Path, x, role => Step("Min", role, Step("Relu", $"{node.Path}.positive", x), most));
             default:
-                return Step(layer.Function.ToString(), node.Path, x);
+                throw new NotSupportedException(
+                    $"Layer '{node.Path}': the activation {layer.Function} has no form in ONNX here.");
         }
     }
 
-    string HardSigmoid(NetworkNode node, string role, string x)
+    string HardSigmoid(string role, string x) => OrNaN(role, x, bounded =>
     {
-        string y = nodes.Variable(role);
+        string y = nodes.Variable(bounded);
         OnnxNode hardSigmoid = nodes.Add("HardSigmoid", [x], y);
         hardSigmoid.AddAttribute("alpha", 1.0 / 6);
         hardSigmoid.AddAttribute("beta", 0.5);
-        return OrNaN(node, x, y);
-    }
+        return y;
+    });
 
-    /// <summary>The value with the least float in place of −∞, which times 0 is NaN.</summary>
+    /// <summary>Replaces −∞ by the least float, because −∞·0 is NaN.</summary>
     string Finite(NetworkNode node, string x) => TakesNonFinite
         ? Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1))
         : x;
 
-    /// <summary>NaN where x is NaN, of which runtimes may make a bound; else y.</summary>
-    string OrNaN(NetworkNode node, string x, string y) => TakesNonFinite
-        ? Step("Where", $"{node.Path}.or_nan", Step("IsNaN", $"{node.Path}.is_nan", x), x, y)
-        : y;
+    /// <summary>A bounded y, but NaN where x is NaN: a runtime may turn a NaN into one of the bounds.</summary>
+    /// <param name="role">The name of the result.</param>
+    /// <param name="x">What y is computed from.</param>
+    /// <param name="bounded">Adds the nodes that compute y under a name.</param>
+    string OrNaN(string role, string x, Func<string, string> bounded) => TakesNonFinite
+        ? Step("Where", role, Step("IsNaN", $"{role}.is_nan", x), x, bounded($"{role}.bounded"))
+        : bounded(role);
 
-    /// <summary><c>x·½(1 + erf(x/√2))</c>, where −∞·0 is to be 0.</summary>
+    /// <summary><c>x·½(1 + erf(x/√2))</c>.</summary>
     string Gelu(NetworkNode node, string x)
     {
         string erf = Step("Erf", $"{node.Path}.erf", Scaled($"{node.Path}.scaled", x, MathF.Sqrt(0.5f)));
@@ -190,16 +207,18 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 
     string Pool(NetworkNode node, Pool2DLayer layer, string x)
     {
-        string y = Pooled(node, layer, layer.Function == Pooling.Max ? "MaxPool" : "AveragePool", node.Path, x);
-        return layer.Function == Pooling.Max && TakesNonFinite ? WithNaN(node, layer, x, y) : y;
+        if (layer.Function == Pooling.Average)
+            return Pooled(node, layer, "AveragePool", node.Path, x);
+        return TakesNonFinite ? GreatestOrNaN(node, layer, x) : Pooled(node, layer, "MaxPool", node.Path, x);
     }
 
-    /// <summary>The greatest values, and NaN where there is one among them, which runtimes may skip.</summary>
-    string WithNaN(NetworkNode node, Pool2DLayer layer, string x, string greatest)
+    /// <summary>The greatest value, or NaN where the window has one. A runtime's MaxPool may skip a NaN.</summary>
+    string GreatestOrNaN(NetworkNode node, Pool2DLayer layer, string x)
     {
-        string isNaN = Step("IsNaN", $"{node.Path}.is_nan", x), zero = nodes.Constant($"{node.Path}.zero", [0f], 1);
-        string zeros = Step("Where", $"{node.Path}.zeros", isNaN, x, zero);
-        return Step("Add", $"{node.Path}.sum", greatest, Pooled(node, layer, "AveragePool", $"{node.Path}.zero_or_nan", zeros));
+        string path = node.Path, greatest = Pooled(node, layer, "MaxPool", $"{path}.greatest", x);
+        string isNaN = Step("IsNaN", $"{path}.is_nan", x), zero = nodes.Constant($"{path}.zero", [0f], 1);
+        string zeros = Step("Where", $"{path}.zeros", isNaN, x, zero);
+        return Step("Add", path, greatest, Pooled(node, layer, "AveragePool", $"{path}.zero_or_nan", zeros));
     }
 
     /// <remarks>

@@ -7,14 +7,14 @@ sealed class OnnxNodes
 {
     readonly string owner;
 
-    /// <summary>Checks the version that was asked for, with ML.NET's error if it is too low.</summary>
+    /// <summary>Throws ML.NET's error if the version that was asked for is too low.</summary>
     /// <param name="context">The graph.</param>
     /// <param name="signature">The component that adds the nodes, for the error.</param>
-    /// <param name="owner">A column name, with which the names of the variables begin.</param>
+    /// <param name="owner">A column name; the names of the variables begin with it.</param>
     public OnnxNodes(OnnxContext context, string signature, string owner) : this(context, owner) =>
         context.CheckOpSetVersion(OnnxColumn.MinimumOpSet, signature);
 
-    /// <summary>Adds to a graph whose version was checked.</summary>
+    /// <summary>For a graph whose version was checked.</summary>
     public OnnxNodes(OnnxContext context, string owner) => (Context, this.owner) = (context, owner);
 
     public OnnxContext Context { get; }
@@ -29,7 +29,7 @@ sealed class OnnxNodes
         Context.AddInitializer(values, shape, Name(role));
 
     public OnnxNode Add(string type, string[] inputs, string output) =>
-        // The standard operators' domain is empty; ML.NET's default is the domain of the machine learning operators.
+        // The domain of the standard operators is empty; ML.NET's default is that of the machine learning operators.
         Context.CreateNode(type, inputs, [output], Context.GetNodeName(type), domain: "");
 
     /// <summary>

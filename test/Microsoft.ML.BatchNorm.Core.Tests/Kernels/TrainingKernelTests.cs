@@ -44,23 +44,53 @@ public sealed class TrainingKernelTests
         Check(default(GeluFunction), Activation.Gelu);
         Check(default(SigmoidFunction), Activation.Sigmoid);
         Check(default(TanhFunction), Activation.Tanh);
+        // Its slope has x·(1 − σ(x)), where 1 − σ(x) has the rounding of 1.
+        Check(default(SiLUFunction), Activation.SiLU, slopeTolerance: 6e-7);
+        Check(default(HardSwishFunction), Activation.HardSwish);
+        Check(default(HardSigmoidFunction), Activation.HardSigmoid);
+        Check(default(ReLU6Function), Activation.ReLU6);
     }
 
-    static void Check<TFunction>(TFunction function, Activation activation)
+    static void Check<TFunction>(TFunction function, Activation activation, double slopeTolerance = 3e-7)
         where TFunction : struct, IActivationFunction
     {
         var layer = new ActivationLayer(activation);
         float[] points =
-            [-1e30f, -200, -20, -3, -1, -0.1f, -1e-6f, 0, 1e-20f, 1e-6f, 0.1f, 0.7f, 3, 20, 200, 1e30f];
+            [-1e30f, -200, -20, -6, -3, -1, -0.1f, -1e-6f, 0, 1e-20f, 1e-6f, 0.1f, 0.7f, 3, 6, 20, 200, 1e30f];
         foreach (float x in points)
         {
             Vector512<float> value = Vector512.Create(x), y = function.Forward(value);
             double expected = NaiveActivation.Value(layer, x), slope = NaiveActivation.Slope(layer, x);
             Assert.AreEqual(expected, y[5], 3e-7 * Math.Abs(expected) + 1e-37, $"{activation} of {x}");
             Vector512<float> gradient = function.Backward(value, y, Vector512.Create(2f));
-            double bound = 3e-7 * Math.Max(1, Math.Abs(slope));
+            double bound = slopeTolerance * Math.Max(1, Math.Abs(slope));
             Assert.AreEqual(2 * slope, gradient[5], bound, $"slope of {activation} at {x}");
         }
         Assert.IsTrue(float.IsNaN(function.Forward(Vector512.Create(float.NaN))[0]), $"{activation} of NaN");
+    }
+
+    [TestMethod]
+    public void Slopes_of_infinite_values_are_the_limits()
+    {
+        CheckLimits(default(ReLUFunction), 0, 1);
+        CheckLimits(new LeakyReLUFunction(0.3f), 0.3f, 1);
+        CheckLimits(default(GeluFunction), 0, 1);
+        CheckLimits(default(SigmoidFunction), 0, 0);
+        CheckLimits(default(TanhFunction), 0, 0);
+        CheckLimits(default(SiLUFunction), 0, 1);
+        CheckLimits(default(HardSwishFunction), 0, 1);
+        CheckLimits(default(HardSigmoidFunction), 0, 0);
+        CheckLimits(default(ReLU6Function), 0, 0);
+    }
+
+    static void CheckLimits<TFunction>(TFunction function, float below, float above)
+        where TFunction : struct, IActivationFunction
+    {
+        foreach ((float x, float slope) in new[] { (float.NegativeInfinity, below), (float.PositiveInfinity, above) })
+        {
+            Vector512<float> value = Vector512.Create(x);
+            Vector512<float> gradient = function.Backward(value, function.Forward(value), Vector512.Create(2f));
+            Assert.AreEqual(2 * slope, gradient[5], $"{typeof(TFunction).Name} at {x}");
+        }
     }
 }

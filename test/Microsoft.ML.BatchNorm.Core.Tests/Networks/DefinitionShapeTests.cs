@@ -20,7 +20,8 @@ public class DefinitionShapeTests
         [Network.Input(3, 7, 6).GlobalAveragePool2D(), "[3]"],
         [Network.Input(3, 7, 6).Flatten(), "[126]"],
         [
-            Network.Input(3, 7, 6).BatchNormalization().ReLU().LeakyReLU().Gelu().Sigmoid().Tanh().Dropout(0.5),
+            Network.Input(3, 7, 6).BatchNormalization().ReLU().LeakyReLU().Gelu().Sigmoid().Tanh().SiLU().HardSwish()
+                .HardSigmoid().ReLU6().Dropout(0.5),
             "[3, 7, 6]",
         ],
         [Network.Input(2).Append(Network.Input(2).Append(Network.Input(2).Dense(5))), "[5]"],

@@ -126,6 +126,73 @@ public sealed class GradientTests
         }
     }
 
+    [TestMethod]
+    [DataRow(Activation.HardSwish, -3, 3)]
+    [DataRow(Activation.HardSigmoid, -3, 3)]
+    [DataRow(Activation.ReLU6, 0, 6)]
+    public void The_formulas_have_the_slopes_that_differences_have_beyond_the_corners(
+        Activation activation, float lower, float upper)
+    {
+        Network network = Network.Input(3).Dense(4).BatchNormalization().Add(
+            new ActivationLayer(activation)).Dense(3);
+        var lesson = new Lesson(network, new TrainingOptions { Loss = Loss.MeanSquaredError }, rows: 9);
+        EnlargeGamma(lesson, lower, upper);
+        CompareWithDifferences(lesson);
+    }
+
+    static IEnumerable<object[]> LargeReLU6 =>
+    [
+        ["of features", Network.Input(5).Dense(17).BatchNormalization().ReLU6().Dense(3)],
+        ["of images", Network.Input(3, 7, 5).BatchNormalization().ReLU6().Flatten().Dense(3)],
+        ["of images by height", Network.Input(3, 7, 5).BatchNormalization(axis: 2).ReLU6().Flatten().Dense(3)],
+        [
+            "of images, ignoring",
+            Network.Input(3, 7, 5).BatchNormalization(Keras with { NonFinite = NonFinite.Ignore }).ReLU6()
+                .Flatten().Dense(3),
+        ],
+        [
+            "of features, ignoring",
+            Network.Input(5).BatchNormalization(Keras with { NonFinite = NonFinite.Ignore }).ReLU6().Dense(3),
+        ],
+        [
+            "a fixed map of images, ignoring",
+            Network.Input(3, 7, 5)
+                .BatchNormalization(Keras with { NonFinite = NonFinite.Ignore, UpdateStatistics = false }).ReLU6()
+                .Flatten().Dense(3),
+        ],
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(LargeReLU6), DynamicDataDisplayName = nameof(Named))]
+    public void A_ReLU6_in_the_passes_of_a_normalization_cuts_off_on_both_sides(string name, Network network)
+    {
+        foreach (int rows in new[] { 40, 150 })
+        {
+            var lesson = new Lesson(network, rows: rows);
+            if (network.IgnoresNonFinite)
+            {
+                for (int i = 0; i < lesson.Features.Length; i += 11)
+                    lesson.Features[i] = i % 2 == 0 ? float.NegativeInfinity : float.PositiveInfinity;
+            }
+            EnlargeGamma(lesson, 0, 6);
+            Compare(lesson, $"{name}, {rows} rows");
+        }
+    }
+
+    /// <summary>Many values lie beyond the corners of the activation then.</summary>
+    static void EnlargeGamma(Lesson lesson, float lower, float upper)
+    {
+        const string path = "batch_normalization";
+        BatchNormalizationState state = lesson.State[path].BatchNormalization!;
+        float[] gamma = Array.ConvertAll(state.Gamma.ToArray(), value => 5 * value);
+        float[] beta = [.. Enumerable.Repeat((lower + upper) / 2, gamma.Length)];
+        lesson.State = lesson.State.With(path, new LayerState(state.WithAffine(gamma, beta)));
+        double[] values = new NaiveNetwork(lesson.Network.Until(path), lesson.State).Forward(
+            Sample.Widen(lesson.Features), lesson.Data.Rows, training: true);
+        Assert.IsGreaterThan(values.Length / 10, values.Count(value => value < lower));
+        Assert.IsGreaterThan(values.Length / 10, values.Count(value => value > upper));
+    }
+
     internal static void Compare(Lesson lesson, string what)
     {
         (Gradients expected, double loss, States next) = lesson.Expected();

@@ -23,7 +23,7 @@ sealed class Lesson
 
     public Network Network { get; }
 
-    public NetworkState State { get; }
+    public NetworkState State { get; set; }
 
     public TrainingOptions Options { get; }
 

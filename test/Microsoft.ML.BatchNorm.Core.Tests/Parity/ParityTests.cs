@@ -23,7 +23,7 @@ public sealed class ParityTests
         }
     }
 
-    static IEnumerable<object[]> LayerCases => Cases(kind => kind is not ("network" or "graph"));
+    static IEnumerable<object[]> LayerCases => Cases(kind => kind is not ("network" or "graph" or "activation"));
 
     static IEnumerable<object[]> NetworkCases => Cases(kind => kind == "network");
 
@@ -100,6 +100,13 @@ public sealed class ParityTests
                 CheckGradients(step, pass, layout.Channels, file.Tolerance["gradient"], $"step {s}");
         }
     }
+
+    static IEnumerable<object[]> ActivationFiles => ActivationFile.Names.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(ActivationFiles))]
+    public void An_activation_computes_what_its_framework_does(string file) =>
+        ActivationFile.Read(file).Check(new CpuEngine(1));
 
     [TestMethod]
     [DynamicData(nameof(NetworkCases), DynamicDataDisplayName = nameof(Name))]

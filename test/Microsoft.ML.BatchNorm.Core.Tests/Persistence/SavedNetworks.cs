@@ -19,8 +19,11 @@ static class SavedNetworks
                 .Append(Network.Input(4, 3, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
+        .SiLU()
         .Residual(Network.Input(4, 3, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 3, 4).BatchNormalization())
+        .HardSwish()
         .Concat("joined", Network.Input(4, 3, 4), Network.Input(4, 3, 4).ReLU())
+        .HardSigmoid()
         .Conv2D(8, (1, 2), padding: new Padding2D(0, 1, 0, 0), useBias: false, dilation: (1, 2), groups: 4)
         .AveragePool2D(padding: Padding2D.Same, ceilMode: true, countIncludePad: false)
         .Multiply(Network.Input(8, 2, 2).GlobalAveragePool2D())
@@ -29,6 +32,7 @@ static class SavedNetworks
         .Flatten()
         .Dense(5, useBias: false, kernelInitializer: KernelInitializer.GlorotNormal)
         .Sigmoid()
+        .ReLU6()
         .WithPreset(NetworkPreset.Keras)
         .Add(new DenseLayer(3)
         {

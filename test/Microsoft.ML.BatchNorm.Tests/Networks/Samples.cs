@@ -17,13 +17,17 @@ static class Samples
                 .Append(Network.Input(4, 4, 4).BatchNormalization(axis: 2).LeakyReLU(0.125).Gelu(), "deep")
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
+        .SiLU()
         .Residual(Network.Input(4, 4, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 4, 4).BatchNormalization())
+        .HardSwish()
         .Concat("joined", Network.Input(4, 4, 4), Network.Input(4, 4, 4).ReLU())
+        .HardSigmoid()
         .Append(Network.Input(8, 4, 4).GlobalAveragePool2D())
         .Dropout(0.25)
         .Flatten()
         .Dense(5, useBias: false)
         .Sigmoid()
+        .ReLU6()
         .Dense(3)
         .Tanh()
         .Freeze("Größe 大/deep");

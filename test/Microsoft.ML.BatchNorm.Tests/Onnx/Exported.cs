@@ -42,6 +42,19 @@ static class Exported
         }
     }
 
+    /// <summary>All outputs of a graph of one column, by their names.</summary>
+    public static Dictionary<string, float[]> Run(OnnxModel model, ColumnValues input)
+    {
+        using InferenceSession session = Session(model, GraphOptimizationLevel.ORT_DISABLE_ALL);
+        using OrtValue x = input.Tensor(0, input.Rows);
+        using var options = new RunOptions();
+        string[] names = [.. session.OutputNames];
+        using IDisposableReadOnlyCollection<OrtValue> y =
+            session.Run(options, [model.Inputs.Single().Name], [x], names);
+        return names.Zip(y).ToDictionary(
+            pair => pair.First, pair => pair.Second.GetTensorDataAsSpan<float>().ToArray());
+    }
+
     public static OnnxModel AssertSameValues(
         BatchNormalizationTransformer transformer, IDataView view, params string[] columns)
     {

@@ -17,7 +17,7 @@ public class NetworkGraphTests
         foreach (string type in (string[])
             [
                 "Conv", "BatchNormalization", "Relu", "MaxPool", "AveragePool", "LeakyRelu", "Erf", "GlobalAveragePool",
-                "Flatten", "Gemm", "Sigmoid", "Tanh", "Add", "Concat",
+                "Flatten", "Gemm", "Sigmoid", "Tanh", "Add", "Concat", "Mul", "HardSigmoid", "Min",
             ])
         {
             CollectionAssert.Contains(model.Operators, type);
@@ -29,7 +29,7 @@ public class NetworkGraphTests
     [DataRow(Activation.HardSwish, "HardSigmoid Mul")]
     [DataRow(Activation.HardSigmoid, "HardSigmoid")]
     [DataRow(Activation.ReLU6, "Relu Min")]
-    public void An_activation_that_standard_operators_put_together(Activation activation, string operators)
+    public void An_activation_that_is_exported_as_several_standard_operators(Activation activation, string operators)
     {
         IDataView rows = View.Vectors(View.Dense(View.Floats(40, 6)), 6);
         OnnxModel model = Check(
@@ -37,6 +37,70 @@ public class NetworkGraphTests
             rows);
         foreach (string type in operators.Split(' '))
             CollectionAssert.Contains(model.Operators, type);
+    }
+
+    const string NotFinite = "values that are not finite";
+
+    static IEnumerable<object[]> NamedValues =>
+        [["every kind of layer"], [NotFinite], .. Graphs.Names.Select(name => new object[] { name })];
+
+    [TestMethod]
+    [DynamicData(nameof(NamedValues))]
+    public void A_variable_that_is_named_by_a_layer_s_path_has_the_layer_s_value(string name)
+    {
+        Network network = name switch
+        {
+            "every kind of layer" => Samples.Every,
+            NotFinite => Enum.GetValues<Activation>().Aggregate(
+                Network.Input(2, 8, 7).BatchNormalization(new() { NonFinite = NonFinite.Ignore }).MaxPool2D(),
+                (network, activation) => network.Add(new ActivationLayer(activation))),
+            _ => Graphs.Named(name),
+        };
+        float[][] rows = View.Floats(5, network.InputShape.Size);
+        if (name == NotFinite)
+            (rows[0][0], rows[1][9], rows[2][5]) = (float.NaN, float.NegativeInfinity, float.PositiveInfinity);
+        IDataView view = View.Vectors(View.Dense(rows), network.InputShape.Dimensions.ToArray());
+        SavedNetwork saved = Samples.Saved(network);
+        ApplyNetworkTransformer transformer =
+            View.ML.Transforms.ApplyNetwork("Y", saved, inputColumnName: "X").Fit(view);
+        NetworkNode[] nodes = [.. network.Nodes.Where(node => node.Layer is not DropoutLayer)];
+        OnnxModel model = OnnxModel.Of(transformer, view).WithOutputs(nodes.Select(node => $"Y.{node.Path}"));
+        Dictionary<string, float[]> values = Exported.Run(model, ColumnValues.Of(view, "X"));
+
+        foreach (NetworkNode node in nodes)
+        {
+            float[][] inputs = [.. node.Inputs.Select(input => Value(input))];
+            float[] expected = node.Layer switch
+            {
+                AddLayer => [.. Enumerable.Range(0, inputs[0].Length).Select(i => inputs.Sum(input => input[i]))],
+                ConcatLayer => [.. Enumerable.Range(0, rows.Length).SelectMany(
+                    row => inputs.SelectMany(input => input.Chunk(input.Length / rows.Length).ElementAt(row)))],
+                _ => Alone(node, saved.State, inputs[0]),
+            };
+            string variable = $"Y.{node.Path}";
+            Assert.IsTrue(
+                model.ComputedFrom(variable).Any(
+                    other => !other.StartsWith($"{variable}.", StringComparison.Ordinal)
+                        && !other.StartsWith($"{variable}'", StringComparison.Ordinal)),
+                $"{name}, {node.Path}: only its own nodes read it");
+            float[] actual = values[variable];
+            Assert.HasCount(expected.Length, actual, $"{name}, {node.Path}");
+            float bound = 1e-6f * expected.Where(float.IsFinite).Max(Math.Abs);
+            for (int i = 0; i < expected.Length; i++)
+                Assert.AreEqual(expected[i], actual[i], bound, $"{name}, {node.Path}, {i}");
+        }
+
+        float[] Value(int input) => input < 0 ? [.. rows.SelectMany(row => row)]
+            : network.Nodes[input].Layer is DropoutLayer ? Value(network.Nodes[input].Inputs[0])
+            : values[$"Y.{network.Nodes[input].Path}"];
+    }
+
+    static float[] Alone(NetworkNode node, NetworkState state, float[] inputs)
+    {
+        Network one = Network.Of(node.Input, node.Layer with { Name = "it" });
+        var known = new NetworkState(
+            state.TryGet(node.Path) is { } own ? [KeyValuePair.Create("it", own)] : []);
+        return new NetworkModel(one, known, foldBatchNormalization: false).Predict(inputs);
     }
 
     static IEnumerable<object[]> Branching => Graphs.Names.Select(name => new object[] { name });

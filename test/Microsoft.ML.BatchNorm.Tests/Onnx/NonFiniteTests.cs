@@ -66,12 +66,9 @@ public class NonFiniteTests
     public void In_activations()
     {
         Network input = Network.Input(1).BatchNormalization(new() { Axis = 1, NonFinite = NonFinite.Ignore });
-        foreach (Network network in (Network[])
-            [input.ReLU(), input.LeakyReLU(), input.LeakyReLU(0), input.Gelu(), input.Sigmoid(), input.Tanh(),
-                input.SiLU(), input.HardSwish(), input.HardSigmoid(), input.ReLU6()])
-        {
-            Check(Samples.Saved(network), 1);
-        }
+        Check(Samples.Saved(input.LeakyReLU(0)), 1);
+        foreach (Activation activation in Enum.GetValues<Activation>())
+            Check(Samples.Saved(input.Add(new ActivationLayer(activation))), 1);
     }
 
     [TestMethod]

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Google.Protobuf.Collections;
 using static Microsoft.ML.Model.OnnxConverter.OnnxCSharpToProtoWrapper;
 
@@ -40,6 +41,18 @@ sealed class OnnxModel
     public NodeProto Normalization => Nodes.Single(node => node.OpType == "BatchNormalization");
 
     public TensorProto Constant(string name) => model.Graph.Initializer.Single(constant => constant.Name == name);
+
+    /// <summary>The variables that nodes compute from this one.</summary>
+    public IEnumerable<string> ComputedFrom(string variable) =>
+        model.Graph.Node.Where(node => node.Input.Contains(variable)).SelectMany(node => node.Output);
+
+    /// <summary>The same graph, which also gives these variables.</summary>
+    public OnnxModel WithOutputs(IEnumerable<string> names)
+    {
+        var more = new OnnxModel(Bytes);
+        more.Outputs.AddRange(names.Select(name => new ValueInfoProto { Name = name }));
+        return new OnnxModel(more.model.ToByteArray());
+    }
 
     static OnnxModel Written(Action<Stream> write)
     {

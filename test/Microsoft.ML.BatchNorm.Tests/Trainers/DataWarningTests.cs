@@ -51,16 +51,31 @@ public class DataWarningTests
     }
 
     [TestMethod]
-    public void A_sigmoid_at_the_end_of_a_network_of_classes_is_a_warning()
+    public void An_activation_that_bounds_the_outputs_of_a_network_of_classes_is_a_warning()
     {
         Network network = Network.Input(Blobs.Slots).BatchNormalization();
-        StringAssert.Contains(Warning(network.Dense(3).Sigmoid()).Single(), "ends in Sigmoid ('sigmoid')");
+        foreach ((Activation activation, string name) in new[]
+            {
+                (Activation.Sigmoid, "sigmoid"), (Activation.Tanh, "tanh"), (Activation.HardSigmoid, "hard_sigmoid"),
+                (Activation.ReLU6, "relu6"),
+            })
+        {
+            StringAssert.Contains(
+                Warning(network.Dense(3).Add(new ActivationLayer(activation))).Single(),
+                $"ends in {activation} ('{name}')");
+        }
         var context = new MLContext(1);
         List<string> warnings = Warnings.Of(context);
         Blobs.Binary(context, options => (options.NetworkFactory, options.Network) = (null, network.Dense(1).Sigmoid()))
             .Fit(Blobs.View(context));
         StringAssert.Contains(warnings.Single(), "leave the last layer out");
     }
+
+    [TestMethod]
+    [DataRow(Activation.SiLU)]
+    [DataRow(Activation.HardSwish)]
+    public void An_activation_without_an_upper_bound_is_none(Activation activation) => Assert.IsEmpty(Warning(
+        Network.Input(Blobs.Slots).BatchNormalization().Dense(3).Add(new ActivationLayer(activation))));
 
     [TestMethod]
     public void A_plan_that_freezes_what_was_never_trained_is_an_error_that_names_phase_layer_and_remedy()

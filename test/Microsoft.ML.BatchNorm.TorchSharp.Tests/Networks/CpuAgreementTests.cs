@@ -154,6 +154,64 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Activations))]
+    public void Every_activation_s_slopes_where_functions_have_corners_are_libtorch_s(string name)
+    {
+        var layer = new ActivationLayer(activations.Single(entry => entry.Name == name).Activation);
+        // libtorch computes most values in vectors, and those left over one by one. Each corner is among both.
+        float[] x = [.. Enumerable.Range(0, 11).SelectMany(_ => new float[] { -3, 0, 3, 6 })];
+        foreach (bool isFused in new[] { true, false })
+        {
+            float[] torch = ActivationProbe.Slopes(new TorchEngine("cpu"), layer, x, isFused);
+            float[] core = ActivationProbe.Slopes(new CpuEngine(1), layer, x, isFused);
+            Agreement.Within(4e-7, Sample.Widen(torch), core, $"{name}, fused: {isFused}");
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Activations))]
+    public void Every_activation_of_values_that_are_not_finite_agrees(string name)
+    {
+        var layer = new ActivationLayer(activations.Single(entry => entry.Name == name).Activation);
+        float[] x =
+        [
+            .. Enumerable.Range(0, 15).SelectMany(
+                _ => new[] { float.NegativeInfinity, float.PositiveInfinity, float.NaN, 1.5f }),
+        ];
+        float[] core = ActivationProbe.Values(new CpuEngine(1), layer, x);
+        float[] torch = ActivationProbe.Values(new TorchEngine("cpu"), layer, x);
+        for (int i = 0; i < x.Length; i++)
+            Assert.AreEqual(core[i], torch[i], 1e-6f, $"{name} of {x[i]}, {i}");
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Activations))]
+    public void Training_with_infinite_features_before_every_activation_agrees(string name)
+    {
+        const int rows = 12, width = 5;
+        // The sum is infinite where the feature is. The sigmoid makes it finite again, so that dense layers learn.
+        Network network = Network.Input(width)
+            .BatchNormalization(new() { NonFinite = NonFinite.Ignore })
+            .Residual(Network.Input(width).Sigmoid().Dense(width))
+            .Add(new ActivationLayer(activations.Single(entry => entry.Name == name).Activation))
+            .Sigmoid(name: "last").Dense(2);
+        float[] features = Sample.Floats(rows * width, 1);
+        for (int i = 0; i < features.Length; i += 4)
+            features[i] = i % 8 == 0 ? float.NegativeInfinity : float.PositiveInfinity;
+        var data = new TrainingData(rows, features, Sample.Floats(2 * rows, 2));
+        var options = new TrainingOptions { Loss = Loss.MeanSquaredError, Optimizer = Optimizer.Sgd() };
+        var results = new List<(double[] Losses, NetworkState State)>();
+        foreach (ITrainingEngine engine in Engines)
+        {
+            using ITrainingSession session = engine.Start(network, network.Initialize(2), options, data);
+            results.Add((Runs.Train(session, rows, batchSize: 6, epochs: 2, 0.05), session.GetState()));
+        }
+        Assert.IsTrue(Array.TrueForAll(results[0].Losses, double.IsFinite), string.Join(' ', results[0].Losses));
+        Agreement.Within(Tolerance, results[0].Losses, results[1].Losses, "losses");
+        Runs.Agree(Tolerance, network, results[0].State, results[1].State);
+    }
+
+    [TestMethod]
     public void Class_weights_agree()
     {
         Compare(Plain(3), new() { ClassWeights = [0.5, 2, 1], Optimizer = Optimizer.Sgd() }, weighted: true);

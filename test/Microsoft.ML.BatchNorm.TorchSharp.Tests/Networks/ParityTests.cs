@@ -39,6 +39,12 @@ public class ParityTests
     [DynamicData(nameof(Graphs))]
     public void A_network_that_branches_is_the_reference(string name) => GraphFile.Check(name, new TorchEngine("cpu"));
 
+    static IEnumerable<object[]> Activations => ActivationFile.Names.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(Activations))]
+    public void An_activation_is_the_reference(string file) => ActivationFile.Read(file).Check(new TorchEngine("cpu"));
+
     static void Check(TorchEngine engine, int index, double least = 0)
     {
         ParityFile file = ParityFile.Read(FilePath);

@@ -46,7 +46,8 @@ public sealed record ActivationLayer(Activation Function) : Layer
         Activation.SiLU => "silu",
         Activation.HardSwish => "hard_swish",
         Activation.HardSigmoid => "hard_sigmoid",
-        _ => "relu6",
+        Activation.ReLU6 => "relu6",
+        _ => throw Unknown(),
     };
 
     /// <inheritdoc/>
@@ -62,9 +63,10 @@ public sealed record ActivationLayer(Activation Function) : Layer
         return context.Input;
     }
 
-    ActivationFunction Computation => EffectiveFunction switch
+    internal ActivationFunction Computation => EffectiveFunction switch
     {
-        Activation.ReLU => ActivationFunction.Of(new ReLUFunction()),
+        Activation.ReLU => ActivationFunction.Fusable(new ReLUFunction()),
+        Activation.LeakyReLU when Slope > 0 => ActivationFunction.Fusable(new LeakyReLUFunction(Slope)),
         Activation.LeakyReLU => ActivationFunction.Of(new LeakyReLUFunction(Slope)),
         Activation.Gelu => ActivationFunction.Of(new GeluFunction()),
         Activation.Sigmoid => ActivationFunction.Of(new SigmoidFunction()),
@@ -72,27 +74,70 @@ public sealed record ActivationLayer(Activation Function) : Layer
         Activation.SiLU => ActivationFunction.Of(new SiLUFunction()),
         Activation.HardSwish => ActivationFunction.Of(new HardSwishFunction()),
         Activation.HardSigmoid => ActivationFunction.Of(new HardSigmoidFunction()),
-        _ => ActivationFunction.Of(new ReLU6Function()),
+        Activation.ReLU6 => ActivationFunction.Fusable(new ReLU6Function()),
+        _ => throw Unknown(),
     };
+
+    NotSupportedException Unknown() => new($"The activation {Function} is not known.");
 }
 
 /// <summary>An activation's computation.</summary>
 abstract unsafe class ActivationFunction
 {
-    /// <summary>The function of some values; <paramref name="y"/> may be <paramref name="x"/>.</summary>
+    /// <summary>
+    /// The function of some values; <paramref name="y"/> may be <paramref name="x"/>. The bits of a result do not
+    /// depend on the value's place.
+    /// </summary>
     public abstract void Run(float* x, float* y, nint length);
 
     public abstract Stage CreateStage(StageContext context);
 
+    /// <summary>
+    /// The kernels of a normalization that applies the function in the same passes, or null if the function needs
+    /// passes of its own.
+    /// </summary>
+    public virtual ChannelKernels? FusedKernels(ChannelLayout row, int columns, bool ignoresNonFinite) => null;
+
     public static ActivationFunction Of<TFunction>(TFunction function) where TFunction : struct, IActivationFunction =>
         new Typed<TFunction>(function);
 
-    sealed class Typed<TFunction>(TFunction function) : ActivationFunction
+    /// <summary>A function that a normalization can apply.</summary>
+    public static ActivationFunction Fusable<TFunction>(TFunction function)
+        where TFunction : struct, IActivationFunction, IFusedActivation => new TypedFusable<TFunction>(function);
+
+    class Typed<TFunction>(TFunction function) : ActivationFunction
         where TFunction : struct, IActivationFunction
     {
-        public override void Run(float* x, float* y, nint length) => ActivationMap.Run(function, x, y, length);
+        protected TFunction Function => function;
 
-        public override Stage CreateStage(StageContext context) => new ActivationStage<TFunction>(context, function);
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public sealed override void Run(float* x, float* y, nint length)
+        {
+            TFunction f = function;
+            nint i = 0;
+            for (; i <= length - 4 * Simd.Floats; i += 4 * Simd.Floats)
+            {
+                f.Forward(Vector512.Load(x + i)).Store(y + i);
+                f.Forward(Vector512.Load(x + i + Simd.Floats)).Store(y + i + Simd.Floats);
+                f.Forward(Vector512.Load(x + i + 2 * Simd.Floats)).Store(y + i + 2 * Simd.Floats);
+                f.Forward(Vector512.Load(x + i + 3 * Simd.Floats)).Store(y + i + 3 * Simd.Floats);
+            }
+            for (; i < length; i += Simd.Floats)
+            {
+                int count = (int)nint.Min(Simd.Floats, length - i);
+                Simd.StorePart(f.Forward(Simd.LoadPart(x + i, count)), y + i, count);
+            }
+        }
+
+        public sealed override Stage CreateStage(StageContext context) =>
+            new ActivationStage<TFunction>(context, function);
+    }
+
+    sealed class TypedFusable<TFunction>(TFunction function) : Typed<TFunction>(function)
+        where TFunction : struct, IActivationFunction, IFusedActivation
+    {
+        public override ChannelKernels FusedKernels(ChannelLayout row, int columns, bool ignoresNonFinite) =>
+            ChannelKernels.Of(Function, row, columns, ignoresNonFinite);
     }
 }
 
@@ -108,10 +153,11 @@ sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction f
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Apply(RowBlock block)
     {
+        int columns = Input.Columns;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Input.Row(row), y = Output.Row(row);
-            for (int i = 0; i < Input.Columns; i += Simd.Floats)
+            for (int i = 0; i < columns; i += Simd.Floats)
                 function.Forward(Vector512.Load(x + i)).Store(y + i);
         }
     }
@@ -119,10 +165,11 @@ sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction f
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void GoBack(RowBlock block)
     {
+        int columns = Input.Columns;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Input.Row(row), y = Output.Row(row), dy = OutputGradient!.Row(row);
-            for (int i = 0; i < Input.Columns; i += Simd.Floats)
+            for (int i = 0; i < columns; i += Simd.Floats)
                 function.Backward(Vector512.Load(x + i), Vector512.Load(y + i), Vector512.Load(dy + i)).Store(dy + i);
         }
     }

@@ -44,13 +44,14 @@ sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffe
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Add(RowBlock block)
     {
+        int columns = Output.Columns;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = Input.Row(row), y = Output.Row(row);
             for (int other = 1; other < Inputs.Length; other++, x = y)
             {
                 float* more = Inputs[other].Row(row);
-                for (int i = 0; i < Output.Columns; i += Simd.Floats)
+                for (int i = 0; i < columns; i += Simd.Floats)
                     (Vector512.Load(x + i) + Vector512.Load(more + i)).Store(y + i);
             }
         }

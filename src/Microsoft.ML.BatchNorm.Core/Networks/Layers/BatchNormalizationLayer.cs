@@ -86,33 +86,14 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     /// <summary>With the activation that alone reads its value, where that can be part of the same passes.</summary>
     internal override Stage CreateStage(StageContext context)
     {
-        if (context.OnlyReader is not ActivationLayer activation)
-            return CreateStage(context, new NoActivation());
-        context.IncludesReader = true;
-        switch (activation)
-        {
-            case { EffectiveFunction: Activation.ReLU }:
-                return CreateStage(context, new ReLUFunction());
-            case { EffectiveFunction: Activation.ReLU6 }:
-                return CreateStage(context, new ReLU6Function());
-            case { EffectiveFunction: Activation.LeakyReLU, Slope: > 0 and var slope }:
-                return CreateStage(context, new LeakyReLUFunction(slope));
-            default:
-                context.IncludesReader = false;
-                return CreateStage(context, new NoActivation());
-        }
-    }
-
-    BatchNormalizationStage CreateStage<TActivation>(StageContext context, TActivation activation)
-        where TActivation : struct, IFusedActivation
-    {
         ChannelLayout row = Layout(context.Node.Input, rows: 1);
-        ChannelKernels kernels = row is { Outer: 1, Inner: 1 }
-            ? new FeatureKernels<TActivation>(activation, context.Input.Columns)
-            : new ImageKernels<TActivation>(activation, row);
-        if (Options.NonFinite == NonFinite.Ignore)
-            kernels = new IgnoringKernels<TActivation>(kernels, activation, row);
-        return new BatchNormalizationStage(context, this, kernels);
+        int columns = context.Input.Columns;
+        bool ignores = Options.NonFinite == NonFinite.Ignore;
+        ChannelKernels? fused =
+            (context.OnlyReader as ActivationLayer)?.Computation.FusedKernels(row, columns, ignores);
+        context.IncludesReader = fused is not null;
+        return new BatchNormalizationStage(
+            context, this, fused ?? ChannelKernels.Of(new NoActivation(), row, columns, ignores));
     }
 
     internal override ServingValue CreateServing(ServingContext context)
@@ -124,7 +105,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
                 + "batch's own statistics, and a single row cannot be served.");
         var map = new AffineMap(Options, context.State!.BatchNormalization!);
         ServingValue input = context.Input;
-        // Folded, an infinite value that is to pass through the normalization would not.
+        // A folded normalization would scale an infinite value, which NonFinite.Ignore passes through unchanged.
         if (context.Folds && AxisIn(shape) == 1 && !map.IgnoresNonFinite && input.Product?.TryFold(map) == true)
             return input;
         return context.Operations.Add(new AffineOperation(map.ForRows<float>(Layout(shape, 1))), input);

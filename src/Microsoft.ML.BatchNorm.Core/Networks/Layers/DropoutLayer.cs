@@ -95,10 +95,11 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Multiply(RowBlock block, RowBuffer from, RowBuffer to)
     {
+        int columns = from.Columns;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* x = from.Row(row), factor = factors.Row(row), y = to.Row(row);
-            for (int i = 0; i < Input.Columns; i += Simd.Floats)
+            for (int i = 0; i < columns; i += Simd.Floats)
                 (Vector512.Load(x + i) * Vector512.Load(factor + i)).Store(y + i);
         }
     }

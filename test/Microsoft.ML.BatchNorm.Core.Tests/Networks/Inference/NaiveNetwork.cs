@@ -35,7 +35,8 @@ static class NaiveNetwork
         BatchNorm.Activation.HardSwish => x * Math.Clamp(x + 3, 0, 6) / 6,
         BatchNorm.Activation.HardSigmoid => Math.Clamp(x + 3, 0, 6) / 6,
         BatchNorm.Activation.ReLU6 => Math.Clamp(x, 0, 6),
-        _ => Math.Tanh(x),
+        BatchNorm.Activation.Tanh => Math.Tanh(x),
+        _ => throw new NotSupportedException(layer.Kind),
     };
 
     static double[] Layer(NetworkNode node, LayerState? state, double[] x) => node.Layer switch
