@@ -19,7 +19,7 @@ sealed unsafe class ImageConvolution(TensorShape image, Window2D window, int fil
     /// <summary>The floats of the padded image, which the window moves over; 0 if it is pointwise.</summary>
     public int PaddedRoom => IsPointwise
         ? 0
-        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + Windows.Slack));
+        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + ImageWindows.Slack));
 
     /// <summary>The floats that <see cref="Run"/> works with.</summary>
     public int Work => checked(PaddedRoom + WindowColumns.Room(seen, Math.Min(Windows.Places, PanelPlaces)));

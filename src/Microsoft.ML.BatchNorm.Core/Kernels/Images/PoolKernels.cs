@@ -21,6 +21,7 @@ static unsafe class PoolKernels
             int firstIndex = (line * windows.Stride.Height - windows.Padding.Height) * windows.Width;
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
                 Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Width);
                 Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(Math.Max(firstIndex, 0));
@@ -30,13 +31,12 @@ static unsafe class PoolKernels
                     {
                         Vector512<int> indexHere = columns + Vector512.Create(firstIndex + i * windows.Width + j);
                         Vector512<float> value = StridedLine.Load(
-                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride);
+                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride, left);
                         Vector512<float> wins = Vector512.GreaterThan(value, best) | ~Vector512.Equals(value, value);
                         best = Vector512.ConditionalSelect(wins, value, best);
                         index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
                     }
                 }
-                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Simd.StorePart(best, values + place, left);
                 Simd.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
@@ -63,17 +63,17 @@ static unsafe class PoolKernels
             float* seen = padded + line * windows.Stride.Height * windows.PaddedWidth;
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Vector512<float> result = TReduction.Start;
                 for (int i = 0; i < windows.Size.Height; i++)
                 {
                     for (int j = 0; j < windows.Size.Width; j++)
                     {
                         result = reduction.Add(result, StridedLine.Load(
-                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride));
+                            seen + i * windows.PaddedWidth + j + (nint)place * stride, stride, left));
                     }
                 }
-                Simd.StorePart(
-                    reduction.End(result), values + place, Math.Min(Simd.Floats, windows.LinePlaces - place));
+                Simd.StorePart(reduction.End(result), values + place, left);
             }
         }
     }
