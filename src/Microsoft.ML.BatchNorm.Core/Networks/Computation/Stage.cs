@@ -59,7 +59,7 @@ abstract unsafe class Stage(StageContext context, RowBuffer output)
     /// <param name="input">The index of the input; the session calls this in the order of the inputs.</param>
     public virtual RowBuffer MakeInputGradient(int input) => MakeInputGradient();
 
-    /// <summary>Work before a step that depends only on the parameters.</summary>
+    /// <summary>Work before a step of training that depends only on the parameters; inference does without it.</summary>
     public virtual IEnumerable<Pass> Prepare() => [];
 
     /// <summary>Computes the output from the input in training mode.</summary>
