@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
@@ -177,4 +178,28 @@ sealed unsafe class IgnoringKernels<TActivation>(ChannelKernels kernels, TActiva
         }
         return true;
     }
+}
+
+/// <summary>
+/// An activation that is applied in the same pass as the normalization before it. Its slope follows from its output
+/// alone. NaN stays NaN.
+/// </summary>
+interface IFusedActivation
+{
+    static abstract bool IsUsed { get; }
+
+    Vector512<float> Forward(Vector512<float> x);
+
+    Vector512<float> Backward(Vector512<float> y, Vector512<float> dy);
+}
+
+readonly struct NoActivation : IFusedActivation
+{
+    public static bool IsUsed => false;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Forward(Vector512<float> x) => x;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Vector512<float> Backward(Vector512<float> y, Vector512<float> dy) => dy;
 }
