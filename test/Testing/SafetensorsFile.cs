@@ -14,7 +14,10 @@ static class SafetensorsFile
         byte[] json = Encoding.UTF8.GetBytes(header);
         byte[] length = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
-        return [.. length, .. json, .. data.SelectMany(bytes => bytes)];
+        var file = new MemoryStream();
+        foreach (byte[] part in (byte[][])[length, json, .. data])
+            file.Write(part);
+        return file.ToArray();
     }
 
     /// <summary>A header entry.</summary>

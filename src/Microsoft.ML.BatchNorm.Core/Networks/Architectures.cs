@@ -5,17 +5,17 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Convolutional networks that are known by name, with fresh layers for images <c>[channels, height, width]</c>. Their
-/// paths are the names of torchvision's modules with <c>/</c> for the dot, so that weights from there load by
-/// <see cref="Network.LoadSafetensors"/> without a mapping, and <c>Freeze("layer1")</c> freezes what it does there.
+/// paths are the names of torchvision's modules with <c>/</c> instead of the dot. So weights from there load without a
+/// mapping, and <c>Freeze("layer1")</c> freezes what is called <c>layer1</c> there.
 /// </summary>
 /// <remarks>
-/// Batch normalizations have PyTorch's ε of 1e-5 and momentum of 0.1. Kernels begin with
-/// <see cref="KernelInitializer.HeNormal"/>. Images smaller than the default size work if they are large enough for every
-/// layer.
+/// Batch normalizations have PyTorch's ε of 1e-5 and momentum of 0.1. The kernels of convolutions begin with
+/// <see cref="KernelInitializer.HeNormal"/>, the head as PyTorch's <c>Linear</c> does. Images of other sizes than 224 ×
+/// 224 work if they are large enough for every layer; the weights do not depend on the size.
 /// </remarks>
 /// <example>
 /// <code>
-/// SavedNetwork pretrained = Architectures.ResNet18().LoadSafetensors(File.OpenRead("resnet18.safetensors"));
+/// SavedNetwork pretrained = Architectures.ResNet18().LoadSafetensors("resnet18.safetensors");
 /// Network mine = pretrained.Network.WithHead(5);
 /// NetworkState state = mine.Initialize(pretrained.State, seed: 1);
 /// </code>
@@ -208,7 +208,9 @@ public static class Architectures
 
     static string Name(int number) => number.ToString(CultureInfo.InvariantCulture);
 
-    /// <summary>The nodes of a network while it is made; a layer reads the one before it unless told otherwise.</summary>
+    /// <summary>
+    /// The nodes of a network while it is made. A layer reads the one before it unless told otherwise.
+    /// </summary>
     sealed class Builder(TensorShape? input)
     {
         readonly TensorShape input = input ?? new TensorShape(3, 224, 224);
@@ -219,6 +221,7 @@ public static class Architectures
 
         public void Add(string path, Layer layer, params int[] inputs)
         {
+            layer = layer with { Name = path[(path.LastIndexOf('/') + 1)..] };
             ImmutableArray<int> read = inputs.Length == 0 ? [Last] : [.. inputs];
             nodes.Add((path, layer, read));
             shapes.Add(layer.OutputShape([.. read.Select(ShapeOf)]));
@@ -231,7 +234,8 @@ public static class Architectures
         public void Norm(string path) => Add(path, new BatchNormalizationLayer(BatchNormalizationOptions.PyTorch));
 
         public void Conv(
-            string path, int filters, int size, int stride = 1, int groups = 1, bool useBias = false, int? from = null) =>
+            string path, int filters, int size, int stride = 1, int groups = 1, bool useBias = false,
+            int? from = null) =>
             Add(
                 path, new Conv2DLayer(filters, size)
                 {
@@ -252,7 +256,9 @@ public static class Architectures
             Norm($"{path}{norm}");
         }
 
-        /// <summary>Factors per channel from the means of all channels, by two convolutions of images of one place.</summary>
+        /// <summary>
+        /// Multiplies each channel by a factor, which two convolutions compute from the means of all channels.
+        /// </summary>
         public void SqueezeAndExcitation(string path, int squeezed, int channels)
         {
             int value = Last;
@@ -267,7 +273,12 @@ public static class Architectures
 
         public Network Complete(string head, int classes)
         {
-            Add(head, new DenseLayer(classes));
+            Add(
+                head, new DenseLayer(classes)
+                {
+                    KernelInitializer = KernelInitializer.PyTorch,
+                    BiasInitializer = KernelInitializer.PyTorch,
+                });
             return Network.OfNodes(input, NetworkPreset.PyTorch, nodes);
         }
 

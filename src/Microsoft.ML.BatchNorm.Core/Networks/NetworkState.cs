@@ -95,9 +95,23 @@ public sealed class NetworkState : IEquatable<NetworkState>
 }
 
 /// <summary>
-/// A network and its state, as <see cref="Network.Load"/> and <see cref="Network.LoadSafetensors"/> return them. Two
-/// are equal if both parts are.
+/// A network and its state, as <see cref="Network.Load"/> and <c>LoadSafetensors</c> return them. Two are equal if both
+/// parts are.
 /// </summary>
 /// <param name="Network">The network, with the names and switches of its layers.</param>
 /// <param name="State">The state of that network.</param>
-public sealed record SavedNetwork(Network Network, NetworkState State);
+public sealed record SavedNetwork(Network Network, NetworkState State)
+{
+    /// <summary>
+    /// The names of the tensors that the file has and the network does not, if it was loaded with
+    /// <see cref="UnexpectedTensors.Ignore"/>; otherwise empty. Equality does not look at them.
+    /// </summary>
+    public IReadOnlyList<string> IgnoredTensors { get; internal init; } = [];
+
+    /// <inheritdoc/>
+    public bool Equals(SavedNetwork? other) =>
+        other is not null && Equals(Network, other.Network) && Equals(State, other.State);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Network, State);
+}

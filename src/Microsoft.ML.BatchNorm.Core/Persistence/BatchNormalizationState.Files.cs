@@ -154,7 +154,7 @@ public sealed partial class BatchNormalizationState
         var expected = new ExpectedTensors("layer");
         LayerTensors layer = expected.Add(
             new LayerTensors(BatchNormalizationTensors.Specs(implied, channels), prefix, names));
-        expected.Match(file.Header, allowOthers: true);
+        expected.Match(file.Header, unexpected: UnexpectedTensors.Ignore);
         SafetensorsValues values = file.Read(expected.Needs, toEnd: true);
         layer.AddPopulation(stated?.Populations.GetValueOrDefault(prefix), values);
         return Fitting(

@@ -75,19 +75,23 @@ sealed class ExpectedTensors
 
     /// <summary>Compares all tensors of a file with those that are expected.</summary>
     /// <param name="header">The file's header.</param>
-    /// <param name="allowMissing">Whether a layer may be missing, with all of its tensors.</param>
-    /// <param name="allowOthers">Whether the file may have other tensors, which are not read.</param>
+    /// <param name="allowMissing">
+    /// Whether a layer may be missing, with all of its tensors. A file that has no layer at all is an error still.
+    /// </param>
+    /// <param name="unexpected">Whether other tensors in the file are an error.</param>
     /// <returns>The layers that the file has.</returns>
     /// <exception cref="InvalidDataException">The tensors differ; the message names those that do.</exception>
     public List<LayerTensors> Match(
-        SafetensorsHeader header, bool allowMissing = false, bool allowOthers = false)
+        SafetensorsHeader header, bool allowMissing = false,
+        UnexpectedTensors unexpected = UnexpectedTensors.Throw)
     {
         List<string> missing = [], misshapen = [];
         var there = new List<LayerTensors>();
         var absent = new HashSet<string>(StringComparer.Ordinal);
+        allowMissing = allowMissing && layers.Exists(IsThere);
         foreach (LayerTensors layer in layers)
         {
-            if (allowMissing && !layer.Tensors.Any(tensor => header[tensor.Name] is not null))
+            if (allowMissing && !IsThere(layer))
                 absent.UnionWith(layer.Tensors.Select(tensor => tensor.Name));
             else
                 there.Add(layer);
@@ -99,14 +103,24 @@ sealed class ExpectedTensors
             else if (tensor.IsRequired && !absent.Contains(tensor.Name))
                 missing.Add($"{SafetensorsEntry.Quote(tensor.Name)} of shape {tensor.Shape}");
         }
-        string[] unexpected = allowOthers
-            ? []
-            : [.. header.Tensors.Where(tensor => !Needs(tensor.Name))
-                .Select(tensor => tensor.Name).Order(StringComparer.Ordinal)];
-        if (missing.Count + misshapen.Count + unexpected.Length > 0)
-            throw new InvalidDataException(Message(missing, misshapen, unexpected) + Advice(header));
-        return there;
+        // Where a tensor is missing, it may be one of the others under another name.
+        string[] others = unexpected == UnexpectedTensors.Throw || missing.Count > 0 ? Unexpected(header) : [];
+        if (missing.Count + misshapen.Count == 0 && (others.Length == 0 || unexpected == UnexpectedTensors.Ignore))
+            return there;
+        string advice = missing.Count + misshapen.Count == 0 && names is not null
+            ? " If the network needs none of them, give unexpected: UnexpectedTensors.Ignore."
+            : Advice(header);
+        throw new InvalidDataException(Message(missing, misshapen, others) + advice);
+
+        bool IsThere(LayerTensors layer) => layer.Tensors.Any(tensor => header[tensor.Name] is not null);
     }
+
+    /// <summary>The tensors of a file that are not expected, by their names there and in the order of these.</summary>
+    public string[] Unexpected(SafetensorsHeader header) =>
+    [
+        .. header.Tensors.Where(tensor => !Needs(tensor.Name)).Select(tensor => tensor.NameInFile)
+            .Order(StringComparer.Ordinal),
+    ];
 
     /// <summary>
     /// A sentence that says why no name fits, most likely, and what to do; empty if nothing is known.

@@ -58,6 +58,20 @@ sealed class LayerTensors
     /// <summary>What the names of the layer's tensors begin with.</summary>
     public string Prefix { get; }
 
+    /// <summary>
+    /// What the names of the layer's tensors begin with in a file in which they may have been renamed.
+    /// </summary>
+    public string PrefixIn(SafetensorsHeader file)
+    {
+        foreach (FileTensor tensor in Tensors)
+        {
+            ReadOnlySpan<char> end = tensor.Name.AsSpan(Prefix.Length);
+            if (file[tensor.Name] is { NameInFile: { } name } && name.EndsWith(end, StringComparison.Ordinal))
+                return name[..^end.Length];
+        }
+        return Prefix;
+    }
+
     /// <summary>All tensors that the layer can have in a file.</summary>
     public IReadOnlyList<FileTensor> Tensors { get; }
 

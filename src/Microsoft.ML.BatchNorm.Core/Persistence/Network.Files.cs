@@ -214,6 +214,15 @@ public sealed partial class Network
     /// A state of this network, from which layers are taken that have no tensor in the file. If it is null, the file
     /// must have all layers.
     /// </param>
+    /// <param name="rename">
+    /// Gives, for the name of a tensor in the file, the name that <paramref name="naming"/> and
+    /// <paramref name="prefix"/> ask for: <c>name => name.Replace("gamma", "weight")</c>, for example. Default: the
+    /// name in the file.
+    /// </param>
+    /// <param name="unexpected">
+    /// Whether tensors that do not belong to this network are an error or are left out, such as a head that it does not
+    /// have. <see cref="SavedNetwork.IgnoredTensors"/> names those that were left out.
+    /// </param>
     /// <remarks>
     /// <para>
     /// A file that this library wrote states the options of each batch normalization, the slope of each LeakyReLU and
@@ -224,28 +233,82 @@ public sealed partial class Network
     /// </para>
     /// Values may be F64, F32, F16 or BF16, and kernels, biases, γ and β are rounded to float.
     /// <c>num_batches_tracked</c> may be missing. Renormalization, for which PyTorch has no names, begins at the moving
-    /// statistics. If you need only the first layers of a network, load all of it, and give its state to
+    /// statistics. If you need only the first layers of a network, load them by <see cref="Until"/> and
+    /// <see cref="UnexpectedTensors.Ignore"/>, or load all of it, and give its state to
     /// <see cref="Initialize(NetworkState, int)"/> of your own network. Memory grows with the bytes that arrive, not
     /// with the lengths that the file claims. A file that this library wrote has a checksum; another file has none, and
     /// changed values in it are not detected.
     /// </remarks>
     /// <exception cref="ArgumentNullException">The stream is null.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The naming is not defined.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value of an enumeration is not defined.</exception>
     /// <exception cref="ArgumentException">
     /// <paramref name="onto"/> does not fit this network; two layers get the same names; a prefix has half a surrogate
-    /// pair or more than a million characters; or a layer gets no name and <paramref name="onto"/> is null.
+    /// pair or more than a million characters; a layer gets no name and <paramref name="onto"/> is null; or
+    /// <paramref name="rename"/> gives null.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// The file is not a safetensors file, is truncated or damaged, or has a value that is not finite or out of range;
     /// its tensors are not those of this network, and the message lists those that are missing, unexpected, or of
-    /// another shape or dtype; or it states another value for an option that this network sets.
+    /// another shape or dtype; it has none of them; two tensors are renamed to one name; or it states another value for
+    /// an option that this network sets.
     /// </exception>
     /// <exception cref="IOException">The stream failed.</exception>
     public SavedNetwork LoadSafetensors(
         Stream stream, TensorNaming naming = TensorNaming.PyTorch, Func<string, string?>? prefix = null,
-        NetworkState? onto = null)
+        NetworkState? onto = null, Func<string, string>? rename = null,
+        UnexpectedTensors unexpected = UnexpectedTensors.Throw)
     {
         ArgumentNullException.ThrowIfNull(stream);
+        return LoadSafetensors(
+            () => new SafetensorsFiles(new SafetensorsReader(stream, rename)), naming, prefix, onto, unexpected);
+    }
+
+    /// <summary>
+    /// Reads this network's weights from a safetensors file, or from the several files that an index names, such as
+    /// Hugging Face's <c>model.safetensors.index.json</c>.
+    /// </summary>
+    /// <param name="path">
+    /// The path of the file; or, ending in <c>.json</c>, that of an index. The files that the index names must be in
+    /// its folder. Of a file without a tensor of this network only the header is read.
+    /// </param>
+    /// <param name="naming">The framework whose names and layouts the tensors have.</param>
+    /// <param name="prefix">
+    /// Gives, for the path of a layer, what the names of its tensors begin with, or null for a layer that is not there.
+    /// </param>
+    /// <param name="onto">A state of this network, from which layers are taken that have no tensor there.</param>
+    /// <param name="rename">
+    /// Gives, for the name of a tensor in its file, the name that <paramref name="naming"/> and
+    /// <paramref name="prefix"/> ask for.
+    /// </param>
+    /// <param name="unexpected">
+    /// Whether tensors that do not belong to this network are an error or are left out.
+    /// </param>
+    /// <remarks>It loads as from a stream. The files of an index must be those of another program.</remarks>
+    /// <exception cref="ArgumentNullException">The path is null.</exception>
+    /// <exception cref="ArgumentException">An argument is wrong, as for a stream.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is wrong, as for a stream; or the index is not JSON, names a file that is not there, is not in its folder
+    /// or does not end in <c>.safetensors</c>, or has a tensor in another file than the one in which it is.
+    /// </exception>
+    /// <exception cref="IOException">The file or the index cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or the index must not be read.</exception>
+    public SavedNetwork LoadSafetensors(
+        string path, TensorNaming naming = TensorNaming.PyTorch, Func<string, string?>? prefix = null,
+        NetworkState? onto = null, Func<string, string>? rename = null,
+        UnexpectedTensors unexpected = UnexpectedTensors.Throw)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        if (SafetensorsIndex.IsIndex(path))
+            return LoadSafetensors(() => SafetensorsIndex.Open(path, rename), naming, prefix, onto, unexpected);
+        using FileStream file = File.OpenRead(path);
+        return LoadSafetensors(file, naming, prefix, onto, rename, unexpected);
+    }
+
+    SavedNetwork LoadSafetensors(
+        Func<SafetensorsFiles> open, TensorNaming naming, Func<string, string?>? prefix, NetworkState? onto,
+        UnexpectedTensors unexpected)
+    {
+        Check.Defined(unexpected, nameof(unexpected));
         if (onto is not null)
             CheckState(onto);
         ExpectedTensors tensors = Tensors(naming, prefix);
@@ -254,12 +317,14 @@ public sealed partial class Network
                 $"The prefix gives no name to the layers {string.Join(", ", tensors.WithoutName)}, and there is no "
                 + "state to keep them from: give one, such as onto: network.Initialize(seed).", nameof(onto));
 
-        var file = new SafetensorsReader(stream);
-        WeightsDefinition? stated = WeightsDefinition.Of(file);
-        List<LayerTensors> there = tensors.Match(file.Header, allowMissing: onto is not null);
-        SafetensorsValues values = file.Read(tensors.Needs, toEnd: true);
+        using SafetensorsFiles files = open();
+        WeightsDefinition? stated = files.Definition;
+        List<LayerTensors> there = tensors.Match(files.Header, allowMissing: onto is not null, unexpected);
+        Dictionary<string, string> prefixes = there.ToDictionary(
+            layer => layer.Path, layer => layer.PrefixIn(files.Header), StringComparer.Ordinal);
+        SafetensorsValues values = files.Read(tensors.Needs);
         foreach (LayerTensors layer in there)
-            layer.AddPopulation(stated?.Populations.GetValueOrDefault(layer.Prefix), values);
+            layer.AddPopulation(stated?.Populations.GetValueOrDefault(prefixes[layer.Path]), values);
         var loaded = there.ToDictionary(layer => layer.Path, layer => layer.Read(values), StringComparer.Ordinal);
         var state = new NetworkState(Nodes.Where(node => HasState(node) || onto?.TryGet(node.Path) is not null)
             .Select(node => KeyValuePair.Create(
@@ -269,14 +334,15 @@ public sealed partial class Network
         Dictionary<string, BatchNormalizationOptions> said = NormalizationOptions;
         var options = there.Where(layer => said.ContainsKey(layer.Path)).ToDictionary(
             layer => layer.Path,
-            layer => (Stated(layer, said[layer.Path], stated) ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
+            layer => (Stated(layer.Path, said[layer.Path], stated?.Options.GetValueOrDefault(prefixes[layer.Path]))
+                ?? new()).Or(OptionsOf(names)), StringComparer.Ordinal);
         foreach ((string path, ActivationLayer leaky) in LeakyLayers)
             Compare(path, leaky.NegativeSlope, SlopeOf(path), nameof(leaky.NegativeSlope));
         NetworkPreset preset = stated?.Preset ?? names;
         Network filled = Filled(
             path => options.GetValueOrDefault(path),
             path => SlopeOf(path) ?? ActivationLayer.SlopeOf(preset), preset);
-        return new SavedNetwork(filled, state);
+        return new SavedNetwork(filled, state) { IgnoredTensors = [.. tensors.Unexpected(files.Header)] };
 
         double? SlopeOf(string path) =>
             stated?.Slopes.TryGetValue(path, out double slope) == true ? slope : null;
@@ -294,11 +360,10 @@ public sealed partial class Network
     /// The options that the file states for a layer. They must not contradict those that the layer sets.
     /// </summary>
     static BatchNormalizationOptions? Stated(
-        LayerTensors layer, BatchNormalizationOptions said, WeightsDefinition? definition)
+        string path, BatchNormalizationOptions said, BatchNormalizationOptions? stated)
     {
-        if (definition?.Options.GetValueOrDefault(layer.Prefix) is not { } stated)
+        if (stated is null)
             return null;
-        string path = layer.Path;
         Compare(path, said.Epsilon, stated.Epsilon, nameof(stated.Epsilon));
         Compare(path, said.Momentum, stated.Momentum, nameof(stated.Momentum));
         Compare(path, said.MovingStatistics, stated.MovingStatistics, nameof(stated.MovingStatistics));
@@ -328,7 +393,7 @@ public sealed partial class Network
     /// <summary>
     /// The name that PyTorch gives a layer if the network is an <c>nn.Sequential</c>: its index among the layers, from
     /// 0, after the indices of the blocks around it: <c>3</c> or <c>0.2</c>. Pass this method as the prefix of
-    /// <see cref="LoadSafetensors"/> and <see cref="SaveSafetensors"/>.
+    /// <c>LoadSafetensors</c> and <see cref="SaveSafetensors"/>.
     /// </summary>
     /// <param name="path">The path of one of <see cref="Nodes"/>.</param>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
@@ -354,4 +419,17 @@ public sealed partial class Network
         return new ExpectedTensors(
             this, naming, prefix ?? (path => naming == TensorNaming.PyTorch ? path.Replace('/', '.') : path));
     }
+}
+
+/// <summary>What loading does with tensors that a file has and the network does not.</summary>
+public enum UnexpectedTensors
+{
+    /// <summary>They are an error that names them. The default.</summary>
+    Throw,
+
+    /// <summary>
+    /// They are left out, and <see cref="SavedNetwork.IgnoredTensors"/> names them: an old head, moving averages of the
+    /// weights, layers behind those that are loaded.
+    /// </summary>
+    Ignore,
 }

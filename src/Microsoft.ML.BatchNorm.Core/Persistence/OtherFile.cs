@@ -40,7 +40,7 @@ static class OtherFile
         ("GGUF", "a GGUF file, as llama.cpp reads it. Take the model's safetensors file."),
         ("version ", "a pointer of Git LFS and not the file itself. Fetch that with git lfs pull."),
         ("<", "a page of HTML or XML, as a download that failed leaves it. Download the file again."),
-        ("{", "JSON, such as an index of several files. Load the .safetensors files that it names."),
+        ("{", "JSON. If it is an index of several files, give its path to Network.LoadSafetensors."),
     ];
 
     const string Pickle = $"a Python pickle, as older versions of torch.save write it (.pt, .pth). {TorchWeights}.";

@@ -13,6 +13,9 @@ readonly record struct SafetensorsEntry(string Name, string Dtype, SafetensorsSh
         ("F8_E4M3", 1), ("F8_E5M2", 1), ("F8_E8M0", 1), ("C64", 8),
     ];
 
+    /// <summary>The name in the file, which <see cref="Name"/> is too unless the tensor was renamed.</summary>
+    public string NameInFile { get; init; } = Name;
+
     public long Bytes => End - Begin;
 
     public bool IsFloat => Dtype is "F64" or "F32" or "F16" or "BF16";

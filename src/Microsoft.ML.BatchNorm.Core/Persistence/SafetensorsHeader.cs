@@ -17,9 +17,9 @@ sealed class SafetensorsHeader
     // The indices of the tensors in the list, in the order of their names.
     readonly int[] byName;
 
-    SafetensorsHeader(SafetensorsJson json)
+    SafetensorsHeader(List<SafetensorsEntry> tensors, string? kind, string? definition, string? checksum)
     {
-        (Tensors, Kind, Definition, Checksum) = (json.Tensors, json.Kind, json.Definition, json.Checksum);
+        (Tensors, Kind, Definition, Checksum) = (tensors, kind, definition, checksum);
         byName = [.. Enumerable.Range(0, Tensors.Count)];
         Array.Sort(byName, (left, right) => string.CompareOrdinal(Tensors[left].Name, Tensors[right].Name));
     }
@@ -68,7 +68,38 @@ sealed class SafetensorsHeader
         TakeOffNumbers(parsed.Tensors);
         if (parsed.ChecksumDigits is { } digits)
             json.Slice(digits, NoChecksum.Length).Fill((byte)'0');
-        return new SafetensorsHeader(parsed);
+        return new SafetensorsHeader(parsed.Tensors, parsed.Kind, parsed.Definition, parsed.Checksum);
+    }
+
+    /// <summary>This header with other names of its tensors.</summary>
+    /// <exception cref="ArgumentException">The function gave null.</exception>
+    /// <exception cref="InvalidDataException">Two tensors get the same name.</exception>
+    public SafetensorsHeader Renamed(Func<string, string> rename)
+    {
+        List<SafetensorsEntry> renamed = Tensors.ConvertAll(tensor => tensor with
+        {
+            Name = rename(tensor.Name) ?? throw new ArgumentException(
+                $"The function gave null for {SafetensorsEntry.Quote(tensor.Name)}.", nameof(rename)),
+        });
+        return new SafetensorsHeader(renamed, Kind, Definition, Checksum).WithDistinctNames();
+    }
+
+    /// <summary>The headers of several files as one, without a definition.</summary>
+    /// <exception cref="InvalidDataException">Two tensors have the same name.</exception>
+    public static SafetensorsHeader Of(IEnumerable<SafetensorsHeader> headers) =>
+        new SafetensorsHeader([.. headers.SelectMany(header => header.Tensors)], null, null, null).WithDistinctNames();
+
+    SafetensorsHeader WithDistinctNames()
+    {
+        for (int i = 1; i < byName.Length; i++)
+        {
+            (SafetensorsEntry first, SafetensorsEntry second) = (Tensors[byName[i - 1]], Tensors[byName[i]]);
+            if (first.Name == second.Name)
+                throw new InvalidDataException(
+                    $"Two tensors get the name {SafetensorsEntry.Quote(first.Name)}: "
+                    + $"{SafetensorsEntry.Quote(first.NameInFile)} and {SafetensorsEntry.Quote(second.NameInFile)}.");
+        }
+        return this;
     }
 
     /// <summary>

@@ -24,7 +24,8 @@ sealed class SafetensorsReader
 
     /// <summary>Reads the header.</summary>
     /// <param name="stream">Read from its current position.</param>
-    public SafetensorsReader(Stream stream)
+    /// <param name="rename">Gives each tensor another name; null if it keeps that in the file.</param>
+    public SafetensorsReader(Stream stream, Func<string, string>? rename = null)
     {
         this.stream = stream;
         Span<byte> first = stackalloc byte[sizeof(ulong)];
@@ -42,6 +43,8 @@ sealed class SafetensorsReader
             throw OtherFile.Error(first, "The header does not begin with {, as a safetensors header does.");
         byte[] json = ReadArray<byte>((int)headerLength, brace);
         Header = SafetensorsHeader.Parse(json);
+        if (rename is not null)
+            Header = Header.Renamed(rename);
 
         // The header now has zeros as the checksum's digits, as it had when the writer computed the checksum.
         checksum = new Crc32C();
@@ -66,7 +69,7 @@ sealed class SafetensorsReader
         var values = new Dictionary<string, Array>(StringComparer.Ordinal);
         foreach (SafetensorsEntry tensor in Header.Tensors)
         {
-            Enter(SafetensorsEntry.Quote(tensor.Name), tensor.Bytes, "tensor ");
+            Enter(SafetensorsEntry.Quote(tensor.NameInFile), tensor.Bytes, "tensor ");
             if (isWanted(tensor.Name))
                 values.Add(tensor.Name, ReadValues(tensor));
             else
@@ -163,9 +166,17 @@ sealed class SafetensorsReader
 /// </summary>
 sealed class SafetensorsValues(Dictionary<string, Array> tensors)
 {
+    public IEnumerable<KeyValuePair<string, Array>> All => tensors;
+
     public bool Has(string name) => tensors.ContainsKey(name);
 
     public void Add(string name, Array values) => tensors.Add(name, values);
+
+    public void Add(SafetensorsValues other)
+    {
+        foreach ((string name, Array values) in other.All)
+            Add(name, values);
+    }
 
     public float[] Floats(string name) => tensors[name] switch
     {

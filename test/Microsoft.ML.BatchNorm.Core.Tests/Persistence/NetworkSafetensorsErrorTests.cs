@@ -194,7 +194,7 @@ public class NetworkSafetensorsErrorTests
             () => network.SaveSafetensors(stream, state, (TensorNaming)7));
         Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(stream, null!));
         Assert.ThrowsExactly<ArgumentNullException>(() => network.SaveSafetensors(null!, state));
-        Assert.ThrowsExactly<ArgumentNullException>(() => network.LoadSafetensors(null!));
+        Assert.ThrowsExactly<ArgumentNullException>(() => network.LoadSafetensors((Stream)null!));
         NetworkState other = Network.Input(1).Dense(1).Initialize();
         Assert.ThrowsExactly<ArgumentException>(() => network.LoadSafetensors(stream, onto: other));
         Assert.AreEqual(0, stream.Length);

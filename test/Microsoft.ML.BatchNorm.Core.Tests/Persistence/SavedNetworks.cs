@@ -85,6 +85,8 @@ static class SavedNetworks
 
     public static NetworkState LoadSafetensors(
         Network network, byte[] bytes, TensorNaming naming = TensorNaming.PyTorch,
-        Func<string, string?>? prefix = null, NetworkState? onto = null) =>
-        network.LoadSafetensors(new TrickleStream(bytes, int.MaxValue), naming, prefix, onto).State;
+        Func<string, string?>? prefix = null, NetworkState? onto = null, Func<string, string>? rename = null,
+        UnexpectedTensors unexpected = UnexpectedTensors.Throw) =>
+        network.LoadSafetensors(
+            new TrickleStream(bytes, int.MaxValue), naming, prefix, onto, rename, unexpected).State;
 }
