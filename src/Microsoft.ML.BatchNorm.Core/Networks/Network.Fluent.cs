@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
@@ -377,5 +378,158 @@ public sealed partial class Network
             Name = name ?? "",
             Trainable = false,
         });
+    }
+
+    /// <summary>A network while nodes are added. Each addition is checked against the rules for networks.</summary>
+    sealed class Draft
+    {
+        readonly TensorShape inputShape;
+        readonly NetworkPreset? preset;
+        readonly ImmutableArray<NetworkNode>.Builder nodes = ImmutableArray.CreateBuilder<NetworkNode>();
+        readonly HashSet<string> paths = new(StringComparer.Ordinal), blocks = new(StringComparer.Ordinal);
+
+        // The first number of each default name that may be free: lower ones are taken, and none becomes free again.
+        readonly Dictionary<string, int> numbers = new(StringComparer.Ordinal);
+
+        public Draft(TensorShape inputShape, NetworkPreset? preset)
+        {
+            if (inputShape.Size > MaxRowSize)
+                throw new ArgumentException(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The network's input of {inputShape} takes {inputShape.Size * (long)sizeof(float):N0} bytes per "
+                    + $"row, more than the {MaxRowSize * (long)sizeof(float):N0} that are allowed."));
+            (this.inputShape, this.preset) = (inputShape, preset);
+        }
+
+        public Draft(Network network)
+            : this(network.InputShape, network.Preset)
+        {
+            foreach (NetworkNode node in network.nodes)
+            {
+                Take(node.Path);
+                nodes.Add(node);
+            }
+        }
+
+        /// <summary>
+        /// The index of the last node, which the next layer reads; −1, the network's input, if there is none.
+        /// </summary>
+        public int Last => nodes.Count - 1;
+
+        public Draft Add(IEnumerable<Layer> layers)
+        {
+            foreach (Layer layer in layers)
+            {
+                ArgumentNullException.ThrowIfNull(layer);
+                string name = FreeName(layer.Name, layer.DefaultName);
+                Add(name, Filled(layer with { Name = name }), [Last]);
+            }
+            return this;
+        }
+
+        /// <summary>Adds the nodes of a network as a block.</summary>
+        /// <param name="path">The path of the block, with which the paths of the nodes begin.</param>
+        /// <param name="kind">The kind of block, for a message.</param>
+        /// <param name="network">The network. One without layers adds nothing.</param>
+        /// <param name="value">The index of the node whose output the block reads.</param>
+        /// <returns>The index of the node whose output is the block's.</returns>
+        public int Add(string path, string kind, Network network, int value)
+        {
+            if (!network.InputShape.Equals(ShapeOf(value)))
+                throw new ArgumentException(
+                    $"Layer '{path}' ({kind}) has an input of shape {ShapeOf(value)}; it needs {network.InputShape}.");
+            int first = nodes.Count;
+            foreach (NetworkNode node in network.nodes)
+                Add(
+                    $"{path}/{node.Path}", Filled(node.Layer),
+                    [.. node.Inputs.Select(input => input < 0 ? value : first + input)]);
+            return network.nodes.IsEmpty ? value : Last;
+        }
+
+        public int Add(string path, Layer layer, ImmutableArray<int> inputs)
+        {
+            if (inputs.IsDefaultOrEmpty || inputs.Any(input => input < ValueGraph.Source || input >= nodes.Count))
+                throw new ArgumentException(
+                    $"Layer '{path}' must read the network's input, -1, or earlier layers, 0 to {Last}"
+                    + (inputs.IsDefaultOrEmpty ? "." : $", not {Check.List(inputs)}."));
+            ImmutableArray<TensorShape> shapes = [.. inputs.Select(ShapeOf)];
+            TensorShape output = layer.OutputShape(shapes);
+            layer.CheckRow(shapes, "output", [.. output.Dimensions]);
+            Take(path);
+            if (nodes.Count == MaxNodes)
+                throw new ArgumentException($"A network has at most {MaxNodes} layers.");
+            nodes.Add(new NetworkNode(path, layer, inputs, shapes, output));
+            return Last;
+        }
+
+        public Network Complete()
+        {
+            var network = new Network(inputShape, preset, nodes.ToImmutable());
+            long open = inputShape.Size;
+            for (int i = 0; i < nodes.Count; i++)
+            {
+                if (network.Values.ReadersOf(i) == 0 && i < Last)
+                    throw new ArgumentException(
+                        $"No layer reads '{nodes[i].Path}', and it is not the last layer, whose output is the "
+                        + "network's.");
+                open += nodes[i].Output.Size;
+                if (open > MaxOpenSize)
+                    throw new ArgumentException(string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"The values that are still to be read at layer '{nodes[i].Path}' take "
+                        + $"{open * sizeof(float):N0} bytes per row, more than the "
+                        + $"{(long)MaxOpenSize * sizeof(float):N0} that are allowed."));
+                foreach (int value in nodes[i].Inputs.Distinct())
+                    open -= network.Values.LastReaderOf(value) == i ? ShapeOf(value).Size : 0;
+            }
+            return network;
+        }
+
+        /// <summary>
+        /// The given name of a new layer or block at the top level, which must be free; if it is empty, a free name.
+        /// </summary>
+        public string FreeName(string given, string otherwise)
+        {
+            if (given.Length > 0)
+                return paths.Contains(given) || blocks.Contains(given)
+                    ? throw new ArgumentException($"The network has a layer '{given}' already.")
+                    : given;
+            int number = numbers.GetValueOrDefault(otherwise);
+            string free;
+            do
+            {
+                free = number == 0 ? otherwise : $"{otherwise}_{number}";
+                number++;
+            }
+            while (paths.Contains(free) || blocks.Contains(free));
+            numbers[otherwise] = number;
+            return free;
+        }
+
+        TensorShape ShapeOf(int value) => value < 0 ? inputShape : nodes[value].Output;
+
+        Layer Filled(Layer layer) =>
+            preset is { } known ? Network.Filled(layer, OptionsOf(known), ActivationLayer.SlopeOf(known)) : layer;
+
+        void Take(string path)
+        {
+            if (path.Length > MaxPath)
+                throw new ArgumentException(
+                    $"The path '{path.AsSpan(0, 40)}…' has {path.Length} characters; {MaxPath} are allowed.");
+            int levels = path.AsSpan().Count('/') + 1;
+            if (levels > MaxLevels)
+                throw new ArgumentException(
+                    $"The path '{path.AsSpan(0, Math.Min(path.Length, 40))}…' has {levels} levels; {MaxLevels} are "
+                    + "allowed.");
+            if (blocks.Contains(path) || !paths.Add(path))
+                throw new ArgumentException($"The network has a layer '{path}' already.");
+            for (int end = path.IndexOf('/'); end >= 0; end = path.IndexOf('/', end + 1))
+            {
+                string block = path[..end];
+                if (paths.Contains(block))
+                    throw new ArgumentException($"The network has a layer '{block}' already.");
+                blocks.Add(block);
+            }
+        }
     }
 }
