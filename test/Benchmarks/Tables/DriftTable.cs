@@ -20,8 +20,8 @@ static class DriftTable
                 MLInput rows = input.Value;
                 BatchNormalizationTransformer plain = rows.Ours(1).Fit(rows.View);
                 BatchNormalizationTransformer checking = rows.Ours(1, warnOnDrift: true).Fit(rows.View);
-                return new Contest(rows.Bytes, () => Pass.Over(checking.Transform(rows.View), "Y"))
-                    .Against(() => Pass.Over(plain.Transform(rows.View), "Y")).Against(null);
+                return new Contest(rows.Bytes, () => ViewReading.Over(checking.Transform(rows.View), "Y"))
+                    .Against(() => ViewReading.Over(plain.Transform(rows.View), "Y")).Against(null);
             });
             yield return new Comparison($"{name} CompareStatistics", () =>
             {

@@ -13,7 +13,7 @@ static class TransformTable
     {
         foreach ((string name, Lazy<MLInput> input) in MLInput.Large)
         {
-            yield return new Comparison(name, () => Contest(input.Value, Pass.Over));
+            yield return new Comparison(name, () => Contest(input.Value, ViewReading.Over));
             yield return new Comparison(
                 $"{name}, on the caller's thread", () => Contest(input.Value, Pass.OnOneThread));
         }

@@ -3,7 +3,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>Reads a column of every row.</summary>
-static class Pass
+static class ViewReading
 {
     /// <summary>With the cursor that anybody gets who asks for one.</summary>
     public static void Over(IDataView view, string column)
