@@ -15,7 +15,7 @@ static class TransformTable
         {
             yield return new Comparison(name, () => Contest(input.Value, ViewReading.Over));
             yield return new Comparison(
-                $"{name}, on the caller's thread", () => Contest(input.Value, Pass.OnOneThread));
+                $"{name}, on the caller's thread", () => Contest(input.Value, ViewReading.OnOneThread));
         }
     }
 
