@@ -118,6 +118,11 @@ public sealed record TrainingOptions
     [JsonIgnore]
     public string? CheckpointPath { get; init; }
 
+    /// <summary>The weight of a row by the class that is its target; 1 if there are no class weights.</summary>
+    internal double ClassWeight(float target) => ClassWeights.IsEmpty
+        ? 1
+        : ClassWeights[Loss is SoftmaxCrossEntropyLoss ? (int)target : target >= 0.5f ? 1 : 0];
+
     /// <exception cref="ArgumentException">There are class weights, and they do not fit loss and outputs.</exception>
     internal static void CheckClassWeights(TrainingOptions options, int outputs)
     {

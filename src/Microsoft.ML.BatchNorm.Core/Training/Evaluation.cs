@@ -35,19 +35,12 @@ sealed class Evaluation(Network network, TrainingOptions options)
                 ReadOnlySpan<float> output = predictions.AsSpan(i * outputs, outputs);
                 ReadOnlySpan<float> target = part.Targets.Slice(i * targets, targets);
                 double weight = part.Weights.IsEmpty ? 1 : part.Weights[i];
-                loss.Add(RowLoss.Of(options.Loss, output, target), weight * ClassWeight(target[0]));
+                loss.Add(RowLoss.Of(options.Loss, output, target), weight * options.ClassWeight(target[0]));
                 metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
             }
         }
         return new EvaluationResult(loss.Value, metric.Value);
     }
-
-    double ClassWeight(float target) => options switch
-    {
-        { ClassWeights.IsEmpty: true } => 1,
-        { Loss: SoftmaxCrossEntropyLoss } => options.ClassWeights[(int)target],
-        _ => options.ClassWeights[target >= 0.5f ? 1 : 0],
-    };
 
     struct WeightedMean
     {

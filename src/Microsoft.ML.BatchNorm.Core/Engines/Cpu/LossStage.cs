@@ -3,12 +3,11 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>Computes the loss of a batch, and its gradient by the network's outputs, in one pass.</summary>
 sealed unsafe class LossStage
 {
-    readonly Loss loss;
+    readonly TrainingOptions options;
     readonly Step step;
     readonly RowBuffer outputs, gradient;
     readonly BatchRows rows;
     readonly int targetsPerRow;
-    readonly double[] classWeights;
 
     /// <summary>
     /// For each block, the sum of its rows' losses, each times the row's weight and the batch's scale.
@@ -19,10 +18,8 @@ sealed unsafe class LossStage
     public LossStage(
         TrainingOptions options, BatchRows rows, int targetsPerRow, RowBuffer outputs, RowBuffer gradient, Step step)
     {
-        loss = options.Loss;
-        (this.rows, this.targetsPerRow) = (rows, targetsPerRow);
+        (this.options, this.rows, this.targetsPerRow) = (options, rows, targetsPerRow);
         (this.outputs, this.gradient, this.step) = (outputs, gradient, step);
-        classWeights = [.. options.ClassWeights];
     }
 
     /// <summary>The batch's loss, once the passes have run.</summary>
@@ -50,7 +47,7 @@ sealed unsafe class LossStage
     public void Begin()
     {
         double total = step.Rows;
-        if (rows.Weights is not null || classWeights.Length > 0)
+        if (rows.Weights is not null || !options.ClassWeights.IsEmpty)
         {
             total = 0;
             foreach (int row in rows.Places)
@@ -58,7 +55,7 @@ sealed unsafe class LossStage
         }
         // If all rows have weight 0, the loss is 0.
         scale = total > 0 ? 1 / total : 0;
-        if (loss is not SoftmaxCrossEntropyLoss)
+        if (options.Loss is not SoftmaxCrossEntropyLoss)
             scale /= outputs.Width;
     }
 
@@ -75,7 +72,7 @@ sealed unsafe class LossStage
         sums[block.Index] = sum;
     }
 
-    double Row(float* x, float* target, double factor, float* g) => loss switch
+    double Row(float* x, float* target, double factor, float* g) => options.Loss switch
     {
         SoftmaxCrossEntropyLoss => LossKernels.Softmax(x, outputs.Width, (int)*target, (float)factor, g),
         BinaryCrossEntropyLoss => LossKernels.Sum(default(BinaryLoss), x, target, outputs.Width, factor, g),
@@ -83,15 +80,9 @@ sealed unsafe class LossStage
         MeanAbsoluteErrorLoss => LossKernels.Sum(default(AbsoluteLoss), x, target, outputs.Width, factor, g),
         HuberLoss huber =>
             LossKernels.Sum(new LinearTailLoss(huber.Delta), x, target, outputs.Width, factor, g),
-        _ => throw new NotSupportedException($"The CPU engine has no loss {loss.GetType().Name}."),
+        _ => throw new NotSupportedException($"The CPU engine has no loss {options.Loss.GetType().Name}."),
     };
 
-    double WeightOf(int place)
-    {
-        double weight = rows.Weights is null ? 1 : rows.Weights[place];
-        if (classWeights.Length == 0)
-            return weight;
-        float target = rows.Targets[(nint)place * targetsPerRow];
-        return weight * classWeights[loss is SoftmaxCrossEntropyLoss ? (int)target : target < 0.5f ? 0 : 1];
-    }
+    double WeightOf(int place) =>
+        (rows.Weights is null ? 1 : rows.Weights[place]) * options.ClassWeight(rows.Targets[(nint)place * targetsPerRow]);
 }
