@@ -1,0 +1,59 @@
+using System.Reflection;
+using System.Text.Json;
+
+namespace Microsoft.ML.BatchNorm.Import.Tests;
+
+/// <summary>Files that others have written.</summary>
+[TestClass]
+public class PretrainedTests
+{
+    public TestContext TestContext { get; set; } = null!;
+
+    static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Files", name);
+
+    static JsonElement Expected(string name) =>
+        JsonDocument.Parse(File.ReadAllText(PathOf("expected.json"))).RootElement.GetProperty("cases")
+            .EnumerateArray().Single(entry => entry.GetProperty("name").GetString() == name);
+
+    static double[] Numbers(JsonElement element) =>
+        [.. element.EnumerateArray().Select(value => value.GetDouble())];
+
+    [TestMethod]
+    [DataRow("resnet")]
+    [DataRow("mobile")]
+    [DataRow("dense")]
+    public void PyTorch_s_networks_give_what_PyTorch_and_ONNX_Runtime_give(string name)
+    {
+        JsonElement expected = Expected(name);
+        SavedNetwork saved = OnnxImport.Load(PathOf($"{name}.onnx"));
+        float[] x = [.. Numbers(expected.GetProperty("x")).Select(value => (float)value)];
+        float[] y = [.. Numbers(expected.GetProperty("y")).Select(value => (float)value)];
+        int[] shape = [.. Numbers(expected.GetProperty("input")).Select(size => (int)size)];
+        double[] epsilons = Numbers(expected.GetProperty("epsilon"));
+        BatchNormalizationLayer[] normalizations =
+            [.. saved.Network.Nodes.Select(node => node.Layer).OfType<BatchNormalizationLayer>()];
+
+        CollectionAssert.AreEqual(shape, saved.Network.InputShape.Dimensions.ToArray());
+        Assert.HasCount(expected.GetProperty("normalizations").GetInt32(), normalizations);
+        CollectionAssert.AreEquivalent(
+            epsilons, normalizations.Select(layer => layer.Options.Epsilon!.Value).Distinct().ToArray());
+        double torch = Reference.AssertClose(y, saved, x, "PyTorch");
+        double runtime = Reference.AssertClose(
+            Reference.Run(File.ReadAllBytes(PathOf($"{name}.onnx")), 2, x, shape), saved, x, "ONNX Runtime");
+        TestContext.WriteLine($"{name}: {torch:0.0e0} from PyTorch, {runtime:0.0e0} from ONNX Runtime");
+    }
+
+    [TestMethod]
+    public void The_ResNet18_of_ML_NET_s_package_gives_what_ONNX_Runtime_gives()
+    {
+        string path = Assembly.GetExecutingAssembly().GetCustomAttributes<AssemblyMetadataAttribute>()
+            .Single(attribute => attribute.Key == "Microsoft.ML.DnnImageFeaturizer.ResNet18").Value!;
+        SavedNetwork saved = OnnxImport.Load(path);
+        TestContext.WriteLine(saved.Network.Summary());
+        float[] image = Sample.Floats(3 * 224 * 224, seed: 1, mean: 0, deviation: 60);
+        double difference = Reference.AssertClose(
+            Reference.Run(File.ReadAllBytes(path), 1, image, [3, 224, 224]), saved, image);
+        TestContext.WriteLine($"{difference:0.0e0} from ONNX Runtime");
+        Assert.HasCount(22, saved.Network.Nodes.Where(node => node.Layer is BatchNormalizationLayer));
+    }
+}
