@@ -3,7 +3,7 @@ namespace Microsoft.ML.BatchNorm.Import;
 /// <summary>Reads pretrained networks from ONNX files, as networks that train.</summary>
 public static class OnnxImport
 {
-    const int FirstPiece = 1 << 16;
+    const int FirstPiece = 1 << 16, LeastPiece = 1 << 4;
 
     /// <summary>Reads a network and its parameters from an ONNX file.</summary>
     /// <param name="path">The file.</param>
@@ -97,7 +97,7 @@ public static class OnnxImport
 
     static byte[] ReadAll(Stream stream)
     {
-        long rest = stream.CanSeek ? Math.Max(stream.Length - stream.Position, 1) : FirstPiece;
+        long rest = stream.CanSeek ? Math.Max(stream.Length - stream.Position, LeastPiece) : FirstPiece;
         byte[] bytes = rest <= Array.MaxLength ? new byte[rest] : throw TooLarge();
         int length = 0;
         while (true)

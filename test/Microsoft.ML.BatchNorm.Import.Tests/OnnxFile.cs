@@ -42,6 +42,13 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
         return this;
     }
 
+    /// <summary>A node of these bytes.</summary>
+    public OnnxFile Written(byte[] node)
+    {
+        nodes.Add(node);
+        return this;
+    }
+
     /// <summary>A node whose name is empty.</summary>
     public OnnxFile Node(string type, string inputs, string outputs, params (string Name, object Value)[] attributes) =>
         Named("", type, inputs, outputs, attributes);

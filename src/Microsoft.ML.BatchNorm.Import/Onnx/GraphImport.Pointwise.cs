@@ -77,8 +77,7 @@ sealed partial class GraphImport
                 && x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
                 return Activated(x.With(positive.Inputs[0]), Activation.ReLU6);
             default:
-                return Fail($"its bounds are {least} and {most}; a network has functions with those of 0 and 6, and 0 "
-                    + "and 1");
+                return Fail($"its bounds are {least} and {most}, and not 0 and 6, 0 and 1, or 0 alone");
         }
     }
 

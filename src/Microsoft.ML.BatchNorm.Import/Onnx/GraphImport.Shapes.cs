@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm.Import;
@@ -15,29 +16,33 @@ sealed partial class GraphImport
     /// <summary>Numbers have one type in a network.</summary>
     Operand Cast() => In(0) ?? throw node.Invalid("it reads nothing");
 
+    /// <remarks>Such a constant has no name: exporters make it up.</remarks>
     Operand ConstantOf()
     {
-        OnnxTensor? tensor = node.Find("value")?.Tensor;
-        if (tensor is null)
+        if (node.Find("value")?.Tensor is { } tensor)
+            return Constant.Of("", tensor);
+        tensor = new OnnxTensor { Type = OnnxType.Int64 };
+        if (node.Find("value_float") is { Float: { } number })
         {
-            tensor = new OnnxTensor { Type = OnnxType.Double };
-            if (node.Find("value_float") is { Float: { } number })
-                tensor.AddBytes(BitConverter.GetBytes((double)number));
-            else if (node.Find("value_int") is { Int: { } whole })
-                (tensor.Type, _) = (OnnxType.Int64, Add(whole));
-            else if (node.Find("value_ints") is { Ints: var integers })
-                (tensor.Type, _) = (OnnxType.Int64, integers.All(Add));
-            else
-                return Fail("it is no tensor of numbers");
+            tensor.Type = OnnxType.Float;
+            byte[] bytes = new byte[sizeof(float)];
+            BinaryPrimitives.WriteSingleLittleEndian(bytes, number);
+            tensor.AddBytes(bytes);
         }
-        // Exporters make up the names of such constants.
+        else if (node.Find("value_int") is { Int: { } integer })
+        {
+            tensor.AddInteger(integer);
+        }
+        else if (node.Find("value_ints") is { Ints: var integers })
+        {
+            tensor.AddDimension(integers.Length);
+            Array.ForEach(integers, tensor.AddInteger);
+        }
+        else
+        {
+            return Fail("it is no tensor of numbers");
+        }
         return Constant.Of("", tensor);
-
-        bool Add(long value)
-        {
-            tensor.AddInteger(value);
-            return true;
-        }
     }
 
     /// <summary>It is not left out, so that a training drops values again.</summary>
@@ -77,7 +82,7 @@ sealed partial class GraphImport
 
     Operand Reshape()
     {
-        long?[]? target = opSet < 5 ? null : SizesOf(In(1));
+        long?[]? target = SizesOf(In(1));
         if (target is null)
             return Fail("its shape is computed");
         bool copiesZeros = node.Int("allowzero", 0) == 0;

@@ -24,6 +24,9 @@ sealed partial class GraphImport
     readonly List<(OnnxNode Node, string? Reason)> failures = [];
     readonly List<string> notes = [];
     readonly InputTerm inputTerm = new();
+
+    /// <summary>The steps that are read by nodes that cannot be imported.</summary>
+    readonly List<Term> unfinished = [];
     int terms;
 
     /// <summary>The size of the batch, if the file fixes one.</summary>
@@ -76,9 +79,10 @@ sealed partial class GraphImport
         node.Operator == "Transpose" && node.Ints("perm") is [0, 3, 1, 2];
 
     NotSupportedException Failure() => new(
-        $"The file has nodes that cannot be imported: {string.Join("; ", failures.Select(failure =>
-            failure.Reason is null ? $"{failure.Node}" : $"{failure.Node} ({failure.Reason})"))}. "
-        + "The argument until can name a value before them.");
+        "The file has nodes that cannot be imported: "
+        + string.Join("; ", failures.OrderBy(failure => failure.Node.Place).DistinctBy(failure => failure.Node.Place)
+            .Select(failure => failure.Reason is null ? $"{failure.Node}" : $"{failure.Node} ({failure.Reason})"))
+        + ". The argument until can name a value before them.");
 
     /// <summary>Makes the network; null if a node cannot be imported.</summary>
     SavedNetwork? Make(TensorShape? inputShape, string? until, bool channelsLast)
@@ -97,7 +101,8 @@ sealed partial class GraphImport
             }
         }
         Term? end = End(operands[target]);
-        return end is not null && Complete(end) ? Build(end) : null;
+        FindParts(end);
+        return failures.Count == 0 ? Build(end!) : null;
     }
 
     /// <summary>The name of the value that becomes the network's output.</summary>
@@ -234,10 +239,10 @@ sealed partial class GraphImport
         return null;
     }
 
-    /// <summary>Whether every step that an end depends on is a layer; if not, its node is a failure.</summary>
-    bool Complete(Term end)
+    /// <summary>Finds the steps that are needed and are no layers, and makes failures of their nodes.</summary>
+    void FindParts(Term? end)
     {
-        var seen = new HashSet<Term> { end };
+        var seen = new HashSet<Term>(end is null ? unfinished : unfinished.Append(end));
         var open = new Stack<Term>(seen);
         while (open.TryPop(out Term? term))
         {
@@ -249,11 +254,18 @@ sealed partial class GraphImport
                     open.Push(input);
             }
         }
-        return failures.Count == 0;
     }
 
     /// <summary>Imports the node.</summary>
     Operand Import()
+    {
+        Operand output = Imported();
+        if (output is Unknown)
+            unfinished.AddRange(Enumerable.Range(0, node.Inputs.Count).Select(In).OfType<Value>().Select(x => x.Term));
+        return output;
+    }
+
+    Operand Imported()
     {
         Func<Operand>? import = Find(node.Operator);
         Unavailable? unavailable = null;

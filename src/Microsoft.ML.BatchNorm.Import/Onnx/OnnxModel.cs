@@ -19,14 +19,15 @@ sealed record OnnxModel(
 sealed record OnnxInput(string Name, IReadOnlyList<long?>? Dimensions);
 
 /// <summary>A node of the graph.</summary>
+/// <param name="Place">Its place in the file.</param>
 /// <param name="Name">Its name; may be empty.</param>
 /// <param name="Operator">Its operator, with the domain in front unless it is a standard operator.</param>
 /// <param name="Inputs">The names of the values that it reads; empty for an optional one that is left out.</param>
 /// <param name="Outputs">The names of the values that it gives; empty for an optional one that is left out.</param>
 /// <param name="Attributes">Its attributes.</param>
 sealed record OnnxNode(
-    string Name, string Operator, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs,
-    IReadOnlyList<OnnxAttribute> Attributes)
+    int Place, string Name, string Operator, IReadOnlyList<string> Inputs,
+    IReadOnlyList<string> Outputs, IReadOnlyList<OnnxAttribute> Attributes)
 {
     public long Int(string name, long otherwise) => Find(name) is { } attribute
         ? attribute.Int ?? throw Wrong(name, "a whole number")

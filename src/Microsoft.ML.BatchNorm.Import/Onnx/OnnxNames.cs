@@ -7,7 +7,7 @@ static class OnnxNames
 {
     /// <summary>
     /// What the names of a layer's tensors have in common: <c>layer1.0.bn1</c> of <c>layer1.0.bn1.weight</c> and
-    /// <c>layer1.0.bn1.bias</c>. Null if that is nothing.
+    /// <c>layer1.0.bn1.bias</c>. If that is nothing, the path in one of the names, or null if none has one.
     /// </summary>
     public static string? CommonPath(IReadOnlyList<string> tensors)
     {
@@ -22,10 +22,14 @@ static class OnnxNames
             common = common[..length];
         }
         int end = common.AsSpan().LastIndexOfAny('.', '/');
+        if (end > 0)
+            return Path(common[..end]);
+        // An exporter may have made up the name of one of them.
+        if (tensors.FirstOrDefault(name => name.AsSpan().IndexOfAny('.', '/') > 0) is { } known)
+            return Path(known[..known.AsSpan().LastIndexOfAny('.', '/')]);
         // Without a module around them, tensors may be called conv1_w and conv1_b.
-        if (end < 0 && tensors.Count > 1)
-            end = common.AsSpan().LastIndexOfAny('_', ':');
-        return end < 0 ? null : Path(common[..end]);
+        end = tensors.Count > 1 ? common.AsSpan().LastIndexOfAny('_', ':') : -1;
+        return end > 0 ? Path(common[..end]) : null;
     }
 
     /// <summary>

@@ -34,7 +34,7 @@ sealed class OnnxReader
         catch (InvalidProtocolBufferException error)
         {
             throw new InvalidDataException(
-                $"The file is no ONNX file, or it is truncated or damaged: {error.Message}", error);
+                $"The file is no ONNX file, or it is truncated or damaged: {error.Message.TrimEnd('.')}.", error);
         }
     }
 
@@ -100,7 +100,7 @@ sealed class OnnxReader
             switch (Field, Type)
             {
                 case (1, WireFormat.WireType.LengthDelimited):
-                    nodes.Add(Node());
+                    nodes.Add(Node(nodes.Count));
                     break;
                 case (5, WireFormat.WireType.LengthDelimited):
                     OnnxTensor tensor = Tensor();
@@ -121,7 +121,7 @@ sealed class OnnxReader
         return new OnnxModel("", null, nodes, initializers, inputs, outputs);
     }
 
-    OnnxNode Node()
+    OnnxNode Node(int place)
     {
         (string name, string type, string domain) = ("", "", "");
         List<string>? inputs = null, outputs = null;
@@ -154,7 +154,7 @@ sealed class OnnxReader
             }
         }
         return new OnnxNode(
-            name, IsStandard(domain) ? type : $"{domain}.{type}", inputs ?? (IReadOnlyList<string>)[],
+            place, name, IsStandard(domain) ? type : $"{domain}.{type}", inputs ?? (IReadOnlyList<string>)[],
             outputs ?? (IReadOnlyList<string>)[], attributes ?? (IReadOnlyList<OnnxAttribute>)[]);
     }
 

@@ -239,7 +239,10 @@ sealed class PartTerm(OnnxNode node, int number, PartKind kind, Value input) : T
 
     public override ImmutableArray<Term> Inputs => [input.Term];
 
-    public override TensorShape Shape => input.Term.Shape;
+    public override TensorShape Shape => kind == PartKind.Pad
+        ? new TensorShape(
+            input.Shape[0], input.Shape[1] + Padding.Top + Padding.Bottom, input.Shape[2] + Padding.Left + Padding.Right)
+        : input.Term.Shape;
 }
 
 /// <summary><c>y = (x − Mean)·Scale + Shift</c>, with one number for all values or one for each channel of an axis.</summary>
