@@ -139,7 +139,7 @@ sealed partial class GraphImport
         if (a.Term is LayerTerm { Layer: Pool2DLayer { Function: Pooling.Max } greatest }
             && b.Term is LayerTerm { Layer: Pool2DLayer { Function: Pooling.Average } mean }
             && b.Term.Inputs[0] is PartTerm { Kind: PartKind.ZeroOrNaN } zero && zero.Input.Term == a.Term.Inputs[0]
-            && greatest.Window == mean.Window)
+            && SeesTheSame(greatest.Window, mean.Window))
             return a;
         if (Merged(a, b) is not { } inputs)
             return Fail("it adds values whose shapes have changed");
@@ -148,6 +148,10 @@ sealed partial class GraphImport
             inputs = [.. sum.Inputs, inputs[1]];
         return a.With(Layer(new AddLayer(), inputs));
     }
+
+    /// <summary>Whether windows on as many places see the same of an image, whatever they see around it.</summary>
+    static bool SeesTheSame(Window2D a, Window2D b) => (a.Size, a.Stride, a.Padding.Top, a.Padding.Left)
+        == (b.Size, b.Stride, b.Padding.Top, b.Padding.Left);
 
     /// <summary>The steps that compute values which are seen alike, all of one shape; null if there is none.</summary>
     ImmutableArray<Term>? Merged(params ReadOnlySpan<Value> values)

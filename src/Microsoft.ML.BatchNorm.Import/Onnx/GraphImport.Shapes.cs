@@ -22,16 +22,16 @@ sealed partial class GraphImport
         if (node.Find("value")?.Tensor is { } tensor)
             return Constant.Of("", tensor);
         tensor = new OnnxTensor { Type = OnnxType.Int64 };
-        if (node.Find("value_float") is { Float: { } number })
+        if (node.Find("value_float") is not null)
         {
             tensor.Type = OnnxType.Float;
             byte[] bytes = new byte[sizeof(float)];
-            BinaryPrimitives.WriteSingleLittleEndian(bytes, number);
+            BinaryPrimitives.WriteSingleLittleEndian(bytes, node.Float("value_float", 0));
             tensor.AddBytes(bytes);
         }
-        else if (node.Find("value_int") is { Int: { } integer })
+        else if (node.Find("value_int") is not null)
         {
-            tensor.AddInteger(integer);
+            tensor.AddInteger(node.Int("value_int", 0));
         }
         else if (node.Find("value_ints") is { Ints: var integers })
         {

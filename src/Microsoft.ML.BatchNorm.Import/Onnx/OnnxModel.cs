@@ -30,17 +30,15 @@ sealed record OnnxNode(
     IReadOnlyList<string> Outputs, IReadOnlyList<OnnxAttribute> Attributes)
 {
     public long Int(string name, long otherwise) => Find(name) is { } attribute
-        ? attribute.Int ?? throw Wrong(name, "a whole number")
+        ? attribute.Int ?? (attribute.Kind == 2 ? 0 : throw Wrong(name, "a whole number"))
         : otherwise;
 
-    public long? Int(string name) => Find(name) is null ? null : Int(name, 0);
-
     public float Float(string name, float otherwise) => Find(name) is { } attribute
-        ? attribute.Float ?? throw Wrong(name, "a number")
+        ? attribute.Float ?? (attribute.Kind == 1 ? 0 : throw Wrong(name, "a number"))
         : otherwise;
 
     public string Text(string name, string otherwise) => Find(name) is { } attribute
-        ? attribute.Text ?? throw Wrong(name, "a text")
+        ? attribute.Text ?? (attribute.Kind == 3 ? "" : throw Wrong(name, "a text"))
         : otherwise;
 
     /// <summary>The whole numbers of an attribute; null if the node does not have it.</summary>
@@ -69,6 +67,15 @@ sealed record OnnxNode(
         : $"{Operator} with the output '{Outputs[0]}'";
 }
 
-/// <summary>An attribute of a node. What it does not have is null; lists are empty.</summary>
+/// <summary>An attribute of a node.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Kind">
+/// What it is: 1 for a number, 2 for a whole number, 3 for a text. Some programs leave out a number that is 0.
+/// </param>
+/// <param name="Float">The number, if the file has one.</param>
+/// <param name="Int">The whole number, if the file has one.</param>
+/// <param name="Text">The text, if the file has one.</param>
+/// <param name="Tensor">The tensor, if the file has one.</param>
+/// <param name="Ints">Whole numbers.</param>
 sealed record OnnxAttribute(
-    string Name, float? Float, long? Int, string? Text, OnnxTensor? Tensor, float[] Floats, long[] Ints);
+    string Name, int Kind, float? Float, long? Int, string? Text, OnnxTensor? Tensor, long[] Ints);

@@ -165,7 +165,7 @@ sealed class OnnxReader
         long? whole = null;
         string? text = null;
         OnnxTensor? tensor = null;
-        var floats = new List<float>();
+        int kind = 0;
         var ints = new List<long>();
         for (int end = Enter(); Next(end);)
         {
@@ -186,13 +186,6 @@ sealed class OnnxReader
                 case (5, WireFormat.WireType.LengthDelimited):
                     tensor = Tensor();
                     break;
-                case (7, WireFormat.WireType.Fixed32):
-                    floats.Add(input.ReadFloat());
-                    break;
-                case (7, WireFormat.WireType.LengthDelimited):
-                    for (int last = Enter(); IsBefore(last);)
-                        floats.Add(input.ReadFloat());
-                    break;
                 case (8, WireFormat.WireType.Varint):
                     ints.Add(input.ReadInt64());
                     break;
@@ -200,12 +193,15 @@ sealed class OnnxReader
                     for (int last = Enter(); IsBefore(last);)
                         ints.Add(input.ReadInt64());
                     break;
+                case (20, WireFormat.WireType.Varint):
+                    kind = input.ReadEnum();
+                    break;
                 default:
                     input.SkipLastField();
                     break;
             }
         }
-        return new OnnxAttribute(name, number, whole, text, tensor, [.. floats], [.. ints]);
+        return new OnnxAttribute(name, kind, number, whole, text, tensor, [.. ints]);
     }
 
     OnnxInput Value()
