@@ -89,7 +89,7 @@ public class DamageTests
     [TestMethod]
     public void What_contradicts_itself_is_named()
     {
-        IsInvalid(Rows().Tensor("w", new float[5], 2, 3).Node("MatMul", "x w", "y"), "the tensor 'w' has values for 5 elements");
+        IsInvalid(Rows().Tensor("w", new float[5], 4, 3).Node("MatMul", "x w", "y"), "the tensor 'w' has values for 5 elements");
         IsInvalid(
             Rows().Tensor("w", [], int.MaxValue, int.MaxValue).Node("MatMul", "x w", "y"),
             "the tensor 'w' has the dimensions [2147483647, 2147483647]");

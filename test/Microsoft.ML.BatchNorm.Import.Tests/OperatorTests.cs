@@ -302,6 +302,7 @@ public class OperatorTests
     {
         OnnxFile Layer(OnnxFile file) => file.Tensor("w", Weights(168 * 2), 168, 2).Node("MatMul", "f w", "y");
         Assert.AreEqual("Flatten Dense", Kinds(Reference.Check(Layer(Images().Node("Flatten", "x", "f")))));
+        Reference.Check(Layer(Images().Node("Flatten", "x", "f", ("axis", -3))));
         Assert.AreEqual("Tanh Flatten Dense", Kinds(Reference.Check(Layer(Images().Tensor("s", [-1L, 168])
             .Node("Tanh", "x", "t").Node("Reshape", "t s", "f")))));
         Reference.Check(Layer(Images().Tensor("s", [0L, -1]).Node("Reshape", "x s", "f")));

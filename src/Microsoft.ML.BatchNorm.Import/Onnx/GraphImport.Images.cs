@@ -18,12 +18,13 @@ sealed partial class GraphImport
     {
         (image, window) = (x, default);
         Padding2D before = default;
+        if (x.AsPlain() is not { Shape.Length: 3 } plain)
+            return "it does not read images of channels, height and width";
+        image = plain;
         if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill))
             (image, before) = (pad.Input, pad.Padding);
-        if (!x.IsPlain || x.Shape.Length != 3)
-            return "it does not read images of channels, height and width";
         Size2D stride = Pair("strides", size), dilation = Pair("dilations", size);
-        var padded = new TensorShape(x.Shape.AsSpan());
+        TensorShape padded = ShapeFrom(plain.Shape);
         Padding2D own;
         switch (node.Text("auto_pad", "NOTSET"))
         {
@@ -136,7 +137,7 @@ sealed partial class GraphImport
     /// </summary>
     Value? Corrected(Value x, Constant factors)
     {
-        if (x.IsShared || !x.IsPlain
+        if (x.IsShared || x.AsPlain() is not { Shape.Length: 3 }
             || x.Term is not LayerTerm { Layer: Pool2DLayer { Function: Pooling.Average, CountIncludePad: true } layer } pool
             || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (x.Shape[1], x.Shape[2])
             || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
@@ -187,8 +188,8 @@ sealed partial class GraphImport
     }
 
     /// <summary>The mean over height and width of images of channels first.</summary>
-    Operand Average(bool keepsDimensions) => In(0) is Value { IsPlain: true, Shape.Length: 3 } x
-        ? Averaged(x, [2, 3], keepsDimensions)
+    Operand Average() => (In(0) as Value)?.AsPlain() is { Shape.Length: 3 } x
+        ? Averaged(x, [2, 3], keepsDimensions: true)
         : Fail("it does not read images of channels, height and width");
 
     Operand Averaged(Value x, int[] axes, bool keepsDimensions)
@@ -198,9 +199,9 @@ sealed partial class GraphImport
         // An image of one pixel that is a row of channels here has its own values as means.
         Term means = input.Shape.Rank == 3 ? Layer(new GlobalAveragePool2DLayer(), [input]) : input;
         int channels = x.Shape[0];
-        if (!keepsDimensions)
-            return new Value(means, [channels], [.. x.Order.Where((_, axis) => !axes.Contains(axis))]);
-        return new Value(means, [channels, 1, 1], x.Order).Transposed([0, 1, 2, 3]);
+        return keepsDimensions
+            ? new Value(means, [channels, 1, 1], x.Order)
+            : new Value(means, [channels], [.. x.Order.Where((_, axis) => !axes.Contains(axis))]);
     }
 
     /// <summary>Constants around an image. The layer that reads it takes them as its own padding.</summary>

@@ -25,7 +25,7 @@ sealed partial class GraphImport
         : Fail("it reads values whose shape has changed");
 
     /// <summary>The step that computes a value, whatever the shape in which it is seen.</summary>
-    Term? Unshaped(Value x) => x.Term is InputTerm && x.Moved is null ? Settle(x) : x.Term;
+    Term? Unshaped(Value x) => x.Term is InputTerm { Settled: null } ? Settle(x) : x.Term;
 
     Operand LeakyReLU() => In(0) is Value x
         ? Activated(x, Activation.LeakyReLU, Exact(node.Float("alpha", 0.01f)))

@@ -60,7 +60,8 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x)
             return Fail("it reads a constant");
-        return AxisOf(node.Int("axis", 1), x.Rank + 1) == 1 && x.Order[0] == 0
+        long axis = node.Int("axis", 1);
+        return (axis < 0 ? axis + x.Rank : axis) == 1 && x.Order[0] == 0
             ? InOneDimension(x)
             : Fail("it does not leave the batch alone");
     }
@@ -70,11 +71,9 @@ sealed partial class GraphImport
         if (x.Shape.IsEmpty)
             return x.Seen([1], node);
         // The network's input keeps the shape that the file gives it.
-        if (x.IsPlain && x.Shape.Length > 1 && x.Term is InputTerm)
+        if (x.Shape.Length > 1 && x.Term is InputTerm)
             Settle(x);
-        if (x.IsPlain)
-            return x.Seen([x.Size], node);
-        return new Value(x.Term, [x.Size])
+        return x.AsPlain()?.Seen([x.Size], node) ?? new Value(x.Term, [x.Size])
         {
             IsShared = x.IsShared, Viewer = node, Moved = x.Moved ?? (x.Shape, x.Order),
         };
@@ -125,7 +124,7 @@ sealed partial class GraphImport
         ImmutableArray<int> shape = [.. row.Select(size => (int)size)];
         if (shape.Length == 1)
             return InOneDimension(x);
-        return x.IsPlain ? x.Seen(shape, node) : Fail("it reads a transposed value");
+        return x.AsPlain()?.Seen(shape, node) ?? (Operand)Fail("it reads a transposed value");
     }
 
     /// <summary>The size that is left for one dimension.</summary>
@@ -229,8 +228,7 @@ sealed partial class GraphImport
             shape.Add(1);
             order.Add(shape.Count);
         }
-        return new Value(x.Term, [.. shape], [.. order]) { IsShared = x.IsShared, Viewer = node }
-            .Transposed([.. Enumerable.Range(0, order.Count)]);
+        return new Value(x.Term, [.. shape], [.. order]) { IsShared = x.IsShared, Viewer = node };
     }
 
     Operand Transpose()

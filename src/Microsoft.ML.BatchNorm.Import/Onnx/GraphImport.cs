@@ -230,9 +230,9 @@ sealed partial class GraphImport
             while (value.Term is PartTerm { Kind: PartKind.Softmax } softmax)
             {
                 notes.Add($"{softmax.Node} at the end is left out: the loss of a training has a softmax of its own.");
-                value = value.IsPlain ? softmax.Input : value.With(softmax.Input.Term);
+                value = value.With(softmax.Input.Term);
             }
-            if (value.IsPlain && Settle(value) is { } end)
+            if (value.AsPlain() is { } plain && Settle(plain) is { } end)
                 return end;
         }
         Fail("it gives no row of values in their order");
@@ -303,7 +303,7 @@ sealed partial class GraphImport
         "Gather" => Gather,
         "Gelu" => Gelu,
         "Gemm" => Gemm,
-        "GlobalAveragePool" => () => Average(keepsDimensions: true),
+        "GlobalAveragePool" => Average,
         "HardSigmoid" => HardSigmoid,
         "HardSwish" => () => Activate(Activation.HardSwish),
         "Identity" => Identity,

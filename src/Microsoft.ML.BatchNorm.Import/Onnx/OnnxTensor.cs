@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm.Import;
@@ -32,8 +33,6 @@ sealed class OnnxTensor
     /// <summary>Whether the values are in another file.</summary>
     public bool IsElsewhere { get; set; }
 
-    public ReadOnlySpan<long> Dimensions => CollectionsMarshal.AsSpan(dimensions);
-
     public void AddDimension(long size) => dimensions.Add(size);
 
     public void AddInteger(long value) => (integers ??= []).Add(value);
@@ -54,11 +53,9 @@ sealed class OnnxTensor
         bytes = pieces.WrittenMemory;
     }
 
-    /// <summary>The number of values.</summary>
-    /// <exception cref="InvalidDataException">
-    /// The values are not in the file, or not as many as the dimensions say, or of a type that is not read.
-    /// </exception>
-    public int Count
+    /// <summary>The dimensions, which are those of an array.</summary>
+    /// <exception cref="InvalidDataException">They are not, or the values are not in the file.</exception>
+    public ImmutableArray<int> Shape
     {
         get
         {
@@ -69,9 +66,22 @@ sealed class OnnxTensor
             long count = 1;
             foreach (long size in dimensions)
             {
-                if (size < 0 || size > int.MaxValue || (count *= size) > int.MaxValue)
+                if (size is < 0 or > int.MaxValue || (count *= size) > int.MaxValue)
                     throw Damaged($"has the dimensions [{string.Join(", ", dimensions)}]");
             }
+            return [.. dimensions.Select(size => (int)size)];
+        }
+    }
+
+    /// <summary>The number of values.</summary>
+    /// <exception cref="InvalidDataException">
+    /// The values are not in the file, or not as many as the dimensions say, or of a type that is not read.
+    /// </exception>
+    int Count
+    {
+        get
+        {
+            int count = Shape.Aggregate(1, (count, size) => count * size);
             long there = Type switch
             {
                 OnnxType.Float => Of(sizeof(float)),
@@ -83,7 +93,7 @@ sealed class OnnxTensor
                     $"The tensor '{Name}' has elements of type {(int)Type}; the types that are read are "
                     + string.Join(", ", Enum.GetValues<OnnxType>().Select(type => $"{type} ({(int)type})")) + "."),
             };
-            return there == count ? (int)count : throw Damaged(
+            return there == count ? count : throw Damaged(
                 $"has values for {there} elements; its dimensions are [{string.Join(", ", dimensions)}]");
 
             long Of(int width) => bytes.Length % width == 0 ? bytes.Length / width : -1;

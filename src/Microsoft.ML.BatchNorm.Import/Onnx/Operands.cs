@@ -39,11 +39,7 @@ sealed class Constant(string name, OnnxTensor tensor, ImmutableArray<int> dimens
 
     public int Count => dimensions.Aggregate(1, (count, size) => count * size);
 
-    public static Constant Of(string name, OnnxTensor tensor)
-    {
-        _ = tensor.Count;
-        return new Constant(name, tensor, [.. tensor.Dimensions.ToArray().Select(size => (int)size)]);
-    }
+    public static Constant Of(string name, OnnxTensor tensor) => new(name, tensor, tensor.Shape);
 
     public Constant Named(string other) => new(other, tensor, dimensions, order);
 
@@ -110,8 +106,7 @@ sealed class Value(Term term, ImmutableArray<int> shape, ImmutableArray<int> ord
 
     public int Size => shape.Aggregate(1, (size, dimension) => size * dimension);
 
-    /// <summary>Whether the graph's dimensions are those in memory.</summary>
-    public bool IsPlain => Moved is null && order.SequenceEqual(Enumerable.Range(0, Rank));
+    bool IsPlain => Moved is null && order.SequenceEqual(Enumerable.Range(0, Rank));
 
     /// <summary>A dimension that the graph has; null for the batch.</summary>
     public int? this[int axis] => order[axis] == 0 ? null : shape[order[axis] - 1];
@@ -124,14 +119,21 @@ sealed class Value(Term term, ImmutableArray<int> shape, ImmutableArray<int> ord
         new(term, other) { IsShared = IsShared, Viewer = viewer };
 
     /// <summary>The same value with the graph's dimensions in another order.</summary>
-    public Value Transposed(IReadOnlyList<int> permutation)
+    public Value Transposed(IReadOnlyList<int> permutation) =>
+        new(term, shape, [.. permutation.Select(axis => order[axis])]) { IsShared = IsShared, Viewer = Viewer };
+
+    /// <summary>
+    /// The same value with its dimensions in memory as the graph has them; null if values would have to be moved, which
+    /// dimensions of size 1 do not.
+    /// </summary>
+    public Value? AsPlain()
     {
-        ImmutableArray<int> all = [.. permutation.Select(axis => order[axis])];
-        // Dimensions of one element move nothing.
-        int[] moving = [.. all.Where(axis => axis == 0 || shape[axis - 1] > 1)];
-        return all[0] == 0 && moving.SequenceEqual(moving.Order())
-            ? new Value(term, [.. all[1..].Select(axis => shape[axis - 1])]) { IsShared = IsShared, Viewer = Viewer }
-            : new Value(term, shape, all) { IsShared = IsShared, Viewer = Viewer };
+        if (IsPlain)
+            return this;
+        int[] moving = [.. order.Where(axis => axis == 0 || shape[axis - 1] > 1)];
+        return Moved is null && order[0] == 0 && moving.SequenceEqual(moving.Order())
+            ? Seen([.. order[1..].Select(axis => shape[axis - 1])], Viewer)
+            : null;
     }
 }
 
