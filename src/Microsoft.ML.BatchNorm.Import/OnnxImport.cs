@@ -12,16 +12,16 @@ public static class OnnxImport
     /// Null takes that of the file.
     /// </param>
     /// <param name="until">
-    /// The name of a value in the file that becomes the network's output, such as the features before a head. Null takes
-    /// the output of the graph.
+    /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
+    /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Is called for each thing that the network does otherwise than the file: a softmax at the end is left out, rows of
-    /// images with channels last are taken with channels first. Null for nothing.
+    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
+    /// channels last are taken with channels first.
     /// </param>
     /// <returns>
-    /// The network, none of whose layers is frozen, and its state. Its outputs are those of ONNX Runtime to about 1e-6 of
-    /// the greatest.
+    /// The network and its state. No layer is frozen, except for those that are made of constants. The outputs are
+    /// those of ONNX Runtime to about 1e-6 of the greatest.
     /// </returns>
     /// <example>
     /// <code>
@@ -32,14 +32,14 @@ public static class OnnxImport
     /// </example>
     /// <remarks>
     /// <para>
-    /// A layer's path is what the names of its tensors have in common, so that PyTorch's <c>layer1.0.conv1.weight</c> is
-    /// the kernel of <c>layer1.0.conv1</c>. A layer without tensors has the name of its node, or its operator and a
-    /// number: <c>Relu_3</c>. Characters that a path cannot have become <c>_</c>.
+    /// A layer's path is what the names of its tensors have in common: PyTorch's <c>layer1.0.conv1.weight</c> is the
+    /// kernel of <c>layer1.0.conv1</c>. A layer without tensors has the name of its node, or its operator and a number:
+    /// <c>Relu_3</c>. Characters that a path cannot have become <c>_</c>.
     /// </para>
     /// <para>
     /// Of a batch normalization the file has γ, β, statistics, ε and momentum. The network's preset is that of the
-    /// framework whose exporter wrote the file, if it is known; with PyTorch's, statistics follow the sample variance. A
-    /// dropout that the file has becomes one that trains.
+    /// framework whose exporter wrote the file, if it is known; with PyTorch's, statistics follow the sample variance.
+    /// A dropout that the file has drops again in training.
     /// </para>
     /// <para>
     /// Constants that scale a value or are added to it, such as the mean and deviation of the images, become a frozen
@@ -52,8 +52,8 @@ public static class OnnxImport
     /// read whole; memory for parameters grows with what it has, not with what it claims.
     /// </remarks>
     /// <exception cref="ArgumentException">
-    /// The file leaves the input's shape open and <paramref name="inputShape"/> is null, or the file has another one; or
-    /// no node computes <paramref name="until"/>.
+    /// The file leaves the input's shape open and <paramref name="inputShape"/> is null, or it has another one; or no
+    /// node computes <paramref name="until"/>.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// The file is no ONNX file, or is truncated, damaged, or of more than 2 GB; or it keeps its parameters in another
@@ -74,18 +74,20 @@ public static class OnnxImport
 
     /// <summary>Reads a network and its parameters from a stream with an ONNX file.</summary>
     /// <inheritdoc cref="Load(string, TensorShape?, string?, Action{string}?)"/>
-    /// <param name="stream">Read from its current position to its end, and not closed. It need not be able to seek.</param>
+    /// <param name="stream">
+    /// Read from its current position to its end, and not closed. It need not be able to seek.
+    /// </param>
     /// <param name="inputShape">
     /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images.
     /// Null takes that of the file.
     /// </param>
     /// <param name="until">
-    /// The name of a value in the file that becomes the network's output, such as the features before a head. Null takes
-    /// the output of the graph.
+    /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
+    /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Is called for each thing that the network does otherwise than the file: a softmax at the end is left out, rows of
-    /// images with channels last are taken with channels first. Null for nothing.
+    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
+    /// channels last are taken with channels first.
     /// </param>
     public static SavedNetwork Load(
         Stream stream, TensorShape? inputShape = null, string? until = null, Action<string>? note = null)

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace Microsoft.ML.BatchNorm.Import.Tests;
 
 /// <summary>Files that are damaged, or meant to do harm.</summary>
@@ -10,8 +12,9 @@ public class DamageTests
     /// <summary>Every kind of operator with parameters, in a few hundred bytes.</summary>
     static readonly byte[] small = new OnnxFile().Input("x", -1, 1, 4, 4).Output("y")
         .Tensor("c.w", [1, 2, 3, 4, 5, 6, 7, 8], 2, 1, 2, 2).Tensor("bn.s", [1, 2], 2).Tensor("bn.b", [0, 1], 2)
-        .Tensor("bn.m", [3, 4], 2).Tensor("bn.v", [1, 2], 2).Tensor("fc.w", [1, 2, 3, 4], 2, 2).Tensor("fc.b", [1, 2], 2)
-        .Tensor("shape", [-1L, 2]).Node("Conv", "x c.w", "1", ("strides", new[] { 2, 2 }), ("pads", new[] { 1, 0, 0, 1 }))
+        .Tensor("bn.m", [3, 4], 2).Tensor("bn.v", [1, 2], 2).Tensor("fc.w", [1, 2, 3, 4], 2, 2)
+        .Tensor("fc.b", [1, 2], 2).Tensor("shape", [-1L, 2])
+        .Node("Conv", "x c.w", "1", ("strides", new[] { 2, 2 }), ("pads", new[] { 1, 0, 0, 1 }))
         .Node("BatchNormalization", "1 bn.s bn.b bn.m bn.v", "2", ("epsilon", 0.01f))
         .Node("Constant", "", "6", ("value", OnnxFile.TensorOf("", [6f])))
         .Node("Constant", "", "0", ("value", OnnxFile.TensorOf("", [0f]))).Node("Clip", "2 0 6", "3")
@@ -83,13 +86,16 @@ public class DamageTests
             OnnxFile.Whole(tensor, 14, 1);
         });
         IsInvalid(
-            Rows().Initializer(external).Node("Add", "x w", "y"), "The values of 'w' are in another file, which is not read");
+            Rows().Initializer(external).Node("Add", "x w", "y"),
+            "The values of 'w' are in another file, which is not read");
     }
 
     [TestMethod]
     public void What_contradicts_itself_is_named()
     {
-        IsInvalid(Rows().Tensor("w", new float[5], 4, 3).Node("MatMul", "x w", "y"), "the tensor 'w' has values for 5 elements");
+        IsInvalid(
+            Rows().Tensor("w", new float[5], 4, 3).Node("MatMul", "x w", "y"),
+            "the tensor 'w' has values for 5 elements");
         IsInvalid(
             Rows().Tensor("w", [], int.MaxValue, int.MaxValue).Node("MatMul", "x w", "y"),
             "the tensor 'w' has the dimensions [2147483647, 2147483647]");
@@ -99,7 +105,8 @@ public class DamageTests
             "in MatMul 'n', the kernel is for 3 features, and a row has 4");
         IsInvalid(Rows().Named("n", "Add", "x z", "y"), "in Add 'n', 'z' is read, which no node before it computes");
         IsInvalid(
-            Rows().Named("n", "Relu", "a", "y").Node("Tanh", "x", "a"), "in Relu 'n', 'a' is read, which no node before it computes");
+            Rows().Named("n", "Relu", "a", "y").Node("Tanh", "x", "a"),
+            "in Relu 'n', 'a' is read, which no node before it computes");
         IsInvalid(
             Rows().Node("Relu", "x", "y").Node("Tanh", "x", "y"), "'y' is computed, which another node computes too");
         IsInvalid(Rows().Named("n", "Add", "x y", "y"), "'y' is read, which no node before it computes");
@@ -123,7 +130,8 @@ public class DamageTests
                 .Named("n", "Conv", "x w", "y"),
             "in Conv 'n', the shapes do not fit");
         IsInvalid(
-            Rows().Tensor("w", new float[4], 4).Tensor("w", new float[4], 4).Node("Add", "x w", "y"), "two tensors 'w'");
+            Rows().Tensor("w", new float[4], 4).Tensor("w", new float[4], 4).Node("Add", "x w", "y"),
+            "two tensors 'w'");
     }
 
     [TestMethod]
@@ -139,7 +147,14 @@ public class DamageTests
             .Node("MaxPool", "a", "y", ("kernel_shape", new[] { 2, 2 })));
         // A factor for each of 2²⁷ channels from one number.
         Refused(new OnnxFile().Input("x", -1, 1 << 27).Output("y").Tensor("c", [2f]).Node("Mul", "x c", "y"));
-        Refused(new OnnxFile().Input("x", -1, 1 << 26).Output("y").Tensor("s", [1 << 13, 1 << 13, 1]).Node("Reshape", "x s", "y"));
+        Refused(new OnnxFile().Input("x", -1, 1 << 26).Output("y").Tensor("s", [1 << 13, 1 << 13, 1])
+            .Node("Reshape", "x s", "y"));
+        Refused(new OnnxFile().Input("x", -1, 1, 1 << 10, 1 << 10).Output("y")
+            .Tensor("p", [0, 0, 1 << 26, 0, 0, 0, 0, 1 << 26]).Node("Pad", "x p", "a").Node("Relu", "a", "y"));
+        // A tensor of a million dimensions of 1, and a value of as many.
+        long[] ones = [.. Enumerable.Repeat(1L, 1_000_000)];
+        Refused(Rows().Tensor("c", [2f], ones).Node("Mul", "x c", "y"));
+        Refused(new OnnxFile().Input("x", [-1, .. ones]).Output("y").Node("Relu", "x", "y"));
 
         static void Refused(OnnxFile file) => Assert.IsFalse(TryLoad(file.ToBytes()));
     }
@@ -176,7 +191,9 @@ public class DamageTests
     [TestMethod]
     public void What_is_no_ONNX_file_is_said_to_be_none()
     {
-        foreach (byte[] bytes in (byte[][])["PK\u0003\u0004"u8.ToArray(), new byte[100], [0x0B, .. new byte[50]], "{\"a\": 1}"u8.ToArray()])
+        byte[][] files =
+            ["PK\u0003\u0004"u8.ToArray(), new byte[100], [0x0B, .. new byte[50]], "{\"a\": 1}"u8.ToArray()];
+        foreach (byte[] bytes in files)
         {
             InvalidDataException error = Assert.ThrowsExactly<InvalidDataException>(() => Reference.Load(bytes));
             StringAssert.Contains(error.Message, "The file is no ONNX file");
@@ -210,9 +227,11 @@ public class DamageTests
             refusal = error.Message;
         }
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.IsLessThanOrEqualTo(Free + (long)OfEach * bytes.Length, allocated, $"of {bytes.Length} bytes; {refusal}");
+        Assert.IsLessThanOrEqualTo(
+            Free + (long)OfEach * bytes.Length, allocated, $"of {bytes.Length} bytes; {refusal}");
         if (refusal is not null)
-            StringAssert.Matches(refusal, new(@"\A[\p{Lu}'].*\.( \(Parameter 'inputShape'\))?\z", System.Text.RegularExpressions.RegexOptions.Singleline));
+            StringAssert.Matches(
+                refusal, new(@"\A[\p{Lu}'].*\.( \(Parameter 'inputShape'\))?\z", RegexOptions.Singleline));
         return saved is not null;
     }
 }

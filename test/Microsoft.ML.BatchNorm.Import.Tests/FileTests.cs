@@ -33,7 +33,8 @@ public class FileTests
             "The file leaves the shape of the input 'x' open: [?, 3, ?, 5]. Give the shape of a row", open.Message);
         ArgumentException other = Assert.ThrowsExactly<ArgumentException>(
             () => Reference.Load(Chain(-1, 3, -2, 5).ToBytes(), new TensorShape(3, 5, 6)));
-        Assert.StartsWith("The rows of the input 'x' cannot be [3, 5, 6]", other.Message);
+        Assert.StartsWith(
+            "The rows of the input 'x' cannot be [3, 5, 6]: its shape is [?, 3, ?, 5], batch first.", other.Message);
         Assert.ThrowsExactly<ArgumentException>(
             () => Reference.Load(Chain(-1, 3, -2, 5).ToBytes(), new TensorShape(3, 5)));
     }
@@ -53,7 +54,8 @@ public class FileTests
     [TestMethod]
     public void What_comes_after_the_value_need_not_be_known()
     {
-        OnnxFile file = new OnnxFile().Input("x", -1, 4).Output("y").Node("Relu", "x", "a").Named("top", "TopK", "a a", "y");
+        OnnxFile file = new OnnxFile().Input("x", -1, 4).Output("y").Node("Relu", "x", "a")
+            .Named("top", "TopK", "a a", "y");
         Failures.Are(file, "TopK 'top'");
         Assert.HasCount(1, Reference.Load(file.ToBytes(), until: "a").Network.Nodes);
     }
@@ -63,7 +65,8 @@ public class FileTests
     {
         OnnxFile file = new OnnxFile().Input("x", -1, 4).Input("z", -1, 4).Output("y").Output("v")
             .Node("Relu", "x", "y").Node("Add", "y z", "v");
-        NotSupportedException outputs = Assert.ThrowsExactly<NotSupportedException>(() => Reference.Load(file.ToBytes()));
+        NotSupportedException outputs = Assert.ThrowsExactly<NotSupportedException>(
+            () => Reference.Load(file.ToBytes()));
         Assert.StartsWith("The file has the outputs 'y', 'v', and a network has one.", outputs.Message);
         NotSupportedException inputs = Assert.ThrowsExactly<NotSupportedException>(
             () => Reference.Load(file.ToBytes(), until: "v"));

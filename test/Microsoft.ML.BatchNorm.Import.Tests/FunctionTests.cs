@@ -22,7 +22,8 @@ public class FunctionTests
     [DataRow("LeakyRelu", 16, Activation.LeakyReLU)]
     [DataRow("HardSwish", 14, Activation.HardSwish)]
     [DataRow("Gelu", 20, Activation.Gelu)]
-    public void An_operator(string type, int opSet, Activation function) => Is(function, Rows(opSet).Node(type, "x", "y"));
+    public void An_operator(string type, int opSet, Activation function) =>
+        Is(function, Rows(opSet).Node(type, "x", "y"));
 
     [TestMethod]
     public void The_slope_of_a_LeakyReLU_is_the_file_s()
@@ -99,10 +100,10 @@ public class FunctionTests
     public void A_HardSwish_in_parts()
     {
         // x·relu6(x + 3)/6 in three orders.
-        Is(Activation.HardSwish, Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b").Node("Mul", "x b", "c")
-            .Node("Div", "c six", "y"));
-        Is(Activation.HardSwish, Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b").Node("Div", "b six", "c")
-            .Node("Mul", "x c", "y"));
+        Is(Activation.HardSwish, Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b")
+            .Node("Mul", "x b", "c").Node("Div", "c six", "y"));
+        Is(Activation.HardSwish, Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b")
+            .Node("Div", "b six", "c").Node("Mul", "x c", "y"));
         Is(Activation.HardSwish, Numbers().Node("Add", "three x", "a").Node("Clip", "a 0 6", "b")
             .Node("Mul", "b sixth", "c").Node("Mul", "c x", "y"));
         Is(Activation.HardSwish, Rows().Node("HardSigmoid", "x", "a", ("alpha", 1f / 6)).Node("Mul", "x a", "y"));
@@ -112,7 +113,8 @@ public class FunctionTests
 
     [TestMethod]
     public void A_hard_sigmoid_in_parts() => Is(
-        Activation.HardSigmoid, Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b").Node("Div", "b six", "y"));
+        Activation.HardSigmoid,
+        Numbers().Node("Add", "x three", "a").Node("Clip", "a 0 6", "b").Node("Div", "b six", "y"));
 
     [TestMethod]
     public void A_Swish_of_the_newest_operators() => Assert.AreEqual(
@@ -121,6 +123,7 @@ public class FunctionTests
     [TestMethod]
     public void Functions_that_no_layer_computes_are_listed() => Failures.Are(
         Rows(20).Named("a", "Elu", "x", "1").Named("b", "Gelu", "1", "2", ("approximate", "tanh"))
-            .Named("c", "Softplus", "2", "3").Named("d", "Softmax", "x", "4").Node("Relu", "4", "5").Node("Add", "3 5", "y"),
+            .Named("c", "Softplus", "2", "3").Named("d", "Softmax", "x", "4").Node("Relu", "4", "5")
+            .Node("Add", "3 5", "y"),
         "Elu 'a'", "Softplus 'c'", "Softmax 'd'");
 }

@@ -55,7 +55,8 @@ public class NameTests
                 "layer1.0.conv1", "layer1.0.bn1", "layer1.0.conv2", "layer1.0.bn2", "layer2.0.conv1", "layer2.0.bn1",
                 "layer2.0.conv2", "layer2.0.bn2", "layer2.0.downsample.0", "layer2.0.downsample.1",
             },
-            frozen.Nodes.Where(node => !node.IsTrainable && node.ParameterCount > 0).Select(node => node.Path).ToArray());
+            frozen.Nodes.Where(node => !node.IsTrainable && node.ParameterCount > 0).Select(node => node.Path)
+                .ToArray());
         Assert.AreEqual("fc", network.Nodes[^1].Path);
     }
 

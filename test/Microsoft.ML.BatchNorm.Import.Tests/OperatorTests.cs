@@ -1,6 +1,8 @@
 namespace Microsoft.ML.BatchNorm.Import.Tests;
 
-/// <summary>Layers with parameters, windows and shapes, each in a graph of its own that ONNX Runtime runs too.</summary>
+/// <summary>
+/// Layers with parameters, windows and shapes, each in a graph of its own that ONNX Runtime runs too.
+/// </summary>
 [TestClass]
 public class OperatorTests
 {
@@ -12,7 +14,8 @@ public class OperatorTests
 
     static float[] Weights(int count, int seed = 1) => Sample.Floats(count, seed);
 
-    static float[] Positive(int count, int seed = 1) => Array.ConvertAll(Weights(count, seed), value => 0.5f + value * value);
+    static float[] Positive(int count, int seed = 1) =>
+        Array.ConvertAll(Weights(count, seed), value => 0.5f + value * value);
 
     static Layer[] Layers(SavedNetwork saved) => [.. saved.Network.Nodes.Select(node => node.Layer)];
 
@@ -101,6 +104,12 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void What_is_added_per_channel_before_a_normalization_of_features_stays_apart() => Assert.AreEqual(
+        "BatchNormalization Flatten BatchNormalization", Kinds(Reference.Check(Images().Tensor("c", [1, -2, 3], 3, 1, 1)
+            .Tensor("s", Positive(168), 168).Tensor("b", Weights(168), 168).Node("Sub", "x c", "a")
+            .Node("Flatten", "a", "f").Node("BatchNormalization", "f s b b s", "y"))));
+
+    [TestMethod]
     [DataRow(7, 1, 1f, 1f, "5")]
     [DataRow(9, 0, 1f, 1f, "5")]
     [DataRow(13, 0, 0.5f, -2f, "1,5")]
@@ -162,8 +171,9 @@ public class OperatorTests
     public void Parameters_may_be_transposed_reshaped_and_renamed_first()
     {
         SavedNetwork saved = Reference.Check(Rows().Tensor("w", Weights(30), 5, 6).Tensor("b", Weights(5, 2), 1, 5)
-            .Tensor("shape", [5]).Node("Transpose", "w", "wt", ("perm", new[] { 1, 0 })).Node("Identity", "wt", "fc.weight")
-            .Node("Reshape", "b shape", "fc.bias").Node("Cast", "fc.bias", "fc.bias2", ("to", 1))
+            .Tensor("shape", [5]).Node("Transpose", "w", "wt", ("perm", new[] { 1, 0 }))
+            .Node("Identity", "wt", "fc.weight").Node("Reshape", "b shape", "fc.bias")
+            .Node("Cast", "fc.bias", "fc.bias2", ("to", 1))
             .Node("MatMul", "x fc.weight", "t").Node("Add", "fc.bias2 t", "y"));
         Assert.AreEqual("fc", saved.Network.Nodes.Single().Path);
     }
@@ -253,6 +263,20 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void An_image_of_one_pixel_stays_an_image_when_it_is_multiplied_by_factors()
+    {
+        foreach (string operands in (string[])["p f", "f p"])
+        {
+            Assert.AreEqual(
+                "AveragePool2D GlobalAveragePool2D Sigmoid Multiply Conv2D", Kinds(Reference.Check(Images()
+                    .Tensor("w", Weights(27), 3, 1, 3, 3)
+                    .Node("AveragePool", "x", "p", ("kernel_shape", new[] { 8, 7 }))
+                    .Node("GlobalAveragePool", "x", "m").Node("Sigmoid", "m", "f").Node("Mul", operands, "q")
+                    .Node("Conv", "q w", "y", ("group", 3), Pads(1, 1, 1, 1)))));
+        }
+    }
+
+    [TestMethod]
     public void Channels_side_by_side()
     {
         Assert.AreEqual("ReLU Tanh Concat", Kinds(Reference.Check(Images().Node("Relu", "x", "a")
@@ -309,7 +333,8 @@ public class OperatorTests
         // x.view(x.size(0), -1)
         Reference.Check(Layer(Images().Tensor("zero", [0L]).Tensor("rest", [-1L]).Node("Shape", "x", "shape")
             .Node("Gather", "shape index", "n").Initializer(OnnxFile.TensorOf("index", [0L]))
-            .Node("Unsqueeze", "n zero", "nn").Node("Concat", "nn rest", "s", ("axis", 0)).Node("Reshape", "x s", "f")));
+            .Node("Unsqueeze", "n zero", "nn").Node("Concat", "nn rest", "s", ("axis", 0))
+            .Node("Reshape", "x s", "f")));
         Reference.Check(Layer(Images().Tensor("zero", [0L]).Tensor("one", [1L]).Tensor("rest", [-1L])
             .Node("Shape", "x", "shape").Node("Slice", "shape zero one", "n").Node("Concat", "n rest", "s", ("axis", 0))
             .Node("Reshape", "x s", "f")));
@@ -322,8 +347,9 @@ public class OperatorTests
     [TestMethod]
     public void Dimensions_of_one_element_come_and_go()
     {
-        Reference.Check(Images(11).Node("GlobalAveragePool", "x", "m").Node("Squeeze", "m", "n", ("axes", new[] { 2, 3 }))
-            .Tensor("w", Weights(6), 3, 2).Node("MatMul", "n w", "y"));
+        Reference.Check(Images(11).Node("GlobalAveragePool", "x", "m")
+            .Node("Squeeze", "m", "n", ("axes", new[] { 2, 3 })).Tensor("w", Weights(6), 3, 2)
+            .Node("MatMul", "n w", "y"));
         Reference.Check(Images().Tensor("axes", [-1L, 2]).Node("GlobalAveragePool", "x", "m")
             .Node("Squeeze", "m axes", "n").Tensor("w", Weights(6), 3, 2).Node("MatMul", "n w", "t")
             .Node("Unsqueeze", "t axes", "u").Node("Relu", "u", "v").Node("Flatten", "v", "y"));

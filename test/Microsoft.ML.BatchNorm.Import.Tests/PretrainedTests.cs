@@ -49,11 +49,24 @@ public class PretrainedTests
         string path = Assembly.GetExecutingAssembly().GetCustomAttributes<AssemblyMetadataAttribute>()
             .Single(attribute => attribute.Key == "Microsoft.ML.DnnImageFeaturizer.ResNet18").Value!;
         SavedNetwork saved = OnnxImport.Load(path);
-        TestContext.WriteLine(saved.Network.Summary());
-        float[] image = Sample.Floats(3 * 224 * 224, seed: 1, mean: 0, deviation: 60);
-        double difference = Reference.AssertClose(
-            Reference.Run(File.ReadAllBytes(path), 1, image, [3, 224, 224]), saved, image);
+        BatchNormalizationOptions[] options =
+        [
+            .. saved.Network.Nodes.Select(node => node.Layer).OfType<BatchNormalizationLayer>()
+                .Select(layer => layer.Options),
+        ];
+        Assert.HasCount(22, options);
+        Assert.IsTrue(options.All(each => each is { Epsilon: 1e-5, Momentum: > 0.988 and < 0.989 }));
+        Assert.AreEqual(15_885_504 + 4 * 5_824, saved.Network.Nodes.Sum(node => node.ParameterCount));
+        var first = (Conv2DLayer)saved.Network.Nodes[0].Layer;
+        Assert.AreEqual(new Padding2D(3, 3, 2, 2), first.Padding);
+
+        // The file takes one image at a time, and the network a batch.
+        const int size = 3 * 224 * 224;
+        float[] images = Sample.Floats(2 * size, seed: 1, mean: 0, deviation: 60);
+        byte[] file = File.ReadAllBytes(path);
+        float[] expected =
+            [.. images.Chunk(size).SelectMany(image => Reference.Run(file, 1, image, [3, 224, 224]))];
+        double difference = Reference.AssertClose(expected, saved, images);
         TestContext.WriteLine($"{difference:0.0e0} from ONNX Runtime");
-        Assert.HasCount(22, saved.Network.Nodes.Where(node => node.Layer is BatchNormalizationLayer));
     }
 }

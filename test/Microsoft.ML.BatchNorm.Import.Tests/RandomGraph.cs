@@ -71,7 +71,9 @@ sealed class RandomGraph
                 return Pooled(x, ref shape);
             case 4:
                 shape = [channels * height * width];
-                return random.Next(2) == 0 ? Node("Flatten", x) : Node("Reshape", $"{x} {Whole(random.Next(-1, 1), shape[0])}");
+                return random.Next(2) == 0
+                    ? Node("Flatten", x)
+                    : Node("Reshape", $"{x} {Whole(random.Next(-1, 1), shape[0])}");
             case 5:
                 shape = [channels];
                 return random.Next(2) == 0
@@ -81,7 +83,8 @@ sealed class RandomGraph
                 string factors = Node("GlobalAveragePool", x);
                 factors = Node("Conv", $"{factors} {Constant(2, channels, 1, 1)}");
                 factors = Node("Conv", $"{Function(factors)} {Constant(channels, 2, 1, 1)} {Constant(channels)}");
-                return Node("Mul", random.Next(2) == 0 ? $"{x} {Node("Sigmoid", factors)}" : $"{Node("Sigmoid", factors)} {x}");
+                factors = Node("Sigmoid", factors);
+                return Node("Mul", random.Next(2) == 0 ? $"{x} {factors}" : $"{factors} {x}");
             case 7:
                 string last = Node("Transpose", x, ("perm", new[] { 0, 2, 3, 1 }));
                 last = random.Next(2) == 0 ? Node("Mul", $"{last} {Constant(channels)}") : Function(last);
@@ -98,8 +101,8 @@ sealed class RandomGraph
     string WithAnother(string x, ref int[] shape)
     {
         int[] own = shape;
-        (string Name, int[] Shape)[] others =
-            [.. values.Where(value => value.Shape.Skip(1).SequenceEqual(own.Skip(1)) && value.Shape.Length == own.Length)];
+        (string Name, int[] Shape)[] others = [.. values.Where(
+            value => value.Shape.Length == own.Length && value.Shape.Skip(1).SequenceEqual(own.Skip(1)))];
         (string other, int[] otherShape) = others[random.Next(others.Length)];
         if (random.Next(2) == 0 || !otherShape.SequenceEqual(shape))
         {
@@ -111,20 +114,21 @@ sealed class RandomGraph
 
     string Convolved(string x, ref int[] shape)
     {
-        int kernelHeight = random.Next(1, Math.Min(4, shape[1] + 1)), kernelWidth = random.Next(1, Math.Min(4, shape[2] + 1));
+        int height = random.Next(1, Math.Min(4, shape[1] + 1)), width = random.Next(1, Math.Min(4, shape[2] + 1));
         int groups = random.Next(3) == 0 ? shape[0] : 1, filters = groups * random.Next(1, 3);
-        int[] pads = [random.Next(3), random.Next(3), random.Next(3), random.Next(3)], strides = [random.Next(1, 3), random.Next(1, 3)];
+        int[] pads = [random.Next(3), random.Next(3), random.Next(3), random.Next(3)];
+        int[] strides = [random.Next(1, 3), random.Next(1, 3)];
         if (random.Next(3) == 0)
         {
             x = Node("Pad", $"{x} {Whole(0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3])}");
             shape = [shape[0], shape[1] + pads[0] + pads[2], shape[2] + pads[1] + pads[3]];
             pads = [0, 0, 0, 0];
         }
-        string kernel = Constant(filters, shape[0] / groups, kernelHeight, kernelWidth);
+        string kernel = Constant(filters, shape[0] / groups, height, width);
         shape =
         [
-            filters, (shape[1] + pads[0] + pads[2] - kernelHeight) / strides[0] + 1,
-            (shape[2] + pads[1] + pads[3] - kernelWidth) / strides[1] + 1,
+            filters, (shape[1] + pads[0] + pads[2] - height) / strides[0] + 1,
+            (shape[2] + pads[1] + pads[3] - width) / strides[1] + 1,
         ];
         return Node(
             "Conv", random.Next(2) == 0 ? $"{x} {kernel}" : $"{x} {kernel} {Constant(filters)}", ("pads", pads),
@@ -136,7 +140,11 @@ sealed class RandomGraph
         int height = random.Next(1, Math.Min(4, shape[1] + 1)), width = random.Next(1, Math.Min(4, shape[2] + 1));
         int[] pads = [random.Next(height), random.Next(width), random.Next(height), random.Next(width)];
         int[] strides = [random.Next(1, 3), random.Next(1, 3)];
-        shape = [shape[0], (shape[1] + pads[0] + pads[2] - height) / strides[0] + 1, (shape[2] + pads[1] + pads[3] - width) / strides[1] + 1];
+        shape =
+        [
+            shape[0], (shape[1] + pads[0] + pads[2] - height) / strides[0] + 1,
+            (shape[2] + pads[1] + pads[3] - width) / strides[1] + 1,
+        ];
         (string, object)[] window = [("kernel_shape", new[] { height, width }), ("pads", pads), ("strides", strides)];
         return random.Next(2) == 0
             ? Node("MaxPool", x, window)
@@ -145,7 +153,8 @@ sealed class RandomGraph
 
     string Normalized(string x, int channels) => Node(
         "BatchNormalization",
-        $"{x} {Constant(channels)} {Constant(channels)} {Constant(channels)} {Tensor(value => 0.5f + value * value, channels)}",
+        $"{x} {Constant(channels)} {Constant(channels)} {Constant(channels)} "
+        + Tensor(value => 0.5f + value * value, channels),
         ("epsilon", 0.01f));
 
     string Function(string x)
@@ -166,7 +175,8 @@ sealed class RandomGraph
                 return Node("Mul", $"{x} {Node("Sigmoid", x)}");
             case 6:
                 string sum = Node("Add", $"{x} {Number(3)}");
-                return Node("Div", $"{Node("Mul", $"{x} {Node("Clip", $"{sum} {Number(0)} {Number(6)}")}")} {Number(6)}");
+                string bounded = Node("Clip", $"{sum} {Number(0)} {Number(6)}");
+                return Node("Div", $"{Node("Mul", $"{x} {bounded}")} {Number(6)}");
             case 7:
                 string erf = Node("Erf", Node("Div", $"{x} {Number(MathF.Sqrt(2))}"));
                 return Node("Mul", $"{Node("Mul", $"{x} {Node("Add", $"{erf} {Number(1)}")}")} {Number(0.5f)}");
@@ -188,8 +198,11 @@ sealed class RandomGraph
 
     string Constant(params long[] shape) => Tensor(value => value, shape);
 
-    string Tensor(Converter<float, float> value, params long[] shape) => Named(name => file.Tensor(
-        name, Array.ConvertAll(Sample.Floats((int)shape.Aggregate(1L, (count, size) => count * size), names, deviation: 0.7), value), shape));
+    string Tensor(Converter<float, float> value, params long[] shape) => Named(name =>
+    {
+        int count = (int)shape.Aggregate(1L, (count, size) => count * size);
+        file.Tensor(name, Array.ConvertAll(Sample.Floats(count, names, deviation: 0.7), value), shape);
+    });
 
     string Named(Action<string> add)
     {

@@ -40,7 +40,9 @@ static class Reference
         return saved;
     }
 
-    /// <summary>The network computes these outputs, with batch normalizations folded into other layers and without.</summary>
+    /// <summary>
+    /// The network computes these outputs, with batch normalizations folded into other layers and without.
+    /// </summary>
     /// <returns>The greatest difference, as a share of the greatest output.</returns>
     public static double AssertClose(float[] expected, SavedNetwork saved, float[] values, string what = "")
     {

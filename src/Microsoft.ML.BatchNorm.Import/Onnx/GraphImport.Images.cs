@@ -8,12 +8,13 @@ sealed partial class GraphImport
     /// <summary>The largest window whose correction by factors is looked for.</summary>
     const int MostCorrected = 32;
 
-    /// <summary>Reads a window with the padding of a Pad before it; returns why it has no equivalent, or null.</summary>
+    /// <summary>Reads a window, with the padding of a Pad before it.</summary>
     /// <param name="x">What the node reads.</param>
     /// <param name="size">Height and width of the window.</param>
     /// <param name="isPadded">Whether a padding with that number can be the window's own.</param>
     /// <param name="image">The value without the padding.</param>
     /// <param name="window">The window.</param>
+    /// <returns>Null, or why the window has no equivalent.</returns>
     string? WindowOn(Value x, Size2D size, Predicate<double> isPadded, out Value image, out Window2D window)
     {
         (image, window) = (x, default);
@@ -83,7 +84,7 @@ sealed partial class GraphImport
         if (function == Pooling.Average && image.Term != x.Term)
         {
             // The padding before it counts; that of its own may not.
-            if (!counts && !Sum(default, window.Padding).Equals(((PartTerm)x.Term).Padding))
+            if (!counts && window.Padding != ((PartTerm)x.Term).Padding)
                 return Fail("some of its padding counts in the mean, and some does not");
             counts = true;
         }
@@ -138,7 +139,8 @@ sealed partial class GraphImport
     Value? Corrected(Value x, Constant factors)
     {
         if (x.IsShared || x.AsPlain() is not { Shape.Length: 3 }
-            || x.Term is not LayerTerm { Layer: Pool2DLayer { Function: Pooling.Average, CountIncludePad: true } layer } pool
+            || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+            || layer is not { Function: Pooling.Average, CountIncludePad: true }
             || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (x.Shape[1], x.Shape[2])
             || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
             return null;
@@ -221,7 +223,9 @@ sealed partial class GraphImport
             return x;
         if (node.Text("mode", "constant") != "constant")
             return Fail($"its mode is {node.Text("mode", "")}");
-        double fill = opSet < 11 ? node.Float("value", 0) : In(2) is Constant { Count: 1 } value ? Doubles(value)[0] : 0;
+        double fill = opSet < 11 ? node.Float("value", 0)
+            : In(2) is Constant { Count: 1 } value ? Doubles(value)[0]
+            : 0;
         int[] sides = new int[6];
         for (int i = 0; i < pads.Length; i++)
         {
@@ -240,6 +244,7 @@ sealed partial class GraphImport
             x.Shape[0], Small((long)x.Shape[1] + padding.Top + padding.Bottom),
             Small((long)x.Shape[2] + padding.Left + padding.Right),
         ];
+        ShapeFrom(shape);
         var plain = new Value(x.Term, x.Shape) { Viewer = x.Viewer };
         return new Value(
             new PartTerm(node, terms++, PartKind.Pad, plain) { Padding = padding, Fill = fill }, shape, x.Order);

@@ -37,7 +37,7 @@ sealed partial class GraphImport
 
     Operand Convolve()
     {
-        if (In(0) is not Value x || !IsConstant(In(1), out Constant? kernel) || In(2) is not (null or Constant))
+        if (In(0) is not Value x || In(1) is not Constant kernel || In(2) is not (null or Constant))
             return Fail("its kernel or bias is computed");
         if (kernel.Dimensions.Length != 4)
             return Fail($"its kernel has {kernel.Dimensions.Length} dimensions, and that of an image has 4");
@@ -83,7 +83,7 @@ sealed partial class GraphImport
     /// <summary>alpha·A·B + beta·C, where A has the rows and B is a kernel.</summary>
     Operand Gemm()
     {
-        if (In(0) is not Value x || !IsConstant(In(1), out Constant? kernel) || In(2) is not (null or Constant))
+        if (In(0) is not Value x || In(1) is not Constant kernel || In(2) is not (null or Constant))
             return Fail("its kernel or bias is computed");
         if (node.Int("transA", 0) != 0)
             x = x.Rank == 2 ? x.Transposed([1, 0]) : x;
@@ -96,7 +96,7 @@ sealed partial class GraphImport
 
     Operand MultiplyMatrices()
     {
-        if (In(0) is not Value x || !IsConstant(In(1), out Constant? kernel))
+        if (In(0) is not Value x || In(1) is not Constant kernel)
             return Fail("it does not multiply rows by a kernel");
         return kernel.Dimensions.Length == 2
             ? Dense(x, kernel.Transposed([1, 0]), null, 1, 1)
@@ -158,7 +158,8 @@ sealed partial class GraphImport
         (double[] means, double[] variances) = (Doubles(mean), Doubles(variance));
         Value seen = x;
         // What is added before it belongs to the mean.
-        if (x.Term is ScaleTerm { Map: { IsShift: true } map } && (map.Axis == 0 || map.Axis == x.Order[1]))
+        if (x.Term is ScaleTerm { Map: { IsShift: true } map } && Settle(x) == x.Term
+            && (map.Axis == 0 || map.Axis == x.Order[1]))
         {
             double[] offsets = [.. map.Offsets];
             for (int i = 0; i < channels; i++)

@@ -84,13 +84,8 @@ sealed partial class GraphImport
     /// <summary>The greater, or the smaller, of a value and a constant.</summary>
     Operand Bound(bool isLower)
     {
-        (Value? x, Constant? bound) = node.Inputs.Count != 2 ? (null, null) : (In(0), In(1)) switch
-        {
-            (Value value, Constant constant) => (value, constant),
-            (Constant constant, Value value) => (value, constant),
-            _ => ((Value?)null, (Constant?)null),
-        };
-        if (x is null || bound is not { Count: 1 } || bound.Dimensions.Length > x.Rank)
+        (Value? x, Constant? bound) = (In(0) as Value ?? In(1) as Value, In(0) as Constant ?? In(1) as Constant);
+        if (node.Inputs.Count != 2 || x is null || bound is not { Count: 1 } || bound.Dimensions.Length > x.Rank)
             return Fail("it does not compare a value with one number");
         double number = Doubles(bound)[0];
         return isLower ? Clipped(x, number, float.MaxValue) : Clipped(x, float.MinValue, number);
@@ -234,13 +229,15 @@ sealed partial class GraphImport
     /// <summary>The product of two values of one shape, or of a value and one factor for each channel.</summary>
     Operand Product(Value a, Value b)
     {
-        if (IsSeenAlike(a, b))
+        // An image of one pixel stays an image where the other value is a row of channels.
+        bool isPixel = a.Size == a.Shape.FirstOrDefault();
+        if (IsSeenAlike(a, b) && !isPixel)
         {
             return Merged(a, b) is { } inputs
                 ? a.With(Layer(new MultiplyLayer(), inputs))
                 : Fail("it multiplies values whose shapes have changed");
         }
-        if (a.Size < b.Size)
+        if (a.Size < b.Size || (isPixel && Unshaped(a) is { Shape.Rank: 1 }))
             (a, b) = (b, a);
         if (a.Rank != b.Rank || Settle(a) is not { } value || Unshaped(b) is not { } factors || b.Moved is not null)
             return Fail("it multiplies values of different shapes");

@@ -180,8 +180,8 @@ sealed partial class GraphImport
         if (In(1) is not (null or Constant))
             return Fail("its axes are computed");
         long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
-        if (axes is null)
-            throw node.Invalid("it has no axes");
+        if (axes is not { Length: > 0 and <= OnnxTensor.MostDimensions })
+            throw node.Invalid("there are no axes, or too many");
         switch (In(0))
         {
             case Sizes { IsScalar: true } size when axes is [0 or -1]:
@@ -192,16 +192,16 @@ sealed partial class GraphImport
                 if (added.Count != axes.Length)
                     throw node.Invalid("an axis occurs twice");
                 int next = 0;
-                return constant.Reshaped(
-                    [.. Enumerable.Range(0, rank).Select(axis => added.Contains(axis) ? 1 : constant.Dimensions[next++])])
-                    ?? (Operand)Fail("its constant is transposed");
+                IEnumerable<int> sizes = Enumerable.Range(0, rank)
+                    .Select(axis => added.Contains(axis) ? 1 : constant.Dimensions[next++]);
+                return constant.Reshaped([.. sizes]) ?? (Operand)Fail("its constant is transposed");
             case Value { Moved: null } x:
                 HashSet<int> ones = [.. axes.Select(axis => AxisOf(axis, x.Rank + axes.Length))];
                 if (ones.Count != axes.Length)
                     throw node.Invalid("an axis occurs twice");
-                int seen = 0;
+                int seen = 0, all = x.Rank + axes.Length;
                 return WithDimensions(
-                    x, [.. Enumerable.Range(0, x.Rank + axes.Length).Select(axis => ones.Contains(axis) ? -1 : seen++)]);
+                    x, [.. Enumerable.Range(0, all).Select(axis => ones.Contains(axis) ? -1 : seen++)]);
             default:
                 return Fail("it reads sizes, or a value that was transposed and flattened");
         }

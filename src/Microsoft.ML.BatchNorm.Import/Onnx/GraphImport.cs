@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics.CodeAnalysis;
 
 namespace Microsoft.ML.BatchNorm.Import;
 
@@ -12,7 +11,9 @@ sealed partial class GraphImport
     /// <summary>The versions of the standard operators that are known here.</summary>
     public const int OldestOpSet = 7, NewestOpSet = 26;
 
-    /// <summary>The bytes of parameters that any file may take, and those more that it may take per byte of its own.</summary>
+    /// <summary>
+    /// The bytes that the parameters of any file may take, and the further ones for each byte that the file has.
+    /// </summary>
     const long FreeBytes = 1 << 20, BytesPerByte = 16;
 
     readonly OnnxModel model;
@@ -24,6 +25,7 @@ sealed partial class GraphImport
     readonly List<(OnnxNode Node, string? Reason)> failures = [];
     readonly List<string> notes = [];
     readonly InputTerm inputTerm = new();
+    readonly Dictionary<Term, Term> flattened = [];
 
     /// <summary>The steps that are read by nodes that cannot be imported.</summary>
     readonly List<Term> unfinished = [];
@@ -61,10 +63,17 @@ sealed partial class GraphImport
     {
         var import = new GraphImport(model, length);
         SavedNetwork? network = import.Make(inputShape, until, channelsLast: false);
-        if (network is null && model.Nodes.Any(node => IsToChannelsFirst(node)))
+        if (network is null && model.Nodes.Any(IsToChannelsFirst))
         {
             var other = new GraphImport(model, length);
-            network = other.Make(inputShape, until, channelsLast: true);
+            try
+            {
+                network = other.Make(inputShape, until, channelsLast: true);
+            }
+            catch (InvalidDataException)
+            {
+                // The images have their channels first, and what is wrong with the file is what was found before.
+            }
             import = network is null ? import : other;
         }
         if (network is null)
@@ -169,6 +178,7 @@ sealed partial class GraphImport
                 $"The output depends on the inputs {string.Join(", ", inputs.Select(input => $"'{input.Name}'"))}, and "
                 + "a network has one. The argument until can name a value that depends on one of them.");
         ImmutableArray<int> shape = ShapeOf(inputs[0], inputShape);
+        ShapeFrom(shape);
         batch = inputs[0].Dimensions is [{ } size, ..] ? Small(size) : null;
         operands[inputs[0].Name] = !channelsLast || shape.Length != 3
             ? new Value(inputTerm, shape)
@@ -191,8 +201,8 @@ sealed partial class GraphImport
         if (wanted is not null && wanted.Length != input.Dimensions.Count - 1
             || wanted?.Where((size, i) => input.Dimensions[i + 1] is { } fixedSize && fixedSize != size).Any() == true)
             throw new ArgumentException(
-                $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, and the "
-                + "first of it is the batch.", nameof(inputShape));
+                $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, batch "
+                + "first.", nameof(inputShape));
         long?[] row = [.. input.Dimensions.Skip(1)];
         if (wanted is null && row.Contains(null))
             throw Open();
@@ -393,8 +403,6 @@ sealed partial class GraphImport
         return flat;
     }
 
-    readonly Dictionary<Term, Term> flattened = [];
-
     /// <summary>A step that is a layer of the node.</summary>
     LayerTerm Layer(Layer layer, ImmutableArray<Term> inputs, LayerState? state = null, params string[] tensors) =>
         Layer(layer, node, inputs, state, [.. tensors.Where(name => name.Length > 0)]);
@@ -417,7 +425,4 @@ sealed partial class GraphImport
     }
 
     PartTerm PartOf(PartKind kind, Value input) => new(node, terms++, kind, input);
-
-    static bool IsConstant(Operand? operand, [NotNullWhen(true)] out Constant? constant) =>
-        (constant = operand as Constant) is not null;
 }

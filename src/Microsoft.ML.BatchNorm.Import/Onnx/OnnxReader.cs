@@ -253,7 +253,9 @@ sealed class OnnxReader
         return dimensions;
     }
 
-    /// <summary>A dimension; null for one that has a name, or a size that is not positive, as ML.NET writes it.</summary>
+    /// <summary>
+    /// A dimension; null for one that has a name, or a size that is not positive, which ML.NET writes for the batch.
+    /// </summary>
     long? Dimension()
     {
         long? size = null;

@@ -19,6 +19,9 @@ enum OnnxType
 /// <summary>A tensor in the bytes of a file. Its values are checked and converted when they are needed.</summary>
 sealed class OnnxTensor
 {
+    /// <summary>The most dimensions of a tensor that is read.</summary>
+    public const int MostDimensions = 32;
+
     readonly List<long> dimensions = [];
     ReadOnlyMemory<byte> bytes;
 
@@ -63,6 +66,8 @@ sealed class OnnxTensor
                 throw new InvalidDataException(
                     $"The values of '{Name}' are in another file, which is not read. Write the model with all its "
                     + "values in one file: in Python, onnx.save(onnx.load(path), path, save_as_external_data=False).");
+            if (dimensions.Count > MostDimensions)
+                throw Damaged($"has {dimensions.Count} dimensions");
             long count = 1;
             foreach (long size in dimensions)
             {

@@ -243,11 +243,14 @@ sealed class PartTerm(OnnxNode node, int number, PartKind kind, Value input) : T
 
     public override TensorShape Shape => kind == PartKind.Pad
         ? new TensorShape(
-            input.Shape[0], input.Shape[1] + Padding.Top + Padding.Bottom, input.Shape[2] + Padding.Left + Padding.Right)
+            input.Shape[0], input.Shape[1] + Padding.Top + Padding.Bottom,
+            input.Shape[2] + Padding.Left + Padding.Right)
         : input.Term.Shape;
 }
 
-/// <summary><c>y = (x − Mean)·Scale + Shift</c>, with one number for all values or one for each channel of an axis.</summary>
+/// <summary>
+/// <c>y = (x − Mean)·Scale + Shift</c>, with one number for all values or one for each channel of an axis.
+/// </summary>
 /// <param name="Axis">The axis, with the batch as axis 0; 0 for the same numbers everywhere.</param>
 /// <param name="Mean">What is subtracted first.</param>
 /// <param name="Scale">The factors.</param>
@@ -285,13 +288,15 @@ sealed record ScaleAndShift(int Axis, double[] Mean, double[] Scale, double[] Sh
         return isOne ? ratio : null;
     }
 
-    /// <summary>This, and then <c>y·scale + shift</c>; null if both are per channel, but along different axes.</summary>
+    /// <summary>
+    /// This, and then <c>y·scale + shift</c>; null if both are per channel, but along different axes.
+    /// </summary>
     public ScaleAndShift? Then(int axis, double[] scale, double[] shift)
     {
         if (axis != 0 && Axis != 0 && axis != Axis)
             return null;
         int length = Math.Max(Mean.Length, Math.Max(scale.Length, shift.Length));
-        (double[] mean, double[] scales, double[] shifts) = (new double[length], new double[length], new double[length]);
+        double[] mean = new double[length], scales = new double[length], shifts = new double[length];
         for (int i = 0; i < length; i++)
         {
             (double s, double t) = (At(scale, i), At(shift, i));

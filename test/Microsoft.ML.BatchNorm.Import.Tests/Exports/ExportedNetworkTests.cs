@@ -64,7 +64,8 @@ public class ExportedNetworkTests
         Check(Network.Input(3, 2, 2).Conv2D(2, 2).Flatten().Dense(2), 12);
         Check(Network.Input(1).Dense(1), 1);
         Check(Network.Input(1, 1, 1).Conv2D(1, 1).BatchNormalization(), 1);
-        Check(Network.Input(3, 4, 5).BatchNormalization(axis: 3).BatchNormalization(axis: 2).Flatten().Dense(2), 3, 4, 5);
+        Check(
+            Network.Input(3, 4, 5).BatchNormalization(axis: 3).BatchNormalization(axis: 2).Flatten().Dense(2), 3, 4, 5);
     }
 
     [TestMethod]
@@ -90,8 +91,12 @@ public class ExportedNetworkTests
         {
             TTransformer model = trainer.Fit(rows);
             object learned = ((IPredictionTransformer<object>)model).Model;
-            INetworkModelParameters parameters = learned as INetworkModelParameters
-                ?? ((CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator>)learned).SubModel;
+            INetworkModelParameters parameters = learned switch
+            {
+                CalibratedModelParametersBase<BatchNormNetworkBinaryModelParameters, PlattCalibrator> calibrated =>
+                    calibrated.SubModel,
+                _ => (INetworkModelParameters)learned,
+            };
             AssertSame(
                 Exported(model, rows), new SavedNetwork(parameters.Network, parameters.State),
                 [.. rows.Rows<float>("Features").SelectMany(row => row)], "Score.output");
@@ -129,8 +134,8 @@ public class ExportedNetworkTests
     }
 
     /// <summary>
-    /// The layers of a network, as far as an ONNX file has them. A Flatten is only there where the shape changes, and an
-    /// input may have that of the column.
+    /// The layers of a network, as far as an ONNX file has them. A Flatten is only there where the shape changes, and
+    /// an input may have that of the column.
     /// </summary>
     static string Described(Network network) => string.Join('\n', network.Nodes
         .Where(node => node.Layer is not (DropoutLayer or FlattenLayer))
@@ -153,7 +158,9 @@ public class ExportedNetworkTests
         var layer => layer,
     };
 
-    /// <summary>What the last windows see beyond the padding is padding in the file, unless means count the padding.</summary>
+    /// <summary>
+    /// What the last windows see beyond the padding is padding in the file, unless means count the padding.
+    /// </summary>
     static Pool2DLayer Written(Pool2DLayer layer, TensorShape image)
     {
         Window2D window = layer.Window.On(image);
