@@ -84,8 +84,9 @@ static class OtherFile
                 return $"It is {what}";
         }
         return IsOnnx(first)
-            ? "It is an ONNX model. In Python, write its weights with safetensors.numpy.save_file({t.name: "
-                + "onnx.numpy_helper.to_array(t) for t in onnx.load(model).graph.initializer}, path)."
+            ? "It is an ONNX model. OnnxImport.Load of Microsoft.ML.BatchNorm.Import reads it as a network. In Python, write "
+                + "its weights alone with safetensors.numpy.save_file({t.name: onnx.numpy_helper.to_array(t) for t in "
+                + "onnx.load(model).graph.initializer}, path)."
             : null;
     }
 

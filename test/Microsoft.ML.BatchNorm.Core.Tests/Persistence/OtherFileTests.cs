@@ -33,7 +33,7 @@ public class OtherFileTests
         IsOther(packed.ToArray(), "compressed with gzip", "Decompress it first");
         IsOther([0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20], "a Python pickle", "save_file");
         IsOther([0x80, 4, 0x95, 5, 0, 0, 0, 0, 0, 0, 0, 0x8C], "a Python pickle");
-        IsOther([0x08, 0x08, 0x12, 0x07, .. "pytorch"u8, 0x1A, 0x05], "an ONNX model", "onnx.numpy_helper.to_array");
+        IsOther([0x08, 0x08, 0x12, 0x07, .. "pytorch"u8, 0x1A, 0x05], "an ONNX model", "OnnxImport.Load", "onnx.numpy_helper.to_array");
         IsOther([0x93, .. "NUMPY"u8, 1, 0, 0x76, 0], "a NumPy array");
         IsOther([.. "GGUF"u8, 3, 0, 0, 0, 9, 0], "a GGUF file");
         IsOther("<!DOCTYPE html><html>"u8, "a page of HTML or XML", "download");

@@ -17,6 +17,7 @@ sealed partial class BlockChain(List<CodeBlock> blocks)
     /// <summary>What its usings ask for beyond the core.</summary>
     public BlockNeed Need =>
         Uses("Microsoft.ML.BatchNorm.TorchSharp") ? BlockNeed.TorchSharp
+        : Uses("Microsoft.ML.BatchNorm.Import") ? BlockNeed.Import
         : Uses("Microsoft.ML") ? BlockNeed.ML
         : BlockNeed.None;
 

@@ -28,7 +28,9 @@ sealed class BlockLibrary : IDisposable
 
     /// <param name="chains">The chains.</param>
     /// <param name="references">Names of the assemblies that a user's project references.</param>
-    public static BlockLibrary Build(IReadOnlyList<BlockChain> chains, IEnumerable<string> references)
+    /// <param name="files">Files that the code reads beside those of all documents.</param>
+    public static BlockLibrary Build(
+        IReadOnlyList<BlockChain> chains, IEnumerable<string> references, params IEnumerable<string> files)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("documents-");
         try
@@ -36,6 +38,8 @@ sealed class BlockLibrary : IDisposable
             foreach (BlockChain chain in chains)
                 File.WriteAllText(Path.Combine(folder.FullName, $"{chain.ClassName}.cs"), chain.ToSource());
             DocumentData.Write(folder.FullName);
+            foreach (string file in files)
+                File.Copy(file, Path.Combine(folder.FullName, Path.GetFileName(file)));
             // Nothing from the folders above.
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.props"), "<Project />");
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.targets"), "<Project />");

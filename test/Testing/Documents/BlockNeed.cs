@@ -5,5 +5,6 @@ enum BlockNeed
 {
     None,
     ML,
+    Import,
     TorchSharp,
 }

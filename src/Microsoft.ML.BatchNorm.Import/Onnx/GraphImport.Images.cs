@@ -1,0 +1,252 @@
+using System.Collections.Immutable;
+
+namespace Microsoft.ML.BatchNorm.Import;
+
+// Windows over images: pooling, means and padding.
+sealed partial class GraphImport
+{
+    /// <summary>The largest window whose correction by factors is looked for.</summary>
+    const int MostCorrected = 32;
+
+    /// <summary>Reads a window, with the padding of a Pad before it.</summary>
+    /// <param name="x">What the node reads.</param>
+    /// <param name="size">Height and width of the window.</param>
+    /// <param name="isPadded">Whether a padding with that number can be the window's own.</param>
+    /// <param name="image">The value without the padding.</param>
+    /// <param name="window">The window.</param>
+    /// <returns>Null, or why the window has no equivalent.</returns>
+    string? WindowOn(Value x, Size2D size, Predicate<double> isPadded, out Value image, out Window2D window)
+    {
+        (image, window) = (x, default);
+        Padding2D before = default;
+        if (x.AsPlain() is not { Shape.Length: 3 } plain)
+            return "it does not read images of channels, height and width";
+        image = plain;
+        if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill))
+            (image, before) = (pad.Input, pad.Padding);
+        Size2D stride = Pair("strides", size), dilation = Pair("dilations", size);
+        TensorShape padded = ShapeFrom(plain.Shape);
+        Padding2D own;
+        switch (node.Text("auto_pad", "NOTSET"))
+        {
+            case "NOTSET" or "":
+                if (node.Ints("pads") is not { Length: > 0 } pads)
+                    own = default;
+                else if (pads.Length == 4 && pads.All(side => side is >= 0 and <= Network.MaxRowSize))
+                    own = new Padding2D((int)pads[0], (int)pads[1], (int)pads[2], (int)pads[3]);
+                else
+                    throw node.Wrong("pads", "four numbers that are not negative");
+                break;
+            case "VALID":
+                own = default;
+                break;
+            case "SAME_UPPER":
+                own = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
+                break;
+            case "SAME_LOWER":
+                Padding2D upper = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
+                own = new Padding2D(upper.Bottom, upper.Right, upper.Top, upper.Left);
+                break;
+            default:
+                throw node.Wrong("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER");
+        }
+        bool isSame = before.IsZero && node.Text("auto_pad", "") == "SAME_UPPER";
+        window = new Window2D(size, stride, isSame ? Padding2D.Same : Sum(before, own), dilation);
+        return null;
+    }
+
+    static Padding2D Sum(Padding2D a, Padding2D b) =>
+        new(a.Top + b.Top, a.Left + b.Left, a.Bottom + b.Bottom, a.Right + b.Right);
+
+    Size2D Pair(string name, Size2D size) => node.Ints(name) switch
+    {
+        null or [] => 1,
+        [> 0 and <= Network.MaxRowSize and var height, > 0 and <= Network.MaxRowSize and var width] =>
+            ((int)height, (int)width),
+        _ => throw node.Wrong(name, $"two positive numbers for a window of {size}"),
+    };
+
+    Operand Pool(Pooling function)
+    {
+        if (In(0) is not Value x)
+            return Fail("it reads a constant");
+        if (node.Ints("kernel_shape") is not [var height, var width])
+            return Fail("its window has not two dimensions");
+        var size = new Size2D(Small(height), Small(width));
+        bool isCeiled = node.Int("ceil_mode", 0) != 0, counts = node.Int("count_include_pad", 0) != 0;
+        Predicate<double> isPadded = function == Pooling.Average
+            ? fill => fill == 0
+            : fill => fill <= float.MinValue || (fill == 0 && IsNotNegative(x.Term));
+        if (WindowOn(x, size, isPadded, out Value image, out Window2D window) is { } fault)
+            return Fail(fault);
+        if (window.Dilation != 1)
+            return Fail("its window is dilated");
+        if (function == Pooling.Average && image.Term != x.Term)
+        {
+            // The padding before it counts; that of its own may not.
+            if (!counts && window.Padding != ((PartTerm)x.Term).Padding)
+                return Fail("some of its padding counts in the mean, and some does not");
+            counts = true;
+        }
+        if (Settle(image) is not { } input)
+            return Fail("it reads values that were given the shape of an image");
+        if (input.Shape.Rank != 3)
+        {
+            return size == 1 && window.Stride == 1 && window.Padding.IsZero
+                ? image
+                : Fail("it reads an image of one pixel");
+        }
+        if (Math.Max(window.Padding.Top, window.Padding.Bottom) >= size.Height
+            || Math.Max(window.Padding.Left, window.Padding.Right) >= size.Width)
+            return Fail($"its padding, {window.Padding}, is not smaller than its window, {size}");
+        LayerTerm term = Layer(
+            new Pool2DLayer(function, size)
+            {
+                Stride = window.Stride, Padding = window.Padding, CeilMode = isCeiled,
+                CountIncludePad = function == Pooling.Max || counts,
+            },
+            [input]);
+        return new Value(term, [.. term.Shape.Dimensions]);
+    }
+
+    /// <summary>
+    /// Whether it is known that a value is not negative, so that zeros around it are never greater than all of it.
+    /// </summary>
+    static bool IsNotNegative(Term term)
+    {
+        for (int i = 0; i < 8; i++)
+        {
+            switch (term)
+            {
+                case LayerTerm { Layer: ActivationLayer layer }:
+                    return layer.Function is Activation.ReLU or Activation.ReLU6 or Activation.Sigmoid
+                        or Activation.HardSigmoid;
+                case LayerTerm { Layer: Pool2DLayer or DropoutLayer or GlobalAveragePool2DLayer or FlattenLayer }:
+                case PartTerm { Kind: PartKind.Pad, Fill: 0 }:
+                    term = term.Inputs[0];
+                    break;
+                default:
+                    return false;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>
+    /// Means of windows whose last ones reach beyond the padding, as this library writes them for versions before 19:
+    /// with a larger padding, and a factor for each place. Null if it is not that.
+    /// </summary>
+    Value? Corrected(Value x, Constant factors)
+    {
+        if (x.IsShared || x.AsPlain() is not { Shape.Length: 3 }
+            || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+            || layer is not { Function: Pooling.Average, CountIncludePad: true }
+            || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (x.Shape[1], x.Shape[2])
+            || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
+            return null;
+        float[] values = Floats(factors);
+        TensorShape image = pool.Inputs[0].Shape;
+        Padding2D padding = layer.Window.On(image).Padding;
+        for (int bottom = padding.Bottom; bottom >= 0; bottom--)
+        {
+            for (int right = padding.Right; right >= 0; right--)
+            {
+                Pool2DLayer other = layer with
+                {
+                    CeilMode = true, Padding = padding with { Bottom = bottom, Right = right },
+                };
+                if (other.Window.Places(image) == (lines, places)
+                    && IsCorrection(new ImageWindows(image, other.Window), values))
+                    return x.With(Layer(other, pool.Node, pool.Inputs));
+            }
+        }
+        return null;
+    }
+
+    static bool IsCorrection(ImageWindows windows, float[] factors)
+    {
+        double size = windows.Size.Height * windows.Size.Width;
+        for (int i = 0; i < factors.Length; i++)
+        {
+            int seen = windows.Count(i / windows.LinePlaces, i % windows.LinePlaces, withPadding: true);
+            if (!ScaleAndShift.IsNear(factors[i] * seen, size))
+                return false;
+        }
+        return true;
+    }
+
+    Operand ReduceMean()
+    {
+        if (In(0) is not Value x || In(1) is not (null or Constant))
+            return Fail("it reads a constant, or its axes are computed");
+        long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
+        if (axes is not { Length: 2 })
+            return Fail("it is not over height and width");
+        int[] seen = [.. axes.Select(axis => AxisOf(axis, x.Rank))];
+        int[] over = [.. seen.Select(axis => x.Order[axis]).Order()];
+        return x.Shape.Length == 3 && over is [2, 3]
+            ? Averaged(x, seen, node.Int("keepdims", 1) != 0)
+            : Fail("it is not over height and width");
+    }
+
+    /// <summary>The mean over height and width of images of channels first.</summary>
+    Operand Average() => (In(0) as Value)?.AsPlain() is { Shape.Length: 3 } x
+        ? Averaged(x, [2, 3], keepsDimensions: true)
+        : Fail("it does not read images of channels, height and width");
+
+    Operand Averaged(Value x, int[] axes, bool keepsDimensions)
+    {
+        if (Settle(x) is not { } input)
+            return Fail("it reads values that were given the shape of an image");
+        // An image of one pixel that is a row of channels here has its own values as means.
+        Term means = input.Shape.Rank == 3 ? Layer(new GlobalAveragePool2DLayer(), [input]) : input;
+        int channels = x.Shape[0];
+        return keepsDimensions
+            ? new Value(means, [channels, 1, 1], x.Order)
+            : new Value(means, [channels], [.. x.Order.Where((_, axis) => !axes.Contains(axis))]);
+    }
+
+    /// <summary>Constants around an image. The layer that reads it takes them as its own padding.</summary>
+    Operand Pad()
+    {
+        if (In(0) is not Value x || In(1) is not (null or Constant) || In(2) is not (null or Constant)
+            || In(3) is not (null or Constant))
+            return Fail("its padding is computed");
+        long[]? pads = opSet < 11 ? node.Ints("pads") : (In(1) as Constant)?.Tensor.ToIntegers();
+        long[]? given = (In(3) as Constant)?.Tensor.ToIntegers();
+        int[] axes = given is null
+            ? [.. Enumerable.Range(0, x.Rank)]
+            : [.. given.Select(axis => AxisOf(axis, x.Rank))];
+        if (pads is null || pads.Length != 2 * axes.Length)
+            throw node.Invalid("there are not two numbers of padding for each dimension");
+        if (Array.TrueForAll(pads, side => side == 0))
+            return x;
+        if (node.Text("mode", "constant") != "constant")
+            return Fail($"its mode is {node.Text("mode", "")}");
+        double fill = opSet < 11 ? node.Float("value", 0)
+            : In(2) is Constant { Count: 1 } value ? Doubles(value)[0]
+            : 0;
+        int[] sides = new int[6];
+        for (int i = 0; i < pads.Length; i++)
+        {
+            int axis = x.Order[axes[i % axes.Length]];
+            if (pads[i] == 0)
+                continue;
+            if (axis < 2 || x.Shape.Length != 3 || pads[i] is < 0 or > Network.MaxRowSize)
+                return Fail("it is not around images, or it takes something away");
+            sides[i < axes.Length ? axis - 2 : axis] = (int)pads[i];
+        }
+        if (x.Term is PartTerm or InputTerm && Settle(x) is null)
+            return Fail("it reads values whose shape has changed");
+        var padding = new Padding2D(sides[0], sides[1], sides[2], sides[3]);
+        ImmutableArray<int> shape =
+        [
+            x.Shape[0], Small((long)x.Shape[1] + padding.Top + padding.Bottom),
+            Small((long)x.Shape[2] + padding.Left + padding.Right),
+        ];
+        ShapeFrom(shape);
+        var plain = new Value(x.Term, x.Shape) { Viewer = x.Viewer };
+        return new Value(
+            new PartTerm(node, terms++, PartKind.Pad, plain) { Padding = padding, Fill = fill }, shape, x.Order);
+    }
+}

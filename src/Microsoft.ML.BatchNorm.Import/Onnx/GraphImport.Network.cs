@@ -1,0 +1,107 @@
+using System.Collections.Immutable;
+
+namespace Microsoft.ML.BatchNorm.Import;
+
+// From steps to a network.
+sealed partial class GraphImport
+{
+    /// <summary>Makes the network that ends with a step, all of whose steps are layers.</summary>
+    SavedNetwork Build(Term end)
+    {
+        var needed = new HashSet<Term> { end };
+        var open = new Stack<Term>(needed);
+        while (open.TryPop(out Term? term))
+        {
+            foreach (Term input in term.Inputs)
+            {
+                if (needed.Add(input))
+                    open.Push(input);
+            }
+        }
+        needed.Remove(inputTerm);
+        Term[] steps = [.. needed.OrderBy(term => term.Number)];
+        Dictionary<Term, string> paths = PathsOf(steps);
+        var places = new Dictionary<Term, int> { [inputTerm] = ValueGraph.Source };
+        var nodes = new List<(string Path, Layer Layer, ImmutableArray<int> Inputs)>();
+        var states = new List<KeyValuePair<string, LayerState>>();
+        foreach (Term term in steps)
+        {
+            (Layer layer, LayerState? state) = term is LayerTerm known
+                ? (known.Layer, known.State)
+                : Frozen((ScaleTerm)term);
+            places[term] = nodes.Count;
+            nodes.Add((paths[term], layer, [.. term.Inputs.Select(input => places[input])]));
+            if (state is not null)
+                states.Add(KeyValuePair.Create(paths[term], state));
+        }
+        try
+        {
+            Network network = Network.OfNodes(inputTerm.Shape, Preset, nodes);
+            var state = new NetworkState(states);
+            return network.Fault(state) is { } fault
+                ? throw new InvalidDataException($"The file is damaged: {fault}")
+                : new SavedNetwork(network, state);
+        }
+        catch (ArgumentException error)
+        {
+            throw new InvalidDataException($"The file's network cannot be: {Check.Text(error)}", error);
+        }
+    }
+
+    /// <summary>
+    /// Constants that scale and shift, as a batch normalization that is frozen: its numbers are these constants, and
+    /// training leaves them.
+    /// </summary>
+    (Layer Layer, LayerState State) Frozen(ScaleTerm term)
+    {
+        int axis = Math.Max(term.Map.Axis, 1), channels = term.Shape[axis - 1];
+        Take(2 * (sizeof(double) + sizeof(float)) * (long)channels);
+        double[] ones = new double[channels];
+        Array.Fill(ones, 1);
+        BatchNormalizationState state;
+        try
+        {
+            state = new BatchNormalizationState(
+                Each(term.Map.Mean), ones, Array.ConvertAll(Each(term.Map.Scale), value => (float)value),
+                Array.ConvertAll(Each(term.Map.Shift), value => (float)value));
+        }
+        catch (ArgumentException error)
+        {
+            throw term.Node!.Invalid(Check.Text(error).TrimEnd('.'));
+        }
+        return (
+            new BatchNormalizationLayer(Normalization with
+            {
+                Axis = axis, Epsilon = 0, Momentum = BatchNormalizationOptions.Keras.Momentum, Trainable = false,
+            }),
+            new LayerState(state));
+
+        double[] Each(double[] values) =>
+            values.Length == channels ? values : [.. Enumerable.Repeat(values[0], channels)];
+    }
+
+    /// <summary>
+    /// The paths of the layers: what the names of a layer's tensors have in common, else the name of its node, else its
+    /// operator and a number.
+    /// </summary>
+    static Dictionary<Term, string> PathsOf(IReadOnlyCollection<Term> steps)
+    {
+        var paths = new Dictionary<Term, string>();
+        var free = new FreePaths();
+        // Names of tensors are those of the framework's modules, and so come first.
+        foreach (Term term in steps)
+        {
+            if (OnnxNames.CommonPath(term.Tensors) is { } path)
+                paths[term] = free.Take(path);
+        }
+        var numbers = new Dictionary<string, int>(StringComparer.Ordinal);
+        foreach (Term term in steps)
+        {
+            string kind = term.Node?.Operator ?? "Flatten";
+            int number = numbers[kind] = numbers.GetValueOrDefault(kind, -1) + 1;
+            if (!paths.ContainsKey(term))
+                paths[term] = free.Take(OnnxNames.Path(term.Node?.Name ?? "") ?? OnnxNames.Path($"{kind}_{number}")!);
+        }
+        return paths;
+    }
+}
