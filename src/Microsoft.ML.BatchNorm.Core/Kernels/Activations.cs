@@ -8,11 +8,11 @@ interface IActivationFunction
 {
     Vector512<float> Forward(Vector512<float> x);
 
-    /// <summary>The gradient by x from the gradient by y = f(x).</summary>
+    /// <summary>Computes the gradient by x from that by y = f(x).</summary>
     Vector512<float> Backward(Vector512<float> x, Vector512<float> y, Vector512<float> dy);
 }
 
-/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
+/// <summary>f(x) = f′(x)·x, so that one function computes both. At 0, f′ is the slope for negative values.</summary>
 readonly struct ReLUFunction : IActivationFunction, IFusedActivation
 {
     public static bool IsUsed => true;
@@ -28,9 +28,9 @@ readonly struct ReLUFunction : IActivationFunction, IFusedActivation
         Vector512.ConditionalSelect(Vector512.LessThanOrEqual(y, Vector512<float>.Zero), Vector512<float>.Zero, dy);
 }
 
-/// <summary>f(x) = f′(x)·x. At 0, f′ is the slope of negative values.</summary>
+/// <summary>f(x) = f′(x)·x, so that one function computes both. At 0, f′ is the slope for negative values.</summary>
 /// <param name="slope">
-/// Not 0, since 0·−∞ is NaN. Where the function is fused, above 0, so that the output has the input's sign.
+/// Not 0, since 0·−∞ is NaN. If the function is fused, positive, so that the output has the sign of the input.
 /// </param>
 readonly struct LeakyReLUFunction(float slope) : IActivationFunction, IFusedActivation
 {

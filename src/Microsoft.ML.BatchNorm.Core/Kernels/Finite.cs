@@ -7,24 +7,29 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>Whether all numbers are finite, and where the first one is that is not.</summary>
 static class Finite
 {
-    /// <summary>Whether all values are finite. Reads all of them.</summary>
+    /// <summary>Whether all values are finite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static bool All<T>(ReadOnlySpan<T> values) where T : unmanaged
     {
-        ref T first = ref MemoryMarshal.GetReference(values);
         int vector = Vector512<T>.Count, i = 0;
-        Vector512<T> even = Vector512<T>.Zero, odd = even;
+        if (values.Length < vector)
+        {
+            while (i < values.Length && Simd.IsFinite(values[i]))
+                i++;
+            return i == values.Length;
+        }
+        ref T first = ref MemoryMarshal.GetReference(values);
+        // The last vector may overlap the one before it.
+        Vector512<T> even = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)(values.Length - vector)), default);
+        Vector512<T> odd = Vector512<T>.Zero;
         for (; i <= values.Length - 2 * vector; i += 2 * vector)
         {
             even = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
             odd = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)(i + vector)), odd);
         }
-        for (; i <= values.Length - vector; i += vector)
+        if (i <= values.Length - vector)
             even = Simd.Poison(Vector512.LoadUnsafe(ref first, (nuint)i), even);
-        bool finite = Vector512.EqualsAll(even + odd, Vector512<T>.Zero);
-        for (; i < values.Length; i++)
-            finite &= Simd.IsFinite(values[i]);
-        return finite;
+        return Vector512.EqualsAll(even + odd, Vector512<T>.Zero);
     }
 
     /// <summary>The index of the first value that is not finite, or −1.</summary>

@@ -400,14 +400,33 @@ public sealed partial class Network : IEquatable<Network>
         if (patterns.Length == 0)
             throw new ArgumentException("Name the layers, or give '*' for all.", nameof(patterns));
         foreach (string pattern in patterns)
-        {
             ArgumentNullException.ThrowIfNull(pattern, nameof(patterns));
-            if (!Nodes.Any(node => Matches(pattern, node.Path)))
-                throw new ArgumentException($"'{pattern}' matches no layer; {Listed("there are ")}", nameof(patterns));
+        // Plans name every layer, so that plain names are looked up.
+        HashSet<string> plain = [.. patterns.Where(pattern => pattern.AsSpan().IndexOfAny("*?\\") < 0)];
+        string[] expressions = [.. patterns.Where(pattern => !plain.Contains(pattern))];
+        HashSet<string> unmatched = [.. patterns];
+        var chosen = new HashSet<NetworkNode>(ReferenceEqualityComparer.Instance);
+        HashSet<string>.AlternateLookup<ReadOnlySpan<char>> names = plain.GetAlternateLookup<ReadOnlySpan<char>>();
+        foreach (NetworkNode node in nodes)
+        {
+            string path = node.Path;
+            for (int end = path.Length; end > 0; end = path.LastIndexOf('/', end - 1))
+            {
+                if (names.TryGetValue(path.AsSpan(0, end), out string? name))
+                    Choose(node, name);
+            }
+            foreach (string expression in expressions.Where(expression => Matches(expression, path)))
+                Choose(node, expression);
         }
-        return With(node => Array.Exists(patterns, pattern => Matches(pattern, node.Path))
-            ? change(node.Layer)
-            : node.Layer);
+        return Array.Find(patterns, unmatched.Contains) is { } missed
+            ? throw new ArgumentException($"'{missed}' matches no layer; {Listed("there are ")}", nameof(patterns))
+            : With(node => chosen.Contains(node) ? change(node.Layer) : node.Layer);
+
+        void Choose(NetworkNode node, string pattern)
+        {
+            chosen.Add(node);
+            unmatched.Remove(pattern);
+        }
     }
 
     /// <summary>This network with other layers in its nodes, which may have other names and output shapes.</summary>
@@ -451,7 +470,7 @@ public sealed partial class Network : IEquatable<Network>
         new($"The network has no layer '{path}'; {Listed("it has ")}", nameof(path));
 
     string Listed(string verb) =>
-        Nodes.Count == 0 ? "it is empty." : $"{verb}{string.Join(", ", Nodes.Select(node => node.Path))}.";
+        Nodes.Count == 0 ? "it is empty." : $"{verb}{Check.List([.. Nodes.Select(node => node.Path)])}.";
 
     /// <summary>Whether the pattern matches the path, or the path of a block around it.</summary>
     static bool Matches(string pattern, string path)
@@ -554,7 +573,7 @@ public sealed partial class Network : IEquatable<Network>
             if (inputs.IsDefaultOrEmpty || inputs.Any(input => input < ValueGraph.Source || input >= nodes.Count))
                 throw new ArgumentException(
                     $"Layer '{path}' must read the network's input, -1, or earlier layers, 0 to {Last}"
-                    + (inputs.IsDefaultOrEmpty ? "." : $", not {string.Join(", ", inputs)}."));
+                    + (inputs.IsDefaultOrEmpty ? "." : $", not {Check.List(inputs)}."));
             ImmutableArray<TensorShape> shapes = [.. inputs.Select(ShapeOf)];
             TensorShape output = layer.OutputShape(shapes);
             layer.CheckRow(shapes, "output", [.. output.Dimensions]);

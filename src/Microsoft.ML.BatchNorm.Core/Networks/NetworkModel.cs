@@ -34,7 +34,7 @@ public sealed unsafe class NetworkModel
     /// For each slot, the number of values of a row in all slots before it; last, the number in all slots.
     /// </summary>
     readonly int[] slots;
-    readonly int inputs, outputs, blockRows, work, mostInputs;
+    readonly int inputs, outputs, blockRows, work, pointers;
     readonly bool needsFinite;
 
     /// <summary>Prepares a network for prediction. Its parameters are copied.</summary>
@@ -70,7 +70,9 @@ public sealed unsafe class NetworkModel
         int widest = operations.Select(placed => placed.Operation.Outputs).DefaultIfEmpty(outputs).Max();
         blockRows = Math.Clamp(Math.Min(BlockElements / widest, MostFloats / Math.Max(slots[^1], 1)), 1, MaxBlockRows);
         work = operations.Select(placed => placed.Operation.Work).DefaultIfEmpty().Max();
-        mostInputs = operations.Select(placed => placed.Inputs.Length).DefaultIfEmpty().Max();
+        // An operation of one input takes its address; another takes an array of addresses.
+        int most = operations.Select(placed => placed.Inputs.Length).DefaultIfEmpty().Max();
+        pointers = most > 1 ? Aligned(most * sizeof(float*) / sizeof(float)) : 0;
         needsFinite = network.Nodes.Any(
             node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
     }
@@ -153,17 +155,27 @@ public sealed unsafe class NetworkModel
 
     void Run(float* x, float* y, int rows)
     {
-        int pointers = Aligned(mostInputs * sizeof(float*) / sizeof(float)), values = Start(slots.Length - 1, rows);
-        float* memory = Scratch.Get(checked(pointers + values + work)), first = memory + pointers;
+        int values = Start(slots.Length - 1, rows), needed = checked(pointers + values + work);
+        float* memory = needed == 0 ? null : Scratch.Get(needed), first = memory + pointers;
         float** from = (float**)memory;
         foreach (ref readonly PlacedOperation placed in operations.AsSpan())
         {
-            for (int i = 0; i < placed.Inputs.Length; i++)
-                from[i] = placed.Inputs[i] < 0 ? x : first + Start(placed.Inputs[i], rows);
-            float* to = placed.Output < 0 ? y : first + Start(placed.Output, rows);
+            float* to = At(placed.Output, y, first, rows);
+            int[] read = placed.Inputs;
+            if (read.Length == 1)
+            {
+                placed.Operation.Run(At(read[0], x, first, rows), to, rows, first + values);
+                continue;
+            }
+            for (int i = 0; i < read.Length; i++)
+                from[i] = At(read[i], x, first, rows);
             placed.Operation.Run(from, to, rows, first + values);
         }
     }
+
+    /// <summary>The address of a slot, or of the memory outside of the model.</summary>
+    float* At(int slot, float* outside, float* first, int rows) =>
+        slot < 0 ? outside : slot == 0 ? first : first + Start(slot, rows);
 
     /// <summary>Where a slot begins, in floats: after the slots before it, at the start of a cache line.</summary>
     int Start(int slot, int rows) => checked(Aligned(rows * slots[slot]) + Line * slot);

@@ -51,6 +51,10 @@ static class Check
     public static ArgumentOutOfRangeException OutOfRange(object? value, string name, string must) =>
         new(name, string.Create(CultureInfo.InvariantCulture, $"{Subject(name)} must be {must}, not {value}."));
 
+    /// <summary>Things for a message, which names the first of very many only.</summary>
+    public static string List<T>(IReadOnlyCollection<T> things, int most = 100) =>
+        string.Join(", ", things.Take(most)) + (things.Count > most ? $" and {things.Count - most} more" : "");
+
     /// <summary>
     /// The message of an argument's error, for use in another error: without the parameter's name, which .NET appends.
     /// </summary>

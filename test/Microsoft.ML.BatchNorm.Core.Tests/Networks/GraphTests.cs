@@ -280,6 +280,13 @@ public sealed class GraphTests
         Wrong("must not hold", Node("a*", flat, -1));
         Wrong("has another name, 'c'", Node("a/b", new FlattenLayer { Name = "c" }, -1));
         Wrong("Layer 'a' (Flatten) has inputs of shapes [4] and [4]; it needs one.", Node("a", flat, -1, -1));
+        foreach (int input in new[] { -1, 7 })
+        {
+            ImmutableArray<int> many = [.. Enumerable.Repeat(input, 100_000)];
+            string message = Assert.ThrowsExactly<ArgumentException>(
+                () => Network.OfNodes(new(4), null, [("a", flat, many)])).Message;
+            Assert.IsLessThan(1000, message.Length);
+        }
         Network one = Network.OfNodes(new(4), null, [Node("a/b", new FlattenLayer { Name = "b" }, -1)]);
         Assert.AreEqual(Network.Input(4).Append(Network.Input(4).Flatten("b"), "a"), one);
 

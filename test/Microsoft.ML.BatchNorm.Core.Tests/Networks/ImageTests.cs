@@ -127,6 +127,32 @@ public sealed class ImageTests
     }
 
     [TestMethod]
+    public void A_stride_may_be_any_number()
+    {
+        foreach (int stride in new[] { 9, 1 << 20, 1 << 27, (1 << 28) - 1, 1 << 28, int.MaxValue })
+        {
+            foreach (Size2D strides in new[] { new Size2D(1, stride), new Size2D(stride, 1) })
+            {
+                Network image = Network.Input(2, 8, 8);
+                foreach (Network network in new[]
+                         {
+                             image.Conv2D(3, 3, strides), image.Conv2D(3, 1, strides), image.Conv2D(2, 3, strides, groups: 2),
+                             image.MaxPool2D(2, strides), image.MaxPool2D(2, strides, ceilMode: true),
+                             image.AveragePool2D(2, strides),
+                         })
+                {
+                    var lesson = new Lesson(network.Flatten().Dense(3), rows: 3);
+                    GradientTests.Compare(lesson, $"{network.Nodes[0].Layer.Kind} {strides}");
+                    Agreement.Within(
+                        1e-6, new NaiveNetwork(lesson.Network, lesson.State).Forward(
+                            Sample.Widen(lesson.Features), 3, training: false),
+                        new NetworkModel(lesson.Network, lesson.State).Predict(lesson.Features), $"{strides}");
+                }
+            }
+        }
+    }
+
+    [TestMethod]
     public void The_formulas_have_the_slopes_that_differences_have()
     {
         // A filter that sees one value keeps the order of its outputs, and with it the maxima, under a small change.

@@ -123,6 +123,7 @@ public class ApplyNetworkTests
             {
                 AddLayer => [.. read[0].Zip(read[1], (left, right) => left + right)],
                 ConcatLayer => [.. read.SelectMany(value => value)],
+                MultiplyLayer => [.. read[0].Select((value, i) => value * read[1][i / (read[0].Length / read[1].Length)])],
                 _ => Alone(node, read[0]),
             });
         }

@@ -22,6 +22,8 @@ static class Samples
         .HardSwish()
         .Concat("joined", Network.Input(4, 4, 4), Network.Input(4, 4, 4).ReLU())
         .HardSigmoid()
+        .Conv2D(8, 3, padding: Padding2D.Same, useBias: false, dilation: (1, 2), groups: 8)
+        .Multiply(Network.Input(8, 4, 4).GlobalAveragePool2D())
         .Append(Network.Input(8, 4, 4).GlobalAveragePool2D())
         .Dropout(0.25)
         .Flatten()

@@ -75,6 +75,8 @@ public class NetworkGraphTests
                 AddLayer => [.. Enumerable.Range(0, inputs[0].Length).Select(i => inputs.Sum(input => input[i]))],
                 ConcatLayer => [.. Enumerable.Range(0, rows.Length).SelectMany(
                     row => inputs.SelectMany(input => input.Chunk(input.Length / rows.Length).ElementAt(row)))],
+                MultiplyLayer => [.. inputs[0].Select(
+                    (value, i) => value * inputs[1][i / (inputs[0].Length / inputs[1].Length)])],
                 _ => Alone(node, saved.State, inputs[0]),
             };
             string variable = $"Y.{node.Path}";

@@ -27,7 +27,7 @@ static unsafe class DepthwiseKernels
                     for (int j = 0; j < windows.Size.Width; j++)
                     {
                         Vector512<float> x = StridedLine.Load(
-                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride);
+                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride, count);
                         sum = Vector512.FusedMultiplyAdd(x, Vector512.Create(*weight++), sum);
                     }
                 }
@@ -79,7 +79,7 @@ static unsafe class DepthwiseKernels
                     {
                         int count = Math.Min(Simd.Floats, linePlaces - place);
                         // The values behind the line's end count nothing, as dy is 0 there, unless they are infinite.
-                        Vector512<float> x = StridedLine.Load(seen + (nint)place * stride, stride);
+                        Vector512<float> x = StridedLine.Load(seen + (nint)place * stride, stride, count);
                         if (count < Simd.Floats)
                         {
                             x = Vector512.ConditionalSelect(

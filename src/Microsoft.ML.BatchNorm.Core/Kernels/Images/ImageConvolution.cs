@@ -109,7 +109,7 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
 
     int PaddedRoom => isPointwise
         ? 0
-        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + Windows.Slack));
+        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + ImageWindows.Slack));
 
     int ColumnsRoom => WindowColumns.Room(Seen, Math.Min(Windows.Places, WindowColumns.MaxPlaces));
 
@@ -246,7 +246,7 @@ sealed unsafe class DepthwiseConvolution(TensorShape image, Window2D window, int
 
     public override int TrainingWork => Work;
 
-    int PaddedRoom => Simd.RoundUp(checked(Windows.PaddedChannel + Windows.Slack));
+    int PaddedRoom => Simd.RoundUp(checked(Windows.PaddedChannel + ImageWindows.Slack));
 
     int WeightsRoom => Simd.RoundUp(Seen);
 

@@ -21,7 +21,6 @@ sealed unsafe class ImageWindows
         long[] padded = window.Padded(image);
         (paddedHeight, PaddedWidth) = (checked((int)padded[1]), checked((int)padded[2]));
         PaddedChannel = checked(paddedHeight * PaddedWidth);
-        Slack = StridedLine.Reach(Stride.Width);
     }
 
     public int Channels { get; }
@@ -58,7 +57,7 @@ sealed unsafe class ImageWindows
     public int PaddedChannel { get; }
 
     /// <summary>The floats that kernels may touch after the last padded channel.</summary>
-    public int Slack { get; }
+    public static int Slack => StridedLine.Reach;
 
     /// <summary>The number of values of a channel.</summary>
     public int Channel => height * Width;
@@ -124,17 +123,21 @@ sealed unsafe class ImageWindows
 /// <summary>Every n-th float of a line of memory, sixteen at a time.</summary>
 static unsafe class StridedLine
 {
-    /// <summary>The floats from the first to the last of a vector.</summary>
-    public static int Reach(int stride) => Simd.Floats * Math.Max(stride, 2);
+    /// <summary>The most floats that a load touches from its first one on, if there are fewer values.</summary>
+    public const int Reach = 2 * Simd.Floats;
 
+    /// <summary>
+    /// The next values, as many as a vector has. Those from <paramref name="count"/> on, if there are that few, are
+    /// arbitrary, and not read where they could lie far away.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Load(float* source, int stride) => stride switch
+    public static Vector512<float> Load(float* source, int stride, int count) => stride switch
     {
         1 => Vector512.Load(source),
         // The lower half of each pair.
         2 when BitConverter.IsLittleEndian => Vector512.Narrow(
             Vector512.Load((ulong*)source), Vector512.Load((ulong*)(source + Simd.Floats))).AsSingle(),
-        _ => Gather(source, stride),
+        _ => Gather(source, stride, Math.Min(count, Simd.Floats)),
     };
 
     /// <summary>Adds the first <paramref name="count"/> values of a line to every n-th float.</summary>
@@ -159,10 +162,10 @@ static unsafe class StridedLine
             target[(nint)i * stride] += source[i];
     }
 
-    static Vector512<float> Gather(float* source, int stride)
+    static Vector512<float> Gather(float* source, int stride, int count)
     {
         Vector512<float> values = default;
-        for (int i = 0; i < Simd.Floats; i++)
+        for (int i = 0; i < count; i++)
             ((float*)&values)[i] = source[(nint)i * stride];
         return values;
     }

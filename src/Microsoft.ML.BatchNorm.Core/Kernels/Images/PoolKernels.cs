@@ -21,6 +21,7 @@ static unsafe class PoolKernels
             int firstIndex = (line * windows.Stride.Height - windows.Padding.Top) * windows.Width;
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Vector512<float> best = Vector512.Create(float.NegativeInfinity);
                 Vector512<int> columns = strides + Vector512.Create(place * stride - windows.Padding.Left);
                 Vector512<int> index = Vector512.Max(columns, default) + Vector512.Create(Math.Max(firstIndex, 0));
@@ -30,13 +31,12 @@ static unsafe class PoolKernels
                     {
                         Vector512<int> indexHere = columns + Vector512.Create(firstIndex + i * windows.Width + j);
                         Vector512<float> value = StridedLine.Load(
-                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride);
+                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride, left);
                         Vector512<float> wins = Vector512.GreaterThan(value, best) | ~Vector512.Equals(value, value);
                         best = Vector512.ConditionalSelect(wins, value, best);
                         index = Vector512.ConditionalSelect(wins.AsInt32(), indexHere, index);
                     }
                 }
-                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Simd.StorePart(best, values + place, left);
                 Simd.StorePart(index.AsSingle(), (float*)(indices + place), left);
             }
@@ -79,18 +79,17 @@ static unsafe class PoolKernels
             float* seen = padded + windows.OffsetOf(line);
             for (int place = 0; place < windows.LinePlaces; place += Simd.Floats)
             {
+                int left = Math.Min(Simd.Floats, windows.LinePlaces - place);
                 Vector512<float> result = TReduction.Start;
                 for (int i = 0; i < windows.Size.Height; i++)
                 {
                     for (int j = 0; j < windows.Size.Width; j++)
                     {
                         result = reduction.Add(result, StridedLine.Load(
-                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride));
+                            seen + windows.OffsetOf(i, j) + (nint)place * stride, stride, left));
                     }
                 }
-                Simd.StorePart(
-                    reduction.End(result, line * windows.LinePlaces + place), values + place,
-                    Math.Min(Simd.Floats, windows.LinePlaces - place));
+                Simd.StorePart(reduction.End(result, line * windows.LinePlaces + place), values + place, left);
             }
         }
     }

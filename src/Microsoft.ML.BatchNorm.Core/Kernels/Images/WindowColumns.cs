@@ -41,7 +41,7 @@ static unsafe class WindowColumns
                     {
                         float* source = seen + runs[run].Offset, target = columns + runs[run].Column;
                         for (int k = 0; k < runs[run].Length; k += Simd.Floats)
-                            StridedLine.Load(source + (nint)k * stride, stride).Store(target + k);
+                            StridedLine.Load(source + (nint)k * stride, stride, runs[run].Length - k).Store(target + k);
                     }
                 }
             }

@@ -2,21 +2,23 @@ using System.Collections.Immutable;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A layer in a session, bound to its buffers: what it does to a batch, as passes.</summary>
+/// <summary>
+/// A layer in a training session, with its buffers. It says what the layer does to a batch, as passes.
+/// </summary>
 /// <remarks>
 /// <para>A layer makes its stage in <see cref="Layer.CreateStage"/>. The stage's constructor makes
-/// <see cref="Output"/> and the <see cref="Parameters"/>, whose memory is there when the session calls
-/// <see cref="Load"/>. Passes are asked for once; their delegates are kept, so that a step allocates nothing. Whatever
-/// depends on the number of rows grows in <see cref="Grow"/>, and is 0 then. The memory that a pass needs during one
-/// item comes from <see cref="Step.Work"/>.</para>
-/// <para>A pass over rows gets a block and touches no other rows. What it sums over rows it sums by block, and merges
-/// in their order in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over a
-/// buffer's <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values behind a row's end.</para>
-/// <para>Backward, <see cref="OutputGradient"/> holds the loss's gradient by the output, and the stage writes that by
-/// its input to <see cref="InputGradient"/>, which is null where nothing below is trained. A stage whose input is as
-/// large as its output works in place: both are the same buffer (<see cref="MakeInputGradient()"/>), which no other
-/// stage has then. Where several stages read one value, the session adds their gradients, the last reader's first.
-/// </para>
+/// <see cref="Output"/> and the <see cref="Parameters"/>. The parameters have memory before the session calls
+/// <see cref="Load"/>. The session asks for passes once and keeps their delegates, so that a step allocates nothing.
+/// Memory that depends on the number of rows is allocated in <see cref="Grow"/>, and is 0 afterwards. Memory that a pass
+/// needs only during one item comes from <see cref="Step.Work"/>.</para>
+/// <para>A pass over rows gets a block and must not touch other rows. It sums over rows by block, and merges these sums in
+/// the order of the blocks in <see cref="Pass.Then"/>, so that the bits do not depend on the threads. Loops may run over
+/// <see cref="RowBuffer.Columns"/>, in whole vectors, if they leave finite values in the padding.</para>
+/// <para>Backward, <see cref="OutputGradient"/> holds the gradient of the loss by the output. The stage writes the
+/// gradient by its input to <see cref="InputGradient"/>, which is null if nothing before the stage is trained. If input
+/// and output have the same size, the stage works in place: both gradients are one buffer, which no other stage uses then
+/// (<see cref="MakeInputGradient()"/>). If several stages read one value, the session adds their gradients, that of the
+/// last reader first.</para>
 /// </remarks>
 abstract unsafe class Stage(StageContext context, RowBuffer output)
 {
@@ -24,7 +26,7 @@ abstract unsafe class Stage(StageContext context, RowBuffer output)
 
     public string Path => Node.Path;
 
-    /// <summary>The stages whose outputs are the inputs, by their places in the session; −1 for the features.</summary>
+    /// <summary>The indices in the session of the stages whose outputs it reads; −1 is the features.</summary>
     public ImmutableArray<int> Reads => context.Reads;
 
     public ImmutableArray<RowBuffer> Inputs => context.Inputs;
@@ -33,10 +35,10 @@ abstract unsafe class Stage(StageContext context, RowBuffer output)
 
     public RowBuffer Output => output;
 
-    /// <summary>Set before <see cref="Backward"/> is asked for.</summary>
+    /// <summary>The gradient of the output; set before <see cref="Backward"/> is called.</summary>
     public RowBuffer? OutputGradient { get; set; }
 
-    /// <summary>The gradient of each input, or null where none is wanted; set as the output's is.</summary>
+    /// <summary>The gradient of each input, or null if it is not needed; set when the output's is.</summary>
     public RowBuffer?[] InputGradients { get; } = new RowBuffer?[context.Inputs.Length];
 
     public RowBuffer? InputGradient => InputGradients[0];
@@ -47,32 +49,32 @@ abstract unsafe class Stage(StageContext context, RowBuffer output)
     /// <summary>The tensors of the layer, trained or not.</summary>
     public virtual IReadOnlyList<Parameter> Parameters => [];
 
-    /// <summary>Whether something in it learns by gradient.</summary>
+    /// <summary>Whether a parameter of the stage is trained.</summary>
     public bool Learns => Parameters.Any(parameter => parameter.IsTrained);
 
-    /// <summary>The buffer for the gradient of the input, where one is wanted.</summary>
+    /// <summary>Makes the buffer for the gradient of the input, or shares that of the output.</summary>
     public virtual RowBuffer MakeInputGradient() => OutputGradient!;
 
     /// <inheritdoc cref="MakeInputGradient()"/>
-    /// <param name="input">The place of the input; they are asked for in order.</param>
+    /// <param name="input">The index of the input; the session calls this in the order of the inputs.</param>
     public virtual RowBuffer MakeInputGradient(int input) => MakeInputGradient();
 
-    /// <summary>Work before a step that needs the parameters alone.</summary>
+    /// <summary>Work before a step of training that depends only on the parameters; inference does without it.</summary>
     public virtual IEnumerable<Pass> Prepare() => [];
 
-    /// <summary>From input to output in training mode.</summary>
+    /// <summary>Computes the output from the input in training mode.</summary>
     public abstract IEnumerable<Pass> Forward();
 
-    /// <summary>The same in inference mode.</summary>
+    /// <summary>Computes the output from the input in inference mode.</summary>
     public virtual IEnumerable<Pass> Infer() => Forward();
 
-    /// <summary>From the gradient of the output to those of the input and of the parameters.</summary>
+    /// <summary>Computes the gradients of the input and of the parameters from that of the output.</summary>
     public abstract IEnumerable<Pass> Backward();
 
-    /// <summary>What is left to do with the gradients of the parameters when all stages have gone back.</summary>
+    /// <summary>Work on the gradients of the parameters after all stages have gone backward.</summary>
     public virtual IEnumerable<Pass> Complete() => [];
 
-    /// <summary>Makes room for a batch.</summary>
+    /// <summary>Allocates what a batch of that many rows needs.</summary>
     public virtual void Grow(int rows)
     {
         output.Grow(rows);
@@ -137,12 +139,12 @@ abstract unsafe class Stage(StageContext context, RowBuffer output)
     protected TensorSpec? Tensor(string name) => Node.Tensors.FirstOrDefault(tensor => tensor.Name == name);
 }
 
-/// <summary>What a stage is made of.</summary>
+/// <summary>What a layer needs to make its stage.</summary>
 /// <param name="Node">The layer in its network.</param>
-/// <param name="Place">Its place in the network, by which random numbers differ between layers.</param>
-/// <param name="Reads">The stages that it reads, by their places in the session; −1 for the features.</param>
-/// <param name="Inputs">Their outputs.</param>
-/// <param name="OnlyReader">The layer that alone reads its value, or null.</param>
+/// <param name="Place">The layer's index in the network, which makes the random numbers of layers differ.</param>
+/// <param name="Reads">The indices in the session of the stages whose outputs it reads; −1 is the features.</param>
+/// <param name="Inputs">The buffers that it reads.</param>
+/// <param name="OnlyReader">The layer that is the only reader of its output, or null.</param>
 /// <param name="Step">The current batch of the session.</param>
 sealed record StageContext(
     NetworkNode Node, int Place, ImmutableArray<int> Reads, ImmutableArray<RowBuffer> Inputs, Layer? OnlyReader,
@@ -150,12 +152,12 @@ sealed record StageContext(
 {
     public RowBuffer Input => Inputs[0];
 
-    /// <summary>Set by a layer whose stage computes its only reader too.</summary>
+    /// <summary>A layer sets this if its stage also computes its only reader.</summary>
     public bool IncludesReader { get; set; }
 }
 
 /// <summary>
-/// One thing that a stage does to a batch. Passes over rows that follow one another are run block by block, so that a
+/// One operation of a stage on a batch. Passes over rows that follow one another are run block by block, so that a
 /// block stays in the caches from one to the next; <see cref="Then"/> ends such a run.
 /// </summary>
 sealed class Pass
@@ -166,20 +168,20 @@ sealed class Pass
     /// <summary>What is done to a block of rows, or null.</summary>
     public Action<RowBlock>? Rows { get; }
 
-    /// <summary>What is done once, on one thread, when all rows are; what follows waits for it. Or null.</summary>
+    /// <summary>What one thread does once, after all rows are done and before later passes start; or null.</summary>
     public Action? Then { get; }
 
-    /// <summary>What is done to an item of other work, or null.</summary>
+    /// <summary>What is done for an item of work that is not a block of rows, or null.</summary>
     public Action<int>? Item { get; }
 
     public int Items { get; }
 
-    /// <summary>Work on each block of rows, which needs of earlier passes the same block alone.</summary>
+    /// <summary>Work on each block of rows. Of earlier passes, it needs only the same block.</summary>
     public static Pass OnRows(Action<RowBlock> rows, Action? then = null) => new(rows, then, null, 0);
 
     /// <summary>
-    /// Work that needs all rows of the passes before it, and that nothing before the end of the step needs: it is run
-    /// beside later passes.
+    /// Work that needs all rows of earlier passes, and that nothing needs before the end of the step, so that it runs at
+    /// the same time as later passes.
     /// </summary>
     public static Pass OnItems(int items, Action<int> item) => new(null, null, item, items);
 }

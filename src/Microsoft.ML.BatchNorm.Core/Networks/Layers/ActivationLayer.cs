@@ -3,18 +3,18 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>A function of each value.</summary>
-/// <param name="Function">Which.</param>
+/// <summary>Applies a function to each value.</summary>
+/// <param name="Function">The function.</param>
 public sealed record ActivationLayer(Activation Function) : Layer
 {
-    /// <summary>Which function.</summary>
+    /// <summary>The function.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration.</exception>
     public Activation Function { get; init => field = Check.Defined(value, nameof(Function)); } =
         Check.Defined(Function, nameof(Function));
 
     /// <summary>
-    /// The slope of <see cref="Activation.LeakyReLU"/> below 0. Default: null, unsaid: a network's preset or a file's
-    /// names fill it in, 0.3 as in Keras or 0.01 as in PyTorch; what computes with null takes 0.3.
+    /// The slope of <see cref="Activation.LeakyReLU"/> below 0. Default: null, not set. A network's preset or a file
+    /// fills it in: 0.3 as in Keras, or 0.01 as in PyTorch. Computations with null take 0.3.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not finite.</exception>
     public double? NegativeSlope
@@ -32,7 +32,9 @@ public sealed record ActivationLayer(Activation Function) : Layer
 
     internal static double SlopeOf(NetworkPreset preset) => preset == NetworkPreset.PyTorch ? 0.01 : 0.3;
 
-    /// <summary>A LeakyReLU without slope is a ReLU, also where its input is infinite.</summary>
+    /// <summary>
+    /// The function that is computed. A LeakyReLU with slope 0 is computed as a ReLU, since 0·−∞ would be NaN.
+    /// </summary>
     internal Activation EffectiveFunction =>
         Function == Activation.LeakyReLU && Slope == 0 ? Activation.ReLU : Function;
 
@@ -81,12 +83,12 @@ public sealed record ActivationLayer(Activation Function) : Layer
     NotSupportedException Unknown() => new($"The activation {Function} is not known.");
 }
 
-/// <summary>An activation's computation.</summary>
+/// <summary>Computes an activation, in training and in a model.</summary>
 abstract unsafe class ActivationFunction
 {
     /// <summary>
-    /// The function of some values; <paramref name="y"/> may be <paramref name="x"/>. The bits of a result do not
-    /// depend on the value's place.
+    /// Applies the function to some values; <paramref name="y"/> may be the memory of <paramref name="x"/>. The bits of a
+    /// result do not depend on the position of the value.
     /// </summary>
     public abstract void Run(float* x, float* y, nint length);
 
@@ -141,7 +143,9 @@ abstract unsafe class ActivationFunction
     }
 }
 
-/// <summary>An activation in a training session.</summary>
+/// <summary>
+/// An <see cref="ActivationLayer"/> in a training session, unless the stage before it includes it.
+/// </summary>
 sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction function)
     : Stage(context, new RowBuffer(context.Input.Width))
     where TFunction : struct, IActivationFunction
@@ -175,7 +179,9 @@ sealed unsafe class ActivationStage<TFunction>(StageContext context, TFunction f
     }
 }
 
-/// <summary>An activation in a model that does not follow a product.</summary>
+/// <summary>
+/// An <see cref="ActivationLayer"/> in a model. After a product, the product's operation applies the activation instead.
+/// </summary>
 sealed unsafe class ActivationOperation(ActivationFunction function, int size) : ServingOperation(size, size)
 {
     public override bool IsElementwise => true;

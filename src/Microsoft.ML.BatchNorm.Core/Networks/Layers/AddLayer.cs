@@ -4,8 +4,8 @@ using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>The sum of two or more inputs of one shape, value by value: the end of a residual block.</summary>
-/// <remarks>It adds in the order of its inputs. <see cref="Network.Residual"/> puts it into a network.</remarks>
+/// <summary>Adds two or more inputs of one shape, value by value: the end of a residual block.</summary>
+/// <remarks>It adds in the order of its inputs. <see cref="Network.Residual"/> adds it to a network.</remarks>
 public sealed record AddLayer : Layer
 {
     /// <inheritdoc/>
@@ -29,8 +29,8 @@ public sealed record AddLayer : Layer
 }
 
 /// <summary>
-/// A sum in a training session. The gradient of each input is that of the output: the first that
-/// is wanted takes its buffer, the others are copies.
+/// An <see cref="AddLayer"/> in a training session. The gradient of each input is that of the output: the first input
+/// that needs one shares the output's buffer, the others get copies.
 /// </summary>
 sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffer(context.Input.Width))
 {
@@ -67,7 +67,7 @@ sealed unsafe class AddStage(StageContext context) : Stage(context, new RowBuffe
     }
 }
 
-/// <summary>A sum in a model.</summary>
+/// <summary>An <see cref="AddLayer"/> in a model.</summary>
 sealed unsafe class AddOperation(int count, int size) : MergeOperation(size)
 {
     public override bool IsElementwise => true;

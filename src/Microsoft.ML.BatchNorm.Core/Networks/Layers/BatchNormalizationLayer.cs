@@ -1,13 +1,13 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Batch normalization as a layer: all that <see cref="BatchNorm.BatchNormalization"/> and its options have. Its state
-/// is a <see cref="BatchNormalizationState"/>.
+/// Batch normalization as a layer, with everything that <see cref="BatchNorm.BatchNormalization"/> and its options offer.
+/// Its state is a <see cref="BatchNormalizationState"/>.
 /// </summary>
 /// <param name="Options">
-/// The layer's options. <see cref="BatchNormalizationOptions.Axis"/> counts the batch as axis 0; networks here have
-/// their channels first, so that 1 is the channel axis of both <c>[features]</c> and <c>[channels, height, width]</c>.
-/// It is taken where the options say none.
+/// The layer's options. <see cref="BatchNormalizationOptions.Axis"/> counts the batch as axis 0. Networks here have
+/// their channels first, so that 1 is the channel axis of <c>[features]</c> and of <c>[channels, height, width]</c>; 1 is
+/// taken if the options set no axis.
 /// </param>
 public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) : Layer
 {
@@ -15,14 +15,17 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
 
     readonly BatchNormalizationOptions options = Checked(Options);
 
-    /// <summary>A layer over the first axis of a row, whose options leave the rest to the network's preset.</summary>
+    /// <summary>
+    /// A layer that normalizes the first axis of a row. Its other options are null, so that the network's preset fills
+    /// them in.
+    /// </summary>
     public BatchNormalizationLayer()
         : this(new BatchNormalizationOptions())
     {
     }
 
     /// <summary>
-    /// The layer's options. Other options leave a frozen layer frozen: only <see cref="Trainable"/> unfreezes it.
+    /// The layer's options. New options do not unfreeze a frozen layer: only <see cref="Trainable"/> unfreezes it.
     /// </summary>
     /// <exception cref="ArgumentNullException">The value is null.</exception>
     /// <exception cref="ArgumentException">Two options contradict each other.</exception>
@@ -45,7 +48,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     internal override string DefaultName => "batch_normalization";
 
     /// <summary>
-    /// Where the channels lie in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.
+    /// The layout of the channels in a batch of <paramref name="rows"/> rows of <paramref name="input"/>.
     /// </summary>
     /// <param name="input">The shape of a row.</param>
     /// <param name="rows">The number of rows in the batch.</param>
@@ -59,7 +62,7 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     /// <summary>The number of channels in a row of <paramref name="input"/>.</summary>
     internal int Channels(TensorShape input) => input[AxisIn(input) - 1];
 
-    /// <summary>The channel axis, counted from the front, in a batch of rows of <paramref name="input"/>.</summary>
+    /// <summary>The channel axis, as a number from 0, in a batch of rows of <paramref name="input"/>.</summary>
     internal int AxisIn(TensorShape input) => ChannelLayout.AxisIn(Axis, input.Rank + 1);
 
     int Axis => Options.Axis!.Value;
@@ -119,7 +122,10 @@ public sealed record BatchNormalizationLayer(BatchNormalizationOptions Options) 
     }
 }
 
-/// <summary>A batch normalization that cannot be folded: its map, with the digits that a large mean needs.</summary>
+/// <summary>
+/// A batch normalization in a model that is not folded. It subtracts the mean first, so that values with a large mean keep
+/// their digits.
+/// </summary>
 sealed unsafe class AffineOperation(RowMap<float> map) : ServingOperation(map.Length, map.Length)
 {
     public override bool IsElementwise => true;

@@ -4,13 +4,13 @@ using System.Runtime.Intrinsics;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// In training, sets each value to 0 with probability <paramref name="Rate"/> and divides the others by 1 − rate; else
-/// leaves them (Srivastava and others, 2014).
+/// In training, sets each value to 0 with probability <paramref name="Rate"/> and divides the others by 1 − rate. In
+/// inference, it changes nothing (Srivastava and others, 2014).
 /// </summary>
-/// <param name="Rate">The share that is dropped, at least 0 and below 1.</param>
+/// <param name="Rate">The share of values that are set to 0, at least 0 and below 1.</param>
 public sealed record DropoutLayer(double Rate) : Layer
 {
-    /// <summary>The share that is dropped.</summary>
+    /// <summary>The share of values that are set to 0, at least 0 and below 1.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is not from 0 to below 1.</exception>
     public double Rate { get; init => field = Checked(value); } = Checked(Rate);
 
@@ -31,16 +31,17 @@ public sealed record DropoutLayer(double Rate) : Layer
 }
 
 /// <summary>
-/// Dropout in a training session. Which values are dropped is a function of the seed, the
-/// number of the step, the layer's place in the network and the value's place in the batch.
+/// A <see cref="DropoutLayer"/> in a training session. Which values are dropped depends only on the seed, the number of
+/// the step, the index of the layer in the network and the position of the value in the batch, so that the bits do not
+/// depend on the threads.
 /// </summary>
 sealed unsafe class DropoutStage(StageContext context, double rate)
     : Stage(context, new RowBuffer(context.Input.Width))
 {
-    /// <summary>Values that one draw of eight counters decides on.</summary>
+    /// <summary>The number of values that one draw of eight counters decides on.</summary>
     const int DrawColumns = 32;
 
-    /// <summary>What each value is multiplied by: 0, or 1/(1 − rate).</summary>
+    /// <summary>The factor of each value: 0, or 1/(1 − rate).</summary>
     readonly RowBuffer factors = new(context.Input.Width);
 
     readonly int place = context.Place;

@@ -153,10 +153,13 @@ public abstract record Layer
     string Described(ImmutableArray<TensorShape> inputs) =>
         $"Layer '{(Name.Length == 0 ? DefaultName : Name)}' ({Kind}) has {Listed(inputs)};";
 
+    const int MostListed = 8;
+
     static string Listed(ImmutableArray<TensorShape> inputs) => inputs switch
     {
         [] => "no input",
         [var one] => $"an input of shape {one}",
+        { Length: > MostListed } => $"inputs of shapes {Check.List(inputs, MostListed)}",
         [.. var first, var last] => $"inputs of shapes {string.Join(", ", first)} and {last}",
     };
 

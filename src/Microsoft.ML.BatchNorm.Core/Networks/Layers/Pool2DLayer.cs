@@ -110,7 +110,7 @@ sealed unsafe class MaxPool2DStage : Stage
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
         windows = new ImageWindows(Node.Input, window);
-        Step.Work.Reserve((long)windows.PaddedChannel + windows.Slack);
+        Step.Work.Reserve((long)windows.PaddedChannel + ImageWindows.Slack);
     }
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
@@ -173,7 +173,7 @@ sealed unsafe class AveragePool2DStage : Stage
         Step.Work.Reserve((long)PaddedRoom + windows.Places + Simd.Floats);
     }
 
-    int PaddedRoom => Simd.RoundUp(checked(windows.PaddedChannel + windows.Slack));
+    int PaddedRoom => Simd.RoundUp(checked(windows.PaddedChannel + ImageWindows.Slack));
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
@@ -222,7 +222,7 @@ sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorSh
     readonly AlignedMemory<float> divisors =
         PoolKernels.Divisors(new ImageWindows(image, layer.Window), layer.CountIncludePad);
 
-    public override int Work => checked(windows.PaddedChannel + windows.Slack);
+    public override int Work => checked(windows.PaddedChannel + ImageWindows.Slack);
 
     public override void Run(float* x, float* y, int rows, float* work)
     {
