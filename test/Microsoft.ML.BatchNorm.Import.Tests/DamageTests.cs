@@ -59,6 +59,18 @@ public class DamageTests
     }
 
     [TestMethod]
+    public void Twenty_thousand_mutations_of_random_graphs_are_clear_errors_or_give_networks()
+    {
+        var random = new Random(7);
+        for (int seed = 0; seed < 200; seed++)
+        {
+            byte[] file = new RandomGraph(seed).ToBytes();
+            for (int i = 0; i < 100; i++)
+                TryLoad(Mutation.Of(file, random));
+        }
+    }
+
+    [TestMethod]
     public void Two_thousand_mutations_of_PyTorch_s_files_are_clear_errors_or_give_networks()
     {
         var random = new Random(6);

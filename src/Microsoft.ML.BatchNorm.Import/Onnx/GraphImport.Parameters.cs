@@ -91,7 +91,7 @@ sealed partial class GraphImport
             throw node.Invalid($"the kernel has {kernel.Dimensions.Length} dimensions instead of 2");
         if (node.Int("transB", 0) == 0)
             kernel = kernel.Transposed([1, 0]);
-        return Dense(x, kernel, (Constant?)In(2), node.Float("alpha", 1), node.Float("beta", 1));
+        return Dense(x, kernel, (Constant?)In(2), node.Finite("alpha", 1), node.Finite("beta", 1));
     }
 
     Operand MultiplyMatrices()
@@ -176,8 +176,8 @@ sealed partial class GraphImport
             BatchNormalizationOptions options = Normalization with
             {
                 Axis = x.Order[1],
-                Epsilon = Exact(node.Float("epsilon", 1e-5f)),
-                Momentum = Exact(node.Float("momentum", 0.9f)),
+                Epsilon = Exact(node.Finite("epsilon", 1e-5f)),
+                Momentum = Exact(node.Finite("momentum", 0.9f)),
             };
             return x.With(Layer(
                 new BatchNormalizationLayer(options), [input], new LayerState(state), scale.Name, shift.Name, mean.Name,

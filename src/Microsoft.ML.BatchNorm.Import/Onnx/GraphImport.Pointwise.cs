@@ -28,14 +28,14 @@ sealed partial class GraphImport
     Term? Unshaped(Value x) => x.Term is InputTerm { Settled: null } ? Settle(x) : x.Term;
 
     Operand LeakyReLU() => In(0) is Value x
-        ? Activated(x, Activation.LeakyReLU, Exact(node.Float("alpha", 0.01f)))
+        ? Activated(x, Activation.LeakyReLU, Exact(node.Finite("alpha", 0.01f)))
         : Fail("it reads a constant");
 
     Operand HardSigmoid()
     {
         if (In(0) is not Value x)
             return Fail("it reads a constant");
-        (double alpha, double beta) = (node.Float("alpha", 0.2f), node.Float("beta", 0.5f));
+        (double alpha, double beta) = (node.Finite("alpha", 0.2f), node.Finite("beta", 0.5f));
         return Scale(x, 6 * alpha, 6 * beta - 3) is Value scaled
             ? Activated(scaled, Activation.HardSigmoid)
             : Unknown.Value;
@@ -45,7 +45,7 @@ sealed partial class GraphImport
         ? Activate(Activation.Gelu)
         : Fail("it is approximate, and the layer is exact");
 
-    Operand Swish() => node.Float("alpha", 1) == 1 ? Activate(Activation.SiLU) : Fail("alpha is not 1");
+    Operand Swish() => node.Finite("alpha", 1) == 1 ? Activate(Activation.SiLU) : Fail("alpha is not 1");
 
     Operand Clip()
     {
@@ -229,15 +229,9 @@ sealed partial class GraphImport
     /// <summary>The product of two values of one shape, or of a value and one factor for each channel.</summary>
     Operand Product(Value a, Value b)
     {
-        // An image of one pixel stays an image where the other value is a row of channels.
-        bool isPixel = a.Size == a.Shape.FirstOrDefault();
-        if (IsSeenAlike(a, b) && !isPixel)
-        {
-            return Merged(a, b) is { } inputs
-                ? a.With(Layer(new MultiplyLayer(), inputs))
-                : Fail("it multiplies values whose shapes have changed");
-        }
-        if (a.Size < b.Size || (isPixel && Unshaped(a) is { Shape.Rank: 1 }))
+        if (IsSeenAlike(a, b))
+            return SameShape(a, b);
+        if (a.Size < b.Size)
             (a, b) = (b, a);
         if (a.Rank != b.Rank || Settle(a) is not { } value || Unshaped(b) is not { } factors || b.Moved is not null)
             return Fail("it multiplies values of different shapes");
@@ -250,6 +244,18 @@ sealed partial class GraphImport
         if (factors.Shape[0] != value.Shape[0])
             factors = Flattened(factors, b.Viewer);
         return a.With(Layer(new MultiplyLayer(), [value, factors]));
+    }
+
+    Operand SameShape(Value a, Value b)
+    {
+        if (Unshaped(a) is not { } one || Unshaped(b) is not { } other)
+            return Fail("it multiplies values whose shapes have changed");
+        (Term image, Term row) = one.Shape.Rank > other.Shape.Rank ? (one, other) : (other, one);
+        // An image of one pixel stays an image where it is multiplied by a row of channels.
+        bool isPixel = (image.Shape.Rank, row.Shape.Rank) == (3, 1) && image.Shape[0] == row.Shape[0];
+        return (isPixel ? [image, row] : Merged(a, b)) is { } inputs
+            ? a.With(Layer(new MultiplyLayer(), inputs))
+            : Fail("it multiplies values whose shapes have changed");
     }
 
     Operand Times(Operand x, double factor) => x is Value value && factor != 1 ? Scale(value, factor, 0) : x;

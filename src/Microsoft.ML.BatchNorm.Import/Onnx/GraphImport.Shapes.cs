@@ -52,7 +52,7 @@ sealed partial class GraphImport
             return Fail("it reads a constant");
         if (In(1) is not (null or Constant { Count: 1 }))
             return Fail("its rate is computed");
-        double rate = In(1) is Constant given ? Doubles(given)[0] : Exact(node.Float("ratio", 0.5f));
+        double rate = In(1) is Constant given ? Doubles(given)[0] : Exact(node.Finite("ratio", 0.5f));
         return rate is > 0 and < 1 ? Pointwise(x, new DropoutLayer(Exact((float)rate))) : x;
     }
 

@@ -112,11 +112,10 @@ sealed unsafe class ImageWindows
 
     static int Inside(int first, int size, int dilation, int image, int before, int behind, bool withPadding)
     {
-        (int low, int high) = withPadding ? (-before, image + behind) : (0, image);
-        int inside = 0;
-        for (int i = 0; i < size; i++)
-            inside += first + i * dilation >= low && first + i * dilation < high ? 1 : 0;
-        return inside;
+        return withPadding ? Before(image + (long)behind) - Before(-before) : Before(image) - Before(0);
+
+        // How many of the window's elements lie before a line or column.
+        int Before(long end) => (int)Math.Clamp((end - first + dilation - 1) / dilation, 0, size);
     }
 }
 

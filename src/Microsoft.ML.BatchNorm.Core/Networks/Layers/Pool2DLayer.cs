@@ -214,13 +214,20 @@ sealed unsafe class AveragePool2DStage : Stage
 }
 
 /// <summary>A <see cref="Pool2DLayer"/> in a model.</summary>
-sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorShape output)
-    : ServingOperation(image.Size, output.Size)
+sealed unsafe class PoolOperation : ServingOperation
 {
-    readonly ImageWindows windows = new(image, layer.Window);
-    readonly bool isMax = layer.Function == Pooling.Max;
-    readonly AlignedMemory<float> divisors =
-        PoolKernels.Divisors(new ImageWindows(image, layer.Window), layer.CountIncludePad);
+    readonly ImageWindows windows;
+
+    /// <summary>Those of means; null for maxima.</summary>
+    readonly AlignedMemory<float>? divisors;
+
+    public PoolOperation(Pool2DLayer layer, TensorShape image, TensorShape output)
+        : base(image.Size, output.Size)
+    {
+        windows = new ImageWindows(image, layer.Window);
+        if (layer.Function == Pooling.Average)
+            divisors = PoolKernels.Divisors(windows, layer.CountIncludePad);
+    }
 
     public override int Work => checked(windows.PaddedChannel + ImageWindows.Slack);
 
@@ -229,11 +236,12 @@ sealed unsafe class PoolOperation(Pool2DLayer layer, TensorShape image, TensorSh
         int planes = rows * windows.Channels;
         for (int plane = 0; plane < planes; plane++, x += windows.Channel, y += windows.Places)
         {
-            windows.Pad(x, 1, work, isMax ? float.NegativeInfinity : 0);
-            if (isMax)
+            windows.Pad(x, 1, work, divisors is null ? float.NegativeInfinity : 0);
+            if (divisors is null)
                 PoolKernels.Max(windows, work, y);
             else
                 PoolKernels.Average(windows, work, divisors.Start, y);
         }
+        GC.KeepAlive(divisors);
     }
 }
