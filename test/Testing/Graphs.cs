@@ -82,7 +82,11 @@ static class Graphs
                     Network.Input(4, 6, 5).AveragePool2D(
                         2, stride: (2, 2), padding: Padding2D.Same, countIncludePad: false)
                         .Conv2D(4, (1, 2)),
-                    Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, padding: new Padding2D(1, 1, 0, 0)))
+                    Network.Input(4, 6, 5).AveragePool2D(3, stride: 2, padding: new Padding2D(1, 1, 0, 0)),
+                    // What the last windows see beyond the padding makes it as wide as on the other side.
+                    Network.Input(4, 6, 5).AveragePool2D(
+                        (2, 1), stride: (2, 1), padding: new Padding2D(1, 0, 0, 0), ceilMode: true)
+                        .MaxPool2D((2, 4), stride: 1))
                 .Flatten().Dense(3)
         ),
         ("a value that four read", FourReaders()),

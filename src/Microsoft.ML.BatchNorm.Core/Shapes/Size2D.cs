@@ -78,9 +78,9 @@ sealed class Padding2DConverter : JsonConverter<Padding2D>
     public override Padding2D Read(ref Utf8JsonReader reader, Type type, JsonSerializerOptions options)
     {
         if (reader.TokenType == JsonTokenType.String)
-            return reader.ValueTextEquals("same"u8) ? Padding2D.Same : throw new JsonException("No such padding.");
+            return reader.ValueTextEquals("same"u8) ? Padding2D.Same : throw new JsonException("The only padding with a name is \"same\".");
         if (reader.TokenType != JsonTokenType.StartObject)
-            throw new JsonException("A padding is an object.");
+            throw new JsonException("A padding is \"same\" or an object.");
         int[] values = new int[Names.Length];
         int seen = 0;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -122,19 +122,11 @@ sealed class Padding2DConverter : JsonConverter<Padding2D>
 /// <param name="Padding">What is around the image.</param>
 /// <param name="Dilation">The distance between elements that it sees; 1 for neighbors.</param>
 /// <param name="IsCeiled">
-/// Whether there is one more place where the window begins inside the image or the padding before it, and reaches beyond
-/// the padding behind it (PyTorch's <c>ceil_mode</c>).
+/// Whether a last window that reaches beyond the padding counts as a place, if it begins inside the image or the padding
+/// before it (PyTorch's <c>ceil_mode</c>).
 /// </param>
 readonly record struct Window2D(Size2D Size, Size2D Stride, Padding2D Padding, Size2D Dilation, bool IsCeiled = false)
 {
-    public Window2D(Size2D size, Size2D stride, Padding2D padding)
-        : this(size, stride, padding, 1)
-    {
-    }
-
-    /// <summary>From the first element that the window sees to behind the last.</summary>
-    public Size2D Reach => (Reached(Size.Height, Dilation.Height), Reached(Size.Width, Dilation.Width));
-
     /// <summary>The window with the padding that <see cref="Padding2D.Same"/> means for an image.</summary>
     public Window2D On(TensorShape image)
     {
@@ -155,23 +147,25 @@ readonly record struct Window2D(Size2D Size, Size2D Stride, Padding2D Padding, S
                 : null;
     }
 
-    /// <summary>
-    /// Channels, height and width of an image with all around it that the window sees or the padding has.
-    /// </summary>
+    /// <summary>The padding of an image, and behind it what the last windows see beyond it.</summary>
+    public Padding2D Around(TensorShape image)
+    {
+        Padding2D padding = On(image).Padding;
+        Size2D places = Places(image)!.Value;
+        return padding with
+        {
+            Bottom = Math.Max(padding.Bottom, Behind(
+                image[1], places.Height, Size.Height, Stride.Height, padding.Top, Dilation.Height)),
+            Right = Math.Max(padding.Right, Behind(
+                image[2], places.Width, Size.Width, Stride.Width, padding.Left, Dilation.Width)),
+        };
+    }
+
+    /// <summary>The shape of the image with its padding, and with what the last windows see beyond it.</summary>
     public long[] Padded(TensorShape image)
     {
-        Padding2D around = On(image).Padding;
-        Size2D places = Places(image)!.Value;
-        return
-        [
-            image[0],
-            Math.Max(
-                image[1] + (long)around.Top + around.Bottom,
-                (places.Height - 1L) * Stride.Height + Reached(Size.Height, Dilation.Height)),
-            Math.Max(
-                image[2] + (long)around.Left + around.Right,
-                (places.Width - 1L) * Stride.Width + Reached(Size.Width, Dilation.Width)),
-        ];
+        Padding2D around = Around(image);
+        return [image[0], image[1] + (long)around.Top + around.Bottom, image[2] + (long)around.Left + around.Right];
     }
 
     public string Needs =>
@@ -179,6 +173,10 @@ readonly record struct Window2D(Size2D Size, Size2D Stride, Padding2D Padding, S
         + (Dilation == 1 ? "" : $", dilated by {Dilation}");
 
     static int Reached(int size, int dilation) => (int)Math.Min((size - 1L) * dilation + 1, int.MaxValue);
+
+    /// <summary>How much the last place sees behind the image; less than nothing if it ends inside.</summary>
+    static int Behind(int image, int places, int size, int stride, int before, int dilation) =>
+        (int)((places - 1L) * stride + Reached(size, dilation) - before - image);
 
     static int SameOf(int image, int size, int stride, int dilation) => (int)Math.Clamp(
         ((image - 1L) / stride) * stride + Reached(size, dilation) - image, 0, int.MaxValue);

@@ -49,30 +49,26 @@ sealed class FunctionModule(NetworkNode node, Func<Tensor, Tensor> function, Ten
     }
 
     /// <remarks>
-    /// libtorch's pools take as much padding on both sides, of half a window at most. Where there is other padding, or a
-    /// window reaches beyond it, the image is padded first.
+    /// libtorch's pools take the same padding on opposite sides, at most half a window, and count all of it in a mean or
+    /// none. For other padding, and where windows see beyond it, the image is padded first.
     /// </remarks>
     public static FunctionModule Of(NetworkNode node, Pool2DLayer layer, torch.Device device)
     {
         Window2D window = layer.Window.On(node.Input);
         long[] size = [window.Size.Height, window.Size.Width], stride = [window.Stride.Height, window.Stride.Width];
-        Padding2D around = window.Padding;
-        long[] padded = window.Padded(node.Input);
-        long below = padded[1] - node.Input[1] - around.Top, right = padded[2] - node.Input[2] - around.Left;
-        if ((around.Top, around.Left) == (below, right) && 2 * around.Top <= size[0] && 2 * around.Left <= size[1])
+        Padding2D around = window.Around(node.Input);
+        if (around == window.Padding && around.IsSymmetric && 2 * around.Top <= size[0] && 2 * around.Left <= size[1])
         {
             long[] both = [around.Top, around.Left];
             return new(node, layer.Function == Pooling.Max
                 ? x => F.max_pool2d(x, size, stride, both)
                 : x => F.avg_pool2d(x, size, stride, both, count_include_pad: layer.CountIncludePad));
         }
-        long[] sides = [around.Left, right, around.Top, below];
+        long[] sides = [around.Left, around.Right, around.Top, around.Bottom];
         if (layer.Function == Pooling.Max)
             return new(node, x => F.max_pool2d(F.pad(x, sides, value: double.NegativeInfinity), size, stride));
         var windows = new ImageWindows(node.Input, window);
-        float[] factors = Array.ConvertAll(
-            PoolKernels.Divisors(windows, layer.CountIncludePad).Span[..windows.Places].ToArray(),
-            divisor => size[0] * size[1] / divisor);
+        float[] factors = PoolKernels.Corrections(windows, layer.CountIncludePad);
         Tensor correction = Tensors.Keep(
             Tensors.Upload<float>(factors, device, 1, 1, windows.PlaceLines, windows.LinePlaces));
         return new(node, x => F.avg_pool2d(F.pad(x, sides), size, stride).mul(correction), correction);

@@ -228,12 +228,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     string Pooled(NetworkNode node, Pool2DLayer layer, string type, string role, string x)
     {
         Window2D window = layer.Window.On(node.Input);
-        long[] padded = window.Padded(node.Input);
-        Padding2D padding = window.Padding with
-        {
-            Bottom = (int)padded[1] - node.Input[1] - window.Padding.Top,
-            Right = (int)padded[2] - node.Input[2] - window.Padding.Left,
-        };
+        Padding2D padding = window.Around(node.Input);
         bool isMean = type == "AveragePool", corrects = isMean && layer.CountIncludePad && padding != window.Padding;
         string y = nodes.Variable(corrects ? $"{role}.uncorrected" : role);
         OnnxNode pool = nodes.Add(type, [x], y);
@@ -243,9 +238,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         if (!corrects)
             return y;
         var windows = new ImageWindows(node.Input, window);
-        float[] factors = Array.ConvertAll(
-            PoolKernels.Divisors(windows, withPadding: true).Span[..windows.Places].ToArray(),
-            divisor => window.Size.Height * window.Size.Width / divisor);
+        float[] factors = PoolKernels.Corrections(windows, withPadding: true);
         return Step("Mul", role, y, nodes.Constant(
             $"{role}.correction", factors, 1, 1, windows.PlaceLines, windows.LinePlaces));
     }

@@ -13,7 +13,7 @@ public sealed class ImageTests
         from size in new Size2D[] { 1, 2, 3, (1, 4), (5, 2) }
         from stride in new Size2D[] { 1, 2, 3, (2, 1) }
         from padding in new Size2D[] { 0, 1, (2, 0), (0, 3) }
-        where new Window2D(size, stride, padding).Places(input) is not null
+        where new Window2D(size, stride, padding, 1).Places(input) is not null
         select new object[] { input, size, stride, padding };
 
     static IEnumerable<object[]> Pools =>
@@ -23,7 +23,7 @@ public sealed class ImageTests
         from stride in new Size2D[] { 1, 2, 3, (4, 1) }
         from padding in new Size2D[] { 0, 1, (0, 2) }
         where 2 * padding.Height <= size.Height && 2 * padding.Width <= size.Width
-        where new Window2D(size, stride, padding).Places(input) is not null
+        where new Window2D(size, stride, padding, 1).Places(input) is not null
         select new object[] { function, input, size, stride, padding };
 
     [TestMethod]

@@ -78,7 +78,7 @@ static unsafe class DepthwiseKernels
                     for (int place = 0; place < linePlaces; place += Simd.Floats)
                     {
                         int count = Math.Min(Simd.Floats, linePlaces - place);
-                        // The values behind the line's end count nothing, as dy is 0 there, unless they are infinite.
+                        // dy is 0 behind the line's end, but 0·∞ is NaN, so x is cleared there too.
                         Vector512<float> x = StridedLine.Load(seen + (nint)place * stride, stride, count);
                         if (count < Simd.Floats)
                         {

@@ -101,13 +101,13 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
     /// <summary>The places of a product: the columns that the matrix kernel takes at once.</summary>
     const int PanelPlaces = PackedMatrix.PanelColumns;
 
-    readonly bool isPointwise = window with { Dilation = 1 } == new Window2D(1, 1, 0);
+    bool IsPointwise => Windows.Size == 1 && Windows.Stride == 1 && Windows.Padding.IsZero;
 
     public override int Work => checked(PaddedRoom + WindowColumns.Room(Seen, Math.Min(Windows.Places, PanelPlaces)));
 
     public override int TrainingWork => checked(PaddedRoom + ColumnsRoom + GradientRoom);
 
-    int PaddedRoom => isPointwise
+    int PaddedRoom => IsPointwise
         ? 0
         : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + ImageWindows.Slack));
 
@@ -119,7 +119,7 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
         int group, float* x, in MatrixPanels kernel, float* y, bool accumulate, float* work)
     {
         int places = Windows.Places;
-        if (isPointwise)
+        if (IsPointwise)
         {
             int whole = places / Simd.Floats * Simd.Floats, rest = places - whole;
             if (whole > 0)
@@ -157,12 +157,12 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
     {
         int places = Windows.Places;
         float* padded = work, columns = padded + PaddedRoom, packed = columns + ColumnsRoom;
-        if (!isPointwise)
+        if (!IsPointwise)
             new Span<float>(padded, PaddedRoom).Clear();
         for (int first = 0; first < places; first += PanelPlaces)
         {
             int count = Math.Min(PanelPlaces, places - first);
-            if (isPointwise)
+            if (IsPointwise)
             {
                 MultiplyBack(group, dy + first, kernel, count, packed, dx + first, places);
                 continue;
@@ -170,7 +170,7 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
             MultiplyBack(group, dy + first, kernel, count, packed, columns, WindowColumns.Stride(count));
             WindowColumns.Scatter(Windows, columns, first, count, padded);
         }
-        if (!isPointwise)
+        if (!IsPointwise)
             Windows.Unpad(padded, Windows.Channels, dx);
     }
 
@@ -193,14 +193,14 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
     {
         int places = Windows.Places;
         float* padded = work, columns = padded + PaddedRoom, packed = columns + ColumnsRoom;
-        if (!isPointwise)
+        if (!IsPointwise)
             Windows.Pad(x, Windows.Channels, padded, 0);
         for (int first = 0; first < places; first += WindowColumns.MaxPlaces)
         {
             int count = Math.Min(WindowColumns.MaxPlaces, places - first);
-            float* seen = isPointwise ? x + first : columns;
-            nint stride = isPointwise ? places : WindowColumns.Stride(count);
-            if (!isPointwise)
+            float* seen = IsPointwise ? x + first : columns;
+            nint stride = IsPointwise ? places : WindowColumns.Stride(count);
+            if (!IsPointwise)
                 WindowColumns.Gather(Windows, padded, first, count, columns);
             foreach ((int filter, int filters) in PiecesOf(group))
             {
@@ -237,7 +237,7 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
 }
 
 /// <summary>
-/// A depthwise convolution, in which each filter sees one channel: an affine sum of shifted planes, without a matrix.
+/// A depthwise convolution, in which each filter sees one channel: a weighted sum of shifted planes, without a matrix.
 /// </summary>
 sealed unsafe class DepthwiseConvolution(TensorShape image, Window2D window, int filters)
     : ImageConvolution(image, window, filters, image[0])

@@ -30,7 +30,7 @@ sealed unsafe class ImageWindows
 
     public Size2D Stride { get; }
 
-    /// <summary>Lines and columns on each side of the image, as the layer has them.</summary>
+    /// <summary>The layer's padding, with <see cref="Padding2D.Same"/> resolved; windows may see beyond it.</summary>
     public Padding2D Padding { get; }
 
     /// <summary>The lines and columns from one element that the window sees to the next.</summary>
@@ -71,7 +71,10 @@ sealed unsafe class ImageWindows
     /// <summary>Where the window's first element is in a padded channel, at the first place of a line of places.</summary>
     public int OffsetOf(int placeLine) => placeLine * Stride.Height * PaddedWidth;
 
-    /// <summary>How many of the window's elements at a place are in the image or, if wanted, in the padding.</summary>
+    /// <summary>
+    /// How many of the window's elements lie in the image, or with <paramref name="withPadding"/> in the image and its
+    /// padding.
+    /// </summary>
     public int Count(int placeLine, int place, bool withPadding) =>
         Inside(placeLine * Stride.Height - Padding.Top, Size.Height, Dilation.Height, height, Padding.Top,
             Padding.Bottom, withPadding)

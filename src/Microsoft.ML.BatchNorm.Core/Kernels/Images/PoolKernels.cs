@@ -69,6 +69,16 @@ static unsafe class PoolKernels
         return divisors;
     }
 
+    /// <summary>
+    /// At each place, the factor from the mean over the whole window to the mean over the elements that count.
+    /// </summary>
+    public static float[] Corrections(ImageWindows windows, bool withPadding)
+    {
+        float area = (float)windows.Size.Height * windows.Size.Width;
+        return [.. Enumerable.Range(0, windows.Places).Select(place => area / windows.Count(
+            place / windows.LinePlaces, place % windows.LinePlaces, withPadding))];
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Reduce<TReduction>(ImageWindows windows, float* padded, float* values, TReduction reduction)
         where TReduction : struct, IReduction
