@@ -3,7 +3,7 @@ namespace Microsoft.ML.BatchNorm.Import;
 /// <summary>Reads pretrained networks from ONNX files, as networks that train.</summary>
 public static class OnnxImport
 {
-    const int FirstPiece = 1 << 16, LeastPiece = 1 << 4;
+    const int Piece = 1 << 16;
 
     /// <summary>Reads a network and its parameters from an ONNX file.</summary>
     /// <param name="path">The file.</param>
@@ -99,24 +99,22 @@ public static class OnnxImport
 
     static byte[] ReadAll(Stream stream)
     {
-        long rest = stream.CanSeek ? Math.Max(stream.Length - stream.Position, LeastPiece) : FirstPiece;
-        byte[] bytes = rest <= Array.MaxLength ? new byte[rest] : throw TooLarge();
-        int length = 0;
-        while (true)
+        if (stream.CanSeek)
         {
-            int read = stream.Read(bytes, length, bytes.Length - length);
-            length += read;
-            if (read > 0 && length < bytes.Length)
-                continue;
-            if (read == 0 || stream.ReadByte() is not (>= 0 and var next))
-                break;
-            if (length == Array.MaxLength)
-                throw TooLarge();
-            Array.Resize(ref bytes, (int)Math.Min(2L * length, Array.MaxLength));
-            bytes[length++] = (byte)next;
+            long length = Math.Max(stream.Length - stream.Position, 0);
+            byte[] bytes = length <= Array.MaxLength ? new byte[length] : throw TooLarge();
+            stream.ReadExactly(bytes);
+            return bytes;
         }
-        Array.Resize(ref bytes, length);
-        return bytes;
+        var all = new MemoryStream();
+        byte[] piece = new byte[Piece];
+        while (stream.Read(piece) is > 0 and var read)
+        {
+            if (all.Length + read > Array.MaxLength)
+                throw TooLarge();
+            all.Write(piece, 0, read);
+        }
+        return all.ToArray();
 
         static InvalidDataException TooLarge() =>
             new("The file has more than 2 GB, which is more than an ONNX file can have.");

@@ -144,4 +144,16 @@ public class FileTests
             return packed.ToArray();
         }
     }
+
+    [TestMethod]
+    public void A_stream_that_is_too_long_is_refused_before_it_is_read() => StringAssert.Contains(
+        Assert.ThrowsExactly<InvalidDataException>(() => OnnxImport.Load(new Endless())).Message,
+        "The file has more than 2 GB");
+
+    sealed class Endless : MemoryStream
+    {
+        public override long Length => 1L << 31;
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new InvalidOperationException();
+    }
 }

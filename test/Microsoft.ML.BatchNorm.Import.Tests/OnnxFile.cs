@@ -91,26 +91,28 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
         Part(model, 8, Message(set => Whole(set, 2, opSet)));
     });
 
-    public static byte[] TensorOf(string name, float[] values, params long[] dimensions) => Message(tensor =>
-    {
-        foreach (long size in dimensions)
-            Whole(tensor, 1, size);
-        Whole(tensor, 2, 1);
-        Text(tensor, 8, name);
-        byte[] bytes = new byte[values.Length * sizeof(float)];
-        Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);
-        Part(tensor, 9, bytes);
-    });
+    public static byte[] TensorOf(string name, float[] values, params long[] dimensions) =>
+        TensorOf(name, 1, dimensions, tensor => Part(tensor, 9, Bytes(values)));
 
-    public static byte[] TensorOf(string name, long[] values, params long[] dimensions) => Message(tensor =>
-    {
-        foreach (long size in dimensions)
-            Whole(tensor, 1, size);
-        Whole(tensor, 2, 7);
-        Text(tensor, 8, name);
-        foreach (long value in values)
-            Whole(tensor, 7, value);
-    });
+    public static byte[] TensorOf(string name, long[] values, params long[] dimensions) =>
+        TensorOf(name, 7, dimensions, tensor => Array.ForEach(values, value => Whole(tensor, 7, value)));
+
+    /// <summary>A tensor whose values a test writes itself.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="type">The number of the type of its elements.</param>
+    /// <param name="dimensions">Its dimensions.</param>
+    /// <param name="write">Writes the values.</param>
+    public static byte[] TensorOf(string name, int type, long[] dimensions, Action<CodedOutputStream> write) =>
+        Message(tensor =>
+        {
+            Array.ForEach(dimensions, size => Whole(tensor, 1, size));
+            Whole(tensor, 2, type);
+            Text(tensor, 8, name);
+            write(tensor);
+        });
+
+    public static byte[] Bytes<T>(T[] values) where T : unmanaged =>
+        System.Runtime.InteropServices.MemoryMarshal.AsBytes<T>(values).ToArray();
 
     public static byte[] Message(Action<CodedOutputStream> write)
     {

@@ -345,6 +345,74 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void Padding_whose_image_got_another_shape_is_not_the_window_s_own() => Failures.Are(
+        new OnnxFile().Input("x", -1, 1, 4, 4).Output("y").Tensor("pads", [0L, 0, 1, 1, 0, 0, 1, 1])
+            .Tensor("s", [0L, 1, 4, 9]).Tensor("w", Weights(4), 1, 1, 2, 2).Named("zeros", "Pad", "x pads", "p")
+            .Node("Reshape", "p s", "q").Named("conv", "Conv", "q w", "y"),
+        "Pad 'zeros'", "Conv 'conv'");
+
+    [TestMethod]
+    public void One_tensor_that_is_transposed_in_two_shapes_is_two_kernels() => Reference.Check(Rows()
+        .Tensor("w", Weights(36), 36).Tensor("s1", [6L, 6]).Tensor("s2", [9L, 4]).Tensor("t", Weights(54), 6, 9)
+        .Node("Reshape", "w s1", "a").Node("Transpose", "a", "b").Node("Reshape", "w s2", "c")
+        .Node("Transpose", "c", "d").Node("Gemm", "x b", "e", ("transB", 1)).Node("MatMul", "e t", "f")
+        .Node("Gemm", "f d", "y", ("transB", 1)));
+
+    [TestMethod]
+    public void Casts_to_whole_numbers_are_listed()
+    {
+        foreach (int to in (int[])[1, 11])
+        {
+            Reference.Check(Rows().Node("Cast", "x", "a", ("to", to)).Node("Cast", "a", "b", ("to", 1))
+                .Node("Relu", "b", "y"));
+        }
+        Failures.Are(
+            Rows().Named("c", "Cast", "x", "a", ("to", 6)).Node("Cast", "a", "b", ("to", 1)).Node("Relu", "b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Failures.Are(
+            Rows().Named("c", "Cast", "x", "a", ("to", 9)).Node("Cast", "a", "b", ("to", 1)).Node("Relu", "b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Failures.Are(
+            Rows().Tensor("k", Weights(6), 6).Named("c", "Cast", "k", "a", ("to", 7))
+                .Node("Cast", "a", "b", ("to", 1)).Node("Mul", "x b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Reference.Check(Rows().Tensor("k", [1L, 2, 3, 4, 5, 6]).Node("Cast", "k", "i", ("to", 6))
+            .Node("Cast", "i", "f", ("to", 1)).Node("Mul", "x f", "y"));
+        Reference.Check(Images().Tensor("rest", [-1]).Tensor("zero", [0L]).Node("Shape", "x", "s")
+            .Node("Slice", "s zero one", "n").Tensor("one", [1L]).Node("Cast", "n", "m", ("to", 6))
+            .Node("Cast", "m", "k", ("to", 7)).Node("Concat", "k rest", "t", ("axis", 0)).Node("Reshape", "x t", "y"));
+    }
+
+    [TestMethod]
+    public void A_small_summand_is_not_lost() => Assert.AreEqual(
+        "BatchNormalization ReLU BatchNormalization", Kinds(Reference.Check(Rows().Tensor("small", [1e-8f])
+            .Node("Mul", "x small", "tiny").Node("Relu", "tiny", "r").Node("Add", "r small", "y"))));
+
+    [TestMethod]
+    public void A_batch_of_one_in_a_reshape_is_noted()
+    {
+        byte[] file = Images().Tensor("s", [1L, -1]).Named("r", "Reshape", "x s", "a").Node("Relu", "a", "y").ToBytes();
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        Assert.AreEqual(new TensorShape(168), saved.Network.OutputShape);
+        StringAssert.StartsWith(notes.Single(), "Reshape 'r' makes batches of 1 row");
+    }
+
+    [TestMethod]
+    public void A_choice_between_values_that_are_seen_in_different_order_is_listed()
+    {
+        OnnxFile Square() => new OnnxFile().Input("x", -1, 2, 4, 4).Output("y").Node("Relu", "x", "r")
+            .Node("IsNaN", "x", "n").Node("Transpose", "r", "q", ("perm", new[] { 0, 1, 3, 2 }))
+            .Node("Transpose", "n", "m", ("perm", new[] { 0, 1, 3, 2 }));
+        Assert.AreEqual("ReLU", Kinds(Reference.Check(Square().Node("Where", "n x r", "y"))));
+        Failures.Are(Square().Named("w", "Where", "n x q", "y"), "IsNaN", "Where 'w'");
+        Failures.Are(Square().Named("w", "Where", "m x r", "y"), "IsNaN", "Where 'w'");
+        Failures.Are(
+            Square().Tensor("zero", [0f], 1, 1, 1, 1, 1).Named("w", "Where", "n x zero", "a").Node("Add", "a x", "y"),
+            "IsNaN", "Where 'w'");
+    }
+
+    [TestMethod]
     public void Dimensions_of_one_element_come_and_go()
     {
         Reference.Check(Images(11).Node("GlobalAveragePool", "x", "m")

@@ -22,7 +22,8 @@ sealed partial class GraphImport
         if (x.AsPlain() is not { Shape.Length: 3 } plain)
             return "it does not read images of channels, height and width";
         image = plain;
-        if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill))
+        if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill)
+            && plain.Shape.AsSpan().SequenceEqual(pad.Shape.Dimensions))
             (image, before) = (pad.Input, pad.Padding);
         Size2D stride = Pair("strides", size), dilation = Pair("dilations", size);
         TensorShape padded = ShapeFrom(plain.Shape);
@@ -138,10 +139,10 @@ sealed partial class GraphImport
     /// </summary>
     Value? Corrected(Value x, Constant factors)
     {
-        if (x.IsShared || x.AsPlain() is not { Shape.Length: 3 }
-            || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+        if (x.AsPlain() is not { } plain || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+            || !plain.Shape.AsSpan().SequenceEqual(pool.Shape.Dimensions)
             || layer is not { Function: Pooling.Average, CountIncludePad: true }
-            || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (x.Shape[1], x.Shape[2])
+            || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (plain.Shape[1], plain.Shape[2])
             || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
             return null;
         float[] values = Floats(factors);
@@ -179,7 +180,7 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x || In(1) is not (null or Constant))
             return Fail("it reads a constant, or its axes are computed");
-        long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
+        long[]? axes = In(1) is Constant given ? Integers(given) : node.Ints("axes");
         if (axes is not { Length: 2 })
             return Fail("it is not over height and width");
         int[] seen = [.. axes.Select(axis => AxisOf(axis, x.Rank))];
@@ -209,23 +210,19 @@ sealed partial class GraphImport
     /// <summary>Constants around an image. The layer that reads it takes them as its own padding.</summary>
     Operand Pad()
     {
-        if (In(0) is not Value x || In(1) is not (null or Constant) || In(2) is not (null or Constant)
-            || In(3) is not (null or Constant))
+        if (In(0) is not Value x || In(1) is not (null or Constant) || In(3) is not (null or Constant)
+            || Number(2, opSet < 11 ? node.Float("value", 0) : 0) is not { } fill)
             return Fail("its padding is computed");
-        long[]? pads = opSet < 11 ? node.Ints("pads") : (In(1) as Constant)?.Tensor.ToIntegers();
-        long[]? given = (In(3) as Constant)?.Tensor.ToIntegers();
-        int[] axes = given is null
-            ? [.. Enumerable.Range(0, x.Rank)]
-            : [.. given.Select(axis => AxisOf(axis, x.Rank))];
+        long[]? pads = opSet < 11 ? node.Ints("pads") : In(1) is Constant sizes ? Integers(sizes) : null;
+        int[] axes = In(3) is Constant given
+            ? [.. Integers(given).Select(axis => AxisOf(axis, x.Rank))]
+            : [.. Enumerable.Range(0, x.Rank)];
         if (pads is null || pads.Length != 2 * axes.Length)
             throw node.Invalid("there are not two numbers of padding for each dimension");
         if (Array.TrueForAll(pads, side => side == 0))
             return x;
         if (node.Text("mode", "constant") != "constant")
             return Fail($"its mode is {node.Text("mode", "")}");
-        double fill = opSet < 11 ? node.Float("value", 0)
-            : In(2) is Constant { Count: 1 } value ? Doubles(value)[0]
-            : 0;
         int[] sides = new int[6];
         for (int i = 0; i < pads.Length; i++)
         {

@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Import;
 // The layers with parameters, and the parameters from the tensors of the file.
 sealed partial class GraphImport
 {
-    readonly Dictionary<(OnnxTensor Tensor, string Order), float[]> floats = [];
+    readonly Dictionary<(OnnxTensor Tensor, string View), float[]> floats = [];
 
     /// <summary>
     /// The bytes that parameters may still take. Without a limit, a small file could read one tensor in many ways, each
@@ -199,7 +199,7 @@ sealed partial class GraphImport
     /// <summary>The values of a constant as floats. They must not be changed: other layers may have the same.</summary>
     float[] Floats(Constant constant)
     {
-        var key = (constant.Tensor, constant.Order is { } order ? string.Join(' ', order) : "");
+        var key = (constant.Tensor, constant.Order is { } order ? string.Join(' ', [.. order, .. constant.Dimensions]) : "");
         if (floats.TryGetValue(key, out float[]? values))
             return values;
         Take(sizeof(float) * (long)constant.Count);

@@ -8,6 +8,9 @@ sealed partial class GraphImport
     /// <summary>The most inputs of a sum that is put together from several nodes.</summary>
     const int MostTerms = 64;
 
+    /// <summary>The most names of constants that a scale from several nodes keeps; they give it a path.</summary>
+    const int MostNames = 8;
+
     Operand Activate(Activation function) => In(0) is Value x ? Activated(x, function) : Fail("it reads a constant");
 
     Operand Activated(Value x, Activation function, double? slope = null)
@@ -51,13 +54,10 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x)
             return Fail("it reads a constant");
-        if (In(1) is not (null or Constant { Count: 1 }) || In(2) is not (null or Constant { Count: 1 }))
-            return Fail("its bounds are computed");
-        double least = opSet < 11 ? node.Float("min", float.MinValue)
-            : In(1) is Constant min ? Doubles(min)[0] : float.MinValue;
-        double most = opSet < 11 ? node.Float("max", float.MaxValue)
-            : In(2) is Constant max ? Doubles(max)[0] : float.MaxValue;
-        return Clipped(x, least, most);
+        return Number(1, opSet < 11 ? node.Float("min", float.MinValue) : float.MinValue) is { } least
+            && Number(2, opSet < 11 ? node.Float("max", float.MaxValue) : float.MaxValue) is { } most
+                ? Clipped(x, least, most)
+                : Fail("its bounds are computed");
     }
 
     Operand Clipped(Value x, double least, double most)
@@ -72,9 +72,8 @@ sealed partial class GraphImport
                 return Activated(x, Activation.ReLU6);
             case (0, 1):
                 return Scale(x, 6, -3) is Value scaled ? Activated(scaled, Activation.HardSigmoid) : Unknown.Value;
-            // A ReLU that is only read here.
-            case (<= float.MinValue, 6) when !x.IsShared
-                && x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
+            case (<= float.MinValue, 6)
+                when x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
                 return Activated(x.With(positive.Inputs[0]), Activation.ReLU6);
             default:
                 return Fail($"its bounds are {least} and {most}, and not 0 and 6, 0 and 1, or 0 alone");
@@ -301,7 +300,8 @@ sealed partial class GraphImport
         if (map.IsIdentity)
             return x;
         Take(3 * sizeof(double) * (long)map.Mean.Length);
-        return x.With(new ScaleTerm(node, terms++, x.Term, map, [.. tensors.Where(tensor => tensor.Length > 0)]));
+        return x.With(new ScaleTerm(
+            node, terms++, x.Term, map, [.. tensors.Where(tensor => tensor.Length > 0).Take(MostNames)]));
     }
 
     /// <summary>A layer with what is added to it as its bias; null if it cannot be that.</summary>
@@ -336,12 +336,15 @@ sealed partial class GraphImport
     /// </summary>
     Operand Where()
     {
-        if (In(0) is not Value { Term: PartTerm condition } || In(1) is not Value x || !IsSame(condition.Input, x))
+        if (In(0) is not Value { Term: PartTerm condition } mask || In(1) is not Value x || !IsSeenAlike(mask, x)
+            || condition.Input.Term != x.Term)
             return Fail("its condition is not whether its value is finite");
         return (condition.Kind, In(2)) switch
         {
-            (PartKind.IsNaN, Constant { Count: 1 } zero) when Doubles(zero)[0] == 0 =>
+            (PartKind.IsNaN, Constant { Count: 1 } zero)
+                when zero.Dimensions.Length <= x.Rank && Doubles(zero)[0] == 0 =>
                 x.With(PartOf(PartKind.ZeroOrNaN, x)),
+            (_, Value y) when !IsSeenAlike(x, y) => Fail("it chooses between values of different shapes"),
             (PartKind.IsNaN, Value { Term: LayerTerm { Layer: ActivationLayer } function } y)
                 when function.Inputs[0] == x.Term => y,
             (PartKind.IsNonFinite, Value { Term: LayerTerm { Layer: BatchNormalizationLayer layer } normalization } y)

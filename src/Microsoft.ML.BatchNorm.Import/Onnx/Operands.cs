@@ -260,10 +260,14 @@ sealed record ScaleAndShift(int Axis, double[] Mean, double[] Scale, double[] Sh
     /// <summary>How far factors may be from 1 by the rounding of constants such as 1/6.</summary>
     const double Rounding = 1e-6;
 
+    /// <summary>What a mean and a shift leave by rounding, where they cancel, as a share of the shift.</summary>
+    const double Cancelled = 1e-7;
+
     public static ScaleAndShift Identity { get; } = new(0, [0], [1], [0]);
 
     /// <summary>Whether it leaves every value, but for rounding.</summary>
-    public bool IsIdentity => Scale.All(value => IsNear(value, 1)) && Offsets.All(value => Math.Abs(value) <= 1e-7);
+    public bool IsIdentity => Scale.All(value => IsNear(value, 1))
+        && Offsets.Zip(Shift).All(pair => Math.Abs(pair.First) <= Cancelled * Math.Abs(pair.Second));
 
     /// <summary>Whether it only adds.</summary>
     public bool IsShift => Array.TrueForAll(Scale, value => value == 1);
