@@ -13,7 +13,9 @@ public class FileTests
     {
         byte[] file = new OnnxFile().Input("x", 1, 3, 4, 5).Output("y").Tensor("w", Sample.Floats(120, 1), 60, 2)
             .Tensor("s", [1L, -1]).Node("Reshape", "x s", "a").Node("MatMul", "a w", "y").ToBytes();
-        SavedNetwork saved = Reference.Load(file);
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        Assert.AreEqual("The file takes batches of 1; the network takes batches of any size.", notes.Single());
         float[] rows = Sample.Floats(3 * 60, 2), all = new NetworkModel(saved.Network, saved.State).Predict(rows);
         for (int row = 0; row < 3; row++)
         {
@@ -75,7 +77,7 @@ public class FileTests
     }
 
     [TestMethod]
-    public void Every_node_that_cannot_be_imported_is_listed()
+    public void Every_unknown_operator_and_the_first_unsupported_form_on_each_path_are_listed()
     {
         OnnxFile file = new OnnxFile().Input("x", -1, 3, 8, 8).Output("y").Tensor("w", Sample.Floats(12, 1), 4, 3, 1)
             .Tensor("s", [1f, 1, 2, 2], 4).Named("up", "Resize", "x - s", "a").Named("conv", "Conv", "x w", "b")
@@ -85,7 +87,7 @@ public class FileTests
     }
 
     [TestMethod]
-    public void An_output_of_which_a_layer_has_no_equal_is_listed_by_the_node_that_gives_it() => Failures.Are(
+    public void An_output_that_no_layer_gives_is_listed_with_its_node() => Failures.Are(
         new OnnxFile().Input("x", -1, 3, 8, 8).Output("y")
             .Named("pool", "MaxPool", "x", "a indices", ("kernel_shape", new[] { 2, 2 })).Node("Relu", "indices", "y"),
         "MaxPool 'pool' (another output than its first is read)");
@@ -122,6 +124,19 @@ public class FileTests
         }
 
         static OnnxFile Relu(int opSet) => new OnnxFile(opSet).Input("x", -1, 4).Output("y").Node("Relu", "x", "y");
+    }
+
+    [TestMethod]
+    public void Files_from_before_operators_had_versions_are_refused_as_old()
+    {
+        byte[] file = OnnxFile.Message(model =>
+        {
+            OnnxFile.Whole(model, 1, 2);
+            OnnxFile.Part(model, 7, OnnxFile.Message(graph => OnnxFile.Text(graph, 2, "graph")));
+        });
+        StringAssert.Contains(
+            Assert.ThrowsExactly<NotSupportedException>(() => Reference.Load(file)).Message,
+            "version 1 of the standard operators");
     }
 
     [TestMethod]

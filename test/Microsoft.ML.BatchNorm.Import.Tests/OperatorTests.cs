@@ -69,11 +69,11 @@ public class OperatorTests
     }
 
     [TestMethod]
-    public void A_batch_normalization_that_states_neither_has_the_standard_s_numbers()
+    public void A_batch_normalization_that_states_neither_has_the_standard_s_epsilon_and_no_momentum()
     {
         BatchNormalizationOptions options =
             ((BatchNormalizationLayer)Layers(Reference.Check(Normalization(Images()))).Single()).Options;
-        Assert.AreEqual((1e-5, 0.9), (options.Epsilon, options.Momentum));
+        Assert.AreEqual((1e-5, null), (options.Epsilon, options.Momentum));
     }
 
     [TestMethod]
@@ -139,8 +139,15 @@ public class OperatorTests
             .Node("Transpose", "x", "t").Node("Gemm", "t w", "y", ("transA", 1)))));
 
     [TestMethod]
-    public void A_bias_of_zeros_is_none() => Assert.IsFalse(((DenseLayer)Layers(Reference.Check(Rows(9)
-        .Tensor("w", Weights(30), 6, 5).Tensor("b", new float[5], 5).Node("Gemm", "x w b", "y"))).Single()).UseBias);
+    public void A_zero_bias_of_a_Gemm_is_left_out_with_a_note()
+    {
+        OnnxFile file = Rows(9).Tensor("w", Weights(30), 6, 5).Tensor("b", new float[5], 5)
+            .Named("g", "Gemm", "x w b", "y");
+        Assert.IsFalse(((DenseLayer)Layers(Reference.Check(file)).Single()).UseBias);
+        var notes = new List<string>();
+        OnnxImport.Load(new MemoryStream(file.ToBytes()), note: notes.Add);
+        StringAssert.StartsWith(notes.Single(), "The bias of Gemm 'g' is zero, and is left out");
+    }
 
     [TestMethod]
     [DataRow("Add", "t b")]
@@ -339,9 +346,14 @@ public class OperatorTests
             .Node("Shape", "x", "shape").Node("Slice", "shape zero one", "n").Node("Concat", "n rest", "s", ("axis", 0))
             .Node("Reshape", "x s", "f")));
         // A flat input that the first layer reads as images.
-        SavedNetwork saved = Reference.Load(new OnnxFile().Input("x", -1, 168).Output("y").Tensor("s", [-1L, 3, 8, 7])
-            .Tensor("w", Weights(12), 4, 3, 1, 1).Node("Reshape", "x s", "i").Node("Conv", "i w", "y").ToBytes());
+        byte[] file = new OnnxFile().Input("x", -1, 168).Output("y").Tensor("s", [-1L, 3, 8, 7])
+            .Tensor("w", Weights(12), 4, 3, 1, 1).Node("Reshape", "x s", "i").Node("Conv", "i w", "y").ToBytes();
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
         Assert.AreEqual(new TensorShape(3, 8, 7), saved.Network.InputShape);
+        Assert.AreEqual("The file's rows are [168], and the network's [3, 8, 7], with the same values.", notes.Single());
+        float[] rows = Sample.Floats(2 * 168, seed: 1);
+        Reference.AssertClose(Reference.Run(file, 2, rows, [168]), saved, rows);
     }
 
     [TestMethod]
@@ -478,6 +490,18 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void The_shape_of_images_with_channels_last_is_given_as_the_file_has_it()
+    {
+        byte[] file = new OnnxFile().Input("x", -1, -2, -3, 3).Output("y").Tensor("w", Weights(12), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 })).Node("Conv", "t w", "y").ToBytes();
+        SavedNetwork saved = Reference.Load(file, new TensorShape(4, 5, 3));
+        Assert.AreEqual(new TensorShape(3, 4, 5), saved.Network.InputShape);
+        StringAssert.StartsWith(
+            Assert.ThrowsExactly<ArgumentException>(() => Reference.Load(file, new TensorShape(3, 4, 5))).Message,
+            "The rows of the input 'x' cannot be [3, 4, 5]: its shape is [?, ?, ?, 3], batch first.");
+    }
+
+    [TestMethod]
     public void A_normalization_along_another_axis()
     {
         OnnxFile file = new OnnxFile().Input("input", -1, 2, 3, 4).Output("z")
@@ -488,12 +512,44 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void A_bound_on_a_ReLU_that_others_read_too_is_a_function_of_its_own() => Assert.AreEqual(
+        "ReLU ReLU6 Add", Kinds(Reference.Check(Rows().Initializer(OnnxFile.TensorOf("six", [6f]))
+            .Node("Relu", "x", "r").Node("Min", "r six", "c").Node("Add", "r c", "y"))));
+
+    [TestMethod]
+    public void Constants_whose_shape_depends_on_the_batch_are_listed() => Failures.Are(
+        Rows().Tensor("c", Weights(6), 6).Tensor("zero", [0L]).Tensor("one", [1L]).Tensor("rest", [-1L])
+            .Node("Shape", "x", "s").Node("Slice", "s zero one", "n").Node("Concat", "n rest", "t", ("axis", 0))
+            .Named("r", "Reshape", "c t", "d").Node("Add", "x d", "y"),
+        "Reshape 'r' (its shape depends on the batch)");
+
+    [TestMethod]
+    public void Parts_of_a_layer_alone_are_listed_with_the_layer()
+    {
+        Failures.Are(Rows().Named("e", "Erf", "x", "y"), "Erf 'e' (it is not part of a Gelu)");
+        Failures.Are(
+            Images().Tensor("p", [0L, 0, 1, 1, 0, 0, 1, 1]).Named("p", "Pad", "x p", "y"),
+            "Pad 'p' (no window after it can take its padding)");
+        Failures.Are(
+            Rows().Named("s", "Softmax", "x", "a").Node("Relu", "a", "y"), "Softmax 's' (it is not at the end)");
+        Failures.Are(
+            Rows().Named("n", "IsNaN", "x", "a").Node("Cast", "a", "y", ("to", 1)),
+            "IsNaN 'n' (it is not part of a layer that keeps NaN)");
+        Failures.Are(
+            Rows().Named("d", "Sub", "x x", "y"), "Sub 'd' (it is not part of a layer that keeps NaN)");
+    }
+
+    [TestMethod]
     public void A_dropout_drops_again_in_training()
     {
         SavedNetwork saved = Reference.Check(Rows(11).Node("Dropout", "x", "y mask", ("ratio", 0.3f)));
         Assert.AreEqual(0.3, ((DropoutLayer)Layers(saved).Single()).Rate);
         saved = Reference.Check(Rows().Initializer(OnnxFile.TensorOf("r", [0.2f])).Node("Dropout", "x r", "y"));
         Assert.AreEqual(0.2, ((DropoutLayer)Layers(saved).Single()).Rate);
+        var notes = new List<string>();
+        OnnxFile all = Rows(11).Named("d", "Dropout", "x", "a", ("ratio", 1f)).Node("Relu", "a", "y");
+        Assert.AreEqual("ReLU", Kinds(OnnxImport.Load(new MemoryStream(all.ToBytes()), note: notes.Add)));
+        StringAssert.StartsWith(notes.Single(), "Dropout 'd' drops every value in training, and is left out");
     }
 
     [TestMethod]

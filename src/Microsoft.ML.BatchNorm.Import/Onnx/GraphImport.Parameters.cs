@@ -131,10 +131,13 @@ sealed partial class GraphImport
             values = MovedBack(values, units, moved.Shape, moved.Order);
             input = Flattened(input, x.Viewer);
         }
-        // Before version 11 the operator had no form without a bias.
         float[]? biases = bias is null || beta == 0 ? null : Scaled(Repeated(Floats(bias), units), beta);
+        // Before version 11 the operator had no form without a bias.
         if (biases is not null && Array.TrueForAll(biases, value => value == 0))
+        {
             biases = null;
+            notes.Add($"The bias of {node} is zero, and is left out.");
+        }
         LayerTerm term = Layer(
             Dense(units, biases is not null), [input], StateOf(Scaled(values, alpha), biases), kernel.Name,
             bias?.Name ?? "");
@@ -177,7 +180,7 @@ sealed partial class GraphImport
             {
                 Axis = x.Order[1],
                 Epsilon = Exact(node.Finite("epsilon", 1e-5f)),
-                Momentum = Exact(node.Finite("momentum", 0.9f)),
+                Momentum = node.Find("momentum") is null ? null : Exact(node.Finite("momentum", 0)),
             };
             return x.With(Layer(
                 new BatchNormalizationLayer(options), [input], new LayerState(state), scale.Name, shift.Name, mean.Name,

@@ -110,7 +110,7 @@ sealed partial class GraphImport
     {
         (Value x, Constant c) => Scaled(x, c, number => (1, -number)),
         (Constant c, Value x) => Scaled(x, c, number => (-1, number)),
-        (Value a, Value b) when IsSame(a, b) => a.With(PartOf(PartKind.Difference, a)),
+        (Value a, Value b) when IsSame(a, b) && Unshaped(a) is not null => a.With(PartOf(PartKind.Difference, a)),
         _ => Fail("it subtracts computed values"),
     };
 

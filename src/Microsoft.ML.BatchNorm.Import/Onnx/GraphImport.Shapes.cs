@@ -67,6 +67,8 @@ sealed partial class GraphImport
         if (Number(1, node.Finite("ratio", 0.5f)) is not { } given)
             return Fail("its rate is computed");
         double rate = Exact((float)given);
+        if (rate >= 1)
+            notes.Add($"{node} drops every value in training, and is left out.");
         return rate is > 0 and < 1 ? Pointwise(x, new DropoutLayer(rate)) : x;
     }
 
@@ -101,9 +103,11 @@ sealed partial class GraphImport
         bool copiesZeros = node.Int("allowzero", 0) == 0;
         switch (In(0))
         {
+            case Constant when target.Contains(null):
+                return Fail("its shape depends on the batch");
             case Constant constant:
                 long[] known = [.. target.Select((size, i) =>
-                    size == 0 && copiesZeros && i < constant.Dimensions.Length ? constant.Dimensions[i] : size ?? 0)];
+                    size == 0 && copiesZeros && i < constant.Dimensions.Length ? constant.Dimensions[i] : size!.Value)];
                 int free = Array.IndexOf(known, -1);
                 if (free >= 0)
                     known[free] = Rest(constant.Count, known, free);

@@ -25,6 +25,9 @@ sealed partial class GraphImport
     readonly List<(OnnxNode Node, string? Reason)> failures = [];
     readonly List<string> notes = [];
     readonly InputTerm inputTerm = new();
+
+    /// <summary>The network's input as the file declares it.</summary>
+    Value input = null!;
     readonly Dictionary<Term, Term> flattened = [];
 
     /// <summary>The steps that are read by nodes that cannot be imported.</summary>
@@ -180,12 +183,19 @@ sealed partial class GraphImport
         ImmutableArray<int> shape = ShapeOf(inputs[0], inputShape);
         ShapeFrom(shape);
         batch = inputs[0].Dimensions is [{ } size, ..] ? Small(size) : null;
-        operands[inputs[0].Name] = !channelsLast || shape.Length != 3
-            ? new Value(inputTerm, shape)
-            : new Value(inputTerm, [shape[2], shape[0], shape[1]], [0, 2, 3, 1]);
-        if (channelsLast)
+        if (batch is not null)
+            notes.Add($"The file takes batches of {batch}; the network takes batches of any size.");
+        if (channelsLast && shape.Length == 3)
+        {
             notes.Add(
                 "The file's images have their channels last; the network takes rows of channels, height and width.");
+            input = new Value(inputTerm, [shape[2], shape[0], shape[1]], [0, 2, 3, 1]);
+        }
+        else
+        {
+            input = new Value(inputTerm, shape);
+        }
+        operands[inputs[0].Name] = input;
     }
 
     /// <summary>The dimensions of an input row, from the file or, where it leaves them open, from the caller.</summary>
@@ -252,18 +262,32 @@ sealed partial class GraphImport
     /// <summary>Finds the steps that are needed and are no layers, and makes failures of their nodes.</summary>
     void FindParts(Term? end)
     {
-        var seen = new HashSet<Term>(end is null ? unfinished : unfinished.Append(end));
-        var open = new Stack<Term>(seen);
+        foreach (PartTerm part in Needed(end is null ? unfinished : unfinished.Append(end)).OfType<PartTerm>())
+        {
+            failures.Add((part.Node!, part.Kind switch
+            {
+                PartKind.Erf => "it is not part of a Gelu",
+                PartKind.Pad => "no window after it can take its padding",
+                PartKind.Softmax => "it is not at the end",
+                _ => "it is not part of a layer that keeps NaN",
+            }));
+        }
+    }
+
+    /// <summary>Steps, and all those on which they depend.</summary>
+    static HashSet<Term> Needed(IEnumerable<Term> ends)
+    {
+        HashSet<Term> needed = [.. ends];
+        var open = new Stack<Term>(needed);
         while (open.TryPop(out Term? term))
         {
-            if (term is PartTerm)
-                failures.Add((term.Node!, null));
             foreach (Term input in term.Inputs)
             {
-                if (seen.Add(input))
+                if (needed.Add(input))
                     open.Push(input);
             }
         }
+        return needed;
     }
 
     /// <summary>Imports the node.</summary>

@@ -2,7 +2,9 @@ namespace Microsoft.ML.BatchNorm.Import;
 
 /// <summary>What the import needs of an ONNX file.</summary>
 /// <param name="Producer">The program that wrote the file; may be empty.</param>
-/// <param name="OpSet">The version of the standard operators; null if the file states none.</param>
+/// <param name="OpSet">
+/// The version of the standard operators; 1 in the oldest formats, which state none; else null if the file states none.
+/// </param>
 /// <param name="Nodes">The nodes in the file's order, in which each reads only what is before it.</param>
 /// <param name="Initializers">The tensors of the file by their names.</param>
 /// <param name="Inputs">The graph's inputs. In old files the initializers are among them.</param>

@@ -41,12 +41,15 @@ sealed class OnnxReader
     OnnxModel Model()
     {
         string producer = "";
-        long? opSet = null;
+        long? format = null, opSet = null;
         OnnxModel? graph = null;
         while (Next(bytes.Length))
         {
             switch (Field, Type)
             {
+                case (1, WireFormat.WireType.Varint):
+                    format = input.ReadInt64();
+                    break;
                 case (2, WireFormat.WireType.LengthDelimited):
                     producer = input.ReadString();
                     break;
@@ -65,7 +68,7 @@ sealed class OnnxReader
         }
         return graph is null
             ? throw new InvalidDataException("The file is no ONNX file, or it is truncated: it has no graph.")
-            : graph with { Producer = producer, OpSet = opSet };
+            : graph with { Producer = producer, OpSet = opSet ?? (format is 1 or 2 ? 1 : null) };
     }
 
     (string Domain, long Version) OpSet()

@@ -149,7 +149,7 @@ public class ExportedNetworkTests
             Epsilon = layer.Options.EffectiveEpsilon,
             Momentum = layer.Options.EffectiveMovingStatistics == MovingStatistics.Exponential
                 ? layer.Options.EffectiveMomentum
-                : 0.9,
+                : BatchNormalizationOptions.Keras.Momentum,
             NonFinite = layer.Options.NonFinite,
         }),
         ActivationLayer { Function: Activation.LeakyReLU } layer => layer with { NegativeSlope = layer.EffectiveSlope },
