@@ -8,20 +8,20 @@ public static class OnnxImport
     /// <summary>Reads a network and its parameters from an ONNX file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="inputShape">
-    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images.
-    /// Null takes that of the file.
+    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Null takes that of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
     /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
-    /// channels last are taken with channels first.
+    /// Is called with one sentence for each way in which the network differs from the file: a softmax at the end is
+    /// left out, rows of images with channels last are taken with channels first.
     /// </param>
     /// <returns>
-    /// The network and its state. No layer is frozen, except for those that are made of constants. The outputs are
-    /// those of ONNX Runtime to about 1e-6 of the greatest.
+    /// The network and its state. No layer is frozen, except for those that are made of constants. The outputs differ
+    /// from ONNX Runtime's by about 1e-6 of the greatest output.
     /// </returns>
     /// <example>
     /// <code>
@@ -45,8 +45,8 @@ public static class OnnxImport
     /// Constants that scale a value or are added to it, such as the mean and deviation of the images, become a frozen
     /// batch normalization with an ε of 0, which computes <c>(x − mean)·scale + shift</c> with these numbers. What is
     /// added before a batch normalization becomes part of its mean, and what is added after a layer with a kernel and
-    /// without a bias becomes its bias. A bias of zeros is no bias. A convolution of size 1 on the means of an image
-    /// becomes a dense layer.
+    /// without a bias becomes its bias. A zero bias of a Gemm is left out. A convolution of size 1 on the means of an
+    /// image becomes a dense layer.
     /// </para>
     /// A batch that the file fixes becomes free. The versions 7 to 26 of the standard operators are read. The file is
     /// read whole; memory for parameters grows with what it has, not with what it claims.
@@ -60,8 +60,9 @@ public static class OnnxImport
     /// file.
     /// </exception>
     /// <exception cref="NotSupportedException">
-    /// The file has nodes that have no equivalent in a network, and the message lists all of them by operator and name;
-    /// or it has several inputs or outputs, or another version of the operators.
+    /// The output depends on nodes that have no equivalent in a network. The message lists, by operator and name, every
+    /// operator that is not known and the first unsupported form on each path. Or the file has several inputs or
+    /// outputs, or another version of the operators.
     /// </exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static SavedNetwork Load(
@@ -78,16 +79,16 @@ public static class OnnxImport
     /// Read from its current position to its end, and not closed. It need not be able to seek.
     /// </param>
     /// <param name="inputShape">
-    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images.
-    /// Null takes that of the file.
+    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Null takes that of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
     /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
-    /// channels last are taken with channels first.
+    /// Is called with one sentence for each way in which the network differs from the file: a softmax at the end is
+    /// left out, rows of images with channels last are taken with channels first.
     /// </param>
     public static SavedNetwork Load(
         Stream stream, TensorShape? inputShape = null, string? until = null, Action<string>? note = null)

@@ -131,7 +131,8 @@ public class FunctionTests
 
     [TestMethod]
     public void Functions_that_no_layer_computes_are_listed() => Failures.Are(
-        Rows(20).Named("a", "Elu", "x", "1").Named("c", "Softplus", "1", "3").Named("d", "Softmax", "x", "4").Node("Relu", "4", "5")
+        Rows(20).Named("a", "Elu", "x", "1").Named("c", "Softplus", "1", "3")
+            .Named("d", "Softmax", "x", "4").Node("Relu", "4", "5")
             .Node("Add", "3 5", "y"),
         "Elu 'a'", "Softplus 'c'", "Softmax 'd'");
 }

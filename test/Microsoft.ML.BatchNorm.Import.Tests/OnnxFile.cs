@@ -58,7 +58,7 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
     /// <param name="type">Its operator.</param>
     /// <param name="inputs">What it reads, with spaces between; - for one that is left out.</param>
     /// <param name="outputs">What it gives, with spaces between.</param>
-    /// <param name="attributes">Numbers, texts, arrays of whole numbers, and tensors as bytes.</param>
+    /// <param name="attributes">Numbers, texts, arrays of numbers, and tensors as bytes.</param>
     public OnnxFile Named(
         string name, string type, string inputs, string outputs, params (string Name, object Value)[] attributes)
     {
@@ -166,6 +166,14 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
                 foreach (int number in numbers)
                     Whole(attribute, 8, number);
                 Whole(attribute, 20, 7);
+                break;
+            case float[] numbers:
+                foreach (float number in numbers)
+                {
+                    attribute.WriteTag(7, WireFormat.WireType.Fixed32);
+                    attribute.WriteFloat(number);
+                }
+                Whole(attribute, 20, 6);
                 break;
             default:
                 throw new ArgumentException($"There are no attributes of {value.GetType()}.");

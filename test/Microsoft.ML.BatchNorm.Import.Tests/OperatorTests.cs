@@ -351,7 +351,8 @@ public class OperatorTests
         var notes = new List<string>();
         SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
         Assert.AreEqual(new TensorShape(3, 8, 7), saved.Network.InputShape);
-        Assert.AreEqual("The file's rows are [168], and the network's [3, 8, 7], with the same values.", notes.Single());
+        Assert.AreEqual(
+            "The file's rows are [168], and the network's [3, 8, 7], with the same values.", notes.Single());
         float[] rows = Sample.Floats(2 * 168, seed: 1);
         Reference.AssertClose(Reference.Run(file, 2, rows, [168]), saved, rows);
     }
@@ -570,8 +571,119 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void A_softmax_of_an_old_version_is_over_all_dimensions_from_its_axis_on()
+    {
+        OnnxFile file = Images(11).Named("s", "Softmax", "x", "y");
+        float[] x = Sample.Floats(2 * 168, 3);
+        Reference.AssertClose(
+            Reference.Run(file.ToBytes(), 2, x, [3, 8, 7]), Reference.Load(file.ToBytes()), x,
+            end: values => Reference.Softmax(values, 168, isLogarithm: false));
+        Failures.Are(
+            Images(11).Named("s", "Softmax", "x", "y", ("axis", 2)),
+            "Softmax 's' (it is not over all values of a row)");
+        Failures.Are(Images().Named("s", "Softmax", "x", "y"), "Softmax 's' (it is not over all values of a row)");
+    }
+
+    [TestMethod]
+    public void A_normalization_in_training_mode_is_noted()
+    {
+        var notes = new List<string>();
+        byte[] file = Normalization(new OnnxFile(15).Input("x", -1, 3).Output("y"), ("training_mode", 1)).ToBytes();
+        OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        StringAssert.Contains(notes.Single(), "was written in training mode");
+    }
+
+    [TestMethod]
+    public void Statistics_for_each_place_of_an_image_are_listed() => Failures.Are(
+        new OnnxFile(7).Input("x", -1, 3, 2, 2).Output("y").Tensor("c", Positive(12), 3, 2, 2)
+            .Named("b", "BatchNormalization", "x c c c c", "y", ("spatial", 0)),
+        "BatchNormalization 'b' (spatial is 0");
+
+    [TestMethod]
+    public void Padding_of_other_forms_is_listed()
+    {
+        (string, object)[] window = [("kernel_shape", new[] { 3, 3 })];
+        foreach (string mode in (string[])["reflect", "edge"])
+        {
+            Failures.Are(
+                Images().Tensor("p", [0L, 0, 1, 1, 0, 0, 1, 1]).Named("p", "Pad", "x p", "a", ("mode", mode))
+                    .Node("AveragePool", "a", "y", window),
+                $"Pad 'p' (its mode is {mode})");
+        }
+        Failures.Are(
+            Images().Tensor("p", [0L, 0, -1, 0, 0, 0, 0, 0]).Named("p", "Pad", "x p", "a")
+                .Node("AveragePool", "a", "y", window),
+            "Pad 'p' (it is not around images, or it takes something away)");
+        Failures.Are(
+            Images().Tensor("p", [0L, 1, 0, 0, 0, 0, 0, 0]).Named("p", "Pad", "x p", "a")
+                .Node("AveragePool", "a", "y", window),
+            "Pad 'p' (it is not around images, or it takes something away)");
+    }
+
+    [TestMethod]
+    public void A_squeeze_without_axes_removes_all_dimensions_of_one_element() => Reference.Check(Images()
+        .Node("GlobalAveragePool", "x", "m").Node("Squeeze", "m", "n").Tensor("w", Weights(6), 3, 2)
+        .Node("MatMul", "n w", "y"));
+
+    [TestMethod]
+    public void Zeros_in_a_shape_may_be_sizes()
+    {
+        Reference.Check(Images(14).Tensor("s", [-1L, 168]).Node("Reshape", "x s", "y", ("allowzero", 1)));
+        Failures.Are(
+            Images(14).Tensor("s", [0L, 168]).Named("r", "Reshape", "x s", "y", ("allowzero", 1)),
+            "Reshape 'r' (it does not keep a row of 168 values together)");
+    }
+
+    [TestMethod]
+    public void Forms_that_mix_rows_or_see_with_gaps_are_listed()
+    {
+        Failures.Are(
+            Rows().Tensor("w", Weights(30), 6, 5).Tensor("b", Weights(15), 3, 5).Named("g", "Gemm", "x w b", "y"),
+            "Gemm 'g' (its bias differs from row to row)");
+        Failures.Are(
+            Images().Named("f", "Flatten", "x", "y", ("axis", 0)), "Flatten 'f' (it does not leave the batch alone)");
+        Failures.Are(
+            Images().Named(
+                "p", "MaxPool", "x", "y", ("kernel_shape", new[] { 2, 2 }), ("dilations", new[] { 2, 1 })),
+            "MaxPool 'p' (its window is dilated)");
+        Failures.Are(
+            Images().Tensor("w", Weights(3), 1, 3, 1, 1).Node("Conv", "x w", "m").Named("m", "Mul", "x m", "y"),
+            "Mul 'm' (it multiplies values of different shapes)");
+    }
+
+    [TestMethod]
+    public void Constants_of_other_shapes_than_a_channel_s_are_listed()
+    {
+        const string reason = "(its constant is not one number, and not one number for each channel)";
+        Failures.Are(Images().Tensor("c", Weights(56), 8, 7).Named("a", "Add", "x c", "y"), $"Add 'a' {reason}");
+        Failures.Are(Images().Tensor("c", Weights(5), 5).Named("a", "Add", "x c", "y"), $"Add 'a' {reason}");
+        Failures.Are(
+            Rows().Tensor("c", Weights(6), 1, 1, 6).Named("a", "Mul", "x c", "y"), $"Mul 'a' {reason}");
+        Failures.Are(Rows().Tensor("c", Weights(3), 3, 1).Named("a", "Mul", "x c", "y"), $"Mul 'a' {reason}");
+        Reference.Check(Images().Tensor("c", Weights(7), 7).Node("Add", "x c", "y"));
+        Reference.Check(Images().Tensor("c", Weights(8), 1, 8, 1).Node("Mul", "x c", "y"));
+    }
+
+    [TestMethod]
+    [DataRow("tf2onnx")]
+    [DataRow("keras2onnx")]
+    public void Files_of_Keras_s_exporters_have_Keras_s_preset(string producer)
+    {
+        OnnxFile file = Normalization(new OnnxFile(13, producer).Input("x", -1, 3).Output("y"), ("momentum", 0.95f));
+        SavedNetwork saved = Reference.Check(file);
+        Assert.AreEqual(NetworkPreset.Keras, saved.Network.Preset);
+        Assert.AreEqual(
+            (VarianceConvention.Population, 0.95),
+            (((BatchNormalizationLayer)Layers(saved)[0]).Options.VarianceConvention,
+                ((BatchNormalizationLayer)Layers(saved)[0]).Options.Momentum));
+    }
+
+    [TestMethod]
     public void Values_before_and_after_constants_of_every_form()
     {
+        Reference.Check(Rows()
+            .Node("Constant", "", "a", ("value_int", 3)).Node("Cast", "a", "b", ("to", 1)).Node("Mul", "x b", "c")
+            .Node("Constant", "", "d", ("value_floats", new[] { 1f, 2, -3, 4, 0, 6 })).Node("Add", "c d", "y"));
         Reference.Check(Rows()
             .Node("Constant", "", "a", ("value_float", 2f)).Node("Mul", "x a", "b")
             .Node("Constant", "", "c", ("value", OnnxFile.TensorOf("", Weights(6), 6))).Node("Add", "b c", "d")

@@ -80,7 +80,8 @@ static class Reference
         double largest = expected.Max(value => Math.Abs((double)value)), difference = 0;
         for (int i = 0; i < expected.Length; i++)
         {
-            Assert.IsTrue(float.IsFinite(expected[i]) && float.IsFinite(actual[i]), $"{expected[i]}, {actual[i]} {what}");
+            Assert.IsTrue(
+                float.IsFinite(expected[i]) && float.IsFinite(actual[i]), $"{expected[i]}, {actual[i]} {what}");
             difference = Math.Max(difference, Math.Abs((double)expected[i] - actual[i]));
         }
         return largest == 0 ? difference : difference / largest;

@@ -11,7 +11,7 @@ sealed partial class GraphImport
     /// <summary>Reads a window, with the padding of a Pad before it.</summary>
     /// <param name="x">What the node reads.</param>
     /// <param name="size">Height and width of the window.</param>
-    /// <param name="isPadded">Whether a padding with that number can be the window's own.</param>
+    /// <param name="isPadded">Whether the window may pad with this number itself.</param>
     /// <param name="image">The value without the padding.</param>
     /// <param name="window">The window.</param>
     /// <returns>Null, or why the window has no equivalent.</returns>
@@ -72,7 +72,7 @@ sealed partial class GraphImport
         if (In(0) is not Value x)
             return Fail("it reads a constant");
         if (node.Ints("kernel_shape") is not [var height, var width])
-            return Fail("its window has not two dimensions");
+            return Fail("its window does not have two dimensions");
         var size = new Size2D(Small(height), Small(width));
         bool isCeiled = node.Int("ceil_mode", 0) != 0, counts = node.Int("count_include_pad", 0) != 0;
         Predicate<double> isPadded = function == Pooling.Average
@@ -142,7 +142,8 @@ sealed partial class GraphImport
         if (x.AsPlain() is not { } plain || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
             || !plain.Shape.AsSpan().SequenceEqual(pool.Shape.Dimensions)
             || layer is not { Function: Pooling.Average, CountIncludePad: true }
-            || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (plain.Shape[1], plain.Shape[2])
+            || factors.Dimensions is not [1, 1, var lines, var places]
+            || (lines, places) != (plain.Shape[1], plain.Shape[2])
             || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
             return null;
         float[] values = Floats(factors);

@@ -10,8 +10,8 @@ sealed partial class GraphImport
     {
         if (!input.Shape.AsSpan().SequenceEqual(inputTerm.Shape.Dimensions))
             notes.Add(
-                $"The file's rows are {new TensorShape(input.Shape.AsSpan())}, and the network's {inputTerm.Shape}, with "
-                + "the same values.");
+                $"The file's rows are {new TensorShape(input.Shape.AsSpan())}, and the network's {inputTerm.Shape}, "
+                + "with the same values.");
         Term[] steps = [.. Needed([end]).Where(term => term != inputTerm).OrderBy(term => term.Number)];
         Dictionary<Term, string> paths = PathsOf(steps);
         var places = new Dictionary<Term, int> { [inputTerm] = ValueGraph.Source };
@@ -37,7 +37,8 @@ sealed partial class GraphImport
         }
         catch (ArgumentException error)
         {
-            throw new InvalidDataException($"The file's network breaks a rule for networks: {Check.Text(error)}", error);
+            throw new InvalidDataException(
+                $"The file's network breaks a rule for networks: {Check.Text(error)}", error);
         }
     }
 

@@ -202,7 +202,8 @@ sealed partial class GraphImport
     /// <summary>The values of a constant as floats. They must not be changed: other layers may have the same.</summary>
     float[] Floats(Constant constant)
     {
-        var key = (constant.Tensor, constant.Order is { } order ? string.Join(' ', [.. order, .. constant.Dimensions]) : "");
+        string view = constant.Order is { } order ? string.Join(' ', [.. order, .. constant.Dimensions]) : "";
+        var key = (constant.Tensor, view);
         if (floats.TryGetValue(key, out float[]? values))
             return values;
         Take(sizeof(float) * (long)constant.Count);

@@ -33,7 +33,7 @@ sealed partial class GraphImport
     /// <remarks>Such a constant has no name: exporters make it up.</remarks>
     Operand ConstantOf()
     {
-        if (node.Find("value")?.Tensor is { } tensor)
+        if ((node.Find("value") ?? node.Find("value_floats"))?.Tensor is { } tensor)
             return Constant.Of("", tensor);
         tensor = new OnnxTensor { Type = OnnxType.Int64 };
         if (node.Find("value_float") is not null)

@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.Import;
 
 /// <summary>
 /// Turns the nodes of an ONNX graph into the steps of a network: one after the other, in the graph's order. Nodes that
-/// are a layer only together, such as those of a Gelu, become that layer when the last of them comes.
+/// are a layer only together, such as those of a Gelu, are imported as one layer at the last of them.
 /// </summary>
 sealed partial class GraphImport
 {
@@ -60,7 +60,7 @@ sealed partial class GraphImport
     /// <param name="length">The file's length in bytes, on which it depends how much memory may be taken.</param>
     /// <param name="inputShape">The shape of an input row where the file leaves it open; or null.</param>
     /// <param name="until">The value that becomes the network's output; null for the graph's.</param>
-    /// <param name="note">Receives what the network does otherwise than the file.</param>
+    /// <param name="note">Is called for each way in which the network differs from the file.</param>
     public static SavedNetwork Run(
         OnnxModel model, long length, TensorShape? inputShape, string? until, Action<string>? note)
     {
@@ -255,7 +255,7 @@ sealed partial class GraphImport
             if (value.AsPlain() is { } plain && Settle(plain) is { } end)
                 return end;
         }
-        Fail("it gives no row of values in their order");
+        Fail("its output is transposed or has another shape than its layer's");
         return null;
     }
 

@@ -81,7 +81,7 @@ sealed record OnnxNode(
 /// <param name="Float">The number, if the file has one.</param>
 /// <param name="Int">The whole number, if the file has one.</param>
 /// <param name="Text">The text, if the file has one.</param>
-/// <param name="Tensor">The tensor, if the file has one.</param>
+/// <param name="Tensor">The tensor, or several numbers as one, if the file has them.</param>
 /// <param name="Ints">Whole numbers.</param>
 sealed record OnnxAttribute(
     string Name, int Kind, float? Float, long? Int, string? Text, OnnxTensor? Tensor, long[] Ints);

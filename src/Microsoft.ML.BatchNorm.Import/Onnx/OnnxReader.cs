@@ -167,9 +167,9 @@ sealed class OnnxReader
         float? number = null;
         long? whole = null;
         string? text = null;
-        OnnxTensor? tensor = null;
-        int kind = 0;
-        var ints = new List<long>();
+        OnnxTensor? tensor = null, numbers = null;
+        int kind = 0, count = 0;
+        List<long>? ints = null;
         for (int end = Enter(); Next(end);)
         {
             switch (Field, Type)
@@ -189,10 +189,16 @@ sealed class OnnxReader
                 case (5, WireFormat.WireType.LengthDelimited):
                     tensor = Tensor();
                     break;
+                case (7, WireFormat.WireType.LengthDelimited or WireFormat.WireType.Fixed32):
+                    ReadOnlyMemory<byte> more = Bytes();
+                    (numbers ??= new OnnxTensor { Type = OnnxType.Float }).AddBytes(more);
+                    count += more.Length / sizeof(float);
+                    break;
                 case (8, WireFormat.WireType.Varint):
-                    ints.Add(input.ReadInt64());
+                    (ints ??= []).Add(input.ReadInt64());
                     break;
                 case (8, WireFormat.WireType.LengthDelimited):
+                    ints ??= [];
                     for (int last = Enter(); IsBefore(last);)
                         ints.Add(input.ReadInt64());
                     break;
@@ -204,7 +210,8 @@ sealed class OnnxReader
                     break;
             }
         }
-        return new OnnxAttribute(name, kind, number, whole, text, tensor, [.. ints]);
+        numbers?.AddDimension(count);
+        return new OnnxAttribute(name, kind, number, whole, text, tensor ?? numbers, ints is null ? [] : [.. ints]);
     }
 
     OnnxInput Value()
@@ -298,12 +305,8 @@ sealed class OnnxReader
                     tensor.IsElsewhere |= input.ReadInt32() != 0;
                     break;
                 case (4 or 9 or 10, WireFormat.WireType.LengthDelimited):
-                    tensor.AddBytes(Bytes());
-                    break;
                 case (4, WireFormat.WireType.Fixed32) or (10, WireFormat.WireType.Fixed64):
-                    int at = Position;
-                    input.SkipLastField();
-                    tensor.AddBytes(bytes.AsMemory(at, Position - at));
+                    tensor.AddBytes(Bytes());
                     break;
                 case (5 or 7, WireFormat.WireType.Varint):
                     tensor.AddInteger(input.ReadInt64());
@@ -358,8 +361,9 @@ sealed class OnnxReader
     ReadOnlyMemory<byte> Bytes()
     {
         int first = Position;
+        bool hasLength = Type == WireFormat.WireType.LengthDelimited;
         input.SkipLastField();
-        while ((bytes[first++] & 0x80) != 0)
+        while (hasLength && (bytes[first++] & 0x80) != 0)
             ;
         return bytes.AsMemory(first, Position - first);
     }

@@ -265,7 +265,7 @@ sealed record ScaleAndShift(int Axis, double[] Mean, double[] Scale, double[] Sh
 
     public static ScaleAndShift Identity { get; } = new(0, [0], [1], [0]);
 
-    /// <summary>Whether it leaves every value, but for rounding.</summary>
+    /// <summary>Whether it changes no value by more than rounding.</summary>
     public bool IsIdentity => Scale.All(value => IsNear(value, 1))
         && Offsets.Zip(Shift).All(pair => Math.Abs(pair.First) <= Cancelled * Math.Abs(pair.Second));
 
