@@ -25,6 +25,24 @@ public class FileTests
     }
 
     [TestMethod]
+    public void An_input_of_whole_numbers_must_be_cast_before_it_is_computed_with()
+    {
+        const int uint8 = 2;
+        OnnxFile Images() => new OnnxFile().Input("x", uint8, [-1, 4, 5, 3]).Output("y").Tensor("max", [255f])
+            .Tensor("w", Sample.Floats(12, 1), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 }));
+        SavedNetwork saved = Reference.Load(Images().Node("Cast", "t", "f", ("to", 1)).Node("Div", "f max", "d")
+            .Node("Conv", "d w", "y").ToBytes());
+        Assert.AreEqual("Div_0", saved.Network.Nodes[0].Path);
+        Failures.Are(
+            Images().Named("div", "Div", "t max", "d").Node("Cast", "d", "f", ("to", 1)).Node("Conv", "f w", "y"),
+            "Div 'div' (it computes with whole numbers)");
+        Failures.Are(
+            new OnnxFile().Input("x", 7, [-1, 4]).Output("y").Named("relu", "Relu", "x", "y"),
+            "Relu 'relu' (it computes with whole numbers)");
+    }
+
+    [TestMethod]
     public void A_size_that_the_file_leaves_open_is_given()
     {
         Reference.Check(Chain(-1, 3, -2, -3), new TensorShape(3, 6, 9));

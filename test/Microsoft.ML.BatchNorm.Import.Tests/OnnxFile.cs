@@ -12,9 +12,12 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
     public int OpSet => opSet;
 
     /// <summary>An input of the graph. A dimension below 0 is one that the file leaves open.</summary>
-    public OnnxFile Input(string name, params long[] dimensions)
+    public OnnxFile Input(string name, params long[] dimensions) => Input(name, type: 1, dimensions);
+
+    /// <summary>An input of other elements than floats.</summary>
+    public OnnxFile Input(string name, int type, long[] dimensions)
     {
-        inputs.Add(Variable(name, dimensions));
+        inputs.Add(Variable(name, dimensions, type));
         return this;
     }
 
@@ -180,12 +183,12 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
         }
     });
 
-    static byte[] Variable(string name, long[]? dimensions) => Message(variable =>
+    static byte[] Variable(string name, long[]? dimensions, int type = 1) => Message(variable =>
     {
         Text(variable, 1, name);
-        Part(variable, 2, Message(type => Part(type, 1, Message(tensor =>
+        Part(variable, 2, Message(kind => Part(kind, 1, Message(tensor =>
         {
-            Whole(tensor, 1, 1);
+            Whole(tensor, 1, type);
             if (dimensions is null)
                 return;
             Part(tensor, 2, Message(shape =>

@@ -18,17 +18,19 @@ sealed partial class GraphImport
     {
         var type = (OnnxType)node.Int("to", 0);
         bool isWhole = type is OnnxType.Int32 or OnnxType.Int64;
-        bool isNumber = type is OnnxType.Float or OnnxType.Float16 or OnnxType.Double or OnnxType.BFloat16;
         return In(0) switch
         {
             null => throw node.Invalid("it reads nothing"),
             Sizes sizes when isWhole => sizes,
-            Constant constant when isNumber || (isWhole && constant.Tensor.IsWhole) => constant,
-            Value x when isNumber => x,
+            Constant constant when IsReal(type) || (isWhole && constant.Tensor.IsWhole) => constant,
+            Value x when IsReal(type) => x,
             Sizes => Fail("it makes sizes other numbers"),
             _ => Fail("it rounds to whole numbers"),
         };
     }
+
+    static bool IsReal(OnnxType type) =>
+        type is OnnxType.Float or OnnxType.Float16 or OnnxType.Double or OnnxType.BFloat16;
 
     /// <remarks>Such a constant has no name: exporters make it up.</remarks>
     Operand ConstantOf()

@@ -26,6 +26,9 @@ sealed partial class GraphImport
     readonly List<string> notes = [];
     readonly InputTerm inputTerm = new();
 
+    /// <summary>The values that are an input of whole numbers, which is not cast yet.</summary>
+    readonly HashSet<string> whole = new(StringComparer.Ordinal);
+
     /// <summary>The network's input as the file declares it.</summary>
     Value input = null!;
     readonly Dictionary<Term, Term> flattened = [];
@@ -196,6 +199,8 @@ sealed partial class GraphImport
             input = new Value(inputTerm, shape);
         }
         operands[inputs[0].Name] = input;
+        if (inputs[0].Type != default && !IsReal(inputs[0].Type))
+            whole.Add(inputs[0].Name);
     }
 
     /// <summary>The dimensions of an input row, from the file or, where it leaves them open, from the caller.</summary>
@@ -317,7 +322,18 @@ sealed partial class GraphImport
             failures.Add((unavailable.Node, "another output than its first is read"));
             return Unknown.Value;
         }
-        return isUnknown ? Unknown.Value : import();
+        return isUnknown ? Unknown.Value
+            : IsOfWholeNumbers() ? Fail("it computes with whole numbers")
+            : import();
+    }
+
+    /// <summary>Whether the node would compute with whole numbers, as when it divides them without a rest.</summary>
+    bool IsOfWholeNumbers()
+    {
+        if (node.Operator is "Cast" or "Shape" || !node.Inputs.Any(whole.Contains))
+            return false;
+        whole.UnionWith(node.Outputs);
+        return node.Operator is not ("Flatten" or "Identity" or "Reshape" or "Squeeze" or "Transpose" or "Unsqueeze");
     }
 
     Func<Operand>? Find(string type) => type switch

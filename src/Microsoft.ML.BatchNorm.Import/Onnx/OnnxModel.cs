@@ -15,10 +15,11 @@ sealed record OnnxModel(
 
 /// <summary>An input of the graph.</summary>
 /// <param name="Name">Its name.</param>
+/// <param name="Type">The type of its elements; 0 if the file does not state it.</param>
 /// <param name="Dimensions">
 /// Its dimensions, batch first; null for one that the file leaves open. Null if the file states no shape.
 /// </param>
-sealed record OnnxInput(string Name, IReadOnlyList<long?>? Dimensions);
+sealed record OnnxInput(string Name, OnnxType Type, IReadOnlyList<long?>? Dimensions);
 
 /// <summary>A node of the graph.</summary>
 /// <param name="Place">Its place in the file.</param>

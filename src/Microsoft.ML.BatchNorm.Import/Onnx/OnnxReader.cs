@@ -217,7 +217,7 @@ sealed class OnnxReader
     OnnxInput Value()
     {
         string name = "";
-        List<long?>? dimensions = null;
+        OnnxInput? value = null;
         for (int end = Enter(); Next(end);)
         {
             switch (Field, Type)
@@ -226,14 +226,36 @@ sealed class OnnxReader
                     name = input.ReadString();
                     break;
                 case (2, WireFormat.WireType.LengthDelimited):
-                    dimensions = Only(1, () => Only(2, Shape));
+                    value = Only(1, TensorType);
                     break;
                 default:
                     input.SkipLastField();
                     break;
             }
         }
-        return new OnnxInput(name, dimensions);
+        return new OnnxInput(name, value?.Type ?? default, value?.Dimensions);
+    }
+
+    OnnxInput TensorType()
+    {
+        OnnxType type = default;
+        List<long?>? dimensions = null;
+        for (int end = Enter(); Next(end);)
+        {
+            switch (Field, Type)
+            {
+                case (1, WireFormat.WireType.Varint):
+                    type = (OnnxType)input.ReadInt32();
+                    break;
+                case (2, WireFormat.WireType.LengthDelimited):
+                    dimensions = Shape();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+        return new OnnxInput("", type, dimensions);
     }
 
     /// <summary>Reads one field of a message, which is a message too, and skips all others.</summary>
