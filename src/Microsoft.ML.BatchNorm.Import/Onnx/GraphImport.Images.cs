@@ -27,34 +27,27 @@ sealed partial class GraphImport
             (image, before) = (pad.Input, pad.Padding);
         Size2D stride = Pair("strides", size), dilation = Pair("dilations", size);
         TensorShape padded = ShapeFrom(plain.Shape);
-        Padding2D own;
-        switch (node.Text("auto_pad", "NOTSET"))
+        var same = new Window2D(size, stride, Padding2D.Same, dilation);
+        window = node.Text("auto_pad", "NOTSET") switch
         {
-            case "NOTSET" or "":
-                if (node.Ints("pads") is not { Length: > 0 } pads)
-                    own = default;
-                else if (pads.Length == 4 && pads.All(side => side is >= 0 and <= Network.MaxRowSize))
-                    own = new Padding2D((int)pads[0], (int)pads[1], (int)pads[2], (int)pads[3]);
-                else
-                    throw node.Wrong("pads", "four numbers that are not negative");
-                break;
-            case "VALID":
-                own = default;
-                break;
-            case "SAME_UPPER":
-                own = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
-                break;
-            case "SAME_LOWER":
-                Padding2D upper = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
-                own = new Padding2D(upper.Bottom, upper.Right, upper.Top, upper.Left);
-                break;
-            default:
-                throw node.Wrong("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER");
-        }
-        bool isSame = before.IsZero && node.Text("auto_pad", "") == "SAME_UPPER";
-        window = new Window2D(size, stride, isSame ? Padding2D.Same : Sum(before, own), dilation);
+            "NOTSET" or "" => same with { Padding = Sum(before, Pads()) },
+            "VALID" => same with { Padding = before },
+            "SAME_UPPER" => before.IsZero ? same : same with { Padding = Sum(before, same.On(padded).Padding) },
+            "SAME_LOWER" => same with { Padding = Sum(before, Turned(same.On(padded).Padding)) },
+            _ => throw node.Wrong("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER"),
+        };
         return null;
     }
+
+    Padding2D Pads() => node.Ints("pads") switch
+    {
+        null or [] => default,
+        { Length: 4 } sides when sides.All(side => side is >= 0 and <= Network.MaxRowSize) =>
+            new((int)sides[0], (int)sides[1], (int)sides[2], (int)sides[3]),
+        _ => throw node.Wrong("pads", "four numbers that are not negative"),
+    };
+
+    static Padding2D Turned(Padding2D a) => new(a.Bottom, a.Right, a.Top, a.Left);
 
     static Padding2D Sum(Padding2D a, Padding2D b) =>
         new(a.Top + b.Top, a.Left + b.Left, a.Bottom + b.Bottom, a.Right + b.Right);
@@ -224,7 +217,7 @@ sealed partial class GraphImport
             return x;
         if (node.Text("mode", "constant") != "constant")
             return Fail($"its mode is {node.Text("mode", "")}");
-        int[] sides = new int[6];
+        int[] sides = new int[4];
         for (int i = 0; i < pads.Length; i++)
         {
             int axis = x.Order[axes[i % axes.Length]];

@@ -43,38 +43,6 @@ sealed partial class GraphImport
     }
 
     /// <summary>
-    /// Constants that scale and shift, as a batch normalization that is frozen: its numbers are these constants, and
-    /// training leaves them.
-    /// </summary>
-    (Layer Layer, LayerState State) Frozen(ScaleTerm term)
-    {
-        int axis = Math.Max(term.Map.Axis, 1), channels = term.Shape[axis - 1];
-        Take(2 * (sizeof(double) + sizeof(float)) * (long)channels);
-        double[] ones = new double[channels];
-        Array.Fill(ones, 1);
-        BatchNormalizationState state;
-        try
-        {
-            state = new BatchNormalizationState(
-                Each(term.Map.Mean), ones, Array.ConvertAll(Each(term.Map.Scale), value => (float)value),
-                Array.ConvertAll(Each(term.Map.Shift), value => (float)value));
-        }
-        catch (ArgumentException error)
-        {
-            throw term.Node!.Invalid(Check.Text(error).TrimEnd('.'));
-        }
-        return (
-            new BatchNormalizationLayer(Normalization with
-            {
-                Axis = axis, Epsilon = 0, Trainable = false,
-            }),
-            new LayerState(state));
-
-        double[] Each(double[] values) =>
-            values.Length == channels ? values : [.. Enumerable.Repeat(values[0], channels)];
-    }
-
-    /// <summary>
     /// The paths of the layers: what the names of a layer's tensors have in common, else the name of its node, else its
     /// operator and a number.
     /// </summary>

@@ -334,24 +334,6 @@ sealed partial class GraphImport
         _ => null,
     };
 
-    /// <summary>Whole numbers that say something of dimensions.</summary>
-    long[] Integers(Constant constant)
-    {
-        // Many nodes may read one constant, so none may be large. A Pad has two numbers for each dimension.
-        if (constant.Count > 2 * OnnxTensor.MostDimensions)
-            throw node.Invalid($"'{constant.Name}' has {constant.Count} values, more than any dimensions need");
-        return constant.Tensor.ToIntegers() ?? throw node.Invalid($"'{constant.Name}' has no whole numbers");
-    }
-
-    /// <summary>The one number of an input; null if it is computed.</summary>
-    double? Number(int input, double otherwise) => In(input) switch
-    {
-        null => otherwise,
-        Constant { Count: 1 } constant => Doubles(constant)[0],
-        Constant constant => throw node.Invalid($"'{constant.Name}' has {constant.Count} values instead of one"),
-        _ => null,
-    };
-
     Operand Shape()
     {
         if (In(0) is not Value x)

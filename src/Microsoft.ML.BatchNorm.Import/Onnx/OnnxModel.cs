@@ -40,9 +40,8 @@ sealed record OnnxNode(
         ? attribute.Float ?? (attribute.Kind == 1 ? 0 : throw Wrong(name, "a number"))
         : otherwise;
 
-    public float Finite(string name, float otherwise) => float.IsFinite(Float(name, otherwise))
-        ? Float(name, otherwise)
-        : throw Wrong(name, "a finite number");
+    public float Finite(string name, float otherwise) =>
+        Float(name, otherwise) is var number && float.IsFinite(number) ? number : throw Wrong(name, "a finite number");
 
     public string Text(string name, string otherwise) => Find(name) is { } attribute
         ? attribute.Text ?? (attribute.Kind == 3 ? "" : throw Wrong(name, "a text"))
