@@ -280,6 +280,19 @@ public class DamageTests
     }
 
     [TestMethod]
+    public void Factors_that_ten_thousand_nodes_take_for_a_correction_are_looked_at_in_their_time()
+    {
+        OnnxFile file = new OnnxFile().Input("x", -1, 1, 33, 33).Output("y").Tensor("c", [2f, 3, 4, 5], 1, 1, 2, 2)
+            .Node(
+                "AveragePool", "x", "p", ("kernel_shape", new[] { 32, 32 }), ("strides", new[] { 32, 32 }),
+                ("pads", new[] { 0, 0, 31, 31 }), ("count_include_pad", 1));
+        for (int i = 0; i < 10_000; i++)
+            file.Node("Mul", "p c", $"m{i}");
+        file.Node("Sum", string.Join(' ', Enumerable.Range(0, 10_000).Select(i => $"m{i}")), "y");
+        Assert.IsFalse(TryLoad(file.ToBytes()));
+    }
+
+    [TestMethod]
     public void A_rate_next_to_one_is_one()
     {
         byte[] rate = OnnxFile.TensorOf("r", 11, [], tensor =>

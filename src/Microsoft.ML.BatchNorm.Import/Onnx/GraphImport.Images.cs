@@ -8,6 +8,9 @@ sealed partial class GraphImport
     /// <summary>The largest window whose correction by factors is looked for.</summary>
     const int MostCorrected = 32;
 
+    /// <summary>What one trial of such a correction counts for, of the memory that a file may take.</summary>
+    const int BytesOfTrial = 64;
+
     /// <summary>Reads a window, with the padding of a Pad before it.</summary>
     /// <param name="x">What the node reads.</param>
     /// <param name="size">Height and width of the window.</param>
@@ -146,6 +149,8 @@ sealed partial class GraphImport
         {
             for (int right = padding.Right; right >= 0; right--)
             {
+                // So that many nodes cannot search in vain.
+                Take(BytesOfTrial);
                 Pool2DLayer other = layer with
                 {
                     CeilMode = true, Padding = padding with { Bottom = bottom, Right = right },
