@@ -9,7 +9,8 @@ public static class OnnxImport
     /// <param name="path">The file.</param>
     /// <param name="inputShape">
     /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
-    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Null takes that of the file.
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Height and width of images may also differ from
+    /// the file's, which suits networks whose windows slide over any image. Null takes the shape of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
@@ -52,8 +53,8 @@ public static class OnnxImport
     /// read whole; memory for parameters grows with what it has, not with what it claims.
     /// </remarks>
     /// <exception cref="ArgumentException">
-    /// The file leaves the input's shape open and <paramref name="inputShape"/> is null, or it has another one; or no
-    /// node computes <paramref name="until"/>.
+    /// The file leaves the input's shape open and <paramref name="inputShape"/> is null; or it has another one, which
+    /// differs in more than the size of images or makes no network; or no node computes <paramref name="until"/>.
     /// </exception>
     /// <exception cref="InvalidDataException">
     /// The file is no ONNX file, or is truncated, damaged, or of more than 2 GB; or it keeps its parameters in another
@@ -80,7 +81,8 @@ public static class OnnxImport
     /// </param>
     /// <param name="inputShape">
     /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
-    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Null takes that of the file.
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Height and width of images may also differ from
+    /// the file's, which suits networks whose windows slide over any image. Null takes the shape of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null

@@ -52,11 +52,36 @@ public class FileTests
         Assert.StartsWith(
             "The file leaves the shape of the input 'x' open: [?, 3, ?, 5]. Give the shape of a row", open.Message);
         ArgumentException other = Assert.ThrowsExactly<ArgumentException>(
-            () => Reference.Load(Chain(-1, 3, -2, 5).ToBytes(), new TensorShape(3, 5, 6)));
+            () => Reference.Load(Chain(-1, 3, -2, 5).ToBytes(), new TensorShape(4, 5, 6)));
         Assert.StartsWith(
-            "The rows of the input 'x' cannot be [3, 5, 6]: its shape is [?, 3, ?, 5], batch first.", other.Message);
+            "The rows of the input 'x' cannot be [4, 5, 6]: its shape is [?, 3, ?, 5], batch first. Only height and "
+            + "width of images may differ.", other.Message);
         Assert.ThrowsExactly<ArgumentException>(
             () => Reference.Load(Chain(-1, 3, -2, 5).ToBytes(), new TensorShape(3, 5)));
+    }
+
+    [TestMethod]
+    public void Images_may_have_another_size_than_the_file_s()
+    {
+        var notes = new List<string>();
+        using var stream = new MemoryStream(Chain(1, 3, 4, 5).ToBytes());
+        SavedNetwork saved = OnnxImport.Load(stream, new TensorShape(3, 7, 9), note: notes.Add);
+        float[] row = Sample.Floats(3 * 7 * 9, 2);
+        float[] expected = Reference.Run(Chain(1, 3, 7, 9).ToBytes(), 1, row, [3, 7, 9]);
+        float[] actual = new NetworkModel(saved.Network, saved.State).Predict(row);
+        Assert.IsLessThan(Reference.Tolerance, Reference.Difference(expected, actual));
+        Assert.AreEqual("The file's rows have the shape [3, 4, 5]; the network takes rows of [3, 7, 9].", notes[0]);
+    }
+
+    [TestMethod]
+    public void Images_of_a_size_that_the_layers_cannot_take_are_an_error_of_the_argument()
+    {
+        byte[] file = new OnnxFile().Input("x", -1, 1, 2, 2).Output("y").Node("Flatten", "x", "a")
+            .Tensor("w", Sample.Floats(12, 1), 4, 3).Node("MatMul", "a w", "y").ToBytes();
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => Reference.Load(file, new TensorShape(1, 3, 3)));
+        Assert.AreEqual("inputShape", error.ParamName);
+        StringAssert.Contains(error.Message, "With rows of [1, 3, 3], not of the file's own shape");
     }
 
     [TestMethod]

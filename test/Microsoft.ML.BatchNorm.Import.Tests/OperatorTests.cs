@@ -503,6 +503,13 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void What_is_refused_of_a_file_with_channels_last_is_refused_for_its_own_reason() => Failures.Are(
+        new OnnxFile().Input("x", -1, 4, 5, 3).Output("y").Tensor("w", Weights(12), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 })).Node("Conv", "t w", "c")
+            .Named("elu", "Elu", "c", "y"),
+        "Elu 'elu'");
+
+    [TestMethod]
     public void A_normalization_along_another_axis()
     {
         OnnxFile file = new OnnxFile().Input("input", -1, 2, 3, 4).Output("z")

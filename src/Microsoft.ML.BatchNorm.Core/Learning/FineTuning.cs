@@ -12,8 +12,8 @@ public static class FineTune
     public const string AllPhase = "all";
 
     /// <summary>
-    /// Trains only the head, over a frozen base whose batch normalizations are in inference mode. The head is the last
-    /// layer with a kernel and all layers after it.
+    /// Trains only the head, over a frozen base whose batch normalizations are in inference mode. The head is the one
+    /// that <see cref="Network.WithHead"/> replaces, with all layers after it.
     /// </summary>
     /// <param name="epochs">The epochs of the phase.</param>
     /// <param name="learningRate">The learning rate, such as 1e-3.</param>
@@ -22,8 +22,8 @@ public static class FineTune
 
     /// <summary>
     /// Trains first only the head, over a frozen base whose batch normalizations are in inference mode, then all
-    /// layers. The head is the last layer with a kernel and all layers after it. Layers that are already frozen stay
-    /// frozen.
+    /// layers. The head is the one that <see cref="Network.WithHead"/> replaces, with all layers after it. Layers that
+    /// are already frozen stay frozen.
     /// </summary>
     /// <param name="headEpochs">The epochs of the first phase.</param>
     /// <param name="allEpochs">The epochs of the second phase.</param>

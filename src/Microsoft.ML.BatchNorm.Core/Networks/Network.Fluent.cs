@@ -164,6 +164,27 @@ public sealed partial class Network
     [Pure]
     public Network Dropout(double rate, string? name = null) => Add(new DropoutLayer(rate) { Name = name ?? "" });
 
+    /// <summary>Adds a <see cref="RandomHorizontalFlipLayer"/>.</summary>
+    /// <param name="probability">The share of images that are mirrored in training, from 0 to 1.</param>
+    /// <param name="name">The layer's name; null for <c>random_horizontal_flip</c>.</param>
+    /// <exception cref="ArgumentException">
+    /// The shape is not channels, height and width, the probability is out of range, or the name is taken.
+    /// </exception>
+    [Pure]
+    public Network RandomHorizontalFlip(double probability = 0.5, string? name = null) =>
+        Add(new RandomHorizontalFlipLayer(probability) { Name = name ?? "" });
+
+    /// <summary>Adds a <see cref="RandomCropLayer"/>.</summary>
+    /// <param name="padding">
+    /// The rows and columns of zeros on each side before an image is cut in training; positive, and smaller than the
+    /// image's height and width.
+    /// </param>
+    /// <param name="name">The layer's name; null for <c>random_crop</c>.</param>
+    /// <exception cref="ArgumentException">The shape or the padding does not fit, or the name is taken.</exception>
+    [Pure]
+    public Network RandomCrop(int padding, string? name = null) =>
+        Add(new RandomCropLayer(padding) { Name = name ?? "" });
+
     /// <summary>Adds a <see cref="Pool2DLayer"/> that takes maxima.</summary>
     /// <param name="poolSize">Height and width of the window; null for 2.</param>
     /// <param name="stride">How far the window moves at a time; null for the window's own size.</param>
@@ -233,6 +254,32 @@ public sealed partial class Network
         ArgumentNullException.ThrowIfNull(inner);
         var draft = new Draft(this);
         draft.Add(BlockName(draft, name, "network"), "Network", inner, draft.Last);
+        return draft.Complete();
+    }
+
+    /// <summary>
+    /// This network with the layers of another one in front of it, such as <see cref="RandomHorizontalFlip"/>. All paths
+    /// stay, so that a state of this network needs only the state of the layers in front.
+    /// </summary>
+    /// <param name="front">The other network. Its output has the shape of this network's input.</param>
+    /// <example>
+    /// <code>
+    /// Network augmented = network.Prepend(Network.Input(3, 64, 64).RandomHorizontalFlip().RandomCrop(padding: 4));
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">The shapes differ, or both have a layer of the same path.</exception>
+    [Pure]
+    public Network Prepend(Network front)
+    {
+        ArgumentNullException.ThrowIfNull(front);
+        if (!front.OutputShape.Equals(InputShape))
+            throw new ArgumentException(
+                $"The network in front has an output of shape {front.OutputShape}; this one needs {InputShape}.",
+                nameof(front));
+        var draft = new Draft(front, Preset);
+        int first = front.nodes.Length;
+        foreach (NetworkNode node in nodes)
+            draft.Add(node.Path, node.Layer, [.. node.Inputs.Select(input => first + input)]);
         return draft.Complete();
     }
 
@@ -402,7 +449,12 @@ public sealed partial class Network
         }
 
         public Draft(Network network)
-            : this(network.InputShape, network.Preset)
+            : this(network, network.Preset)
+        {
+        }
+
+        public Draft(Network network, NetworkPreset? preset)
+            : this(network.InputShape, preset)
         {
             foreach (NetworkNode node in network.nodes)
             {

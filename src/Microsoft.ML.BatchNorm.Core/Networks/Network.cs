@@ -198,14 +198,18 @@ public sealed partial class Network : IEquatable<Network>
 
     /// <summary>
     /// This network with a new head that has <paramref name="outputs"/> outputs. The head is the last layer with a
-    /// kernel that everything passes through. The new one has the same kind and options but another name, so that
-    /// <see cref="Initialize(NetworkState, int)"/> takes over all other layers from a pretrained state and initializes
-    /// the head.
+    /// kernel, if everything passes through it and no layer with parameters follows it. The new one has the same kind
+    /// and options but another name, so that <see cref="Initialize(NetworkState, int)"/> takes over all other layers
+    /// from a pretrained state and initializes the head. A network that ends in features, such as a ResNet without its
+    /// classifier, gets one: the means of the channels if the features are images, and a dense layer.
     /// </summary>
     /// <param name="outputs">The units if the head is a dense layer, the filters if it is a convolution.</param>
     /// <param name="name">
     /// The new layer's name; null for <c>head</c>, or <c>head_1</c> and so on if that name is taken.
     /// </param>
+    /// <remarks>
+    /// A convolution is a head only if its kernel has size 1 or it gives images of one pixel. Others give features.
+    /// </remarks>
     /// <example>
     /// <code>
     /// Network mine = pretrained.WithHead(5);
@@ -213,21 +217,26 @@ public sealed partial class Network : IEquatable<Network>
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// There is no layer with a kernel that everything passes through, the name is taken, or the layers after the head
-    /// cannot take its output shape.
+    /// The name is taken, or the layers after the head cannot take its output shape.
     /// </exception>
     [Pure]
     public Network WithHead(int outputs, string? name = null)
     {
         Check.Positive(outputs, nameof(outputs));
-        NetworkNode old = Nodes[HeadIndex];
         HashSet<string> names = [.. Nodes.SelectMany(node => node.Path.Split('/'))];
         if (name is not null && names.Contains(name))
             throw new ArgumentException($"The network has a layer '{name}' already.", nameof(name));
         string head = name ?? "head";
         for (int i = 1; name is null && names.Contains(head); i++)
             head = $"head_{i}";
-        return With(node => node == old ? Replaced(node.Layer) : node.Layer);
+        if (FindHead() is not { } old)
+        {
+            Network features = OutputShape.Rank == 1 ? this
+                : OutputShape.Rank == 3 ? GlobalAveragePool2D()
+                : Flatten();
+            return features.Dense(outputs, name: head);
+        }
+        return With(node => node == nodes[old] ? Replaced(node.Layer) : node.Layer);
 
         Layer Replaced(Layer layer) => layer switch
         {
@@ -238,28 +247,31 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The index in <see cref="Nodes"/> of the head: the last layer with a kernel that everything passes through, so
-    /// that all nodes before it contribute to its input, and all nodes after it depend on its output. Null if there is
-    /// none.
+    /// The index in <see cref="Nodes"/> of the head: the last layer with parameters, if it has a kernel, gives outputs
+    /// and not features, and everything passes through it, so that all nodes before it contribute to its input, and
+    /// all nodes after it depend on its output. Null if there is none.
     /// </summary>
     internal int? FindHead()
     {
-        for (int i = nodes.Length - 1, earliest = i; i >= 0; i--)
+        int last = nodes.Length - 1, earliest = last;
+        for (; last >= 0 && !HasState(nodes[last]); last--)
+            earliest = Math.Min(earliest, nodes[last].Inputs.Min());
+        // No node after it reads an output from before it.
+        return last >= 0 && earliest >= last && GivesOutputs(nodes[last]) ? last : null;
+
+        static bool GivesOutputs(NetworkNode node) => node.Layer switch
         {
-            // No node after this one reads an output from before it.
-            if (earliest >= i && nodes[i].Layer is DenseLayer or Conv2DLayer)
-                return i;
-            earliest = Math.Min(earliest, nodes[i].Inputs.Min());
-        }
-        return null;
+            DenseLayer => true,
+            Conv2DLayer { KernelSize: var size } => size == 1 || node.Output[1] * node.Output[2] == 1,
+            _ => false,
+        };
     }
 
     /// <inheritdoc cref="FindHead"/>
     /// <exception cref="ArgumentException">There is no such layer.</exception>
     internal int HeadIndex => FindHead() ?? throw new ArgumentException(
-        Nodes.Any(node => node.Layer is DenseLayer or Conv2DLayer)
-            ? "The network has no layer with a kernel through which everything goes, and so no head."
-            : "The network has no layer with a kernel, and so no head.");
+        "The network ends in features and has no head: a dense layer, or a convolution of size 1, that everything passes "
+        + "through and that no layer with parameters follows. WithHead adds one.");
 
     /// <summary>
     /// The part of this network that ends with one of its layers, whose output becomes the network's output: a network
@@ -330,8 +342,8 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>
-    /// The layers that read the network's input, directly or after a Flatten. In a chain this is the first layer that
-    /// is not a Flatten.
+    /// The layers that read the network's input, directly or after layers that only move values: a Flatten, a random
+    /// flip or crop. In a chain this is the first layer that is none of these.
     /// </summary>
     internal IEnumerable<NetworkNode> FeatureReaders
     {
@@ -342,7 +354,7 @@ public sealed partial class Network : IEquatable<Network>
             {
                 if (!nodes[i].Inputs.Any(features.Contains))
                     continue;
-                if (nodes[i].Layer is FlattenLayer)
+                if (nodes[i].Layer is FlattenLayer or RandomHorizontalFlipLayer or RandomCropLayer)
                     features.Add(i);
                 else
                     yield return nodes[i];

@@ -108,6 +108,34 @@ public sealed record SavedNetwork(Network Network, NetworkState State)
     /// </summary>
     public IReadOnlyList<string> IgnoredTensors { get; internal init; } = [];
 
+    /// <summary>
+    /// This network for pixels as they come: what it expects of them is done in front of it, in frozen layers that are
+    /// part of the network and so of its files and exports (<see cref="ImageNormalization.ToNetwork"/>).
+    /// </summary>
+    /// <param name="normalization">What the network expects, such as <see cref="ImageNormalization.Torchvision"/>.</param>
+    /// <example>
+    /// <code>
+    /// SavedNetwork forPixels = pretrained.WithNormalization(ImageNormalization.Torchvision);
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">
+    /// The network's input is not an image with as many channels, or it has layers of the same names already.
+    /// </exception>
+    [Pure]
+    public SavedNetwork WithNormalization(ImageNormalization normalization)
+    {
+        ArgumentNullException.ThrowIfNull(normalization);
+        TensorShape input = Network.InputShape;
+        if (input.Rank != 3 || input[0] != normalization.Mean.Length)
+            throw new ArgumentException(
+                $"The network's input is {input}; the normalization is for {normalization.Mean.Length} channels, "
+                + "height and width.", nameof(normalization));
+        SavedNetwork front = normalization.ToNetwork(input[1], input[2]);
+        return new SavedNetwork(
+            Network.Prepend(front.Network),
+            front.State.Paths.Aggregate(State, (state, path) => state.With(path, front.State[path])));
+    }
+
     /// <inheritdoc/>
     public bool Equals(SavedNetwork? other) =>
         other is not null && Equals(Network, other.Network) && Equals(State, other.State);

@@ -68,7 +68,17 @@ sealed partial class GraphImport
         OnnxModel model, long length, TensorShape? inputShape, string? until, Action<string>? note)
     {
         var import = new GraphImport(model, length);
-        SavedNetwork? network = import.Make(inputShape, until, channelsLast: false);
+        SavedNetwork? network;
+        try
+        {
+            network = import.Make(inputShape, until, channelsLast: false);
+        }
+        catch (InvalidDataException error) when (import.isResized)
+        {
+            throw new ArgumentException(
+                $"With rows of {inputShape}, not of the file's own shape, the file makes no network. {error.Message}",
+                nameof(inputShape), error);
+        }
         if (network is null && model.Nodes.Any(IsToChannelsFirst))
         {
             var other = new GraphImport(model, length);
@@ -169,6 +179,9 @@ sealed partial class GraphImport
         return [.. model.Nodes.Where((_, i) => needed[i])];
     }
 
+    /// <summary>Whether the caller's images have another size than the file's.</summary>
+    bool isResized;
+
     /// <summary>Makes the network's input from the one that the nodes read.</summary>
     void Declare(TensorShape? inputShape, bool channelsLast)
     {
@@ -184,6 +197,12 @@ sealed partial class GraphImport
                 $"The output depends on the inputs {string.Join(", ", inputs.Select(input => $"'{input.Name}'"))}, and "
                 + "a network has one. The argument until can name a value that depends on one of them.");
         ImmutableArray<int> shape = ShapeOf(inputs[0], inputShape);
+        isResized = inputs[0].Dimensions is { } stated
+            && shape.Where((size, i) => stated[i + 1] is { } own && own != size).Any();
+        if (isResized)
+            notes.Add(
+                $"The file's rows have the shape [{string.Join(", ", inputs[0].Dimensions!.Skip(1))}]; the network takes "
+                + $"rows of {inputShape}.");
         ShapeFrom(shape);
         batch = inputs[0].Dimensions is [{ } size, ..] ? Small(size) : null;
         if (batch is not null)
@@ -203,7 +222,10 @@ sealed partial class GraphImport
             whole.Add(inputs[0].Name);
     }
 
-    /// <summary>The dimensions of an input row, from the file or, where it leaves them open, from the caller.</summary>
+    /// <summary>
+    /// The dimensions of an input row, from the caller or from the file. Of images, which may have their channels first
+    /// or last, the caller may give other sizes than the file.
+    /// </summary>
     static ImmutableArray<int> ShapeOf(OnnxInput input, TensorShape? inputShape)
     {
         int[]? wanted = inputShape?.Dimensions.ToArray();
@@ -213,15 +235,17 @@ sealed partial class GraphImport
             throw new NotSupportedException(
                 $"The input '{input.Name}' has the shape {Described(input)}; a network takes a batch of rows, as "
                 + "[batch, features] or [batch, channels, height, width].");
-        if (wanted is not null && wanted.Length != input.Dimensions.Count - 1
-            || wanted?.Where((size, i) => input.Dimensions[i + 1] is { } fixedSize && fixedSize != size).Any() == true)
-            throw new ArgumentException(
-                $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, batch "
-                + "first.", nameof(inputShape));
         long?[] row = [.. input.Dimensions.Skip(1)];
-        if (wanted is null && row.Contains(null))
-            throw Open();
-        return [.. row.Select((size, i) => Small(size ?? wanted![i]))];
+        if (wanted is null)
+            return row.Contains(null) ? throw Open() : [.. row.Select(size => Small(size!.Value))];
+        return wanted.Length == row.Length && (Agrees(0, row.Length) || row.Length == 3 && (Agrees(0, 1) || Agrees(2, 3)))
+            ? [.. wanted]
+            : throw new ArgumentException(
+                $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, batch "
+                + "first. Only height and width of images may differ.", nameof(inputShape));
+
+        bool Agrees(int first, int end) =>
+            Enumerable.Range(first, end - first).All(i => row[i] is null || row[i] == wanted[i]);
 
         ArgumentException Open() => new(
             $"The file leaves the shape of the input '{input.Name}' open: {Described(input)}. Give the shape of a row, "

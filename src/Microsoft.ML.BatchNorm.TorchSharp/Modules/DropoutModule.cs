@@ -6,14 +6,17 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex)
     : LayerModule(node)
 {
-    /// <summary>The key of the step; it stands for seed and step number.</summary>
-    public ulong StepKey { get; set; }
+    /// <summary>Stands for seed and step number.</summary>
+    ulong stepKey;
+
+    public override void BeginStep(int seed, long step) =>
+        stepKey = CounterRandom.Key(unchecked((ulong)seed), (ulong)step);
 
     public override Tensor forward(Tensor x)
     {
         if (!IsTraining || layer.Rate == 0)
             return x.alias();
-        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(StepKey, (ulong)layerIndex));
+        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(stepKey, (ulong)layerIndex));
         return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
     }
 }

@@ -69,8 +69,11 @@ abstract class LayerModule(NetworkNode node, LayerState? state = null)
     {
     }
 
-    /// <summary>Prepares for the forward pass of a training step.</summary>
-    public virtual void BeginStep()
+    /// <summary>
+    /// Prepares for the forward pass of a training step, whose random numbers depend only on the two arguments and on
+    /// the layer's index in the network.
+    /// </summary>
+    public virtual void BeginStep(int seed, long step)
     {
     }
 

@@ -80,16 +80,8 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         isTraining = train;
     }
 
-    /// <summary>
-    /// Prepares for the forward pass of a training step, whose random numbers depend only on the two arguments.
-    /// </summary>
-    public void BeginStep(int seed, long step)
-    {
-        Array.ForEach(Layers, layer => layer.BeginStep());
-        ulong key = CounterRandom.Key(unchecked((ulong)seed), (ulong)step);
-        foreach (DropoutModule dropout in Layers.OfType<DropoutModule>())
-            dropout.StepKey = key;
-    }
+    /// <inheritdoc cref="LayerModule.BeginStep"/>
+    public void BeginStep(int seed, long step) => Array.ForEach(Layers, layer => layer.BeginStep(seed, step));
 
     /// <summary>Undoes what the layers have changed since <see cref="BeginStep"/>.</summary>
     public void UndoStep() => Array.ForEach(Layers, layer => layer.UndoStep());
@@ -118,6 +110,8 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         ActivationLayer layer => FunctionModule.Of(node, layer, network.IgnoresNonFinite),
         Pool2DLayer layer => FunctionModule.Of(node, layer, device),
         DropoutLayer layer => new DropoutModule(node, layer, random, index),
+        RandomHorizontalFlipLayer layer => new RandomImageModule(node, index, layer.DrawOf),
+        RandomCropLayer layer => new RandomImageModule(node, index, layer.DrawOf),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
         AddLayer => MergeModule.Add(node),

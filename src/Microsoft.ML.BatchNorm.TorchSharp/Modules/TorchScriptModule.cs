@@ -68,7 +68,7 @@ sealed class TorchScriptModule : LayerModule
             module.train(train);
     }
 
-    public override void BeginStep()
+    public override void BeginStep(int seed, long step)
     {
         if (!layer.Trainable)
             return;

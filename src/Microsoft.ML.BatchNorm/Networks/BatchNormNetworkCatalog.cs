@@ -11,7 +11,7 @@ public static class BatchNormNetworkCatalog
 {
     /// <summary>Trains a network to tell classes apart.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
-    /// <param name="labelColumnName">The label, a key.</param>
+    /// <param name="labelColumnName">The label, a key of any type.</param>
     /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
     /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="network">
@@ -29,6 +29,39 @@ public static class BatchNormNetworkCatalog
         catalog.BatchNormNetwork(With(
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
+
+    /// <summary>Fine-tunes a pretrained network to tell classes apart.</summary>
+    /// <param name="catalog">The multiclass trainers.</param>
+    /// <param name="pretrained">
+    /// The network and its parameters. It gets a new head if its number of outputs differs from what the label asks for (<see cref="Network.WithHead"/>).
+    /// </param>
+    /// <param name="fineTune">
+    /// The phases of the run, such as <see cref="FineTune.HeadThenAll"/>, which also says what the batch normalizations
+    /// do.
+    /// </param>
+    /// <param name="labelColumnName">The label, a key of any type.</param>
+    /// <param name="featureColumnName">
+    /// The features, a vector of <see cref="float"/> of the network's input shape.
+    /// </param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <example>
+    /// <code>
+    /// SavedNetwork pretrained = OnnxImport.Load("resnet18.onnx").WithNormalization(ImageNormalization.Torchvision);
+    /// var trainer = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
+    ///     pretrained, FineTune.HeadThenAll(headEpochs: 5, allEpochs: 10, headLearningRate: 1e-3, learningRate: 1e-4),
+    ///     featureColumnName: "Pixels");
+    /// </code>
+    /// </example>
+    /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
+    public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
+        this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog, SavedNetwork pretrained,
+        FineTuningPlan fineTune, string labelColumnName = DefaultColumnNames.Label,
+        string featureColumnName = DefaultColumnNames.Features, string? exampleWeightColumnName = null,
+        int batchSize = Defaults.BatchSize) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), pretrained, fineTune,
+            labelColumnName, featureColumnName, exampleWeightColumnName, batchSize));
 
     /// <summary>Trains a network to tell classes apart, with all options.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
@@ -59,6 +92,31 @@ public static class BatchNormNetworkCatalog
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
+    /// <summary>Fine-tunes a pretrained network to tell two classes apart.</summary>
+    /// <param name="catalog">The binary trainers.</param>
+    /// <param name="pretrained">
+    /// The network and its parameters. It gets a new head if its number of outputs differs from what the label asks for (<see cref="Network.WithHead"/>).
+    /// </param>
+    /// <param name="fineTune">
+    /// The phases of the run, such as <see cref="FineTune.HeadThenAll"/>, which also says what the batch normalizations
+    /// do.
+    /// </param>
+    /// <param name="labelColumnName">The label, a <see cref="bool"/>.</param>
+    /// <param name="featureColumnName">
+    /// The features, a vector of <see cref="float"/> of the network's input shape.
+    /// </param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
+    public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
+        this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, SavedNetwork pretrained,
+        FineTuningPlan fineTune, string labelColumnName = DefaultColumnNames.Label,
+        string featureColumnName = DefaultColumnNames.Features, string? exampleWeightColumnName = null,
+        int batchSize = Defaults.BatchSize) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), pretrained, fineTune,
+            labelColumnName, featureColumnName, exampleWeightColumnName, batchSize));
+
     /// <summary>Trains a network to tell two classes apart, with all options.</summary>
     /// <param name="catalog">The binary trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
@@ -86,6 +144,31 @@ public static class BatchNormNetworkCatalog
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
 
+    /// <summary>Fine-tunes a pretrained network to predict a number.</summary>
+    /// <param name="catalog">The regression trainers.</param>
+    /// <param name="pretrained">
+    /// The network and its parameters. It gets a new head if its number of outputs differs from what the label asks for (<see cref="Network.WithHead"/>).
+    /// </param>
+    /// <param name="fineTune">
+    /// The phases of the run, such as <see cref="FineTune.HeadThenAll"/>, which also says what the batch normalizations
+    /// do.
+    /// </param>
+    /// <param name="labelColumnName">The label, a <see cref="float"/>.</param>
+    /// <param name="featureColumnName">
+    /// The features, a vector of <see cref="float"/> of the network's input shape.
+    /// </param>
+    /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
+    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
+    public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
+        this RegressionCatalog.RegressionTrainers catalog, SavedNetwork pretrained,
+        FineTuningPlan fineTune, string labelColumnName = DefaultColumnNames.Label,
+        string featureColumnName = DefaultColumnNames.Features, string? exampleWeightColumnName = null,
+        int batchSize = Defaults.BatchSize) =>
+        catalog.BatchNormNetwork(With(
+            CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), pretrained, fineTune,
+            labelColumnName, featureColumnName, exampleWeightColumnName, batchSize));
+
     /// <summary>Trains a network to predict a number, with all options.</summary>
     /// <param name="catalog">The regression trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
@@ -109,6 +192,22 @@ public static class BatchNormNetworkCatalog
         options.Epochs = epochs;
         options.BatchSize = batchSize;
         options.Optimizer = Optimizer.Adam(learningRate);
+        return options;
+    }
+
+    static TOptions With<TOptions>(
+        IHostEnvironment env, TOptions options, SavedNetwork pretrained, FineTuningPlan fineTune, string label,
+        string features, string? weights, int batchSize)
+        where TOptions : BatchNormNetworkTrainerOptions
+    {
+        env.CheckValue(pretrained, nameof(pretrained));
+        env.CheckValue(fineTune, nameof(fineTune));
+        options.Pretrained = pretrained;
+        options.FineTune = fineTune;
+        options.LabelColumnName = label;
+        options.FeatureColumnName = features;
+        options.ExampleWeightColumnName = weights!;
+        options.BatchSize = batchSize;
         return options;
     }
 }

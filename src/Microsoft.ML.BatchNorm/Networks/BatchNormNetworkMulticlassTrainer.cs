@@ -63,6 +63,13 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         BatchNormNetworkMulticlassModelParameters model, DataViewSchema trainSchema) =>
         new(Host, model, trainSchema, FeatureColumn.Name, LabelColumn.Name);
 
+    /// <summary>Takes a key of any type; ML.NET's own check is for <see cref="uint"/> alone.</summary>
+    protected override void CheckLabelCompatible(SchemaShape.Column labelCol)
+    {
+        if (!labelCol.IsKey || labelCol.Kind != SchemaShape.Column.VectorKind.Scalar)
+            base.CheckLabelCompatible(labelCol);
+    }
+
     private protected override int CheckLabel(RoleMappedData data)
     {
         data.CheckMulticlassLabel(out int classes);

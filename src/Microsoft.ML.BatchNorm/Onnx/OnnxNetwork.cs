@@ -63,7 +63,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
         Pool2DLayer pool => Pool(node, pool, x),
         GlobalAveragePool2DLayer => Step("Flatten", node.Path, Step("GlobalAveragePool", $"{node.Path}.means", x)),
         FlattenLayer => Step("Flatten", node.Path, x),
-        DropoutLayer => x,
+        DropoutLayer or RandomHorizontalFlipLayer or RandomCropLayer => x,
         _ => throw new NotSupportedException($"Layer '{node.Path}' ({node.Layer.Kind}) has no form in ONNX here."),
     };
 

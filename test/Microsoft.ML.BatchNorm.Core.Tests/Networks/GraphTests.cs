@@ -335,10 +335,10 @@ public sealed class GraphTests
     public void The_head_is_the_last_layer_with_a_kernel_through_which_everything_goes()
     {
         Network headless = Network.Input(6).Residual(Network.Input(6).Dense(6));
-        Error(() => headless.WithHead(3), "no layer with a kernel through which everything goes");
-        Error(() => Network.Input(6).ReLU().WithHead(3), "The network has no layer with a kernel, and so no head.");
-        Network first = Network.Input(6).Dense(6, name: "first").Residual(Network.Input(6).Dense(6));
+        Error(() => _ = headless.HeadIndex, "The network ends in features and has no head");
+        Network first = Network.Input(6).Dense(6, name: "first").Residual(Network.Input(6).ReLU());
         Assert.AreEqual(0, first.HeadIndex);
+        Assert.IsNull(Network.Input(6).Dense(6, name: "first").Residual(Network.Input(6).Dense(6)).FindHead());
         Network network = Named("residual images");
         Assert.AreEqual("dense", network.Nodes[network.HeadIndex].Path);
         Network mine = network.WithHead(7);

@@ -20,6 +20,10 @@ static class SavedNetworks
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
         .SiLU()
+        .RandomHorizontalFlip(0.25)
+        .RandomHorizontalFlip()
+        .RandomCrop(2)
+        .RandomCrop(1)
         .Residual(Network.Input(4, 3, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 3, 4).BatchNormalization())
         .HardSwish()
         .Concat("joined", Network.Input(4, 3, 4), Network.Input(4, 3, 4).ReLU())

@@ -42,9 +42,44 @@ public class HeadTests
     }
 
     [TestMethod]
-    public void A_network_without_kernels_a_name_that_is_taken_and_no_outputs_are_errors()
+    public void A_network_that_ends_in_features_gets_a_head_and_keeps_all_its_layers()
     {
-        Assert.ThrowsExactly<ArgumentException>(() => Network.Input(4).ReLU().WithHead(2));
+        Network body = Network.Input(8, 4, 4).Conv2D(8, 3, padding: 1).BatchNormalization();
+        Network images = Network.Input(3, 4, 4).Conv2D(8, 3, padding: 1).Residual(body).ReLU();
+        Network[] features =
+        [
+            images, images.AveragePool2D(4), Network.Input(3, 4, 4).Conv2D(8, 3).ReLU().MaxPool2D(),
+            Network.Input(4).Dense(3).BatchNormalization().ReLU(), Network.Input(4).ReLU(),
+            Network.Input(2, 3).BatchNormalization(),
+        ];
+        foreach (Network network in features)
+        {
+            Assert.IsNull(network.FindHead());
+            Network mine = network.WithHead(5);
+            Assert.AreEqual(("head", 5), (mine.Nodes[^1].Path, mine.OutputShape.Size));
+            Assert.AreEqual(mine.Nodes.Count - 1, mine.FindHead());
+            CollectionAssert.AreEqual(
+                network.Nodes.ToArray(), mine.Nodes.Take(network.Nodes.Count).ToArray());
+        }
+        Assert.AreEqual("global_average_pooling2d", images.WithHead(5).Nodes[^2].Path);
+        StringAssert.Contains(
+            Assert.ThrowsExactly<ArgumentException>(
+                () => FineTune.HeadOnly(1, 0.1).Phases[0].Switches(images)).Message,
+            "The network ends in features and has no head");
+    }
+
+    [TestMethod]
+    public void A_convolution_that_gives_outputs_is_a_head_and_one_that_gives_features_is_none()
+    {
+        Network features = Network.Input(3, 6, 6).Conv2D(8, 3).ReLU();
+        Assert.IsNull(features.GlobalAveragePool2D().FindHead());
+        Assert.AreEqual(2, features.Conv2D(10, 1).GlobalAveragePool2D().FindHead());
+        Assert.AreEqual(2, features.Conv2D(10, 4).Flatten().FindHead());
+    }
+
+    [TestMethod]
+    public void A_name_that_is_taken_and_no_outputs_are_errors()
+    {
         Network two = Network.Input(4).Dense(3).Dense(2, name: "top");
         Assert.ThrowsExactly<ArgumentException>(() => two.WithHead(2, "dense"));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Network.Input(4).Dense(3).WithHead(0));

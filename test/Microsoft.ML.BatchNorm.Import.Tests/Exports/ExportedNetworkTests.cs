@@ -157,7 +157,8 @@ public class ExportedNetworkTests
     /// an input may have that of the column.
     /// </summary>
     static string Described(Network network) => string.Join('\n', network.Nodes
-        .Where(node => node.Layer is not (DropoutLayer or FlattenLayer))
+        .Where(node => node.Layer
+            is not (DropoutLayer or RandomHorizontalFlipLayer or RandomCropLayer or FlattenLayer))
         .Select(node => $"{Written(node)} {node.Output.Size}"));
 
     static Layer Written(NetworkNode node) => (node.Layer with { Name = "", Trainable = true }) switch

@@ -45,7 +45,7 @@ public class ApplyNetworkTests
         {
             var error = Assert.Throws<ArgumentException>(
                 () => View.ML.Transforms.ApplyNetwork("Y", Every, path, "X"), path);
-            Assert.AreEqual("untilLayer", error.ParamName, path);
+            Assert.AreEqual("until", error.ParamName, path);
             Assert.IsTrue(Runtime.Contracts.IsMarked(error), path);
         }
     }

@@ -18,6 +18,8 @@ static class Samples
                 .BatchNormalization(StoredOptions.Bare),
             "Größe 大")
         .SiLU()
+        .RandomHorizontalFlip()
+        .RandomCrop(1)
         .Residual(Network.Input(4, 4, 4).Conv2D(4, 3, padding: 1), Network.Input(4, 4, 4).BatchNormalization())
         .HardSwish()
         .Concat("joined", Network.Input(4, 4, 4), Network.Input(4, 4, 4).ReLU())

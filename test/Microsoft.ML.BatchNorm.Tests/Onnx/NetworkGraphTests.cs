@@ -63,7 +63,7 @@ public class NetworkGraphTests
         SavedNetwork saved = Samples.Saved(network);
         ApplyNetworkTransformer transformer =
             View.ML.Transforms.ApplyNetwork("Y", saved, inputColumnName: "X").Fit(view);
-        NetworkNode[] nodes = [.. network.Nodes.Where(node => node.Layer is not DropoutLayer)];
+        NetworkNode[] nodes = [.. network.Nodes.Where(node => !IsLeftOut(node))];
         OnnxModel model = OnnxModel.Of(transformer, view).WithOutputs(nodes.Select(node => $"Y.{node.Path}"));
         Dictionary<string, float[]> values = Exported.Run(model, ColumnValues.Of(view, "X"));
 
@@ -93,9 +93,12 @@ public class NetworkGraphTests
         }
 
         float[] Value(int input) => input < 0 ? [.. rows.SelectMany(row => row)]
-            : network.Nodes[input].Layer is DropoutLayer ? Value(network.Nodes[input].Inputs[0])
+            : IsLeftOut(network.Nodes[input]) ? Value(network.Nodes[input].Inputs[0])
             : values[$"Y.{network.Nodes[input].Path}"];
     }
+
+    static bool IsLeftOut(NetworkNode node) =>
+        node.Layer is DropoutLayer or RandomHorizontalFlipLayer or RandomCropLayer;
 
     static float[] Alone(NetworkNode node, NetworkState state, float[] inputs)
     {

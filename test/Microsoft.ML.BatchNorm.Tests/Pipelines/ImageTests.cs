@@ -118,6 +118,91 @@ public class ImageTests
     }
 
     [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void Pixels_become_what_a_pretrained_network_expects(bool isCaffe)
+    {
+        ImageNormalization expected = isCaffe ? ImageNormalization.Caffe : ImageNormalization.Torchvision;
+        IDataView pixels = Stored(
+            Pixels().Append(context.Transforms.SelectColumns("Pixels")).Fit(Rows).Transform(Rows));
+        ApplyNetworkTransformer step = context.Transforms.NormalizePixels("Normalized", 12, 10, expected, "Pixels").Fit(pixels);
+        IDataView rows = step.Transform(pixels);
+        Assert.AreEqual("Vector<Single, 3, 10, 12>", rows.Schema["Normalized"].Type.ToString());
+        float[] x = pixels.Rows<float>("Pixels")[3], y = rows.Rows<float>("Normalized")[3];
+        for (int i = 0; i < x.Length; i++)
+        {
+            int channel = i / 120, color = isCaffe ? 2 - channel : channel;
+            double value = x[120 * color + i % 120] * expected.Scale;
+            Assert.AreEqual((value - expected.Mean[channel]) / expected.Deviation[channel], y[i], 1e-6 * Math.Abs(y[i]) + 1e-4);
+        }
+        Exported.AssertSameValues(OnnxModel.Of(step, pixels), step, pixels, "Normalized");
+        using var stream = new MemoryStream();
+        context.Model.Save(step, pixels.Schema, stream);
+        stream.Position = 0;
+        Agreement.SameBits<float>(y, context.Model.Load(stream, out _).Transform(pixels).Rows<float>("Normalized")[3]);
+    }
+
+    [TestMethod]
+    public void Interleaved_colors_and_images_of_another_size_are_refused()
+    {
+        IDataView planes = Pixels().Fit(Rows).Transform(Rows), interleaved = Pixels(true).Fit(Rows).Transform(Rows);
+        foreach ((IDataView view, int width, string fault) in new[]
+        {
+            (interleaved, 12, "Vector<Single, 10, 12, 3>"), (planes, 10, "Vector<Single, 3, 10, 12>"),
+        })
+        {
+            var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => context.Transforms.NormalizePixels(
+                "Pixels", width, 22 - width, ImageNormalization.Torchvision).Fit(view));
+            StringAssert.Contains(error.Message, fault);
+        }
+    }
+
+    [TestMethod]
+    [DataRow(FineTuneBatchNormalization.KeepFrozen)]
+    [DataRow(FineTuneBatchNormalization.KeepStatistics)]
+    [DataRow(FineTuneBatchNormalization.Train)]
+    public void A_pretrained_network_is_fine_tuned_on_files_and_what_comes_before_its_head_gives_features(
+        FineTuneBatchNormalization way)
+    {
+        Network network = Network.Input(3, 10, 12)
+            .Conv2D(8, 3, padding: 1, useBias: false, name: "conv1").BatchNormalization(name: "bn1").ReLU().MaxPool2D()
+            .Residual(Network.Input(8, 5, 6).Conv2D(8, 3, padding: 1, useBias: false).BatchNormalization())
+            .ReLU(name: "last").GlobalAveragePool2D().Dense(7);
+        SavedNetwork saved = new(network, network.Initialize(1));
+        SavedNetwork pretrained = saved.WithNormalization(ImageNormalization.Torchvision);
+        SavedNetwork augmented = pretrained with
+        {
+            Network = pretrained.Network.Prepend(Network.Input(3, 10, 12).RandomCrop(1)),
+        };
+        var labels = context.Transforms.Conversion.MapValueToKey("Label", "Kind");
+        var model = labels.Append(Pixels())
+            .Append(context.MulticlassClassification.Trainers.BatchNormNetwork(
+                augmented, FineTune.HeadThenAll(1, 8, 1e-2, 1e-2, way), featureColumnName: "Pixels", batchSize: 16))
+            .Append(context.Transforms.Conversion.MapKeyToValue("Found", "PredictedLabel"))
+            .Fit(Rows);
+        NetworkState after = ((BatchNormNetworkMulticlassModelParameters)
+            ((ISingleFeaturePredictionTransformer<object>)model.ElementAt(model.Count() - 2)).Model).State;
+        foreach (string path in new[] { "image_normalization", "bn1" })
+        {
+            BatchNormalizationState was = augmented.State[path].BatchNormalization!,
+                now = after[path].BatchNormalization!;
+            bool isTrained = path == "bn1" && way != FineTuneBatchNormalization.KeepFrozen;
+            Assert.AreEqual(isTrained, !was.Gamma.SequenceEqual(now.Gamma), path);
+            Assert.AreEqual(
+                path == "bn1" && way == FineTuneBatchNormalization.Train, !was.MovingMean.SequenceEqual(now.MovingMean),
+                path);
+        }
+        Assert.IsTrue(context.MulticlassClassification.Evaluate(model.Transform(Rows)).MicroAccuracy > 0.5);
+
+        IDataView features = Pixels().Append(context.Transforms.ApplyNetwork(
+            "Features", model.ElementAt(model.Count() - 2), until: "last", "Pixels")).Fit(Rows).Transform(Rows);
+        Assert.AreEqual("Vector<Single, 8, 5, 6>", features.Schema["Features"].Type.ToString());
+        var classifier = labels.Append(context.MulticlassClassification.Trainers.LbfgsMaximumEntropy()).Fit(features);
+        Assert.IsTrue(
+            context.MulticlassClassification.Evaluate(classifier.Transform(features)).MicroAccuracy > 0.9);
+    }
+
+    [TestMethod]
     public void From_the_pixels_on_the_chain_is_a_graph()
     {
         IDataView pixels = Stored(

@@ -18,6 +18,32 @@ public class MulticlassTests
     }
 
     [TestMethod]
+    [DataRow(DataKind.Byte)]
+    [DataRow(DataKind.UInt16)]
+    [DataRow(DataKind.UInt32)]
+    [DataRow(DataKind.UInt64)]
+    public void Its_label_is_a_key_of_any_type(DataKind kind)
+    {
+        var context = new MLContext(1);
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllLines(file, Enumerable.Range(0, 60).Select(
+                row => FormattableString.Invariant($"{row % 3},{row % 3 + row / 100f},{row % 2}")));
+            IDataView view = context.Data.CreateTextLoader(
+                [new("Label", kind, [new(0)], new KeyCount(3)), new("Features", DataKind.Single, 1, 2)],
+                separatorChar: ',').Load(file);
+            var model = context.Transforms.BatchNormalization("Features").Append(
+                context.MulticlassClassification.Trainers.BatchNormNetwork(epochs: 60, batchSize: 15, learningRate: 0.05)).Fit(view);
+            Assert.AreEqual(1, context.MulticlassClassification.Evaluate(model.Transform(view)).MicroAccuracy);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [TestMethod]
     public void The_scores_are_probabilities_of_a_softmax()
     {
         var context = new MLContext(1);

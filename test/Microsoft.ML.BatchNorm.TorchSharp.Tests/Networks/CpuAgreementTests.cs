@@ -212,6 +212,13 @@ public class CpuAgreementTests
     }
 
     [TestMethod]
+    public void Random_flips_and_crops_are_the_same_in_every_step() =>
+        Compare(
+            Network.Input(2, 5, 6).RandomHorizontalFlip().Conv2D(3, 3, padding: 1).RandomCrop(2)
+                .RandomHorizontalFlip(0.3).Flatten().Dense(3),
+            new() { Optimizer = Optimizer.Sgd(momentum: 0.5) });
+
+    [TestMethod]
     public void Class_weights_agree()
     {
         Compare(Plain(3), new() { ClassWeights = [0.5, 2, 1], Optimizer = Optimizer.Sgd() }, weighted: true);

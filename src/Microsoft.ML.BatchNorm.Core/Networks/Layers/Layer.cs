@@ -22,6 +22,8 @@ namespace Microsoft.ML.BatchNorm;
 [JsonDerivedType(typeof(AddLayer), "add")]
 [JsonDerivedType(typeof(ConcatLayer), "concat")]
 [JsonDerivedType(typeof(MultiplyLayer), "multiply")]
+[JsonDerivedType(typeof(RandomHorizontalFlipLayer), "randomHorizontalFlip")]
+[JsonDerivedType(typeof(RandomCropLayer), "randomCrop")]
 [JsonDerivedType(typeof(TorchScriptLayer), "torchScript")]
 public abstract record Layer
 {
