@@ -85,12 +85,12 @@ sealed partial class GraphImport
             try
             {
                 network = other.Make(inputShape, until, channelsLast: true);
+                import = network is not null || other.Reached > import.Reached ? other : import;
             }
             catch (InvalidDataException)
             {
                 // The images have their channels first, and what is wrong with the file is what was found before.
             }
-            import = network is null ? import : other;
         }
         if (network is null)
             throw import.Failure();
@@ -102,6 +102,9 @@ sealed partial class GraphImport
     /// <summary>Whether a node transposes images to channels first, as exports of Keras's networks begin.</summary>
     static bool IsToChannelsFirst(OnnxNode node) =>
         node.Operator == "Transpose" && node.Ints("perm") is [0, 3, 1, 2];
+
+    /// <summary>The place of the first node that cannot be imported.</summary>
+    int Reached => failures.Min(failure => failure.Node.Place);
 
     NotSupportedException Failure() => new(
         "The file has nodes that cannot be imported: "
@@ -238,14 +241,15 @@ sealed partial class GraphImport
         long?[] row = [.. input.Dimensions.Skip(1)];
         if (wanted is null)
             return row.Contains(null) ? throw Open() : [.. row.Select(size => Small(size!.Value))];
-        return wanted.Length == row.Length && (Agrees(0, row.Length) || row.Length == 3 && (Agrees(0, 1) || Agrees(2, 3)))
+        return wanted.Length == row.Length
+            && (!row.Where((size, i) => size is not null && size != wanted[i]).Any() || HasItsChannels())
             ? [.. wanted]
             : throw new ArgumentException(
                 $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, batch "
                 + "first. Only height and width of images may differ.", nameof(inputShape));
 
-        bool Agrees(int first, int end) =>
-            Enumerable.Range(first, end - first).All(i => row[i] is null || row[i] == wanted[i]);
+        bool HasItsChannels() =>
+            row is [{ } first, _, _] && first == wanted[0] || row is [_, _, { } last] && last == wanted[2];
 
         ArgumentException Open() => new(
             $"The file leaves the shape of the input '{input.Name}' open: {Described(input)}. Give the shape of a row, "
