@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace Microsoft.ML.BatchNorm.Import;
 
@@ -73,7 +74,9 @@ sealed partial class GraphImport
                 when x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
                 return Activated(x.With(positive.Inputs[0]), Activation.ReLU6);
             default:
-                return Fail($"its bounds are {least} and {most}, and not 0 and 6, 0 and 1, or 0 alone");
+                return Fail(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"its bounds are {least:G6} and {most:G6}, and not 0 and 6, 0 and 1, or 0 alone"));
         }
     }
 

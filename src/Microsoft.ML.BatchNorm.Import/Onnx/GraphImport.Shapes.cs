@@ -24,7 +24,7 @@ sealed partial class GraphImport
             Sizes sizes when isWhole => sizes,
             Constant constant when IsReal(type) || (isWhole && constant.Tensor.IsWhole) => constant,
             Value x when IsReal(type) => x,
-            Sizes => Fail("it makes sizes other numbers"),
+            Sizes => Fail("it makes sizes numbers of another kind"),
             _ => Fail("it rounds to whole numbers"),
         };
     }

@@ -204,8 +204,8 @@ sealed partial class GraphImport
             && shape.Where((size, i) => stated[i + 1] is { } own && own != size).Any();
         if (isResized)
             notes.Add(
-                $"The file's rows have the shape [{string.Join(", ", inputs[0].Dimensions!.Skip(1))}]; the network takes "
-                + $"rows of {inputShape}.");
+                $"The file's rows have the shape [{string.Join(", ", inputs[0].Dimensions!.Skip(1))}]; the network "
+                + $"takes rows of {inputShape}.");
         ShapeFrom(shape);
         batch = inputs[0].Dimensions is [{ } size, ..] ? Small(size) : null;
         if (batch is not null)
