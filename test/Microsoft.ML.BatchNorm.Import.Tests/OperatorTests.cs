@@ -365,6 +365,15 @@ public class OperatorTests
         "Pad 'zeros'", "Conv 'conv'");
 
     [TestMethod]
+    public void Factors_of_means_that_got_another_shape_are_no_correction() => Failures.Are(
+        new OnnxFile().Input("x", -1, 9, 4, 4).Output("y").Tensor("s", [0L, 16, 3, 3])
+            .Tensor("c", [1, 1, 1, 1, 1, 1, 1, 1, 1], 1, 1, 3, 3)
+            .Node(
+                "AveragePool", "x", "p", ("kernel_shape", new[] { 2, 2 }), Pads(0, 0, 1, 1), ("count_include_pad", 1))
+            .Node("Reshape", "p s", "q").Named("m", "Mul", "q c", "r").Node("Flatten", "r", "y"),
+        "Mul 'm' (its constant is not one number");
+
+    [TestMethod]
     public void One_tensor_that_is_transposed_in_two_shapes_is_two_kernels() => Reference.Check(Rows()
         .Tensor("w", Weights(36), 36).Tensor("s1", [6L, 6]).Tensor("s2", [9L, 4]).Tensor("t", Weights(54), 6, 9)
         .Node("Reshape", "w s1", "a").Node("Transpose", "a", "b").Node("Reshape", "w s2", "c")
