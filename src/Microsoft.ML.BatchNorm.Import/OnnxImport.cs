@@ -3,26 +3,26 @@ namespace Microsoft.ML.BatchNorm.Import;
 /// <summary>Reads pretrained networks from ONNX files, as networks that train.</summary>
 public static class OnnxImport
 {
-    const int FirstPiece = 1 << 16, LeastPiece = 1 << 4;
+    const int Piece = 1 << 16;
 
     /// <summary>Reads a network and its parameters from an ONNX file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="inputShape">
-    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images.
-    /// Height and width of images may also differ from the file's, which suits networks whose windows slide over any
-    /// image. Null takes the shape of the file.
+    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Height and width of images may also differ from
+    /// the file's, which suits networks whose windows slide over any image. Null takes the shape of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
     /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
-    /// channels last are taken with channels first.
+    /// Is called with one sentence for each way in which the network differs from the file: a softmax at the end is
+    /// left out, rows of images with channels last are taken with channels first.
     /// </param>
     /// <returns>
-    /// The network and its state. No layer is frozen, except for those that are made of constants. The outputs are
-    /// those of ONNX Runtime to about 1e-6 of the greatest.
+    /// The network and its state. No layer is frozen, except for those that are made of constants. The outputs differ
+    /// from ONNX Runtime's by about 1e-6 of the greatest output.
     /// </returns>
     /// <example>
     /// <code>
@@ -46,8 +46,8 @@ public static class OnnxImport
     /// Constants that scale a value or are added to it, such as the mean and deviation of the images, become a frozen
     /// batch normalization with an ε of 0, which computes <c>(x − mean)·scale + shift</c> with these numbers. What is
     /// added before a batch normalization becomes part of its mean, and what is added after a layer with a kernel and
-    /// without a bias becomes its bias. A bias of zeros is no bias. A convolution of size 1 on the means of an image
-    /// becomes a dense layer.
+    /// without a bias becomes its bias. A zero bias of a Gemm is left out. A convolution of size 1 on the means of an
+    /// image becomes a dense layer.
     /// </para>
     /// A batch that the file fixes becomes free. The versions 7 to 26 of the standard operators are read. The file is
     /// read whole; memory for parameters grows with what it has, not with what it claims.
@@ -61,8 +61,9 @@ public static class OnnxImport
     /// file.
     /// </exception>
     /// <exception cref="NotSupportedException">
-    /// The file has nodes that have no equivalent in a network, and the message lists all of them by operator and name;
-    /// or it has several inputs or outputs, or another version of the operators.
+    /// The output depends on nodes that have no equivalent in a network. The message lists, by operator and name, every
+    /// operator that is not known and the first unsupported form on each path. Or the file has several inputs or
+    /// outputs, or another version of the operators.
     /// </exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static SavedNetwork Load(
@@ -79,17 +80,17 @@ public static class OnnxImport
     /// Read from its current position to its end, and not closed. It need not be able to seek.
     /// </param>
     /// <param name="inputShape">
-    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images.
-    /// Height and width of images may also differ from the file's, which suits networks whose windows slide over any
-    /// image. Null takes the shape of the file.
+    /// The shape of an input row, without the batch, where the file leaves it open: <c>new(3, 224, 224)</c> for images,
+    /// or <c>new(224, 224, 3)</c> if the file has their channels last. Height and width of images may also differ from
+    /// the file's, which suits networks whose windows slide over any image. Null takes the shape of the file.
     /// </param>
     /// <param name="until">
     /// The name of a value in the file that becomes the network's output, such as the features before a head. Null
     /// takes the output of the graph.
     /// </param>
     /// <param name="note">
-    /// Receives what the network does otherwise than the file: a softmax at the end is left out, rows of images with
-    /// channels last are taken with channels first.
+    /// Is called with one sentence for each way in which the network differs from the file: a softmax at the end is
+    /// left out, rows of images with channels last are taken with channels first.
     /// </param>
     public static SavedNetwork Load(
         Stream stream, TensorShape? inputShape = null, string? until = null, Action<string>? note = null)
@@ -101,24 +102,22 @@ public static class OnnxImport
 
     static byte[] ReadAll(Stream stream)
     {
-        long rest = stream.CanSeek ? Math.Max(stream.Length - stream.Position, LeastPiece) : FirstPiece;
-        byte[] bytes = rest <= Array.MaxLength ? new byte[rest] : throw TooLarge();
-        int length = 0;
-        while (true)
+        if (stream.CanSeek)
         {
-            int read = stream.Read(bytes, length, bytes.Length - length);
-            length += read;
-            if (read > 0 && length < bytes.Length)
-                continue;
-            if (read == 0 || stream.ReadByte() is not (>= 0 and var next))
-                break;
-            if (length == Array.MaxLength)
-                throw TooLarge();
-            Array.Resize(ref bytes, (int)Math.Min(2L * length, Array.MaxLength));
-            bytes[length++] = (byte)next;
+            long length = Math.Max(stream.Length - stream.Position, 0);
+            byte[] bytes = length <= Array.MaxLength ? new byte[length] : throw TooLarge();
+            stream.ReadExactly(bytes);
+            return bytes;
         }
-        Array.Resize(ref bytes, length);
-        return bytes;
+        var all = new MemoryStream();
+        byte[] piece = new byte[Piece];
+        while (stream.Read(piece) is > 0 and var read)
+        {
+            if (all.Length + read > Array.MaxLength)
+                throw TooLarge();
+            all.Write(piece, 0, read);
+        }
+        return all.ToArray();
 
         static InvalidDataException TooLarge() =>
             new("The file has more than 2 GB, which is more than an ONNX file can have.");

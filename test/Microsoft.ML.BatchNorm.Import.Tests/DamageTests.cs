@@ -201,6 +201,109 @@ public class DamageTests
     }
 
     [TestMethod]
+    public void Sizes_and_dimensions_do_not_grow_from_node_to_node()
+    {
+        OnnxFile sizes = Rows().Node("Shape", "x", "s0"), values = Rows().Tensor("axes", [.. Axes(32)]);
+        OnnxFile constants = Rows().Tensor("axes", [.. Axes(32)]).Tensor("c0", [2f]);
+        for (int i = 0; i < 20; i++)
+            sizes.Node("Concat", $"s{i} s{i}", $"s{i + 1}", ("axis", 0));
+        for (int i = 0; i < 1000; i++)
+        {
+            values.Node("Unsqueeze", $"{(i == 0 ? "x" : $"v{i}")} axes", $"v{i + 1}");
+            constants.Node("Unsqueeze", $"c{i} axes", $"c{i + 1}");
+        }
+        Assert.IsFalse(TryLoad(sizes.Node("Reshape", "x s20", "y").ToBytes()));
+        Assert.IsFalse(TryLoad(values.Node("Flatten", "v1000", "y").ToBytes()));
+        Assert.IsFalse(TryLoad(constants.Node("Mul", "x c1000", "y").ToBytes()));
+        Assert.IsFalse(TryLoad(Rows().Tensor("s", [-1, 4, .. Axes(40).Select(_ => 1L)])
+            .Node("Reshape", "x s", "v").Node("Flatten", "v", "y").ToBytes()));
+
+        static IEnumerable<long> Axes(int count) => Enumerable.Range(1, count).Select(axis => (long)axis);
+    }
+
+    [TestMethod]
+    public void A_long_list_of_axes_that_many_nodes_read_takes_no_memory_for_each()
+    {
+        OnnxFile file = new OnnxFile().Input("x", -1, 1, 4).Output("y").Tensor("one", [1L])
+            .Tensor("axes", [.. Enumerable.Repeat(1L, 100_000)]);
+        for (int i = 0; i < 500; i++)
+        {
+            file.Node("Squeeze", $"{(i == 0 ? "x" : $"v{i}")} axes", $"w{i}")
+                .Node("Unsqueeze", $"w{i} one", i == 499 ? "y" : $"v{i + 1}");
+        }
+        Assert.IsFalse(TryLoad(file.ToBytes()));
+    }
+
+    [TestMethod]
+    public void Many_constants_that_scale_one_value_are_read_in_their_time()
+    {
+        OnnxFile file = Rows();
+        for (int i = 0; i < 15_000; i++)
+            file.Tensor($"c{i}", [1 + i % 2 / 1024f])
+                .Node("Mul", $"{(i == 0 ? "x" : $"v{i}")} c{i}", i == 14_999 ? "y" : $"v{i + 1}");
+        Assert.IsTrue(TryLoad(file.ToBytes()));
+    }
+
+    [TestMethod]
+    public void Constants_that_do_not_have_what_a_node_takes_of_them_are_named()
+    {
+        IsInvalid(
+            Rows().Tensor("c", new float[8], 2, 4).Tensor("axes", [0L]).Named("n", "Squeeze", "c axes", "d")
+                .Node("Add", "x d", "y"),
+            "in Squeeze 'n', a dimension of 2 is removed");
+        IsInvalid(
+            Rows(11).Tensor("c", new float[8], 4, 2).Named("n", "Squeeze", "c", "d", ("axes", new[] { 1 }))
+                .Node("Add", "x d", "y"),
+            "in Squeeze 'n', a dimension of 2 is removed");
+        foreach (string type in (string[])["Squeeze", "Unsqueeze", "Reshape", "ReduceMean"])
+        {
+            IsInvalid(
+                new OnnxFile(18).Input("x", -1, 3, 4, 1).Output("y").Tensor("c", [3f], 1)
+                    .Named("n", type, "x c", "a").Node("Flatten", "a", "y"),
+                $"in {type} 'n', 'c' has no whole numbers");
+        }
+        IsInvalid(
+            new OnnxFile().Input("x", -1, 1, 4, 4).Output("y").Tensor("p", new float[8]).Named("n", "Pad", "x p", "a")
+                .Node("MaxPool", "a", "y", ("kernel_shape", new[] { 2, 2 })),
+            "in Pad 'n', 'p' has no whole numbers");
+        IsInvalid(
+            new OnnxFile().Input("x", -1, 1, 4, 4).Output("y").Tensor("p", [0L, 0, 1, 1, 0, 0, 1, 1])
+                .Tensor("v", [1f, 2], 2).Named("n", "Pad", "x p v", "a")
+                .Node("AveragePool", "a", "y", ("kernel_shape", new[] { 2, 2 })),
+            "in Pad 'n', 'v' has 2 values instead of one");
+        IsInvalid(
+            Rows().Tensor("two", [1f, 2], 2).Named("n", "Clip", "x two", "y"),
+            "in Clip 'n', 'two' has 2 values instead of one");
+        IsInvalid(
+            Rows().Tensor("two", [0.1f, 0.2f], 2).Named("n", "Dropout", "x two", "y"),
+            "in Dropout 'n', 'two' has 2 values instead of one");
+    }
+
+    [TestMethod]
+    public void Factors_that_ten_thousand_nodes_take_for_a_correction_are_looked_at_in_their_time()
+    {
+        OnnxFile file = new OnnxFile().Input("x", -1, 1, 33, 33).Output("y").Tensor("c", [2f, 3, 4, 5], 1, 1, 2, 2)
+            .Node(
+                "AveragePool", "x", "p", ("kernel_shape", new[] { 32, 32 }), ("strides", new[] { 32, 32 }),
+                ("pads", new[] { 0, 0, 31, 31 }), ("count_include_pad", 1));
+        for (int i = 0; i < 10_000; i++)
+            file.Node("Mul", "p c", $"m{i}");
+        file.Node("Sum", string.Join(' ', Enumerable.Range(0, 10_000).Select(i => $"m{i}")), "y");
+        Assert.IsFalse(TryLoad(file.ToBytes()));
+    }
+
+    [TestMethod]
+    public void A_rate_next_to_one_is_one()
+    {
+        byte[] rate = OnnxFile.TensorOf("r", 11, [], tensor =>
+        {
+            tensor.WriteTag(10, Google.Protobuf.WireFormat.WireType.Fixed64);
+            tensor.WriteDouble(1 - 1e-12);
+        });
+        Assert.IsTrue(TryLoad(Rows().Initializer(rate).Node("Dropout", "x r", "a").Node("Relu", "a", "y").ToBytes()));
+    }
+
+    [TestMethod]
     public void What_is_no_ONNX_file_is_said_to_be_none()
     {
         byte[][] files =
@@ -212,7 +315,7 @@ public class DamageTests
         }
     }
 
-    static OnnxFile Rows() => new OnnxFile().Input("x", -1, 4).Output("y");
+    static OnnxFile Rows(int opSet = 13) => new OnnxFile(opSet).Input("x", -1, 4).Output("y");
 
     static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Files", name);
 

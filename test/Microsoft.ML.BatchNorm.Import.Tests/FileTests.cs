@@ -13,13 +13,33 @@ public class FileTests
     {
         byte[] file = new OnnxFile().Input("x", 1, 3, 4, 5).Output("y").Tensor("w", Sample.Floats(120, 1), 60, 2)
             .Tensor("s", [1L, -1]).Node("Reshape", "x s", "a").Node("MatMul", "a w", "y").ToBytes();
-        SavedNetwork saved = Reference.Load(file);
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        Assert.AreEqual("The file takes batches of 1; the network takes batches of any size.", notes.Single());
         float[] rows = Sample.Floats(3 * 60, 2), all = new NetworkModel(saved.Network, saved.State).Predict(rows);
         for (int row = 0; row < 3; row++)
         {
             float[] alone = Reference.Run(file, 1, rows[(60 * row)..(60 * row + 60)], [3, 4, 5]);
             Assert.IsLessThan(Reference.Tolerance, Reference.Difference(alone, all[(2 * row)..(2 * row + 2)]));
         }
+    }
+
+    [TestMethod]
+    public void An_input_of_whole_numbers_must_be_cast_before_it_is_computed_with()
+    {
+        const int uint8 = 2;
+        OnnxFile Images() => new OnnxFile().Input("x", uint8, [-1, 4, 5, 3]).Output("y").Tensor("max", [255f])
+            .Tensor("w", Sample.Floats(12, 1), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 }));
+        SavedNetwork saved = Reference.Load(Images().Node("Cast", "t", "f", ("to", 1)).Node("Div", "f max", "d")
+            .Node("Conv", "d w", "y").ToBytes());
+        Assert.AreEqual("Div_0", saved.Network.Nodes[0].Path);
+        Failures.Are(
+            Images().Named("div", "Div", "t max", "d").Node("Cast", "d", "f", ("to", 1)).Node("Conv", "f w", "y"),
+            "Div 'div' (it computes with whole numbers)");
+        Failures.Are(
+            new OnnxFile().Input("x", 7, [-1, 4]).Output("y").Named("relu", "Relu", "x", "y"),
+            "Relu 'relu' (it computes with whole numbers)");
     }
 
     [TestMethod]
@@ -100,7 +120,7 @@ public class FileTests
     }
 
     [TestMethod]
-    public void Every_node_that_cannot_be_imported_is_listed()
+    public void Every_unknown_operator_and_the_first_unsupported_form_on_each_path_are_listed()
     {
         OnnxFile file = new OnnxFile().Input("x", -1, 3, 8, 8).Output("y").Tensor("w", Sample.Floats(12, 1), 4, 3, 1)
             .Tensor("s", [1f, 1, 2, 2], 4).Named("up", "Resize", "x - s", "a").Named("conv", "Conv", "x w", "b")
@@ -110,7 +130,7 @@ public class FileTests
     }
 
     [TestMethod]
-    public void An_output_of_which_a_layer_has_no_equal_is_listed_by_the_node_that_gives_it() => Failures.Are(
+    public void An_output_that_no_layer_gives_is_listed_with_its_node() => Failures.Are(
         new OnnxFile().Input("x", -1, 3, 8, 8).Output("y")
             .Named("pool", "MaxPool", "x", "a indices", ("kernel_shape", new[] { 2, 2 })).Node("Relu", "indices", "y"),
         "MaxPool 'pool' (another output than its first is read)");
@@ -150,6 +170,19 @@ public class FileTests
     }
 
     [TestMethod]
+    public void Files_from_before_operators_had_versions_are_refused_as_old()
+    {
+        byte[] file = OnnxFile.Message(model =>
+        {
+            OnnxFile.Whole(model, 1, 2);
+            OnnxFile.Part(model, 7, OnnxFile.Message(graph => OnnxFile.Text(graph, 2, "graph")));
+        });
+        StringAssert.Contains(
+            Assert.ThrowsExactly<NotSupportedException>(() => Reference.Load(file)).Message,
+            "version 1 of the standard operators");
+    }
+
+    [TestMethod]
     public void A_stream_is_read_from_where_it_stands_and_need_not_be_able_to_seek()
     {
         byte[] file = Chain(-1, 3, 4, 5).ToBytes();
@@ -168,5 +201,17 @@ public class FileTests
                 stream.Write(bytes);
             return packed.ToArray();
         }
+    }
+
+    [TestMethod]
+    public void A_stream_that_is_too_long_is_refused_before_it_is_read() => StringAssert.Contains(
+        Assert.ThrowsExactly<InvalidDataException>(() => OnnxImport.Load(new Endless())).Message,
+        "The file has more than 2 GB");
+
+    sealed class Endless : MemoryStream
+    {
+        public override long Length => 1L << 31;
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new InvalidOperationException();
     }
 }

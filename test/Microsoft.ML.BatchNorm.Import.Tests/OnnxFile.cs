@@ -12,9 +12,12 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
     public int OpSet => opSet;
 
     /// <summary>An input of the graph. A dimension below 0 is one that the file leaves open.</summary>
-    public OnnxFile Input(string name, params long[] dimensions)
+    public OnnxFile Input(string name, params long[] dimensions) => Input(name, type: 1, dimensions);
+
+    /// <summary>An input of other elements than floats.</summary>
+    public OnnxFile Input(string name, int type, long[] dimensions)
     {
-        inputs.Add(Variable(name, dimensions));
+        inputs.Add(Variable(name, dimensions, type));
         return this;
     }
 
@@ -58,7 +61,7 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
     /// <param name="type">Its operator.</param>
     /// <param name="inputs">What it reads, with spaces between; - for one that is left out.</param>
     /// <param name="outputs">What it gives, with spaces between.</param>
-    /// <param name="attributes">Numbers, texts, arrays of whole numbers, and tensors as bytes.</param>
+    /// <param name="attributes">Numbers, texts, arrays of numbers, and tensors as bytes.</param>
     public OnnxFile Named(
         string name, string type, string inputs, string outputs, params (string Name, object Value)[] attributes)
     {
@@ -91,26 +94,28 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
         Part(model, 8, Message(set => Whole(set, 2, opSet)));
     });
 
-    public static byte[] TensorOf(string name, float[] values, params long[] dimensions) => Message(tensor =>
-    {
-        foreach (long size in dimensions)
-            Whole(tensor, 1, size);
-        Whole(tensor, 2, 1);
-        Text(tensor, 8, name);
-        byte[] bytes = new byte[values.Length * sizeof(float)];
-        Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);
-        Part(tensor, 9, bytes);
-    });
+    public static byte[] TensorOf(string name, float[] values, params long[] dimensions) =>
+        TensorOf(name, 1, dimensions, tensor => Part(tensor, 9, Bytes(values)));
 
-    public static byte[] TensorOf(string name, long[] values, params long[] dimensions) => Message(tensor =>
-    {
-        foreach (long size in dimensions)
-            Whole(tensor, 1, size);
-        Whole(tensor, 2, 7);
-        Text(tensor, 8, name);
-        foreach (long value in values)
-            Whole(tensor, 7, value);
-    });
+    public static byte[] TensorOf(string name, long[] values, params long[] dimensions) =>
+        TensorOf(name, 7, dimensions, tensor => Array.ForEach(values, value => Whole(tensor, 7, value)));
+
+    /// <summary>A tensor whose values a test writes itself.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="type">The number of the type of its elements.</param>
+    /// <param name="dimensions">Its dimensions.</param>
+    /// <param name="write">Writes the values.</param>
+    public static byte[] TensorOf(string name, int type, long[] dimensions, Action<CodedOutputStream> write) =>
+        Message(tensor =>
+        {
+            Array.ForEach(dimensions, size => Whole(tensor, 1, size));
+            Whole(tensor, 2, type);
+            Text(tensor, 8, name);
+            write(tensor);
+        });
+
+    public static byte[] Bytes<T>(T[] values) where T : unmanaged =>
+        System.Runtime.InteropServices.MemoryMarshal.AsBytes<T>(values).ToArray();
 
     public static byte[] Message(Action<CodedOutputStream> write)
     {
@@ -165,17 +170,25 @@ sealed class OnnxFile(int opSet = 13, string producer = "test")
                     Whole(attribute, 8, number);
                 Whole(attribute, 20, 7);
                 break;
+            case float[] numbers:
+                foreach (float number in numbers)
+                {
+                    attribute.WriteTag(7, WireFormat.WireType.Fixed32);
+                    attribute.WriteFloat(number);
+                }
+                Whole(attribute, 20, 6);
+                break;
             default:
                 throw new ArgumentException($"There are no attributes of {value.GetType()}.");
         }
     });
 
-    static byte[] Variable(string name, long[]? dimensions) => Message(variable =>
+    static byte[] Variable(string name, long[]? dimensions, int type = 1) => Message(variable =>
     {
         Text(variable, 1, name);
-        Part(variable, 2, Message(type => Part(type, 1, Message(tensor =>
+        Part(variable, 2, Message(kind => Part(kind, 1, Message(tensor =>
         {
-            Whole(tensor, 1, 1);
+            Whole(tensor, 1, type);
             if (dimensions is null)
                 return;
             Part(tensor, 2, Message(shape =>

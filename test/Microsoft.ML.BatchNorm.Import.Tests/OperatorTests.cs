@@ -69,11 +69,11 @@ public class OperatorTests
     }
 
     [TestMethod]
-    public void A_batch_normalization_that_states_neither_has_the_standard_s_numbers()
+    public void A_batch_normalization_that_states_neither_has_the_standard_s_epsilon_and_no_momentum()
     {
         BatchNormalizationOptions options =
             ((BatchNormalizationLayer)Layers(Reference.Check(Normalization(Images()))).Single()).Options;
-        Assert.AreEqual((1e-5, 0.9), (options.Epsilon, options.Momentum));
+        Assert.AreEqual((1e-5, null), (options.Epsilon, options.Momentum));
     }
 
     [TestMethod]
@@ -139,8 +139,15 @@ public class OperatorTests
             .Node("Transpose", "x", "t").Node("Gemm", "t w", "y", ("transA", 1)))));
 
     [TestMethod]
-    public void A_bias_of_zeros_is_none() => Assert.IsFalse(((DenseLayer)Layers(Reference.Check(Rows(9)
-        .Tensor("w", Weights(30), 6, 5).Tensor("b", new float[5], 5).Node("Gemm", "x w b", "y"))).Single()).UseBias);
+    public void A_zero_bias_of_a_Gemm_is_left_out_with_a_note()
+    {
+        OnnxFile file = Rows(9).Tensor("w", Weights(30), 6, 5).Tensor("b", new float[5], 5)
+            .Named("g", "Gemm", "x w b", "y");
+        Assert.IsFalse(((DenseLayer)Layers(Reference.Check(file)).Single()).UseBias);
+        var notes = new List<string>();
+        OnnxImport.Load(new MemoryStream(file.ToBytes()), note: notes.Add);
+        StringAssert.StartsWith(notes.Single(), "The bias of Gemm 'g' is zero, and is left out");
+    }
 
     [TestMethod]
     [DataRow("Add", "t b")]
@@ -339,9 +346,92 @@ public class OperatorTests
             .Node("Shape", "x", "shape").Node("Slice", "shape zero one", "n").Node("Concat", "n rest", "s", ("axis", 0))
             .Node("Reshape", "x s", "f")));
         // A flat input that the first layer reads as images.
-        SavedNetwork saved = Reference.Load(new OnnxFile().Input("x", -1, 168).Output("y").Tensor("s", [-1L, 3, 8, 7])
-            .Tensor("w", Weights(12), 4, 3, 1, 1).Node("Reshape", "x s", "i").Node("Conv", "i w", "y").ToBytes());
+        byte[] file = new OnnxFile().Input("x", -1, 168).Output("y").Tensor("s", [-1L, 3, 8, 7])
+            .Tensor("w", Weights(12), 4, 3, 1, 1).Node("Reshape", "x s", "i").Node("Conv", "i w", "y").ToBytes();
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
         Assert.AreEqual(new TensorShape(3, 8, 7), saved.Network.InputShape);
+        Assert.AreEqual(
+            "The file's rows are [168], and the network's [3, 8, 7], with the same values.", notes.Single());
+        float[] rows = Sample.Floats(2 * 168, seed: 1);
+        Reference.AssertClose(Reference.Run(file, 2, rows, [168]), saved, rows);
+    }
+
+    [TestMethod]
+    public void Padding_whose_image_got_another_shape_is_not_the_window_s_own() => Failures.Are(
+        new OnnxFile().Input("x", -1, 1, 4, 4).Output("y").Tensor("pads", [0L, 0, 1, 1, 0, 0, 1, 1])
+            .Tensor("s", [0L, 1, 4, 9]).Tensor("w", Weights(4), 1, 1, 2, 2).Named("zeros", "Pad", "x pads", "p")
+            .Node("Reshape", "p s", "q").Named("conv", "Conv", "q w", "y"),
+        "Pad 'zeros'", "Conv 'conv'");
+
+    [TestMethod]
+    public void Factors_of_means_that_got_another_shape_are_no_correction() => Failures.Are(
+        new OnnxFile().Input("x", -1, 9, 4, 4).Output("y").Tensor("s", [0L, 16, 3, 3])
+            .Tensor("c", [1, 1, 1, 1, 1, 1, 1, 1, 1], 1, 1, 3, 3)
+            .Node(
+                "AveragePool", "x", "p", ("kernel_shape", new[] { 2, 2 }), Pads(0, 0, 1, 1), ("count_include_pad", 1))
+            .Node("Reshape", "p s", "q").Named("m", "Mul", "q c", "r").Node("Flatten", "r", "y"),
+        "Mul 'm' (its constant is not one number");
+
+    [TestMethod]
+    public void One_tensor_that_is_transposed_in_two_shapes_is_two_kernels() => Reference.Check(Rows()
+        .Tensor("w", Weights(36), 36).Tensor("s1", [6L, 6]).Tensor("s2", [9L, 4]).Tensor("t", Weights(54), 6, 9)
+        .Node("Reshape", "w s1", "a").Node("Transpose", "a", "b").Node("Reshape", "w s2", "c")
+        .Node("Transpose", "c", "d").Node("Gemm", "x b", "e", ("transB", 1)).Node("MatMul", "e t", "f")
+        .Node("Gemm", "f d", "y", ("transB", 1)));
+
+    [TestMethod]
+    public void Casts_to_whole_numbers_are_listed()
+    {
+        foreach (int to in (int[])[1, 11])
+        {
+            Reference.Check(Rows().Node("Cast", "x", "a", ("to", to)).Node("Cast", "a", "b", ("to", 1))
+                .Node("Relu", "b", "y"));
+        }
+        Failures.Are(
+            Rows().Named("c", "Cast", "x", "a", ("to", 6)).Node("Cast", "a", "b", ("to", 1)).Node("Relu", "b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Failures.Are(
+            Rows().Named("c", "Cast", "x", "a", ("to", 9)).Node("Cast", "a", "b", ("to", 1)).Node("Relu", "b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Failures.Are(
+            Rows().Tensor("k", Weights(6), 6).Named("c", "Cast", "k", "a", ("to", 7))
+                .Node("Cast", "a", "b", ("to", 1)).Node("Mul", "x b", "y"),
+            "Cast 'c' (it rounds to whole numbers)");
+        Reference.Check(Rows().Tensor("k", [1L, 2, 3, 4, 5, 6]).Node("Cast", "k", "i", ("to", 6))
+            .Node("Cast", "i", "f", ("to", 1)).Node("Mul", "x f", "y"));
+        Reference.Check(Images().Tensor("rest", [-1]).Tensor("zero", [0L]).Node("Shape", "x", "s")
+            .Node("Slice", "s zero one", "n").Tensor("one", [1L]).Node("Cast", "n", "m", ("to", 6))
+            .Node("Cast", "m", "k", ("to", 7)).Node("Concat", "k rest", "t", ("axis", 0)).Node("Reshape", "x t", "y"));
+    }
+
+    [TestMethod]
+    public void A_small_summand_is_not_lost() => Assert.AreEqual(
+        "BatchNormalization ReLU BatchNormalization", Kinds(Reference.Check(Rows().Tensor("small", [1e-8f])
+            .Node("Mul", "x small", "tiny").Node("Relu", "tiny", "r").Node("Add", "r small", "y"))));
+
+    [TestMethod]
+    public void A_batch_of_one_in_a_reshape_is_noted()
+    {
+        byte[] file = Images().Tensor("s", [1L, -1]).Named("r", "Reshape", "x s", "a").Node("Relu", "a", "y").ToBytes();
+        var notes = new List<string>();
+        SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        Assert.AreEqual(new TensorShape(168), saved.Network.OutputShape);
+        StringAssert.StartsWith(notes.Single(), "Reshape 'r' makes batches of 1 row");
+    }
+
+    [TestMethod]
+    public void A_choice_between_values_that_are_seen_in_different_order_is_listed()
+    {
+        OnnxFile Square() => new OnnxFile().Input("x", -1, 2, 4, 4).Output("y").Node("Relu", "x", "r")
+            .Node("IsNaN", "x", "n").Node("Transpose", "r", "q", ("perm", new[] { 0, 1, 3, 2 }))
+            .Node("Transpose", "n", "m", ("perm", new[] { 0, 1, 3, 2 }));
+        Assert.AreEqual("ReLU", Kinds(Reference.Check(Square().Node("Where", "n x r", "y"))));
+        Failures.Are(Square().Named("w", "Where", "n x q", "y"), "IsNaN", "Where 'w'");
+        Failures.Are(Square().Named("w", "Where", "m x r", "y"), "IsNaN", "Where 'w'");
+        Failures.Are(
+            Square().Tensor("zero", [0f], 1, 1, 1, 1, 1).Named("w", "Where", "n x zero", "a").Node("Add", "a x", "y"),
+            "IsNaN", "Where 'w'");
     }
 
     [TestMethod]
@@ -410,6 +500,25 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void The_shape_of_images_with_channels_last_is_given_as_the_file_has_it()
+    {
+        byte[] file = new OnnxFile().Input("x", -1, -2, -3, 3).Output("y").Tensor("w", Weights(12), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 })).Node("Conv", "t w", "y").ToBytes();
+        SavedNetwork saved = Reference.Load(file, new TensorShape(4, 5, 3));
+        Assert.AreEqual(new TensorShape(3, 4, 5), saved.Network.InputShape);
+        StringAssert.StartsWith(
+            Assert.ThrowsExactly<ArgumentException>(() => Reference.Load(file, new TensorShape(3, 4, 5))).Message,
+            "The rows of the input 'x' cannot be [3, 4, 5]: its shape is [?, ?, ?, 3], batch first.");
+    }
+
+    [TestMethod]
+    public void What_is_refused_of_a_file_with_channels_last_is_refused_for_its_own_reason() => Failures.Are(
+        new OnnxFile().Input("x", -1, 4, 5, 3).Output("y").Tensor("w", Weights(12), 4, 3, 1, 1)
+            .Node("Transpose", "x", "t", ("perm", new[] { 0, 3, 1, 2 })).Node("Conv", "t w", "c")
+            .Named("elu", "Elu", "c", "y"),
+        "Elu 'elu'");
+
+    [TestMethod]
     public void A_normalization_along_another_axis()
     {
         OnnxFile file = new OnnxFile().Input("input", -1, 2, 3, 4).Output("z")
@@ -420,12 +529,44 @@ public class OperatorTests
     }
 
     [TestMethod]
+    public void A_bound_on_a_ReLU_that_others_read_too_is_a_function_of_its_own() => Assert.AreEqual(
+        "ReLU ReLU6 Add", Kinds(Reference.Check(Rows().Initializer(OnnxFile.TensorOf("six", [6f]))
+            .Node("Relu", "x", "r").Node("Min", "r six", "c").Node("Add", "r c", "y"))));
+
+    [TestMethod]
+    public void Constants_whose_shape_depends_on_the_batch_are_listed() => Failures.Are(
+        Rows().Tensor("c", Weights(6), 6).Tensor("zero", [0L]).Tensor("one", [1L]).Tensor("rest", [-1L])
+            .Node("Shape", "x", "s").Node("Slice", "s zero one", "n").Node("Concat", "n rest", "t", ("axis", 0))
+            .Named("r", "Reshape", "c t", "d").Node("Add", "x d", "y"),
+        "Reshape 'r' (its shape depends on the batch)");
+
+    [TestMethod]
+    public void Parts_of_a_layer_alone_are_listed_with_the_layer()
+    {
+        Failures.Are(Rows().Named("e", "Erf", "x", "y"), "Erf 'e' (it is not part of a Gelu)");
+        Failures.Are(
+            Images().Tensor("p", [0L, 0, 1, 1, 0, 0, 1, 1]).Named("p", "Pad", "x p", "y"),
+            "Pad 'p' (no window after it can take its padding)");
+        Failures.Are(
+            Rows().Named("s", "Softmax", "x", "a").Node("Relu", "a", "y"), "Softmax 's' (it is not at the end)");
+        Failures.Are(
+            Rows().Named("n", "IsNaN", "x", "a").Node("Cast", "a", "y", ("to", 1)),
+            "IsNaN 'n' (it is not part of a layer that keeps NaN)");
+        Failures.Are(
+            Rows().Named("d", "Sub", "x x", "y"), "Sub 'd' (it is not part of a layer that keeps NaN)");
+    }
+
+    [TestMethod]
     public void A_dropout_drops_again_in_training()
     {
         SavedNetwork saved = Reference.Check(Rows(11).Node("Dropout", "x", "y mask", ("ratio", 0.3f)));
         Assert.AreEqual(0.3, ((DropoutLayer)Layers(saved).Single()).Rate);
         saved = Reference.Check(Rows().Initializer(OnnxFile.TensorOf("r", [0.2f])).Node("Dropout", "x r", "y"));
         Assert.AreEqual(0.2, ((DropoutLayer)Layers(saved).Single()).Rate);
+        var notes = new List<string>();
+        OnnxFile all = Rows(11).Named("d", "Dropout", "x", "a", ("ratio", 1f)).Node("Relu", "a", "y");
+        Assert.AreEqual("ReLU", Kinds(OnnxImport.Load(new MemoryStream(all.ToBytes()), note: notes.Add)));
+        StringAssert.StartsWith(notes.Single(), "Dropout 'd' drops every value in training, and is left out");
     }
 
     [TestMethod]
@@ -439,19 +580,126 @@ public class OperatorTests
         SavedNetwork saved = OnnxImport.Load(new MemoryStream(file), note: notes.Add);
         Assert.AreEqual("Dense", Kinds(saved));
         StringAssert.StartsWith(notes.Single(), $"{type} 's' at the end is left out");
-        float[] x = Sample.Floats(12, 3), logits = new NetworkModel(saved.Network, saved.State).Predict(x);
-        float[] expected = Reference.Run(file, 2, x, [6]);
-        for (int row = 0; row < 2; row++)
+        float[] x = Sample.Floats(12, 3);
+        Reference.AssertClose(
+            Reference.Run(file, 2, x, [6]), saved, x, type,
+            logits => Reference.Softmax(logits, 5, type == "LogSoftmax"));
+    }
+
+    [TestMethod]
+    public void A_softmax_of_an_old_version_is_over_all_dimensions_from_its_axis_on()
+    {
+        OnnxFile file = Images(11).Named("s", "Softmax", "x", "y");
+        float[] x = Sample.Floats(2 * 168, 3);
+        Reference.AssertClose(
+            Reference.Run(file.ToBytes(), 2, x, [3, 8, 7]), Reference.Load(file.ToBytes()), x,
+            end: values => Reference.Softmax(values, 168, isLogarithm: false));
+        Failures.Are(
+            Images(11).Named("s", "Softmax", "x", "y", ("axis", 2)),
+            "Softmax 's' (it is not over all values of a row)");
+        Failures.Are(Images().Named("s", "Softmax", "x", "y"), "Softmax 's' (it is not over all values of a row)");
+    }
+
+    [TestMethod]
+    public void A_normalization_in_training_mode_is_noted()
+    {
+        var notes = new List<string>();
+        byte[] file = Normalization(new OnnxFile(15).Input("x", -1, 3).Output("y"), ("training_mode", 1)).ToBytes();
+        OnnxImport.Load(new MemoryStream(file), note: notes.Add);
+        StringAssert.Contains(notes.Single(), "was written in training mode");
+    }
+
+    [TestMethod]
+    public void Statistics_for_each_place_of_an_image_are_listed() => Failures.Are(
+        new OnnxFile(7).Input("x", -1, 3, 2, 2).Output("y").Tensor("c", Positive(12), 3, 2, 2)
+            .Named("b", "BatchNormalization", "x c c c c", "y", ("spatial", 0)),
+        "BatchNormalization 'b' (spatial is 0");
+
+    [TestMethod]
+    public void Padding_of_other_forms_is_listed()
+    {
+        (string, object)[] window = [("kernel_shape", new[] { 3, 3 })];
+        foreach (string mode in (string[])["reflect", "edge"])
         {
-            double sum = logits.Skip(5 * row).Take(5).Sum(value => Math.Exp(value));
-            double first = Math.Exp(logits[5 * row]) / sum;
-            Assert.AreEqual(expected[5 * row], type == "Softmax" ? first : Math.Log(first), 1e-5);
+            Failures.Are(
+                Images().Tensor("p", [0L, 0, 1, 1, 0, 0, 1, 1]).Named("p", "Pad", "x p", "a", ("mode", mode))
+                    .Node("AveragePool", "a", "y", window),
+                $"Pad 'p' (its mode is {mode})");
         }
+        Failures.Are(
+            Images().Tensor("p", [0L, 0, -1, 0, 0, 0, 0, 0]).Named("p", "Pad", "x p", "a")
+                .Node("AveragePool", "a", "y", window),
+            "Pad 'p' (it is not around images, or it takes something away)");
+        Failures.Are(
+            Images().Tensor("p", [0L, 1, 0, 0, 0, 0, 0, 0]).Named("p", "Pad", "x p", "a")
+                .Node("AveragePool", "a", "y", window),
+            "Pad 'p' (it is not around images, or it takes something away)");
+    }
+
+    [TestMethod]
+    public void A_squeeze_without_axes_removes_all_dimensions_of_one_element() => Reference.Check(Images()
+        .Node("GlobalAveragePool", "x", "m").Node("Squeeze", "m", "n").Tensor("w", Weights(6), 3, 2)
+        .Node("MatMul", "n w", "y"));
+
+    [TestMethod]
+    public void Zeros_in_a_shape_may_be_sizes()
+    {
+        Reference.Check(Images(14).Tensor("s", [-1L, 168]).Node("Reshape", "x s", "y", ("allowzero", 1)));
+        Failures.Are(
+            Images(14).Tensor("s", [0L, 168]).Named("r", "Reshape", "x s", "y", ("allowzero", 1)),
+            "Reshape 'r' (it does not keep a row of 168 values together)");
+    }
+
+    [TestMethod]
+    public void Forms_that_mix_rows_or_see_with_gaps_are_listed()
+    {
+        Failures.Are(
+            Rows().Tensor("w", Weights(30), 6, 5).Tensor("b", Weights(15), 3, 5).Named("g", "Gemm", "x w b", "y"),
+            "Gemm 'g' (its bias differs from row to row)");
+        Failures.Are(
+            Images().Named("f", "Flatten", "x", "y", ("axis", 0)), "Flatten 'f' (it does not leave the batch alone)");
+        Failures.Are(
+            Images().Named(
+                "p", "MaxPool", "x", "y", ("kernel_shape", new[] { 2, 2 }), ("dilations", new[] { 2, 1 })),
+            "MaxPool 'p' (its window is dilated)");
+        Failures.Are(
+            Images().Tensor("w", Weights(3), 1, 3, 1, 1).Node("Conv", "x w", "m").Named("m", "Mul", "x m", "y"),
+            "Mul 'm' (it multiplies values of different shapes)");
+    }
+
+    [TestMethod]
+    public void Constants_of_other_shapes_than_a_channel_s_are_listed()
+    {
+        const string reason = "(its constant is not one number, and not one number for each channel)";
+        Failures.Are(Images().Tensor("c", Weights(56), 8, 7).Named("a", "Add", "x c", "y"), $"Add 'a' {reason}");
+        Failures.Are(Images().Tensor("c", Weights(5), 5).Named("a", "Add", "x c", "y"), $"Add 'a' {reason}");
+        Failures.Are(
+            Rows().Tensor("c", Weights(6), 1, 1, 6).Named("a", "Mul", "x c", "y"), $"Mul 'a' {reason}");
+        Failures.Are(Rows().Tensor("c", Weights(3), 3, 1).Named("a", "Mul", "x c", "y"), $"Mul 'a' {reason}");
+        Reference.Check(Images().Tensor("c", Weights(7), 7).Node("Add", "x c", "y"));
+        Reference.Check(Images().Tensor("c", Weights(8), 1, 8, 1).Node("Mul", "x c", "y"));
+    }
+
+    [TestMethod]
+    [DataRow("tf2onnx")]
+    [DataRow("keras2onnx")]
+    public void Files_of_Keras_s_exporters_have_Keras_s_preset(string producer)
+    {
+        OnnxFile file = Normalization(new OnnxFile(13, producer).Input("x", -1, 3).Output("y"), ("momentum", 0.95f));
+        SavedNetwork saved = Reference.Check(file);
+        Assert.AreEqual(NetworkPreset.Keras, saved.Network.Preset);
+        Assert.AreEqual(
+            (VarianceConvention.Population, 0.95),
+            (((BatchNormalizationLayer)Layers(saved)[0]).Options.VarianceConvention,
+                ((BatchNormalizationLayer)Layers(saved)[0]).Options.Momentum));
     }
 
     [TestMethod]
     public void Values_before_and_after_constants_of_every_form()
     {
+        Reference.Check(Rows()
+            .Node("Constant", "", "a", ("value_int", 3)).Node("Cast", "a", "b", ("to", 1)).Node("Mul", "x b", "c")
+            .Node("Constant", "", "d", ("value_floats", new[] { 1f, 2, -3, 4, 0, 6 })).Node("Add", "c d", "y"));
         Reference.Check(Rows()
             .Node("Constant", "", "a", ("value_float", 2f)).Node("Mul", "x a", "b")
             .Node("Constant", "", "c", ("value", OnnxFile.TensorOf("", Weights(6), 6))).Node("Add", "b c", "d")

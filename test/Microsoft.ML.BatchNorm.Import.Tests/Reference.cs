@@ -43,25 +43,47 @@ static class Reference
     /// <summary>
     /// The network computes these outputs, with batch normalizations folded into other layers and without.
     /// </summary>
+    /// <param name="expected">The outputs.</param>
+    /// <param name="saved">The network.</param>
+    /// <param name="values">The rows.</param>
+    /// <param name="what">What is compared.</param>
+    /// <param name="end">What the file computes after the network's outputs; null for nothing.</param>
     /// <returns>The greatest difference, as a share of the greatest output.</returns>
-    public static double AssertClose(float[] expected, SavedNetwork saved, float[] values, string what = "")
+    public static double AssertClose(
+        float[] expected, SavedNetwork saved, float[] values, string what = "", Converter<float[], float[]>? end = null)
     {
         double greatest = 0;
         foreach (bool folds in (bool[])[true, false])
         {
             float[] actual = new NetworkModel(saved.Network, saved.State, folds).Predict(values);
-            greatest = Math.Max(greatest, Difference(expected, actual, what));
+            greatest = Math.Max(greatest, Difference(expected, end is null ? actual : end(actual), what));
         }
         Assert.IsLessThanOrEqualTo(Tolerance, greatest, $"{what} {saved.Network}");
         return greatest;
     }
+
+    /// <summary>The softmax of each row, or its logarithm.</summary>
+    public static float[] Softmax(float[] logits, int classes, bool isLogarithm) =>
+    [
+        .. logits.Chunk(classes).SelectMany(row =>
+        {
+            double greatest = row.Max(), sum = row.Sum(value => Math.Exp(value - greatest));
+            return row.Select(value => (float)(isLogarithm
+                ? value - greatest - Math.Log(sum)
+                : Math.Exp(value - greatest) / sum));
+        }),
+    ];
 
     public static double Difference(float[] expected, float[] actual, string what = "")
     {
         Assert.HasCount(expected.Length, actual, what);
         double largest = expected.Max(value => Math.Abs((double)value)), difference = 0;
         for (int i = 0; i < expected.Length; i++)
+        {
+            Assert.IsTrue(
+                float.IsFinite(expected[i]) && float.IsFinite(actual[i]), $"{expected[i]}, {actual[i]} {what}");
             difference = Math.Max(difference, Math.Abs((double)expected[i] - actual[i]));
+        }
         return largest == 0 ? difference : difference / largest;
     }
 

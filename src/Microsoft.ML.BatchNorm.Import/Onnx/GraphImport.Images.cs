@@ -8,10 +8,13 @@ sealed partial class GraphImport
     /// <summary>The largest window whose correction by factors is looked for.</summary>
     const int MostCorrected = 32;
 
+    /// <summary>What one trial of such a correction counts for, of the memory that a file may take.</summary>
+    const int BytesOfTrial = 64;
+
     /// <summary>Reads a window, with the padding of a Pad before it.</summary>
     /// <param name="x">What the node reads.</param>
     /// <param name="size">Height and width of the window.</param>
-    /// <param name="isPadded">Whether a padding with that number can be the window's own.</param>
+    /// <param name="isPadded">Whether the window may pad with this number itself.</param>
     /// <param name="image">The value without the padding.</param>
     /// <param name="window">The window.</param>
     /// <returns>Null, or why the window has no equivalent.</returns>
@@ -22,38 +25,32 @@ sealed partial class GraphImport
         if (x.AsPlain() is not { Shape.Length: 3 } plain)
             return "it does not read images of channels, height and width";
         image = plain;
-        if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill))
+        if (x.Term is PartTerm { Kind: PartKind.Pad } pad && isPadded(pad.Fill)
+            && plain.Shape.AsSpan().SequenceEqual(pad.Shape.Dimensions))
             (image, before) = (pad.Input, pad.Padding);
         Size2D stride = Pair("strides", size), dilation = Pair("dilations", size);
         TensorShape padded = ShapeFrom(plain.Shape);
-        Padding2D own;
-        switch (node.Text("auto_pad", "NOTSET"))
+        var same = new Window2D(size, stride, Padding2D.Same, dilation);
+        window = node.Text("auto_pad", "NOTSET") switch
         {
-            case "NOTSET" or "":
-                if (node.Ints("pads") is not { Length: > 0 } pads)
-                    own = default;
-                else if (pads.Length == 4 && pads.All(side => side is >= 0 and <= Network.MaxRowSize))
-                    own = new Padding2D((int)pads[0], (int)pads[1], (int)pads[2], (int)pads[3]);
-                else
-                    throw node.Wrong("pads", "four numbers that are not negative");
-                break;
-            case "VALID":
-                own = default;
-                break;
-            case "SAME_UPPER":
-                own = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
-                break;
-            case "SAME_LOWER":
-                Padding2D upper = new Window2D(size, stride, Padding2D.Same, dilation).On(padded).Padding;
-                own = new Padding2D(upper.Bottom, upper.Right, upper.Top, upper.Left);
-                break;
-            default:
-                throw node.Wrong("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER");
-        }
-        bool isSame = before.IsZero && node.Text("auto_pad", "") == "SAME_UPPER";
-        window = new Window2D(size, stride, isSame ? Padding2D.Same : Sum(before, own), dilation);
+            "NOTSET" or "" => same with { Padding = Sum(before, Pads()) },
+            "VALID" => same with { Padding = before },
+            "SAME_UPPER" => before.IsZero ? same : same with { Padding = Sum(before, same.On(padded).Padding) },
+            "SAME_LOWER" => same with { Padding = Sum(before, Turned(same.On(padded).Padding)) },
+            _ => throw node.Wrong("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER"),
+        };
         return null;
     }
+
+    Padding2D Pads() => node.Ints("pads") switch
+    {
+        null or [] => default,
+        { Length: 4 } sides when sides.All(side => side is >= 0 and <= Network.MaxRowSize) =>
+            new((int)sides[0], (int)sides[1], (int)sides[2], (int)sides[3]),
+        _ => throw node.Wrong("pads", "four numbers that are not negative"),
+    };
+
+    static Padding2D Turned(Padding2D a) => new(a.Bottom, a.Right, a.Top, a.Left);
 
     static Padding2D Sum(Padding2D a, Padding2D b) =>
         new(a.Top + b.Top, a.Left + b.Left, a.Bottom + b.Bottom, a.Right + b.Right);
@@ -71,7 +68,7 @@ sealed partial class GraphImport
         if (In(0) is not Value x)
             return Fail("it reads a constant");
         if (node.Ints("kernel_shape") is not [var height, var width])
-            return Fail("its window has not two dimensions");
+            return Fail("its window does not have two dimensions");
         var size = new Size2D(Small(height), Small(width));
         bool isCeiled = node.Int("ceil_mode", 0) != 0, counts = node.Int("count_include_pad", 0) != 0;
         Predicate<double> isPadded = function == Pooling.Average
@@ -138,10 +135,11 @@ sealed partial class GraphImport
     /// </summary>
     Value? Corrected(Value x, Constant factors)
     {
-        if (x.IsShared || x.AsPlain() is not { Shape.Length: 3 }
-            || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+        if (x.AsPlain() is not { } plain || x.Term is not LayerTerm { Layer: Pool2DLayer layer } pool
+            || !plain.Shape.AsSpan().SequenceEqual(pool.Shape.Dimensions)
             || layer is not { Function: Pooling.Average, CountIncludePad: true }
-            || factors.Dimensions is not [1, 1, var lines, var places] || (lines, places) != (x.Shape[1], x.Shape[2])
+            || factors.Dimensions is not [1, 1, var lines, var places]
+            || (lines, places) != (plain.Shape[1], plain.Shape[2])
             || lines * places == 1 || Math.Max(layer.PoolSize.Height, layer.PoolSize.Width) > MostCorrected)
             return null;
         float[] values = Floats(factors);
@@ -151,6 +149,8 @@ sealed partial class GraphImport
         {
             for (int right = padding.Right; right >= 0; right--)
             {
+                // So that many nodes cannot search in vain.
+                Take(BytesOfTrial);
                 Pool2DLayer other = layer with
                 {
                     CeilMode = true, Padding = padding with { Bottom = bottom, Right = right },
@@ -179,7 +179,7 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x || In(1) is not (null or Constant))
             return Fail("it reads a constant, or its axes are computed");
-        long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
+        long[]? axes = In(1) is Constant given ? Integers(given) : node.Ints("axes");
         if (axes is not { Length: 2 })
             return Fail("it is not over height and width");
         int[] seen = [.. axes.Select(axis => AxisOf(axis, x.Rank))];
@@ -209,24 +209,20 @@ sealed partial class GraphImport
     /// <summary>Constants around an image. The layer that reads it takes them as its own padding.</summary>
     Operand Pad()
     {
-        if (In(0) is not Value x || In(1) is not (null or Constant) || In(2) is not (null or Constant)
-            || In(3) is not (null or Constant))
+        if (In(0) is not Value x || In(1) is not (null or Constant) || In(3) is not (null or Constant)
+            || Number(2, opSet < 11 ? node.Float("value", 0) : 0) is not { } fill)
             return Fail("its padding is computed");
-        long[]? pads = opSet < 11 ? node.Ints("pads") : (In(1) as Constant)?.Tensor.ToIntegers();
-        long[]? given = (In(3) as Constant)?.Tensor.ToIntegers();
-        int[] axes = given is null
-            ? [.. Enumerable.Range(0, x.Rank)]
-            : [.. given.Select(axis => AxisOf(axis, x.Rank))];
+        long[]? pads = opSet < 11 ? node.Ints("pads") : In(1) is Constant sizes ? Integers(sizes) : null;
+        int[] axes = In(3) is Constant given
+            ? [.. Integers(given).Select(axis => AxisOf(axis, x.Rank))]
+            : [.. Enumerable.Range(0, x.Rank)];
         if (pads is null || pads.Length != 2 * axes.Length)
             throw node.Invalid("there are not two numbers of padding for each dimension");
         if (Array.TrueForAll(pads, side => side == 0))
             return x;
         if (node.Text("mode", "constant") != "constant")
             return Fail($"its mode is {node.Text("mode", "")}");
-        double fill = opSet < 11 ? node.Float("value", 0)
-            : In(2) is Constant { Count: 1 } value ? Doubles(value)[0]
-            : 0;
-        int[] sides = new int[6];
+        int[] sides = new int[4];
         for (int i = 0; i < pads.Length; i++)
         {
             int axis = x.Order[axes[i % axes.Length]];

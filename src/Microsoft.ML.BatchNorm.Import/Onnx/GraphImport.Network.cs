@@ -8,18 +8,11 @@ sealed partial class GraphImport
     /// <summary>Makes the network that ends with a step, all of whose steps are layers.</summary>
     SavedNetwork Build(Term end)
     {
-        var needed = new HashSet<Term> { end };
-        var open = new Stack<Term>(needed);
-        while (open.TryPop(out Term? term))
-        {
-            foreach (Term input in term.Inputs)
-            {
-                if (needed.Add(input))
-                    open.Push(input);
-            }
-        }
-        needed.Remove(inputTerm);
-        Term[] steps = [.. needed.OrderBy(term => term.Number)];
+        if (!input.Shape.AsSpan().SequenceEqual(inputTerm.Shape.Dimensions))
+            notes.Add(
+                $"The file's rows are {new TensorShape(input.Shape.AsSpan())}, and the network's {inputTerm.Shape}, "
+                + "with the same values.");
+        Term[] steps = [.. Needed([end]).Where(term => term != inputTerm).OrderBy(term => term.Number)];
         Dictionary<Term, string> paths = PathsOf(steps);
         var places = new Dictionary<Term, int> { [inputTerm] = ValueGraph.Source };
         var nodes = new List<(string Path, Layer Layer, ImmutableArray<int> Inputs)>();
@@ -44,40 +37,9 @@ sealed partial class GraphImport
         }
         catch (ArgumentException error)
         {
-            throw new InvalidDataException($"The file's network cannot be: {Check.Text(error)}", error);
+            throw new InvalidDataException(
+                $"The file's network breaks a rule for networks: {Check.Text(error)}", error);
         }
-    }
-
-    /// <summary>
-    /// Constants that scale and shift, as a batch normalization that is frozen: its numbers are these constants, and
-    /// training leaves them.
-    /// </summary>
-    (Layer Layer, LayerState State) Frozen(ScaleTerm term)
-    {
-        int axis = Math.Max(term.Map.Axis, 1), channels = term.Shape[axis - 1];
-        Take(2 * (sizeof(double) + sizeof(float)) * (long)channels);
-        double[] ones = new double[channels];
-        Array.Fill(ones, 1);
-        BatchNormalizationState state;
-        try
-        {
-            state = new BatchNormalizationState(
-                Each(term.Map.Mean), ones, Array.ConvertAll(Each(term.Map.Scale), value => (float)value),
-                Array.ConvertAll(Each(term.Map.Shift), value => (float)value));
-        }
-        catch (ArgumentException error)
-        {
-            throw term.Node!.Invalid(Check.Text(error).TrimEnd('.'));
-        }
-        return (
-            new BatchNormalizationLayer(Normalization with
-            {
-                Axis = axis, Epsilon = 0, Momentum = BatchNormalizationOptions.Keras.Momentum, Trainable = false,
-            }),
-            new LayerState(state));
-
-        double[] Each(double[] values) =>
-            values.Length == channels ? values : [.. Enumerable.Repeat(values[0], channels)];
     }
 
     /// <summary>

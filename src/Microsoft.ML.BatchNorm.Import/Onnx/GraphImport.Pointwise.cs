@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace Microsoft.ML.BatchNorm.Import;
 
@@ -51,13 +52,10 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x)
             return Fail("it reads a constant");
-        if (In(1) is not (null or Constant { Count: 1 }) || In(2) is not (null or Constant { Count: 1 }))
-            return Fail("its bounds are computed");
-        double least = opSet < 11 ? node.Float("min", float.MinValue)
-            : In(1) is Constant min ? Doubles(min)[0] : float.MinValue;
-        double most = opSet < 11 ? node.Float("max", float.MaxValue)
-            : In(2) is Constant max ? Doubles(max)[0] : float.MaxValue;
-        return Clipped(x, least, most);
+        return Number(1, opSet < 11 ? node.Float("min", float.MinValue) : float.MinValue) is { } least
+            && Number(2, opSet < 11 ? node.Float("max", float.MaxValue) : float.MaxValue) is { } most
+                ? Clipped(x, least, most)
+                : Fail("its bounds are computed");
     }
 
     Operand Clipped(Value x, double least, double most)
@@ -72,12 +70,13 @@ sealed partial class GraphImport
                 return Activated(x, Activation.ReLU6);
             case (0, 1):
                 return Scale(x, 6, -3) is Value scaled ? Activated(scaled, Activation.HardSigmoid) : Unknown.Value;
-            // A ReLU that is only read here.
-            case (<= float.MinValue, 6) when !x.IsShared
-                && x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
+            case (<= float.MinValue, 6)
+                when x.Term is LayerTerm { Layer: ActivationLayer { Function: Activation.ReLU } } positive:
                 return Activated(x.With(positive.Inputs[0]), Activation.ReLU6);
             default:
-                return Fail($"its bounds are {least} and {most}, and not 0 and 6, 0 and 1, or 0 alone");
+                return Fail(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"its bounds are {least:G6} and {most:G6}, and not 0 and 6, 0 and 1, or 0 alone"));
         }
     }
 
@@ -111,15 +110,13 @@ sealed partial class GraphImport
     {
         (Value x, Constant c) => Scaled(x, c, number => (1, -number)),
         (Constant c, Value x) => Scaled(x, c, number => (-1, number)),
-        (Value a, Value b) when IsSame(a, b) => a.With(PartOf(PartKind.Difference, a)),
+        (Value a, Value b) when IsSame(a, b) && Unshaped(a) is not null => a.With(PartOf(PartKind.Difference, a)),
         _ => Fail("it subtracts computed values"),
     };
 
-    Operand Divide() => (In(0), In(1)) switch
-    {
-        (Value x, Constant c) => Scaled(x, c, number => (1 / number, 0)),
-        _ => Fail("it divides by computed values"),
-    };
+    Operand Divide() => In(0) is Value x && In(1) is Constant c
+        ? Scaled(x, c, number => (1 / number, 0))
+        : Fail("it divides by computed values");
 
     static bool IsSame(Value a, Value b) => a.Term == b.Term && IsSeenAlike(a, b);
 
@@ -258,71 +255,6 @@ sealed partial class GraphImport
             : Fail("it multiplies values whose shapes have changed");
     }
 
-    Operand Times(Operand x, double factor) => x is Value value && factor != 1 ? Scale(value, factor, 0) : x;
-
-    /// <summary>x·scale + shift.</summary>
-    Operand Scale(Value x, double scale, double shift) => Scaled(x, 0, [scale], [shift], "");
-
-    /// <summary>A value scaled by a constant or added to it.</summary>
-    /// <param name="x">The value.</param>
-    /// <param name="constant">The constant.</param>
-    /// <param name="map">Gives factor and summand for a number of the constant.</param>
-    Operand Scaled(Value x, Constant constant, Func<double, (double Scale, double Shift)> map)
-    {
-        int missing = x.Rank - constant.Dimensions.Length;
-        int[] axes = [.. Enumerable.Range(0, constant.Dimensions.Length).Where(i => constant.Dimensions[i] != 1)];
-        if (missing < 0 || axes.Length > 1
-            || (axes is [var only] && (x.Order[only + missing] == 0 || x[only + missing] != constant.Dimensions[only])))
-            return Fail("its constant is not one number, and not one number for each channel");
-        (double Scale, double Shift)[] numbers = Array.ConvertAll(Doubles(constant), value => map(value));
-        return Scaled(
-            x, axes is [var axis] ? x.Order[axis + missing] : 0, Array.ConvertAll(numbers, pair => pair.Scale),
-            Array.ConvertAll(numbers, pair => pair.Shift), constant.Name);
-    }
-
-    Operand Scaled(Value x, int axis, double[] scale, double[] shift, string name)
-    {
-        if ((axis == 0 ? Unshaped(x) : Settle(x)) is not { } input || (axis > input.Shape.Rank))
-            return Fail("it reads values whose shape has changed");
-        if (scale.Concat(shift).Any(value => !double.IsFinite(value)))
-            throw node.Invalid("a constant is not finite");
-        if (!x.IsShared && axis <= 1 && Array.TrueForAll(scale, value => value == 1)
-            && WithBias(input, shift, name) is { } biased)
-            return x.With(biased);
-        var before = input as ScaleTerm;
-        ScaleAndShift map = ScaleAndShift.Identity.Then(axis, scale, shift)!;
-        return before?.Map.Then(axis, scale, shift) is { } both
-            ? Scaled(x.With(before.Inputs[0]), both, [.. before.Tensors, name])
-            : Scaled(x.With(input), map, [name]);
-    }
-
-    Value Scaled(Value x, ScaleAndShift map, ImmutableArray<string> tensors)
-    {
-        if (map.IsIdentity)
-            return x;
-        Take(3 * sizeof(double) * (long)map.Mean.Length);
-        return x.With(new ScaleTerm(node, terms++, x.Term, map, [.. tensors.Where(tensor => tensor.Length > 0)]));
-    }
-
-    /// <summary>A layer with what is added to it as its bias; null if it cannot be that.</summary>
-    LayerTerm? WithBias(Term term, double[] shift, string name)
-    {
-        if (term is not LayerTerm { State: { } state } product)
-            return null;
-        Layer? layer = product.Layer switch
-        {
-            DenseLayer { UseBias: false } dense => dense with { UseBias = true },
-            Conv2DLayer { UseBias: false } convolution => convolution with { UseBias = true },
-            _ => null,
-        };
-        if (layer is null)
-            return null;
-        float[] bias = Repeated(Array.ConvertAll(shift, value => (float)value), product.Shape[0]);
-        return Layer(
-            layer, product.Node, product.Inputs, StateOf(state.ArrayOf<float>("kernel")!, bias),
-            name.Length > 0 ? product.Tensors.Add(name) : product.Tensors);
-    }
-
     Operand Part(PartKind kind) => In(0) is Value x && Unshaped(x) is not null
         ? x.With(PartOf(kind, x))
         : Fail("it reads a constant, or values whose shape has changed");
@@ -336,12 +268,15 @@ sealed partial class GraphImport
     /// </summary>
     Operand Where()
     {
-        if (In(0) is not Value { Term: PartTerm condition } || In(1) is not Value x || !IsSame(condition.Input, x))
+        if (In(0) is not Value { Term: PartTerm condition } mask || In(1) is not Value x || !IsSeenAlike(mask, x)
+            || condition.Input.Term != x.Term)
             return Fail("its condition is not whether its value is finite");
         return (condition.Kind, In(2)) switch
         {
-            (PartKind.IsNaN, Constant { Count: 1 } zero) when Doubles(zero)[0] == 0 =>
+            (PartKind.IsNaN, Constant { Count: 1 } zero)
+                when zero.Dimensions.Length <= x.Rank && Doubles(zero)[0] == 0 =>
                 x.With(PartOf(PartKind.ZeroOrNaN, x)),
+            (_, Value y) when !IsSeenAlike(x, y) => Fail("it chooses between values of different shapes"),
             (PartKind.IsNaN, Value { Term: LayerTerm { Layer: ActivationLayer } function } y)
                 when function.Inputs[0] == x.Term => y,
             (PartKind.IsNonFinite, Value { Term: LayerTerm { Layer: BatchNormalizationLayer layer } normalization } y)

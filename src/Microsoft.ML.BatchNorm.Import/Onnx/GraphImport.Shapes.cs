@@ -13,13 +13,29 @@ sealed partial class GraphImport
         _ => throw node.Invalid("it reads nothing"),
     };
 
-    /// <summary>Numbers have one type in a network.</summary>
-    Operand Cast() => In(0) ?? throw node.Invalid("it reads nothing");
+    /// <summary>Numbers have one type in a network, and sizes are whole.</summary>
+    Operand Cast()
+    {
+        var type = (OnnxType)node.Int("to", 0);
+        bool isWhole = type is OnnxType.Int32 or OnnxType.Int64;
+        return In(0) switch
+        {
+            null => throw node.Invalid("it reads nothing"),
+            Sizes sizes when isWhole => sizes,
+            Constant constant when IsReal(type) || (isWhole && constant.Tensor.IsWhole) => constant,
+            Value x when IsReal(type) => x,
+            Sizes => Fail("it makes sizes numbers of another kind"),
+            _ => Fail("it rounds to whole numbers"),
+        };
+    }
+
+    static bool IsReal(OnnxType type) =>
+        type is OnnxType.Float or OnnxType.Float16 or OnnxType.Double or OnnxType.BFloat16;
 
     /// <remarks>Such a constant has no name: exporters make it up.</remarks>
     Operand ConstantOf()
     {
-        if (node.Find("value")?.Tensor is { } tensor)
+        if ((node.Find("value") ?? node.Find("value_floats"))?.Tensor is { } tensor)
             return Constant.Of("", tensor);
         tensor = new OnnxTensor { Type = OnnxType.Int64 };
         if (node.Find("value_float") is not null)
@@ -50,10 +66,12 @@ sealed partial class GraphImport
     {
         if (In(0) is not Value x)
             return Fail("it reads a constant");
-        if (In(1) is not (null or Constant { Count: 1 }))
+        if (Number(1, node.Finite("ratio", 0.5f)) is not { } given)
             return Fail("its rate is computed");
-        double rate = In(1) is Constant given ? Doubles(given)[0] : Exact(node.Finite("ratio", 0.5f));
-        return rate is > 0 and < 1 ? Pointwise(x, new DropoutLayer(Exact((float)rate))) : x;
+        double rate = Exact((float)given);
+        if (rate >= 1)
+            notes.Add($"{node} drops every value in training, and is left out.");
+        return rate is > 0 and < 1 ? Pointwise(x, new DropoutLayer(rate)) : x;
     }
 
     Operand Flatten()
@@ -87,21 +105,30 @@ sealed partial class GraphImport
         bool copiesZeros = node.Int("allowzero", 0) == 0;
         switch (In(0))
         {
+            case Constant when target.Contains(null):
+                return Fail("its shape depends on the batch");
             case Constant constant:
                 long[] known = [.. target.Select((size, i) =>
-                    size == 0 && copiesZeros && i < constant.Dimensions.Length ? constant.Dimensions[i] : size ?? 0)];
+                    size == 0 && copiesZeros && i < constant.Dimensions.Length ? constant.Dimensions[i] : size!.Value)];
                 int free = Array.IndexOf(known, -1);
                 if (free >= 0)
                     known[free] = Rest(constant.Count, known, free);
-                if (Product(known) != constant.Count)
-                    throw node.Invalid($"{constant.Count} values do not have the shape [{string.Join(", ", known)}]");
-                return constant.Reshaped([.. known.Select(size => (int)size)])
-                    ?? (Operand)Fail("its constant is transposed");
+                return Reshaped(constant, known);
             case Value x:
                 return x.Order[0] == 0 ? Reshaped(x, target, copiesZeros) : Fail("it moves the batch");
             default:
                 return Fail("it reads sizes");
         }
+    }
+
+    Operand Reshaped(Constant constant, long[] shape)
+    {
+        if (shape.Length > OnnxTensor.MostDimensions)
+            throw TooMany(shape.Length);
+        if (Product(shape) != constant.Count)
+            throw node.Invalid($"{constant.Count} values do not have the shape [{string.Join(", ", shape)}]");
+        return constant.Reshaped([.. shape.Select(size => (int)size)])
+            ?? (Operand)Fail("its constant is transposed");
     }
 
     Operand Reshaped(Value x, long?[] target, bool copiesZeros)
@@ -121,6 +148,8 @@ sealed partial class GraphImport
             row[free] = Rest(x.Size, row, free);
         if (!isBatch || Product(row) != x.Size)
             return Fail($"it does not keep a row of {x.Size} values together");
+        if (sizes[0] == 1 && batch is null)
+            notes.Add($"{node} makes batches of 1 row; the network takes any number of rows.");
         ImmutableArray<int> shape = [.. row.Select(size => (int)size)];
         if (shape.Length == 1)
             return InOneDimension(x);
@@ -152,60 +181,68 @@ sealed partial class GraphImport
     {
         if (In(1) is not (null or Constant))
             return Fail("its axes are computed");
-        long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
+        long[]? axes = In(1) is Constant given ? Integers(given) : node.Ints("axes");
         switch (In(0))
         {
             case Sizes sizes:
-                return sizes.Items.Length == 1 ? new Sizes(sizes.Items, isScalar: true) : Fail(null);
+                return sizes.Items.Length == 1
+                    ? new Sizes(sizes.Items, isScalar: true)
+                    : Fail("it makes a number of several sizes");
             case Constant constant:
-                int[] gone = Squeezed(constant.Dimensions.Length, axis => constant.Dimensions[axis] == 1);
-                return constant.Reshaped([.. constant.Dimensions.Where((_, axis) => !gone.Contains(axis))])
-                    ?? (Operand)Fail("its constant is transposed");
+                return Reshaped(
+                    constant, [.. Left(constant.Dimensions.Length, axis => constant.Dimensions[axis])
+                        .Select(axis => (long)constant.Dimensions[axis])]);
             case Value { Moved: null } x:
-                int[] ones = Squeezed(x.Rank, axis => x[axis] == 1);
-                if (ones.Any(axis => x[axis] != 1))
-                    return Fail("it removes a dimension that is not 1");
-                return WithDimensions(x, [.. Enumerable.Range(0, x.Rank).Where(axis => !ones.Contains(axis))]);
+                return axes?.Any(axis => x[AxisOf(axis, x.Rank)] is null) == true
+                    ? Fail("it removes the batch")
+                    : WithDimensions(x, Left(x.Rank, axis => x[axis]));
             default:
                 return Fail("it reads a value that was transposed and flattened");
         }
 
-        int[] Squeezed(int rank, Func<int, bool> isOne) => axes is null
-            ? [.. Enumerable.Range(0, rank).Where(isOne)]
-            : [.. axes.Select(axis => AxisOf(axis, rank))];
+        int[] Left(int rank, Func<int, int?> sizeOf)
+        {
+            HashSet<int>? gone = axes?.Select(axis => AxisOf(axis, rank)).ToHashSet();
+            foreach (int axis in gone ?? [])
+            {
+                if (sizeOf(axis) != 1)
+                    throw node.Invalid($"a dimension of {sizeOf(axis)} is removed");
+            }
+            return [.. Enumerable.Range(0, rank).Where(axis => !gone?.Contains(axis) ?? sizeOf(axis) != 1)];
+        }
     }
 
     Operand Unsqueeze()
     {
         if (In(1) is not (null or Constant))
             return Fail("its axes are computed");
-        long[]? axes = In(1) is Constant given ? given.Tensor.ToIntegers() : node.Ints("axes");
-        if (axes is not { Length: > 0 and <= OnnxTensor.MostDimensions })
-            throw node.Invalid("there are no axes, or too many");
-        switch (In(0))
+        if ((In(1) is Constant given ? Integers(given) : node.Ints("axes")) is not { Length: > 0 } axes)
+            throw node.Invalid("there are no axes");
+        return In(0) switch
         {
-            case Sizes { IsScalar: true } size when axes is [0 or -1]:
-                return new Sizes(size.Items);
-            case Constant constant:
-                int rank = constant.Dimensions.Length + axes.Length;
-                HashSet<int> added = [.. axes.Select(axis => AxisOf(axis, rank))];
-                if (added.Count != axes.Length)
-                    throw node.Invalid("an axis occurs twice");
-                int next = 0;
-                IEnumerable<int> sizes = Enumerable.Range(0, rank)
-                    .Select(axis => added.Contains(axis) ? 1 : constant.Dimensions[next++]);
-                return constant.Reshaped([.. sizes]) ?? (Operand)Fail("its constant is transposed");
-            case Value { Moved: null } x:
-                HashSet<int> ones = [.. axes.Select(axis => AxisOf(axis, x.Rank + axes.Length))];
-                if (ones.Count != axes.Length)
-                    throw node.Invalid("an axis occurs twice");
-                int seen = 0, all = x.Rank + axes.Length;
-                return WithDimensions(
-                    x, [.. Enumerable.Range(0, all).Select(axis => ones.Contains(axis) ? -1 : seen++)]);
-            default:
-                return Fail("it reads sizes, or a value that was transposed and flattened");
+            Sizes { IsScalar: true } size when axes is [0 or -1] => new Sizes(size.Items),
+            Constant constant => Reshaped(
+                constant, [.. Kept(constant.Dimensions.Length)
+                    .Select(axis => axis < 0 ? 1L : constant.Dimensions[axis])]),
+            Value { Moved: null } x => WithDimensions(x, Kept(x.Rank)),
+            _ => Fail("it reads sizes, or a value that was transposed and flattened"),
+        };
+
+        // For each dimension, which one of the operand's it is; −1 for a new one.
+        int[] Kept(int rank)
+        {
+            int all = rank + axes.Length, next = 0;
+            if (all > OnnxTensor.MostDimensions)
+                throw TooMany(all);
+            HashSet<int> added = [.. axes.Select(axis => AxisOf(axis, all))];
+            if (added.Count != axes.Length)
+                throw node.Invalid("an axis occurs twice");
+            return [.. Enumerable.Range(0, all).Select(axis => added.Contains(axis) ? -1 : next++)];
         }
     }
+
+    InvalidDataException TooMany(int dimensions) => node.Invalid(
+        $"there are {dimensions} dimensions, and at most {OnnxTensor.MostDimensions} are read");
 
     /// <summary>A value with some of its dimensions, in their order, and new ones of size 1 between them.</summary>
     /// <param name="x">The value.</param>
@@ -253,8 +290,14 @@ sealed partial class GraphImport
     Operand Concat()
     {
         Operand?[] inputs = [.. Enumerable.Range(0, node.Inputs.Count).Select(In)];
-        if (inputs.Length > 0 && inputs.All(input => SizesOf(input) is not null) && inputs.Any(input => input is Sizes))
-            return new Sizes([.. inputs.SelectMany(input => SizesOf(input)!)]);
+        if (inputs.Any(input => input is Sizes))
+        {
+            long?[]?[] sizes = Array.ConvertAll(inputs, SizesOf);
+            int count = sizes.Sum(each => each?.Length ?? 0);
+            return sizes.Contains(null) ? Fail("it puts sizes and other values together")
+                : count <= OnnxTensor.MostDimensions ? new Sizes([.. sizes.SelectMany(each => each!)])
+                : throw TooMany(count);
+        }
         if (inputs.Length == 0 || !inputs.All(input => input is Value))
             return Fail("it reads constants");
         Value[] values = [.. inputs.Cast<Value>()];
@@ -280,12 +323,14 @@ sealed partial class GraphImport
         ? (int)(axis < 0 ? axis + rank : axis)
         : throw node.Invalid($"there is an axis {axis} of {rank}");
 
-    /// <summary>Whole numbers that a node reads, and sizes; null for anything else.</summary>
-    static long?[]? SizesOf(Operand? operand) => operand switch
+    /// <summary>Sizes that a node reads, from a value or a constant; null for anything else.</summary>
+    long?[]? SizesOf(Operand? operand) => operand switch
     {
         Sizes sizes => [.. sizes.Items],
-        Constant { Dimensions.Length: <= 1, Count: <= 64 } constant =>
-            constant.Tensor.ToIntegers()?.Select(size => (long?)size).ToArray(),
+        Constant { Dimensions.Length: <= 1 } constant =>
+            constant.Count <= OnnxTensor.MostDimensions
+                ? [.. Integers(constant).Select(size => (long?)size)]
+                : throw TooMany(constant.Count),
         _ => null,
     };
 
@@ -301,8 +346,11 @@ sealed partial class GraphImport
     Operand Gather()
     {
         if (In(0) is not Sizes { IsScalar: false } sizes || In(1) is not Constant index
-            || index.Tensor.ToIntegers() is not { Length: <= 64 } places || index.Dimensions.Length > 1)
-            return Fail("it does not take one of a value's sizes");
+            || index.Dimensions.Length > 1)
+            return Fail("it does not take some of a value's sizes");
+        long[] places = Integers(index);
+        if (places.Length > OnnxTensor.MostDimensions)
+            throw TooMany(places.Length);
         return new Sizes(
             [.. places.Select(place => sizes.Items[AxisOf(place, sizes.Items.Length)])],
             isScalar: index.Dimensions.IsEmpty);
@@ -312,12 +360,12 @@ sealed partial class GraphImport
     {
         (long[]? starts, long[]? ends) = opSet < 10
             ? (node.Ints("starts"), node.Ints("ends"))
-            : ((In(1) as Constant)?.Tensor.ToIntegers(), (In(2) as Constant)?.Tensor.ToIntegers());
+            : (In(1) is Constant first ? Integers(first) : null, In(2) is Constant last ? Integers(last) : null);
         if (In(0) is not Sizes { IsScalar: false } sizes || starts is not [var start] || ends is not [var end]
-            || In(4) is not (null or Constant) || (In(4) as Constant)?.Tensor.ToIntegers() is not (null or [1]))
+            || In(4) is { } step && (step is not Constant known || Integers(known) is not [1]))
             return Fail("it does not take some of a value's sizes");
-        int count = sizes.Items.Length, first = Clamped(start, count), last = Clamped(end, count);
-        return new Sizes(last > first ? sizes.Items[first..last] : []);
+        int count = sizes.Items.Length, from = Clamped(start, count), to = Clamped(end, count);
+        return new Sizes(to > from ? sizes.Items[from..to] : []);
     }
 
     /// <summary>A place counted from the front, within so many.</summary>

@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.Import;
 
 /// <summary>
 /// Turns the nodes of an ONNX graph into the steps of a network: one after the other, in the graph's order. Nodes that
-/// are a layer only together, such as those of a Gelu, become that layer when the last of them comes.
+/// are a layer only together, such as those of a Gelu, are imported as one layer at the last of them.
 /// </summary>
 sealed partial class GraphImport
 {
@@ -25,6 +25,12 @@ sealed partial class GraphImport
     readonly List<(OnnxNode Node, string? Reason)> failures = [];
     readonly List<string> notes = [];
     readonly InputTerm inputTerm = new();
+
+    /// <summary>The values that are an input of whole numbers, which is not cast yet.</summary>
+    readonly HashSet<string> whole = new(StringComparer.Ordinal);
+
+    /// <summary>The network's input as the file declares it.</summary>
+    Value input = null!;
     readonly Dictionary<Term, Term> flattened = [];
 
     /// <summary>The steps that are read by nodes that cannot be imported.</summary>
@@ -57,7 +63,7 @@ sealed partial class GraphImport
     /// <param name="length">The file's length in bytes, on which it depends how much memory may be taken.</param>
     /// <param name="inputShape">The shape of an input row where the file leaves it open; or null.</param>
     /// <param name="until">The value that becomes the network's output; null for the graph's.</param>
-    /// <param name="note">Receives what the network does otherwise than the file.</param>
+    /// <param name="note">Is called for each way in which the network differs from the file.</param>
     public static SavedNetwork Run(
         OnnxModel model, long length, TensorShape? inputShape, string? until, Action<string>? note)
     {
@@ -79,12 +85,12 @@ sealed partial class GraphImport
             try
             {
                 network = other.Make(inputShape, until, channelsLast: true);
+                import = network is not null || other.Reached > import.Reached ? other : import;
             }
             catch (InvalidDataException)
             {
                 // The images have their channels first, and what is wrong with the file is what was found before.
             }
-            import = network is null ? import : other;
         }
         if (network is null)
             throw import.Failure();
@@ -96,6 +102,9 @@ sealed partial class GraphImport
     /// <summary>Whether a node transposes images to channels first, as exports of Keras's networks begin.</summary>
     static bool IsToChannelsFirst(OnnxNode node) =>
         node.Operator == "Transpose" && node.Ints("perm") is [0, 3, 1, 2];
+
+    /// <summary>The place of the first node that cannot be imported.</summary>
+    int Reached => failures.Min(failure => failure.Node.Place);
 
     NotSupportedException Failure() => new(
         "The file has nodes that cannot be imported: "
@@ -195,16 +204,25 @@ sealed partial class GraphImport
             && shape.Where((size, i) => stated[i + 1] is { } own && own != size).Any();
         if (isResized)
             notes.Add(
-                $"The file's rows have the shape [{string.Join(", ", inputs[0].Dimensions!.Skip(1))}]; the network takes "
-                + $"rows of {inputShape}.");
+                $"The file's rows have the shape [{string.Join(", ", inputs[0].Dimensions!.Skip(1))}]; the network "
+                + $"takes rows of {inputShape}.");
         ShapeFrom(shape);
         batch = inputs[0].Dimensions is [{ } size, ..] ? Small(size) : null;
-        operands[inputs[0].Name] = !channelsLast || shape.Length != 3
-            ? new Value(inputTerm, shape)
-            : new Value(inputTerm, [shape[2], shape[0], shape[1]], [0, 2, 3, 1]);
-        if (channelsLast)
+        if (batch is not null)
+            notes.Add($"The file takes batches of {batch}; the network takes batches of any size.");
+        if (channelsLast && shape.Length == 3)
+        {
             notes.Add(
                 "The file's images have their channels last; the network takes rows of channels, height and width.");
+            input = new Value(inputTerm, [shape[2], shape[0], shape[1]], [0, 2, 3, 1]);
+        }
+        else
+        {
+            input = new Value(inputTerm, shape);
+        }
+        operands[inputs[0].Name] = input;
+        if (inputs[0].Type != default && !IsReal(inputs[0].Type))
+            whole.Add(inputs[0].Name);
     }
 
     /// <summary>
@@ -223,14 +241,15 @@ sealed partial class GraphImport
         long?[] row = [.. input.Dimensions.Skip(1)];
         if (wanted is null)
             return row.Contains(null) ? throw Open() : [.. row.Select(size => Small(size!.Value))];
-        return wanted.Length == row.Length && (Agrees(0, row.Length) || row.Length == 3 && (Agrees(0, 1) || Agrees(2, 3)))
+        return wanted.Length == row.Length
+            && (!row.Where((size, i) => size is not null && size != wanted[i]).Any() || HasItsChannels())
             ? [.. wanted]
             : throw new ArgumentException(
                 $"The rows of the input '{input.Name}' cannot be {inputShape}: its shape is {Described(input)}, batch "
                 + "first. Only height and width of images may differ.", nameof(inputShape));
 
-        bool Agrees(int first, int end) =>
-            Enumerable.Range(first, end - first).All(i => row[i] is null || row[i] == wanted[i]);
+        bool HasItsChannels() =>
+            row is [{ } first, _, _] && first == wanted[0] || row is [_, _, { } last] && last == wanted[2];
 
         ArgumentException Open() => new(
             $"The file leaves the shape of the input '{input.Name}' open: {Described(input)}. Give the shape of a row, "
@@ -269,25 +288,39 @@ sealed partial class GraphImport
             if (value.AsPlain() is { } plain && Settle(plain) is { } end)
                 return end;
         }
-        Fail("it gives no row of values in their order");
+        Fail("its output is transposed or has another shape than its layer's");
         return null;
     }
 
     /// <summary>Finds the steps that are needed and are no layers, and makes failures of their nodes.</summary>
     void FindParts(Term? end)
     {
-        var seen = new HashSet<Term>(end is null ? unfinished : unfinished.Append(end));
-        var open = new Stack<Term>(seen);
+        foreach (PartTerm part in Needed(end is null ? unfinished : unfinished.Append(end)).OfType<PartTerm>())
+        {
+            failures.Add((part.Node!, part.Kind switch
+            {
+                PartKind.Erf => "it is not part of a Gelu",
+                PartKind.Pad => "no window after it can take its padding",
+                PartKind.Softmax => "it is not at the end",
+                _ => "it is not part of a layer that keeps NaN",
+            }));
+        }
+    }
+
+    /// <summary>Steps, and all those on which they depend.</summary>
+    static HashSet<Term> Needed(IEnumerable<Term> ends)
+    {
+        HashSet<Term> needed = [.. ends];
+        var open = new Stack<Term>(needed);
         while (open.TryPop(out Term? term))
         {
-            if (term is PartTerm)
-                failures.Add((term.Node!, null));
             foreach (Term input in term.Inputs)
             {
-                if (seen.Add(input))
+                if (needed.Add(input))
                     open.Push(input);
             }
         }
+        return needed;
     }
 
     /// <summary>Imports the node.</summary>
@@ -317,7 +350,18 @@ sealed partial class GraphImport
             failures.Add((unavailable.Node, "another output than its first is read"));
             return Unknown.Value;
         }
-        return isUnknown ? Unknown.Value : import();
+        return isUnknown ? Unknown.Value
+            : IsOfWholeNumbers() ? Fail("it computes with whole numbers")
+            : import();
+    }
+
+    /// <summary>Whether the node would compute with whole numbers, as when it divides them without a rest.</summary>
+    bool IsOfWholeNumbers()
+    {
+        if (node.Operator is "Cast" or "Shape" || !node.Inputs.Any(whole.Contains))
+            return false;
+        whole.UnionWith(node.Outputs);
+        return node.Operator is not ("Flatten" or "Identity" or "Reshape" or "Squeeze" or "Transpose" or "Unsqueeze");
     }
 
     Func<Operand>? Find(string type) => type switch

@@ -2,7 +2,9 @@ namespace Microsoft.ML.BatchNorm.Import;
 
 /// <summary>What the import needs of an ONNX file.</summary>
 /// <param name="Producer">The program that wrote the file; may be empty.</param>
-/// <param name="OpSet">The version of the standard operators; null if the file states none.</param>
+/// <param name="OpSet">
+/// The version of the standard operators; 1 in the oldest formats, which state none; else null if the file states none.
+/// </param>
 /// <param name="Nodes">The nodes in the file's order, in which each reads only what is before it.</param>
 /// <param name="Initializers">The tensors of the file by their names.</param>
 /// <param name="Inputs">The graph's inputs. In old files the initializers are among them.</param>
@@ -13,10 +15,11 @@ sealed record OnnxModel(
 
 /// <summary>An input of the graph.</summary>
 /// <param name="Name">Its name.</param>
+/// <param name="Type">The type of its elements; 0 if the file does not state it.</param>
 /// <param name="Dimensions">
 /// Its dimensions, batch first; null for one that the file leaves open. Null if the file states no shape.
 /// </param>
-sealed record OnnxInput(string Name, IReadOnlyList<long?>? Dimensions);
+sealed record OnnxInput(string Name, OnnxType Type, IReadOnlyList<long?>? Dimensions);
 
 /// <summary>A node of the graph.</summary>
 /// <param name="Place">Its place in the file.</param>
@@ -37,9 +40,8 @@ sealed record OnnxNode(
         ? attribute.Float ?? (attribute.Kind == 1 ? 0 : throw Wrong(name, "a number"))
         : otherwise;
 
-    public float Finite(string name, float otherwise) => float.IsFinite(Float(name, otherwise))
-        ? Float(name, otherwise)
-        : throw Wrong(name, "a finite number");
+    public float Finite(string name, float otherwise) =>
+        Float(name, otherwise) is var number && float.IsFinite(number) ? number : throw Wrong(name, "a finite number");
 
     public string Text(string name, string otherwise) => Find(name) is { } attribute
         ? attribute.Text ?? (attribute.Kind == 3 ? "" : throw Wrong(name, "a text"))
@@ -79,7 +81,7 @@ sealed record OnnxNode(
 /// <param name="Float">The number, if the file has one.</param>
 /// <param name="Int">The whole number, if the file has one.</param>
 /// <param name="Text">The text, if the file has one.</param>
-/// <param name="Tensor">The tensor, if the file has one.</param>
+/// <param name="Tensor">The tensor, or several numbers as one, if the file has them.</param>
 /// <param name="Ints">Whole numbers.</param>
 sealed record OnnxAttribute(
     string Name, int Kind, float? Float, long? Int, string? Text, OnnxTensor? Tensor, long[] Ints);

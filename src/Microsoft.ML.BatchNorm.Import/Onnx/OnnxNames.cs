@@ -33,7 +33,8 @@ static class OnnxNames
     }
 
     /// <summary>
-    /// A name of the file as a path: as it is, where a path can be so; null if a path cannot have anything of it.
+    /// A name from the file as a path. Characters that a path cannot have become <c>_</c>. Null if it is empty or too
+    /// long.
     /// </summary>
     public static string? Path(string name)
     {
@@ -50,7 +51,7 @@ static class OnnxNames
 /// <summary>Gives each layer a path that no other layer has, and that is not that of a block.</summary>
 sealed class FreePaths
 {
-    /// <summary>The characters that a number may take which makes a path another.</summary>
+    /// <summary>The room for the number that makes a path unique.</summary>
     public const int Room = 12;
 
     readonly HashSet<string> paths = new(StringComparer.Ordinal), blocks = new(StringComparer.Ordinal);

@@ -41,12 +41,15 @@ sealed class OnnxReader
     OnnxModel Model()
     {
         string producer = "";
-        long? opSet = null;
+        long? format = null, opSet = null;
         OnnxModel? graph = null;
         while (Next(bytes.Length))
         {
             switch (Field, Type)
             {
+                case (1, WireFormat.WireType.Varint):
+                    format = input.ReadInt64();
+                    break;
                 case (2, WireFormat.WireType.LengthDelimited):
                     producer = input.ReadString();
                     break;
@@ -65,7 +68,7 @@ sealed class OnnxReader
         }
         return graph is null
             ? throw new InvalidDataException("The file is no ONNX file, or it is truncated: it has no graph.")
-            : graph with { Producer = producer, OpSet = opSet };
+            : graph with { Producer = producer, OpSet = opSet ?? (format is 1 or 2 ? 1 : null) };
     }
 
     (string Domain, long Version) OpSet()
@@ -164,9 +167,9 @@ sealed class OnnxReader
         float? number = null;
         long? whole = null;
         string? text = null;
-        OnnxTensor? tensor = null;
-        int kind = 0;
-        var ints = new List<long>();
+        OnnxTensor? tensor = null, numbers = null;
+        int kind = 0, count = 0;
+        List<long>? ints = null;
         for (int end = Enter(); Next(end);)
         {
             switch (Field, Type)
@@ -186,10 +189,16 @@ sealed class OnnxReader
                 case (5, WireFormat.WireType.LengthDelimited):
                     tensor = Tensor();
                     break;
+                case (7, WireFormat.WireType.LengthDelimited or WireFormat.WireType.Fixed32):
+                    ReadOnlyMemory<byte> more = Bytes();
+                    (numbers ??= new OnnxTensor { Type = OnnxType.Float }).AddBytes(more);
+                    count += more.Length / sizeof(float);
+                    break;
                 case (8, WireFormat.WireType.Varint):
-                    ints.Add(input.ReadInt64());
+                    (ints ??= []).Add(input.ReadInt64());
                     break;
                 case (8, WireFormat.WireType.LengthDelimited):
+                    ints ??= [];
                     for (int last = Enter(); IsBefore(last);)
                         ints.Add(input.ReadInt64());
                     break;
@@ -201,13 +210,14 @@ sealed class OnnxReader
                     break;
             }
         }
-        return new OnnxAttribute(name, kind, number, whole, text, tensor, [.. ints]);
+        numbers?.AddDimension(count);
+        return new OnnxAttribute(name, kind, number, whole, text, tensor ?? numbers, ints is null ? [] : [.. ints]);
     }
 
     OnnxInput Value()
     {
         string name = "";
-        List<long?>? dimensions = null;
+        OnnxInput? value = null;
         for (int end = Enter(); Next(end);)
         {
             switch (Field, Type)
@@ -216,14 +226,36 @@ sealed class OnnxReader
                     name = input.ReadString();
                     break;
                 case (2, WireFormat.WireType.LengthDelimited):
-                    dimensions = Only(1, () => Only(2, Shape));
+                    value = Only(1, TensorType);
                     break;
                 default:
                     input.SkipLastField();
                     break;
             }
         }
-        return new OnnxInput(name, dimensions);
+        return new OnnxInput(name, value?.Type ?? default, value?.Dimensions);
+    }
+
+    OnnxInput TensorType()
+    {
+        OnnxType type = default;
+        List<long?>? dimensions = null;
+        for (int end = Enter(); Next(end);)
+        {
+            switch (Field, Type)
+            {
+                case (1, WireFormat.WireType.Varint):
+                    type = (OnnxType)input.ReadInt32();
+                    break;
+                case (2, WireFormat.WireType.LengthDelimited):
+                    dimensions = Shape();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
+            }
+        }
+        return new OnnxInput("", type, dimensions);
     }
 
     /// <summary>Reads one field of a message, which is a message too, and skips all others.</summary>
@@ -295,12 +327,8 @@ sealed class OnnxReader
                     tensor.IsElsewhere |= input.ReadInt32() != 0;
                     break;
                 case (4 or 9 or 10, WireFormat.WireType.LengthDelimited):
-                    tensor.AddBytes(Bytes());
-                    break;
                 case (4, WireFormat.WireType.Fixed32) or (10, WireFormat.WireType.Fixed64):
-                    int at = Position;
-                    input.SkipLastField();
-                    tensor.AddBytes(bytes.AsMemory(at, Position - at));
+                    tensor.AddBytes(Bytes());
                     break;
                 case (5 or 7, WireFormat.WireType.Varint):
                     tensor.AddInteger(input.ReadInt64());
@@ -355,8 +383,9 @@ sealed class OnnxReader
     ReadOnlyMemory<byte> Bytes()
     {
         int first = Position;
+        bool hasLength = Type == WireFormat.WireType.LengthDelimited;
         input.SkipLastField();
-        while ((bytes[first++] & 0x80) != 0)
+        while (hasLength && (bytes[first++] & 0x80) != 0)
             ;
         return bytes.AsMemory(first, Position - first);
     }

@@ -78,6 +78,9 @@ sealed class OnnxTensor
         }
     }
 
+    /// <summary>Whether the values are whole numbers.</summary>
+    public bool IsWhole => Type is OnnxType.Int32 or OnnxType.Int64;
+
     /// <summary>The number of values.</summary>
     /// <exception cref="InvalidDataException">
     /// The values are not in the file, or not as many as the dimensions say, or of a type that is not read.
@@ -134,9 +137,9 @@ sealed class OnnxTensor
     /// <inheritdoc cref="Count"/>
     public long[]? ToIntegers()
     {
-        long[] values = new long[Count];
-        if (Type is not (OnnxType.Int32 or OnnxType.Int64))
+        if (!IsWhole)
             return null;
+        long[] values = new long[Count];
         for (int i = 0; i < values.Length; i++)
             values[i] = IntegerAt(i);
         return values;
