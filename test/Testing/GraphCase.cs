@@ -97,9 +97,9 @@ sealed record GraphFile(int Format, string Kind, string Oracle, Dictionary<strin
 }
 
 /// <summary>
-/// A weight whose first step no engine can compute in float to the tolerance of its file. Adam divides a gradient by its
-/// size, and this gradient is so small that the rounding of its terms is a visible part of it. All weights behind it
-/// then differ, too.
+/// A weight whose first step no engine can compute in float to the tolerance of its file: Adam divides a gradient by
+/// its size, and this gradient is so small that the rounding of its terms is a large part of it. In the steps after it,
+/// the other weights would follow.
 /// </summary>
 /// <param name="Case">The name of the case.</param>
 /// <param name="Path">The path of a convolution.</param>
@@ -171,7 +171,8 @@ sealed record GraphNode(
     /// <summary>Whether there is a layer like it.</summary>
     public bool IsKnown => Type switch
     {
-        "conv2d" or "averagePool2d" or "multiplyChannels" or "batchNormalization" or "dense" or "maxPool2d" or "add" or "concat" or "globalAveragePool2d" or "relu"
+        "conv2d" or "averagePool2d" or "multiplyChannels" or "batchNormalization" or "dense" or "maxPool2d" or "add"
+            or "concat" or "globalAveragePool2d" or "relu"
             or "sigmoid" or "relu6" or "silu" or "hardSwish" or "hardSigmoid" => true,
         _ => false,
     };

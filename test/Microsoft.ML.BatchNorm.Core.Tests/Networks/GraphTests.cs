@@ -138,7 +138,8 @@ public sealed class GraphTests
                 state[node.Path], Array.ConvertAll(seen, Math.Abs), Array.ConvertAll(dy, Math.Abs), terms, []);
             for (int i = 0; i < terms.Length; i++)
             {
-                double rounding = UncertainStep.Rounding(terms[i]), step = UncertainStep.Step(gradient[i], given.Optimizer);
+                double rounding = UncertainStep.Rounding(terms[i]);
+                double step = UncertainStep.Step(gradient[i], given.Optimizer);
                 double off = Math.Max(
                     UncertainStep.Step(gradient[i] - rounding, given.Optimizer) - step,
                     step - UncertainStep.Step(gradient[i] + rounding, given.Optimizer));

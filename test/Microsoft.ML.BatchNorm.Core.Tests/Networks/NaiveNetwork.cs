@@ -18,7 +18,7 @@ sealed class NaiveNetwork(Network network, NetworkState state)
     /// <summary>Batch normalizations' states after the forward pass in training mode.</summary>
     public Dictionary<string, BatchNormalizationState> NextStates { get; } = [];
 
-    /// <summary>What the gradient of each convolution's kernel was summed from: its input, and its output's gradient.</summary>
+    /// <summary>Each convolution's input, and its output's gradient.</summary>
     public Dictionary<string, (double[] X, double[] Dy)> Convolved { get; } = [];
 
     public double[] Forward(double[] x, int rows, bool training)
