@@ -82,6 +82,57 @@ sealed record GraphFile(int Format, string Kind, string Oracle, Dictionary<strin
         }
     }
 
+    /// <summary>Compares the gradient of the first batch's features, where the case has it.</summary>
+    /// <remarks>
+    /// No engine gives that gradient. So the features are the kernel of one more convolution, which reads the number of
+    /// the row as a 1 among zeros and writes the row.
+    /// </remarks>
+    public static void CheckInputGradient(string name, ITrainingEngine engine)
+    {
+        GraphCase given = Case(name);
+        if (given.Expected.FirstInputGradient is not { } expected)
+            return;
+        (float[] x, float[] y) = given.Batches[0];
+        (int rows, int channels, int area) = (y.Length, given.Input[0], given.Input[1] * given.Input[2]);
+        Padding2D around = (given.Input[1] - 1, given.Input[2] - 1);
+        var features = new Conv2DLayer(channels, (given.Input[1], given.Input[2])) { Padding = around, UseBias = false };
+        Network inner = given.ToNetwork(), network = Network.OfNodes(
+            new(rows, 1, 1), null,
+            [
+                ("features", features, [-1]),
+                .. inner.Nodes.Select(node => (
+                    node.Path, node.Layer, node.Inputs.Select(input => input + 1).ToImmutableArray())),
+            ]);
+        NetworkState start = GraphCase.ToState(inner, given.Parameters), state = new(
+            start.Paths.Select(path => KeyValuePair.Create(path, start[path]))
+                .Append(KeyValuePair.Create("features", new LayerState(Exchanged(x, rows, channels, area), null))));
+        float[] numbers = [.. Enumerable.Range(0, rows * rows).Select(i => i / rows == i % rows ? 1f : 0f)];
+        using ITrainingSession session = engine.Start(
+            network, state, new TrainingOptions { Optimizer = new SgdOptimizer { Momentum = 0.9 } },
+            new TrainingData(rows, numbers, y));
+        session.TrainOnBatch([.. Enumerable.Range(0, rows)], learningRate: 0);
+        float[] gradient = [.. session.GetOptimizerState().Moments["features/kernel/velocity"]];
+        double most = expected.Max(Math.Abs);
+        Agreement.Within(
+            file.Value.Tolerance["gradient"], Array.ConvertAll(expected, value => value / most),
+            Array.ConvertAll(Exchanged(gradient, channels, rows, area), value => value / most), "gradient");
+    }
+
+    /// <summary>
+    /// Rows of images as a kernel <c>[channels, rows, height, width]</c>, which a convolution reads from the end; or,
+    /// with the two numbers exchanged, the way back.
+    /// </summary>
+    static float[] Exchanged(float[] values, int outer, int inner, int area)
+    {
+        float[] exchanged = new float[values.Length];
+        for (int i = 0; i < values.Length; i++)
+        {
+            int place = i % area, second = i / area % inner, first = i / area / inner;
+            exchanged[(second * outer + first) * area + area - 1 - place] = values[i];
+        }
+        return exchanged;
+    }
+
     static void Agree(LayerState expected, LayerState actual, double tolerance, string path)
     {
         Agreement.Within(tolerance, Sample.Widen(expected.Kernel), actual.Kernel, $"{path}/kernel");

@@ -118,6 +118,11 @@ public sealed class GraphTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void The_gradient_of_the_features_is_PyTorch_s(string name) =>
+        GraphFile.CheckInputGradient(name, new CpuEngine(1));
+
+    [TestMethod]
     public void One_weight_s_first_step_is_uncertain_in_float()
     {
         UncertainStep uncertain = GraphFile.Uncertain;
