@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -47,8 +46,7 @@ public static class Architectures
     public static Network MobileNetV2(int classes = 1000, TensorShape? input = null)
     {
         var nodes = new Builder(input);
-        nodes.ConvNorm("features/0", "0", "1", 32, 3, stride: 2);
-        nodes.Add("features/0/2", new ActivationLayer(Activation.ReLU6));
+        nodes.ConvNormActivation("features/0", Activation.ReLU6, 32, 3, stride: 2);
         int channels = 32, block = 1;
         foreach ((int expansion, int filters, int count, int firstStride) in new[]
                  {
@@ -61,20 +59,15 @@ public static class Architectures
                 int before = nodes.Last, stride = i == 0 ? firstStride : 1, hidden = channels * expansion, part = 0;
                 string path = $"features/{block}/conv";
                 if (expansion > 1)
-                {
-                    nodes.ConvNorm($"{path}/{part}", "0", "1", hidden, 1);
-                    nodes.Add($"{path}/{part++}/2", new ActivationLayer(Activation.ReLU6));
-                }
-                nodes.ConvNorm($"{path}/{part}", "0", "1", hidden, 3, stride, groups: hidden);
-                nodes.Add($"{path}/{part++}/2", new ActivationLayer(Activation.ReLU6));
-                nodes.ConvNorm(path, Name(part), Name(part + 1), filters, 1);
+                    nodes.ConvNormActivation($"{path}/{part++}", Activation.ReLU6, hidden, 1);
+                nodes.ConvNormActivation($"{path}/{part++}", Activation.ReLU6, hidden, 3, stride, groups: hidden);
+                nodes.ConvNorm(path, $"{part}", $"{part + 1}", filters, 1);
                 if (stride == 1 && channels == filters)
-                    nodes.Add($"features/{block}/add", new AddLayer(), before, nodes.Last);
+                    nodes.Add($"features/{block}/add", new AddLayer(), nodes.Last, before);
                 channels = filters;
             }
         }
-        nodes.ConvNorm($"features/{block}", "0", "1", 1280, 1);
-        nodes.Add($"features/{block}/2", new ActivationLayer(Activation.ReLU6));
+        nodes.ConvNormActivation($"features/{block}", Activation.ReLU6, 1280, 1);
         nodes.Add("avgpool", new GlobalAveragePool2DLayer());
         nodes.Add("classifier/0", new DropoutLayer(0.2));
         return nodes.Complete("classifier/1", classes);
@@ -95,8 +88,7 @@ public static class Architectures
         {
             for (int layer = 1; layer <= blocks[block]; layer++, channels += Growth)
             {
-                string path = string.Create(
-                    CultureInfo.InvariantCulture, $"features/denseblock{block + 1}/denselayer{layer}");
+                string path = $"features/denseblock{block + 1}/denselayer{layer}";
                 int before = nodes.Last;
                 nodes.Norm($"{path}/norm1");
                 nodes.ReLU($"{path}/relu1");
@@ -107,7 +99,7 @@ public static class Architectures
             }
             if (block == blocks.Length - 1)
                 break;
-            string transition = string.Create(CultureInfo.InvariantCulture, $"features/transition{block + 1}");
+            string transition = $"features/transition{block + 1}";
             nodes.Norm($"{transition}/norm");
             nodes.ReLU($"{transition}/relu");
             nodes.Conv($"{transition}/conv", channels /= 2, 1);
@@ -127,8 +119,7 @@ public static class Architectures
     public static Network EfficientNetB0(int classes = 1000, TensorShape? input = null)
     {
         var nodes = new Builder(input);
-        nodes.ConvNorm("features/0", "0", "1", 32, 3, stride: 2);
-        nodes.SiLU("features/0/2");
+        nodes.ConvNormActivation("features/0", Activation.SiLU, 32, 3, stride: 2);
         int channels = 32, stage = 1;
         foreach ((int expansion, int size, int firstStride, int filters, int count) in new[]
                  {
@@ -141,12 +132,8 @@ public static class Architectures
                 int before = nodes.Last, stride = i == 0 ? firstStride : 1, hidden = channels * expansion, part = 0;
                 string block = $"features/{stage}/{i}", path = $"{block}/block";
                 if (expansion > 1)
-                {
-                    nodes.ConvNorm($"{path}/{part}", "0", "1", hidden, 1);
-                    nodes.SiLU($"{path}/{part++}/2");
-                }
-                nodes.ConvNorm($"{path}/{part}", "0", "1", hidden, size, stride, groups: hidden);
-                nodes.SiLU($"{path}/{part++}/2");
+                    nodes.ConvNormActivation($"{path}/{part++}", Activation.SiLU, hidden, 1);
+                nodes.ConvNormActivation($"{path}/{part++}", Activation.SiLU, hidden, size, stride, groups: hidden);
                 nodes.SqueezeAndExcitation($"{path}/{part++}", Math.Max(1, channels / 4), hidden);
                 nodes.ConvNorm($"{path}/{part}", "0", "1", filters, 1);
                 if (stride == 1 && channels == filters)
@@ -155,8 +142,7 @@ public static class Architectures
             }
             stage++;
         }
-        nodes.ConvNorm($"features/{stage}", "0", "1", 1280, 1);
-        nodes.SiLU($"features/{stage}/2");
+        nodes.ConvNormActivation($"features/{stage}", Activation.SiLU, 1280, 1);
         nodes.Add("avgpool", new GlobalAveragePool2DLayer());
         nodes.Add("classifier/0", new DropoutLayer(0.2));
         return nodes.Complete("classifier/1", classes);
@@ -174,7 +160,7 @@ public static class Architectures
             for (int i = 0; i < counts[stage]; i++, channels = filters * expansion)
             {
                 int stride = i == 0 && stage > 0 ? 2 : 1, before = nodes.Last;
-                string path = string.Create(CultureInfo.InvariantCulture, $"layer{stage + 1}/{i}");
+                string path = $"layer{stage + 1}/{i}";
                 block(nodes, path, filters, stride);
                 int end = nodes.Last, past = before;
                 if (stride > 1 || channels != filters * expansion)
@@ -206,8 +192,6 @@ public static class Architectures
         nodes.ConvNorm(path, "conv3", "bn3", 4 * filters, 1);
     }
 
-    static string Name(int number) => number.ToString(CultureInfo.InvariantCulture);
-
     /// <summary>
     /// The nodes of a network while it is made. A layer reads the one before it unless told otherwise.
     /// </summary>
@@ -228,8 +212,6 @@ public static class Architectures
         }
 
         public void ReLU(string path) => Add(path, new ActivationLayer(Activation.ReLU));
-
-        public void SiLU(string path) => Add(path, new ActivationLayer(Activation.SiLU));
 
         public void Norm(string path) => Add(path, new BatchNormalizationLayer(BatchNormalizationOptions.PyTorch));
 
@@ -256,6 +238,14 @@ public static class Architectures
             Norm($"{path}{norm}");
         }
 
+        /// <summary>torchvision's <c>Conv2dNormActivation</c>: a block of the three.</summary>
+        public void ConvNormActivation(
+            string block, Activation activation, int filters, int size, int stride = 1, int groups = 1)
+        {
+            ConvNorm(block, "0", "1", filters, size, stride, groups);
+            Add($"{block}/2", new ActivationLayer(activation));
+        }
+
         /// <summary>
         /// Multiplies each channel by a factor, which two convolutions compute from the means of all channels.
         /// </summary>
@@ -265,7 +255,7 @@ public static class Architectures
             TensorShape image = ShapeOf(value);
             Add($"{path}/avgpool", new Pool2DLayer(Pooling.Average, (image[1], image[2])));
             Conv($"{path}/fc1", squeezed, 1, useBias: true);
-            SiLU($"{path}/activation");
+            Add($"{path}/activation", new ActivationLayer(Activation.SiLU));
             Conv($"{path}/fc2", channels, 1, useBias: true);
             Add($"{path}/scale_activation", new ActivationLayer(Activation.Sigmoid));
             Add($"{path}/scale", new MultiplyLayer(), value, Last);

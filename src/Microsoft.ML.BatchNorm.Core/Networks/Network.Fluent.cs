@@ -193,7 +193,9 @@ public sealed partial class Network
     /// <c>padding="same"</c>.
     /// </param>
     /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
-    /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
+    /// <param name="ceilMode">
+    /// Whether a last window may reach beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).
+    /// </param>
     /// <exception cref="ArgumentException">The shape or the padding does not fit, or the name is taken.</exception>
     [Pure]
     public Network MaxPool2D(
@@ -213,7 +215,9 @@ public sealed partial class Network
     /// <c>padding="same"</c>.
     /// </param>
     /// <param name="name">The layer's name; null for the name that Keras would give it.</param>
-    /// <param name="ceilMode">Whether one more window reaches beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).</param>
+    /// <param name="ceilMode">
+    /// Whether a last window may reach beyond the padding (<see cref="Pool2DLayer.CeilMode"/>).
+    /// </param>
     /// <param name="countIncludePad">Whether the padding's zeros count, as in PyTorch; Keras counts none.</param>
     [Pure]
     public Network AveragePool2D(
@@ -375,12 +379,12 @@ public sealed partial class Network
 
     /// <summary>
     /// Multiplies a value by what <paramref name="gate"/> makes of it: layers <c>multiply/…</c>, and the product
-    /// <c>multiply/multiply</c>. With a gate that ends in a factor per channel it is squeeze and excitation (Hu and others,
-    /// 2018).
+    /// <c>multiply/multiply</c>. With a gate that ends in a factor per channel it is squeeze and excitation (Hu and
+    /// others, 2018).
     /// </summary>
     /// <param name="gate">
-    /// A network from this one's output shape to the same shape, or to one factor per channel: from <c>[16, 8, 8]</c> to
-    /// <c>[16]</c> or <c>[16, 1, 1]</c>.
+    /// A network from this one's output shape to the same shape, or to one factor per channel: from <c>[16, 8, 8]</c>
+    /// to <c>[16]</c> or <c>[16, 1, 1]</c>.
     /// </param>
     /// <param name="name">The block's name; null for <c>multiply</c>.</param>
     /// <example>
@@ -390,7 +394,7 @@ public sealed partial class Network
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
-    /// The shapes do not fit, the name is there already, or the gate has a layer <c>multiply</c>.
+    /// The shapes do not fit, the name is taken, or the gate has a layer <c>multiply</c>.
     /// </exception>
     [Pure]
     public Network Multiply(Network gate, string? name = null)

@@ -367,6 +367,13 @@ public sealed partial class Network : IEquatable<Network>
         FeatureReaders.Any() && FeatureReaders.All(
             node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Ignore });
 
+    /// <summary>
+    /// Whether a feature that is not finite is an error. If not, the network computes outputs from NaN and infinite
+    /// values, too.
+    /// </summary>
+    internal bool NeedsFinite => nodes.Any(
+        node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
+
     internal static BatchNormalizationOptions OptionsOf(NetworkPreset preset) =>
         preset == NetworkPreset.PyTorch ? BatchNormalizationOptions.PyTorch : BatchNormalizationOptions.Keras;
 

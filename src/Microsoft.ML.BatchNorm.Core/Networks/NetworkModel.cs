@@ -73,8 +73,7 @@ public sealed unsafe class NetworkModel
         // An operation of one input takes its address; another takes an array of addresses.
         int most = operations.Select(placed => placed.Inputs.Length).DefaultIfEmpty().Max();
         pointers = most > 1 ? Aligned(most * sizeof(float*) / sizeof(float)) : 0;
-        needsFinite = network.Nodes.Any(
-            node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
+        needsFinite = network.NeedsFinite;
     }
 
     /// <summary>The network.</summary>

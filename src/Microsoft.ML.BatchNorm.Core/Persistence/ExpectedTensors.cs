@@ -5,8 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>The tensors that a file must have, for one or more layers.</summary>
 sealed class ExpectedTensors
 {
-    // A file may have very many unexpected tensors, but a message must not be very long.
-    const int Listed = 100, LongestPrefix = 80;
+    const int LongestPrefix = 80;
 
     readonly string what;
     readonly TensorNames? names;
@@ -170,8 +169,7 @@ sealed class ExpectedTensors
         if (misshapen.Count > 0)
             text.Append(" misshapen: ").AppendJoin(", ", misshapen).Append(';');
         if (unexpected.Length > 0)
-            text.Append(" unexpected: ").AppendJoin(", ", unexpected.Take(Listed).Select(SafetensorsEntry.Quote))
-                .Append(unexpected.Length > Listed ? $" and {unexpected.Length - Listed} more;" : ";");
+            text.Append(" unexpected: ").Append(Check.List(unexpected, name: SafetensorsEntry.Quote)).Append(';');
         text[^1] = '.';
         return text.ToString();
     }

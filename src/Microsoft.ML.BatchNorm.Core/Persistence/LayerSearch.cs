@@ -91,9 +91,7 @@ static class LayerSearch
         }
     }
 
-    static string First(string[] names) =>
-        string.Join(", ", names.Take(Listed).Select(SafetensorsEntry.Quote))
-        + (names.Length > Listed ? $" and {names.Length - Listed} more" : "");
+    static string First(string[] names) => Check.List(names, Listed, SafetensorsEntry.Quote);
 
     static string List(string[] names) =>
         string.Join(" and ", names.Select(SafetensorsEntry.Quote)) + (names.Length == 1 ? " is" : " are");

@@ -52,8 +52,12 @@ static class Check
         new(name, string.Create(CultureInfo.InvariantCulture, $"{Subject(name)} must be {must}, not {value}."));
 
     /// <summary>Things for a message, which names the first of very many only.</summary>
-    public static string List<T>(IReadOnlyCollection<T> things, int most = 100) =>
-        string.Join(", ", things.Take(most)) + (things.Count > most ? $" and {things.Count - most} more" : "");
+    /// <param name="things">The things.</param>
+    /// <param name="most">How many are named.</param>
+    /// <param name="name">How one of them is named; null for its text.</param>
+    public static string List<T>(IReadOnlyCollection<T> things, int most = 100, Func<T, string>? name = null) =>
+        string.Join(", ", things.Take(most).Select(name ?? (thing => $"{thing}")))
+        + (things.Count > most ? $" and {things.Count - most} more" : "");
 
     /// <summary>
     /// The message of an argument's error, for use in another error: without the parameter's name, which .NET appends.

@@ -166,13 +166,8 @@ sealed partial class GraphImport
     static bool IsCorrection(ImageWindows windows, float[] factors)
     {
         double size = windows.Size.Height * windows.Size.Width;
-        for (int i = 0; i < factors.Length; i++)
-        {
-            int seen = windows.Count(i / windows.LinePlaces, i % windows.LinePlaces, withPadding: true);
-            if (!ScaleAndShift.IsNear(factors[i] * seen, size))
-                return false;
-        }
-        return true;
+        return windows.Counts(withPadding: true).Zip(factors)
+            .All(pair => ScaleAndShift.IsNear(pair.Second * pair.First, size));
     }
 
     Operand ReduceMean()

@@ -35,21 +35,34 @@ sealed class DenseModule(NetworkNode node, LayerState state, bool isMixed) : Ker
 }
 
 /// <summary>A <see cref="Conv2DLayer"/>.</summary>
-sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state, bool isMixed, torch.Device device)
-    : KernelModule(node, state, isMixed)
+sealed class Conv2DModule : KernelModule
 {
-    readonly long[] stride = [layer.Stride.Height, layer.Stride.Width];
-    readonly long[] dilation = [layer.Dilation.Height, layer.Dilation.Width];
-    readonly Padding2D padding = layer.Window.On(node.Input).Padding;
-    readonly MatrixConvolution? onCpu = device.type == DeviceType.CPU ? new(layer, node.Input) : null;
+    readonly Conv2DLayer layer;
+    readonly long[] stride, dilation, padding;
+
+    /// <summary>Padding that <c>conv2d</c> cannot have, in the order of <c>pad</c>; null if there is none.</summary>
+    readonly long[]? sides;
+
+    readonly CpuConvolution? onCpu;
+
+    public Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state, bool isMixed, torch.Device device)
+        : base(node, state, isMixed)
+    {
+        this.layer = layer;
+        stride = [layer.Stride.Height, layer.Stride.Width];
+        dilation = [layer.Dilation.Height, layer.Dilation.Width];
+        Padding2D around = layer.Window.On(node.Input).Padding;
+        (padding, sides) = around.IsSymmetric
+            ? ([around.Top, around.Left], null)
+            : ((long[])[0, 0], (long[])[around.Left, around.Right, around.Top, around.Bottom]);
+        onCpu = device.type == DeviceType.CPU ? new(layer, node.Input) : null;
+    }
 
     protected override Tensor Product(Tensor x, Tensor kernel, Tensor? bias)
     {
-        (Tensor padded, long[] both) = padding.IsSymmetric
-            ? (x, [padding.Top, padding.Left])
-            : (F.pad(x, [padding.Left, padding.Right, padding.Top, padding.Bottom]), (long[])[0, 0]);
-        return onCpu?.Apply(padded, kernel, bias, both)
-            ?? F.conv2d(padded, kernel, bias, stride, both, dilation, layer.Groups);
+        Tensor padded = sides is null ? x : F.pad(x, sides);
+        return onCpu?.Apply(padded, kernel, bias, padding)
+            ?? F.conv2d(padded, kernel, bias, stride, padding, dilation, layer.Groups);
     }
 }
 
@@ -62,7 +75,7 @@ sealed class Conv2DModule(NetworkNode node, Conv2DLayer layer, LayerState state,
 /// of channels is not a multiple of 16. If all are multiples of 16, the gradients of the input are wrong for some
 /// strides. Both were seen on an AMD EPYC of family 26, with AVX2 and with AVX-512, in float32 and in bfloat16.
 /// </remarks>
-sealed class MatrixConvolution
+sealed class CpuConvolution
 {
     /// <summary>
     /// How many values one product gathers into its columns at most. For many more, the allocator would ask the system
@@ -80,7 +93,7 @@ sealed class MatrixConvolution
     readonly TensorShape output;
     readonly long chunkRows;
 
-    public MatrixConvolution(Conv2DLayer layer, TensorShape input)
+    public CpuConvolution(Conv2DLayer layer, TensorShape input)
     {
         this.layer = layer;
         output = layer.OutputShape(input);

@@ -200,7 +200,7 @@ static partial class TorchScriptFile
 
 /// <summary>
 /// Tests oneDNN, with which libtorch computes convolutions on the CPU. A TorchScript module uses it; the engine's own
-/// layers do not (see <see cref="MatrixConvolution"/>).
+/// layers do not (see <see cref="CpuConvolution"/>).
 /// </summary>
 static class OneDnn
 {
@@ -225,7 +225,7 @@ static class OneDnn
     {
         using var scope = torch.NewDisposeScope();
         var input = new TensorShape(channels, 6, 2 * layer.KernelSize.Width);
-        var reference = new MatrixConvolution(layer, input);
+        var reference = new CpuConvolution(layer, input);
         Tensor kernel = Waves(layer.Filters, channels, layer.KernelSize.Height, layer.KernelSize.Width);
         long[] stride = [layer.Stride.Height, layer.Stride.Width];
         long[] padding = [layer.Padding.Top, layer.Padding.Left];

@@ -83,9 +83,7 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
     {
         string[] layers = [.. network.Nodes.Where(Network.HasState).Select(
             node => $"'{node.Path}' ({node.Layer.Kind} from {node.Input} to {node.Output})")];
-        return layers.Length == 0 ? "none with parameters"
-            : string.Join(", ", layers.Take(MostListed))
-                + (layers.Length > MostListed ? $" and {layers.Length - MostListed} more" : "");
+        return layers.Length == 0 ? "none with parameters" : BatchNorm.Check.List(layers, MostListed);
     }
 
     /// <summary>The network itself, or with a new head if its number of outputs differs.</summary>

@@ -12,12 +12,6 @@ namespace Microsoft.ML.Transforms;
 sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
 {
     /// <summary>
-    /// Whether the network computes outputs from NaN and infinite values. If not, a batch normalization throws.
-    /// </summary>
-    bool TakesNonFinite => !network.Nodes.Any(
-        node => node.Layer is BatchNormalizationLayer { Options.NonFinite: NonFinite.Throw });
-
-    /// <summary>
     /// Adds the nodes that compute the network from a variable of features, and returns the variable of its outputs, of
     /// shape [rows, outputs].
     /// </summary>
@@ -163,7 +157,8 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
             case BatchNorm.Activation.HardSigmoid:
                 return HardSigmoid(node.Path, x);
             case BatchNorm.Activation.ReLU6:
-                // Clip has its bounds as attributes before version 11, and as inputs from then on.
+                // Not Clip: its bounds are attributes before version 11 and inputs from then on, and the graph must be
+                // valid in both.
                 string most = nodes.Constant($"{node.Path}.most", [6f], 1);
                 return OrNaN(node.Path, x, role => Step("Min", role, Step("Relu", $"{node.Path}.positive", x), most));
             default:
@@ -182,17 +177,17 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     });
 
     /// <summary>Replaces −∞ by the least float, because −∞·0 is NaN.</summary>
-    string Finite(NetworkNode node, string x) => TakesNonFinite
-        ? Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1))
-        : x;
+    string Finite(NetworkNode node, string x) => network.NeedsFinite
+        ? x
+        : Step("Max", $"{node.Path}.finite", x, nodes.Constant($"{node.Path}.least", [float.MinValue], 1));
 
     /// <summary>A bounded y, but NaN where x is NaN: a runtime may turn a NaN into one of the bounds.</summary>
     /// <param name="role">The name of the result.</param>
     /// <param name="x">What y is computed from.</param>
     /// <param name="bounded">Adds the nodes that compute y under a name.</param>
-    string OrNaN(string role, string x, Func<string, string> bounded) => TakesNonFinite
-        ? Step("Where", role, Step("IsNaN", $"{role}.is_nan", x), x, bounded($"{role}.bounded"))
-        : bounded(role);
+    string OrNaN(string role, string x, Func<string, string> bounded) => network.NeedsFinite
+        ? bounded(role)
+        : Step("Where", role, Step("IsNaN", $"{role}.is_nan", x), x, bounded($"{role}.bounded"));
 
     /// <summary><c>x·½(1 + erf(x/√2))</c>.</summary>
     string Gelu(NetworkNode node, string x)
@@ -209,7 +204,7 @@ sealed class OnnxNetwork(OnnxNodes nodes, Network network, NetworkState state)
     {
         if (layer.Function == Pooling.Average)
             return Pooled(node, layer, "AveragePool", node.Path, x);
-        return TakesNonFinite ? GreatestOrNaN(node, layer, x) : Pooled(node, layer, "MaxPool", node.Path, x);
+        return network.NeedsFinite ? Pooled(node, layer, "MaxPool", node.Path, x) : GreatestOrNaN(node, layer, x);
     }
 
     /// <summary>The greatest value, or NaN where the window has one. A runtime's MaxPool may skip a NaN.</summary>

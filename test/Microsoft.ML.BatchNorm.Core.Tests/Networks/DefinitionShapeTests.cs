@@ -44,7 +44,7 @@ public class DefinitionShapeTests
         [() => Network.Input(2, 9, 9).AveragePool2D(3, padding: 3), "'average_pooling2d'", "shape [2, 9, 9]",
             "a padding that is smaller than the window, not 3×3 for 3×3"],
         [() => Network.Input(4, 9, 9).Conv2D(6, 3, groups: 4), "'conv2d'", "shape [4, 9, 9]",
-            "a number of channels, and of filters (6), that 4 groups divide without a rest"],
+            "a number of channels and of filters (6) that are multiples of its 4 groups"],
         [() => Network.Input(4, 9, 9).Conv2D(6, 3, dilation: 5), "'conv2d'", "shape [4, 9, 9]",
             "a window of 3×3 and a padding of 0×0, dilated by 5×5"],
         [() => Network.Input(4, 9, 9).Multiply(Network.Input(4, 9, 9).Flatten()), "'multiply' (Multiply)",

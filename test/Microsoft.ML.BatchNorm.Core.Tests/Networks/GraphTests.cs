@@ -118,6 +118,47 @@ public sealed class GraphTests
     }
 
     [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void The_gradient_of_the_features_is_PyTorch_s(string name) =>
+        GraphFile.CheckInputGradient(name, new CpuEngine(1));
+
+    [TestMethod]
+    public void One_weight_s_first_step_is_uncertain_in_float()
+    {
+        UncertainStep uncertain = GraphFile.Uncertain;
+        GraphCase given = GraphFile.Case(uncertain.Case);
+        Network network = given.ToNetwork();
+        NetworkState state = GraphCase.ToState(network, given.Parameters);
+        (float[] x, float[] targets) = given.Batches[0];
+        var naive = new NaiveNetwork(network, state);
+        double[] outputs = naive.Forward(Sample.Widen(x), targets.Length, training: true);
+        double[] ones = [.. Enumerable.Repeat(1.0, targets.Length)];
+        naive.Backward(NaiveLoss.Of(Loss.SoftmaxCrossEntropy, outputs, targets, ones).Gradient, targets.Length);
+        var found = new List<(string, int)>();
+        foreach (NetworkNode node in network.Nodes.Where(node => node.Layer is Conv2DLayer))
+        {
+            double[] gradient = naive.Gradients[$"{node.Path}/kernel"], terms = new double[gradient.Length];
+            (double[] seen, double[] dy) = naive.Convolved[node.Path];
+            new NaiveImages(node, targets.Length).ConvolveBack(
+                state[node.Path], Array.ConvertAll(seen, Math.Abs), Array.ConvertAll(dy, Math.Abs), terms, []);
+            for (int i = 0; i < terms.Length; i++)
+            {
+                double rounding = UncertainStep.Rounding(terms[i]);
+                double step = UncertainStep.Step(gradient[i], given.Optimizer);
+                double off = Math.Max(
+                    UncertainStep.Step(gradient[i] - rounding, given.Optimizer) - step,
+                    step - UncertainStep.Step(gradient[i] + rounding, given.Optimizer));
+                if (off <= 1e-5)
+                    continue;
+                found.Add((node.Path, i));
+                Assert.AreEqual(uncertain.Gradient, gradient[i], 1e-12);
+                Assert.AreEqual(uncertain.Terms, terms[i], 1e-5);
+            }
+        }
+        CollectionAssert.AreEqual(new[] { (uncertain.Path, uncertain.Index) }, found);
+    }
+
+    [TestMethod]
     public void Every_layer_of_the_cases_is_there() => Assert.IsEmpty(GraphFile.UnknownNames);
 
     [TestMethod]

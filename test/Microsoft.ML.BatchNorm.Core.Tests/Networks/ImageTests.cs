@@ -104,6 +104,19 @@ public sealed class ImageTests
     }
 
     [TestMethod]
+    public void Of_two_zeros_the_maximum_is_the_first_in_training_and_the_positive_one_in_a_model()
+    {
+        Network network = Network.Input(1, 1, 4).MaxPool2D((1, 2)).Flatten();
+        NetworkState state = network.Initialize();
+        float[] zeros = [-0f, 0f, 0f, -0f], outputs = new float[2];
+        using ITrainingSession session = new CpuEngine(1).Start(
+            network, state, new TrainingOptions { Loss = Loss.MeanSquaredError }, new TrainingData(1, zeros, outputs));
+        session.Predict(zeros, outputs);
+        Agreement.SameBits<float>([-0f, 0f], outputs);
+        Agreement.SameBits<float>([0f, 0f], new NetworkModel(network, state).Predict(zeros));
+    }
+
+    [TestMethod]
     public void Pools_with_ceil_mode_and_padding_per_side_follow_the_formulas()
     {
         foreach ((Pooling function, bool counts) in new[]

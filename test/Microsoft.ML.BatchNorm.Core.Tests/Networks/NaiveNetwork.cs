@@ -18,6 +18,9 @@ sealed class NaiveNetwork(Network network, NetworkState state)
     /// <summary>Batch normalizations' states after the forward pass in training mode.</summary>
     public Dictionary<string, BatchNormalizationState> NextStates { get; } = [];
 
+    /// <summary>Each convolution's input, and its output's gradient.</summary>
+    public Dictionary<string, (double[] X, double[] Dy)> Convolved { get; } = [];
+
     public double[] Forward(double[] x, int rows, bool training)
     {
         values.Clear();
@@ -177,6 +180,7 @@ sealed class NaiveNetwork(Network network, NetworkState state)
         double[] kernel = new double[layer.Kernel.Length], bias = new double[layer.Bias.Length];
         double[] dx = new NaiveImages(node, rows).ConvolveBack(layer, x, dy, kernel, bias);
         Gradients[$"{node.Path}/kernel"] = kernel;
+        Convolved[node.Path] = (x, dy);
         if (bias.Length > 0)
             Gradients[$"{node.Path}/bias"] = bias;
         return dx;

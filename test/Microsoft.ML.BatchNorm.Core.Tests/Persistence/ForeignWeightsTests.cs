@@ -26,6 +26,21 @@ public class ForeignWeightsTests
     }
 
     [TestMethod]
+    public void Keras_s_depthwise_kernel_loads_once_it_is_reshaped()
+    {
+        Network depthwise = Network.Input(2, 1, 2).Conv2D(6, (1, 2), useBias: false, groups: 2);
+        float[] kernel = [.. Enumerable.Range(0, 12)];
+        byte[] Shaped(params int[] shape) => Of([("conv2d/kernel", "F32", shape, SafetensorsFile.Bytes(kernel))]);
+        CollectionAssert.AreEqual(
+            (float[])[0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11],
+            SavedNetworks.LoadSafetensors(depthwise, Shaped(1, 2, 1, 6), TensorNaming.Keras)["conv2d"].Kernel
+                .ToArray());
+        States.IsInvalid(
+            () => SavedNetworks.LoadSafetensors(depthwise, Shaped(1, 2, 2, 3), TensorNaming.Keras),
+            "misshapen: \"conv2d/kernel\" has shape [1, 2, 2, 3]");
+    }
+
+    [TestMethod]
     public void Nothing_is_ignored_where_everything_belongs()
     {
         SavedNetwork loaded = network.LoadSafetensors(

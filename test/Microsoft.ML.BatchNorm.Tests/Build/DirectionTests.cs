@@ -13,4 +13,9 @@ public class DirectionTests
         "", string.Join('\n', FolderReferences.Wrong(
             FolderReferences.Of(
                 typeof(BatchNormalizationTransformer).Assembly, "src/Microsoft.ML.BatchNorm", order), order)));
+
+    [TestMethod]
+    public void Its_types_are_where_those_of_ML_NET_are() => Assert.AreEqual(
+        "Microsoft.ML, Microsoft.ML.Trainers, Microsoft.ML.Transforms",
+        Namespaces.Of(typeof(BatchNormalizationTransformer).Assembly));
 }

@@ -14,4 +14,8 @@ public class DirectionTests
     public void The_switches_stand_beside_the_engine() => Assert.DoesNotContain(
         reference => reference.ToFolder == "Switches",
         FolderReferences.Of(typeof(TorchEngine).Assembly, "src/Microsoft.ML.BatchNorm.TorchSharp", order));
+
+    [TestMethod]
+    public void All_of_the_engine_is_in_one_namespace() =>
+        Assert.AreEqual("Microsoft.ML.BatchNorm.TorchSharp", Namespaces.Of(typeof(TorchEngine).Assembly));
 }

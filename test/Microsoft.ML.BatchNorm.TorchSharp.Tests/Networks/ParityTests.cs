@@ -37,7 +37,11 @@ public class ParityTests
 
     [TestMethod]
     [DynamicData(nameof(Graphs))]
-    public void A_network_that_branches_is_the_reference(string name) => GraphFile.Check(name, new TorchEngine("cpu"));
+    public void A_network_that_branches_is_the_reference(string name)
+    {
+        GraphFile.Check(name, new TorchEngine("cpu"));
+        GraphFile.CheckInputGradient(name, new TorchEngine("cpu"));
+    }
 
     static IEnumerable<object[]> Activations => ActivationFile.Names.Select(name => new object[] { name });
 

@@ -14,6 +14,15 @@ readonly record struct FolderReference(string FromFolder, string From, string To
     public override string ToString() => $"{FromFolder}/{From} refers to {ToFolder}/{To}";
 }
 
+/// <summary>The namespaces of an assembly's types, without those of .NET itself.</summary>
+static class Namespaces
+{
+    public static string Of(Assembly assembly) => string.Join(
+        ", ", assembly.GetTypes().Select(type => type.Namespace).Distinct()
+            .Where(name => name?.StartsWith("Microsoft.ML", StringComparison.Ordinal) == true)
+            .Order(StringComparer.Ordinal));
+}
+
 /// <summary>
 /// Which types of an assembly refer to which others of it, by the folders of their sources: base types, fields,
 /// signatures, local variables and everything that a method body names. The compiler leaves no trace of constants.

@@ -109,7 +109,7 @@ sealed unsafe class MatrixConvolution(TensorShape image, Window2D window, int fi
 
     int PaddedRoom => IsPointwise
         ? 0
-        : Simd.RoundUp(checked(Windows.Channels * Windows.PaddedChannel + ImageWindows.Slack));
+        : Windows.Room(Windows.Channels);
 
     int ColumnsRoom => WindowColumns.Room(Seen, Math.Min(Windows.Places, WindowColumns.MaxPlaces));
 
@@ -246,7 +246,7 @@ sealed unsafe class DepthwiseConvolution(TensorShape image, Window2D window, int
 
     public override int TrainingWork => Work;
 
-    int PaddedRoom => Simd.RoundUp(checked(Windows.PaddedChannel + ImageWindows.Slack));
+    int PaddedRoom => Windows.Room(1);
 
     int WeightsRoom => Simd.RoundUp(Seen);
 

@@ -56,9 +56,6 @@ sealed unsafe class ImageWindows
     /// <summary>The floats of a padded channel, which has all that a window sees.</summary>
     public int PaddedChannel { get; }
 
-    /// <summary>The floats that kernels may touch after the last padded channel.</summary>
-    public static int Slack => StridedLine.Reach;
-
     /// <summary>The number of values of a channel.</summary>
     public int Channel => height * Width;
 
@@ -71,15 +68,28 @@ sealed unsafe class ImageWindows
     /// <summary>Where the window's first element is in a padded channel, at the first place of a line of places.</summary>
     public int OffsetOf(int placeLine) => placeLine * Stride.Height * PaddedWidth;
 
+    /// <summary>The floats of padded channels, with those that kernels may touch after the last one.</summary>
+    public int Room(int channels) => Simd.RoundUp(checked(channels * PaddedChannel + StridedLine.Reach));
+
     /// <summary>
-    /// How many of the window's elements lie in the image, or with <paramref name="withPadding"/> in the image and its
-    /// padding.
+    /// How many of the window's elements lie in the image at each place, or with <paramref name="withPadding"/> in the
+    /// image and its padding.
     /// </summary>
-    public int Count(int placeLine, int place, bool withPadding) =>
-        Inside(placeLine * Stride.Height - Padding.Top, Size.Height, Dilation.Height, height, Padding.Top,
-            Padding.Bottom, withPadding)
-        * Inside(place * Stride.Width - Padding.Left, Size.Width, Dilation.Width, Width, Padding.Left, Padding.Right,
-            withPadding);
+    public IEnumerable<int> Counts(bool withPadding)
+    {
+        for (int line = 0; line < PlaceLines; line++)
+        {
+            int lines = Inside(
+                line * Stride.Height - Padding.Top, Size.Height, Dilation.Height, height, Padding.Top, Padding.Bottom,
+                withPadding);
+            for (int place = 0; place < LinePlaces; place++)
+            {
+                yield return lines * Inside(
+                    place * Stride.Width - Padding.Left, Size.Width, Dilation.Width, Width, Padding.Left,
+                    Padding.Right, withPadding);
+            }
+        }
+    }
 
     /// <summary>Copies channels and fills what is around them.</summary>
     public void Pad(float* image, int channels, float* padded, float fill)

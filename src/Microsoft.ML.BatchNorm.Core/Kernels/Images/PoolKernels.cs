@@ -7,8 +7,8 @@ namespace Microsoft.ML.BatchNorm;
 static unsafe class PoolKernels
 {
     /// <summary>
-    /// The greatest value of each window and its index in the channel without padding. Among equal values the first
-    /// wins; the last NaN wins over all.
+    /// The greatest value of each window and its index in the channel without padding. Among equal values, such as +0
+    /// and −0, the first wins; the last NaN wins over all.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Max(ImageWindows windows, float* padded, float* values, int* indices)
@@ -45,7 +45,7 @@ static unsafe class PoolKernels
         }
     }
 
-    /// <summary>The greatest value of each window; NaN wins over all.</summary>
+    /// <summary>The greatest value of each window. +0 wins over −0, NaN over all.</summary>
     public static void Max(ImageWindows windows, float* padded, float* values) =>
         Reduce(windows, padded, values, new Greatest());
 
@@ -61,11 +61,8 @@ static unsafe class PoolKernels
     public static AlignedMemory<float> Divisors(ImageWindows windows, bool withPadding)
     {
         var divisors = new AlignedMemory<float>((long)windows.Places + Simd.Floats);
-        for (int place = 0; place < windows.Places; place++)
-        {
-            divisors.Span[place] = windows.Count(
-                place / windows.LinePlaces, place % windows.LinePlaces, withPadding);
-        }
+        foreach ((int place, int count) in windows.Counts(withPadding).Index())
+            divisors.Span[place] = count;
         return divisors;
     }
 
@@ -75,8 +72,7 @@ static unsafe class PoolKernels
     public static float[] Corrections(ImageWindows windows, bool withPadding)
     {
         float area = (float)windows.Size.Height * windows.Size.Width;
-        return [.. Enumerable.Range(0, windows.Places).Select(place => area / windows.Count(
-            place / windows.LinePlaces, place % windows.LinePlaces, withPadding))];
+        return [.. windows.Counts(withPadding).Select(count => area / count)];
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -105,7 +101,9 @@ static unsafe class PoolKernels
     }
 
     /// <summary>Adds to each value of a channel its share of the gradients of the means that it is part of.</summary>
-    /// <remarks>The shares are gradients divided by what belongs to their places; a vector after the last one may be read.</remarks>
+    /// <remarks>
+    /// The shares are gradients divided by what belongs to their places; a vector after the last one may be read.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddShares(ImageWindows windows, float* shares, float* padded)
     {

@@ -68,7 +68,10 @@ readonly unsafe struct MatrixPanels
         matrix.Panel(0), matrix.PanelLength, PackedMatrix.PanelColumns, Simd.Floats, matrix.Steps,
         matrix.Columns, matrix);
 
-    /// <summary>The first row at a column that is a multiple of 16.</summary>
+    /// <summary>
+    /// The first row's value at a column. A product's right factor must begin at a multiple of 16; a left factor may
+    /// begin anywhere.
+    /// </summary>
     public float* At(int column) =>
         start + column / PackedMatrix.PanelColumns * Distance + column % PackedMatrix.PanelColumns;
 

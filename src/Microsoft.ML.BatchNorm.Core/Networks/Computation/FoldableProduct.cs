@@ -9,10 +9,8 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="complete">Makes the operation from the folded kernel and bias, and the activation that follows.</param>
 sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, ServingOperation> complete)
 {
-    readonly double[] kernel = [.. Enumerable.Select(state.Kernel.ToArray(), value => (double)value)];
-    readonly double[] bias = state.Bias.IsEmpty
-        ? new double[outputs]
-        : [.. Enumerable.Select(state.Bias.ToArray(), value => (double)value)];
+    readonly double[] kernel = Doubles(state.Kernel);
+    readonly double[] bias = state.Bias.IsEmpty ? new double[outputs] : Doubles(state.Bias);
 
     /// <summary>
     /// Folds a normalization of the outputs into the product. Returns false, and changes nothing, if a number would not
@@ -45,6 +43,8 @@ sealed class FoldableProduct(LayerState state, int outputs, Func<PackedProduct, 
     /// <param name="activation">The activation that follows, or null.</param>
     public ServingOperation Complete(ActivationFunction? activation) =>
         complete(new PackedProduct(Floats(kernel), Floats(bias), activation));
+
+    static double[] Doubles(ReadOnlySpan<float> values) => Array.ConvertAll(values.ToArray(), value => (double)value);
 
     static float[] Floats(double[] values) => Array.ConvertAll(values, value => (float)value);
 

@@ -81,7 +81,7 @@ public sealed record Conv2DLayer(int Filters, Size2D KernelSize) : Layer
             throw Misfit(input, Window.Needs);
         if (input[0] % Groups != 0 || Filters % Groups != 0)
             throw Misfit(
-                input, $"a number of channels, and of filters ({Filters}), that {Groups} groups divide without a rest");
+                input, $"a number of channels and of filters ({Filters}) that are multiples of its {Groups} groups");
         CheckKernel(input, Filters, input[0] / Groups, KernelSize.Height, KernelSize.Width);
         CheckRow(input, "padded input", Window.Padded(input));
         CheckRow(input, "output", Filters, places.Height, places.Width);

@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// The product of two inputs: value by value where they have one shape, or a value times one factor per channel, such as
-/// <c>[channels, height, width]</c> times <c>[channels]</c> or <c>[channels, 1, 1]</c> in squeeze and excitation.
+/// The product of two inputs: value by value where they have one shape, or a value times one factor per channel, such
+/// as <c>[channels, height, width]</c> times <c>[channels]</c> or <c>[channels, 1, 1]</c> in squeeze and excitation.
 /// </summary>
 /// <remarks><see cref="Network.Multiply"/> puts it into a network.</remarks>
 public sealed record MultiplyLayer : Layer
@@ -54,7 +54,11 @@ sealed unsafe class MultiplyStage(StageContext context) : Stage(context, new Row
             float* dy = OutputGradient!.Row(row);
             if (InputGradients[0] is { } first)
                 PlaneKernels.Multiply(dy, Inputs[1].Row(row), factors, places, first.Row(row));
-            if (InputGradients[1] is { } second)
+            if (InputGradients[1] is not { } second)
+                continue;
+            if (places == 1)
+                PlaneKernels.Multiply(dy, Input.Row(row), factors, places, second.Row(row));
+            else
                 PlaneKernels.SumProducts(dy, Input.Row(row), factors, places, second.Row(row));
         }
     }

@@ -40,7 +40,7 @@ public sealed record Pool2DLayer(Pooling Function, Size2D PoolSize) : Layer
     public Padding2D Padding { get; init => field = value.CheckNotNegative(nameof(Padding)); } = 0;
 
     /// <summary>
-    /// Whether there is one more place at the end where the window begins inside and reaches beyond the padding:
+    /// Whether a last window may reach beyond the padding, if it begins inside the image or the padding before it:
     /// PyTorch's and ONNX's <c>ceil_mode</c>. Default: false.
     /// </summary>
     [JsonIgnore]
@@ -110,7 +110,7 @@ sealed unsafe class MaxPool2DStage : Stage
         : base(context, new RowBuffer(context.Node.Output.Size))
     {
         windows = new ImageWindows(Node.Input, window);
-        Step.Work.Reserve((long)windows.PaddedChannel + ImageWindows.Slack);
+        Step.Work.Reserve(windows.Room(1));
     }
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
@@ -170,10 +170,8 @@ sealed unsafe class AveragePool2DStage : Stage
     {
         windows = new ImageWindows(Node.Input, layer.Window);
         divisors = PoolKernels.Divisors(windows, layer.CountIncludePad);
-        Step.Work.Reserve((long)PaddedRoom + windows.Places + Simd.Floats);
+        Step.Work.Reserve((long)windows.Room(1) + windows.Places + Simd.Floats);
     }
-
-    int PaddedRoom => Simd.RoundUp(checked(windows.PaddedChannel + ImageWindows.Slack));
 
     public override RowBuffer MakeInputGradient() => new(Node.Input.Size);
 
@@ -198,14 +196,15 @@ sealed unsafe class AveragePool2DStage : Stage
     void GoBack(RowBlock block)
     {
         using WorkMemory.Lease work = Step.Work.Take();
-        float* padded = work.Start, shares = padded + PaddedRoom;
+        int room = windows.Room(1);
+        float* padded = work.Start, shares = padded + room;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             for (int channel = 0; channel < windows.Channels; channel++)
             {
                 float* dy = OutputGradient!.Row(row) + (nint)channel * windows.Places;
                 PlaneKernels.Divide(dy, divisors.Start, windows.Places, shares);
-                new Span<float>(padded, PaddedRoom).Clear();
+                new Span<float>(padded, room).Clear();
                 PoolKernels.AddShares(windows, shares, padded);
                 windows.Unpad(padded, 1, InputGradient!.Row(row) + (nint)channel * windows.Channel);
             }
@@ -229,7 +228,7 @@ sealed unsafe class PoolOperation : ServingOperation
             divisors = PoolKernels.Divisors(windows, layer.CountIncludePad);
     }
 
-    public override int Work => checked(windows.PaddedChannel + ImageWindows.Slack);
+    public override int Work => windows.Room(1);
 
     public override void Run(float* x, float* y, int rows, float* work)
     {
