@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text.Json;
 
 namespace Microsoft.ML.BatchNorm.Import.Tests;
@@ -50,8 +49,7 @@ public class PretrainedTests
     [TestMethod]
     public void The_ResNet18_of_ML_NET_s_package_gives_what_ONNX_Runtime_gives()
     {
-        string path = Assembly.GetExecutingAssembly().GetCustomAttributes<AssemblyMetadataAttribute>()
-            .Single(attribute => attribute.Key == "Microsoft.ML.DnnImageFeaturizer.ResNet18").Value!;
+        string path = Path.Combine(AppContext.BaseDirectory, "DnnImageModels", "ResNet18Onnx", "ResNet18.onnx");
         SavedNetwork saved = OnnxImport.Load(path);
         BatchNormalizationOptions[] options =
         [

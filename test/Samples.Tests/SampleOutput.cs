@@ -8,10 +8,11 @@ sealed class SampleOutput(string[] lines)
     /// <summary>All of it, with a blank for every break of a line, so that its width does not matter.</summary>
     public string Text => string.Join(' ', string.Join(' ', lines).Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
-    public static SampleOutput Of(string sample) => OfProgram(Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"));
+    public static SampleOutput Of(string sample, params string[] arguments) =>
+        OfProgram(Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), arguments);
 
-    public static SampleOutput OfProgram(string path) =>
-        new(DotNetBuild.Execute(["exec", path]).ReplaceLineEndings("\n").Split('\n'));
+    public static SampleOutput OfProgram(string path, params string[] arguments) =>
+        new(DotNetBuild.Execute(["exec", path, .. arguments]).ReplaceLineEndings("\n").Split('\n'));
 
     /// <summary>What stands under the heading of that number.</summary>
     public SampleOutput Section(int number) => new(

@@ -2,7 +2,7 @@ using Microsoft.ML;
 using PretrainedResNet;
 
 // --seeds 5 for mean and deviation over five seeds; the other numbers make the run shorter.
-int seeds = Number("--seeds", 1), perKind = Number("--per-kind", 20), epochs = Number("--epochs", 10);
+int seeds = Number("--seeds", 1), perKind = Number("--per-kind", 20), epochs = Number("--epochs", 6);
 int others = Number("--test", 400);
 var ways = new Ways(epochs);
 Show.Title(

@@ -3,6 +3,7 @@ using Microsoft.ML.BatchNorm;
 using Microsoft.ML.BatchNorm.Import;
 using Microsoft.ML.Data;
 using Microsoft.ML.Trainers;
+using Microsoft.ML.Transforms.Image;
 
 namespace PretrainedResNet;
 
@@ -34,24 +35,18 @@ sealed class Ways(int epochs)
     /// <summary>The accuracy on other photographs.</summary>
     public double Accuracy(MLContext mlContext, IDataView train, IDataView test, FineTuningPlan plan, int seed)
     {
-        var pipeline = mlContext.Transforms.Conversion.MapValueToKey("Label", "Kind")
-            .Append(mlContext.Transforms.LoadImages("Image", "", "Path"))
-            .Append(mlContext.Transforms.ResizeImages("Image", PhotoFolder.Size, PhotoFolder.Size))
-            .Append(mlContext.Transforms.ExtractPixels("Features", "Image"))
-            .Append(mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
-                new BatchNormNetworkMulticlassTrainer.Options
-                {
-                    Pretrained = pretrained, FineTune = plan, BatchSize = BatchSize, Seed = seed,
-                }));
+        var pipeline = Pixels(mlContext).Append(mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
+            new BatchNormNetworkMulticlassTrainer.Options
+            {
+                Pretrained = pretrained, FineTune = plan, BatchSize = BatchSize, Seed = seed,
+            }));
         return mlContext.MulticlassClassification.Evaluate(pipeline.Fit(train).Transform(test)).MicroAccuracy;
     }
 
     /// <summary>Trains once more, and makes a page of the run.</summary>
     public TrainingReport Report(MLContext mlContext, IDataView train, IDataView test, FineTuningPlan plan, int seed)
     {
-        var pixels = mlContext.Transforms.Conversion.MapValueToKey("Label", "Kind")
-            .Append(mlContext.Transforms.LoadImages("Image", "", "Path"))
-            .Append(mlContext.Transforms.ExtractPixels("Features", "Image")).Fit(train);
+        TransformerChain<ImagePixelExtractingTransformer> pixels = Pixels(mlContext).Fit(train);
         TrainingData rows = Data(pixels.Transform(train)), others = Data(pixels.Transform(test));
         Network network = pretrained.Network.WithHead((int)rows.Targets.ToArray().Max() + 1);
         var options = new TrainingOptions
@@ -62,6 +57,12 @@ sealed class Ways(int epochs)
             NetworkTrainer.Train(network, network.Initialize(pretrained.State, seed), rows, options, plan, others),
             "ResNet-18 on photographs of digits");
     }
+
+    static EstimatorChain<ImagePixelExtractingTransformer> Pixels(MLContext mlContext) =>
+        mlContext.Transforms.Conversion.MapValueToKey("Label", "Kind")
+            .Append(mlContext.Transforms.LoadImages("Image", "", "Path"))
+            .Append(mlContext.Transforms.ResizeImages("Image", PhotoFolder.Size, PhotoFolder.Size))
+            .Append(mlContext.Transforms.ExtractPixels("Features", "Image"));
 
     static TrainingData Data(IDataView view)
     {
