@@ -21,6 +21,7 @@ sealed class RowShares
     /// <exception cref="ArgumentException">There are more rows than a run can have.</exception>
     public RowShares(int rank, ReadOnlySpan<int> counts)
     {
+        Rank = rank;
         Rows = counts[rank];
         long total = 0;
         foreach (int count in counts)
@@ -48,6 +49,9 @@ sealed class RowShares
         End = number;
         rounds = [.. list];
     }
+
+    /// <summary>This rank.</summary>
+    public int Rank { get; }
 
     /// <summary>The number of rows of all ranks.</summary>
     public int Total { get; }

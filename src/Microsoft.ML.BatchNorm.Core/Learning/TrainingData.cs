@@ -193,11 +193,12 @@ public sealed class TrainingData
 
     /// <summary>Reads all rows of a source to check them, unless that was done before.</summary>
     /// <param name="check">Called before each part is read; it may throw.</param>
+    /// <param name="shares">The rows of all ranks; null for one, or if the checksums do not matter.</param>
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
-    internal void Inspect(Action check)
+    internal void Inspect(Action check, RowShares? shares = null)
     {
-        if (Source is not null)
-            inspection ??= RowInspection.Of(this, check);
+        if (Source is not null && (inspection is null || (shares is not null && inspection.Checksums.Shares != shares)))
+            inspection = RowInspection.Of(this, check, shares);
     }
 
     /// <exception cref="ArgumentException">A row does not exist.</exception>

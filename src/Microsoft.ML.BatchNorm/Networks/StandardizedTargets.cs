@@ -11,6 +11,8 @@ namespace Microsoft.ML.Trainers;
 /// <param name="scale">Mean and deviation.</param>
 sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : ITrainingEngine
 {
+    public ICollective? Collective => engine.Collective;
+
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
     {
         var standardized = new TrainingData(data, target => (float)((target - scale.Mean) / scale.Deviation));
@@ -30,6 +32,9 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 
         public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate) =>
             session.TrainOnBatch(rows, learningRate);
+
+        public bool TrainOnBatch(ReadOnlySpan<int> rows, double learningRate, bool wantsToStop) =>
+            session.TrainOnBatch(rows, learningRate, wantsToStop);
 
         public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
 
