@@ -41,7 +41,7 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     /// <summary>The number of threads that was asked for; null if the engine decides.</summary>
     public int? Threads { get; }
 
-    /// <inheritdoc/>
+    /// <summary>The processes that work together; null for this one alone.</summary>
     public ICollective? Collective { get; }
 
     /// <inheritdoc/>
