@@ -9,7 +9,9 @@ public interface ITrainingEngine
     /// <summary>
     /// The processes that train together, each on its own rows; null for this one alone. With several, the rows of a
     /// session have numbers over all ranks: the first row of each rank, then the second of each, and so on, where a
-    /// rank that has no more rows is left out. Default: null.
+    /// rank that has no more rows is left out. Such an engine also implements
+    /// <see cref="ITrainingSession.TrainOnBatch(ReadOnlySpan{int}, double, bool)"/>. Starting a session, a step and
+    /// <see cref="ITrainingSession.RecomputeStatistics"/> are calls of all ranks. Default: null.
     /// </summary>
     ICollective? Collective => null;
 

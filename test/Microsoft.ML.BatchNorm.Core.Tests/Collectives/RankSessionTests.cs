@@ -147,7 +147,7 @@ public class RankSessionTests
         int[] messages = ThreadCollective.Run(3, collective =>
         {
             var watched = new WatchedCollective(collective);
-            using ITrainingSession session = Start(lessons[name], watched);
+            using ITrainingSession session = Start(lessons[name], watched, threads: 3);
             int before = watched.Messages;
             for (int step = 0; step < 5; step++)
                 session.TrainOnBatch(lessons[name].Rows(step, 20), 0.01);
@@ -156,6 +156,28 @@ public class RankSessionTests
 
         foreach (int count in messages)
             Assert.AreEqual(5 * (2 * normalizations + 2 + forWeights), count);
+    }
+
+    [TestMethod]
+    public void The_bytes_of_a_step_are_the_moments_the_sums_and_the_gradients()
+    {
+        Network network = Network.Input(20).Dense(64).BatchNormalization().ReLU().Dense(32).BatchNormalization().ReLU()
+            .Dense(3);
+        var lesson = new Lesson(network, sgd, rows: 40);
+
+        long[] bytes = ThreadCollective.Run(2, collective =>
+        {
+            var watched = new WatchedCollective(collective);
+            using ITrainingSession session = Start(lesson, watched);
+            long before = watched.Bytes;
+            session.TrainOnBatch(lesson.AllRows, 0.01);
+            return watched.Bytes - before;
+        });
+
+        // 64 and 32 channels are whole vectors; a kernel or bias of 3 outputs is padded to 16.
+        long parameters = 20 * 64 + 64 + 2 * 64 + 64 * 32 + 32 + 2 * 32 + 32 * 16 + 16;
+        foreach (long count in bytes)
+            Assert.AreEqual((64 + 32) * (5 + 2) * 8 + 16 + parameters * 4, count);
     }
 
     [TestMethod]

@@ -2,16 +2,18 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Microsoft.ML.BatchNorm.Tests.Collectives;
 
-/// <summary>Counts the messages of a rank, and may change sums of floats as a faulty processor would.</summary>
+/// <summary>
+/// Counts the messages of a rank, which must come from the thread that made this object, and may change sums of floats
+/// as a faulty processor would.
+/// </summary>
 sealed class WatchedCollective(ICollective ranks) : ICollective
 {
-    public int Gathers { get; private set; }
+    readonly int thread = Environment.CurrentManagedThreadId;
+    int gathers, sums;
 
-    public int Sums { get; private set; }
+    public int Messages => gathers + sums;
 
     public long Bytes { get; private set; }
-
-    public int Messages => Gathers + Sums;
 
     /// <summary>Is called with each sum of floats.</summary>
     public Action<float[]>? Change { get; set; }
@@ -22,15 +24,13 @@ sealed class WatchedCollective(ICollective ranks) : ICollective
 
     public void Gather(ReadOnlySpan<byte> mine, Span<byte> all)
     {
-        Gathers++;
-        Bytes += mine.Length;
+        Count(ref gathers, mine.Length);
         ranks.Gather(mine, all);
     }
 
     public void Sum(Span<float> values)
     {
-        Sums++;
-        Bytes += values.Length * sizeof(float);
+        Count(ref sums, values.Length * sizeof(float));
         ranks.Sum(values);
         if (Change is null)
             return;
@@ -41,8 +41,7 @@ sealed class WatchedCollective(ICollective ranks) : ICollective
 
     public void Sum(Span<double> values)
     {
-        Sums++;
-        Bytes += values.Length * sizeof(double);
+        Count(ref sums, values.Length * sizeof(double));
         ranks.Sum(values);
     }
 
@@ -50,4 +49,11 @@ sealed class WatchedCollective(ICollective ranks) : ICollective
 
     [DoesNotReturn]
     public void Abort(string reason) => ranks.Abort(reason);
+
+    void Count(ref int messages, int bytes)
+    {
+        Assert.AreEqual(thread, Environment.CurrentManagedThreadId, "A message comes from another thread.");
+        messages++;
+        Bytes += bytes;
+    }
 }
