@@ -283,28 +283,6 @@ public class RankSessionTests
     }
 
     [TestMethod]
-    public void A_channel_with_a_single_value_on_all_ranks_is_an_error_on_all()
-    {
-        var lesson = new Lesson(
-            Network.Input(3).BatchNormalization(
-                BatchNormalizationOptions.PyTorch with { NonFinite = NonFinite.Ignore }), sgd, rows: 12);
-        float[] features = [.. lesson.Features];
-        for (int row = 0; row < 12; row++)
-            features[row * 3] = row is 1 ? 5 : float.NaN;
-        var data = new TrainingData(12, features, lesson.Targets);
-
-        string[] errors = ThreadCollective.Run(3, collective =>
-        {
-            using ITrainingSession session = new CpuEngine(1, collective).Start(
-                lesson.Network, lesson.State, sgd, data.Share(collective));
-            return Assert.Throws<Exception>(() => session.TrainOnBatch([0, 1, 2, 3], 0.01)).Message;
-        });
-
-        foreach (string error in errors)
-            Assert.StartsWith("Channel 0 of layer", error);
-    }
-
-    [TestMethod]
     public void Different_virtual_batch_sizes_are_refused()
     {
         var lesson = new Lesson(
