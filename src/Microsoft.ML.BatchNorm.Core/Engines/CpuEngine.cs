@@ -1,12 +1,25 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
-/// Fits statistics and trains networks on this process's threads, with the same bits for any number of them.
+/// Fits statistics and trains networks on this process's threads, with the same bits for any number of them; alone, or
+/// together with other processes.
 /// </summary>
 /// <remarks>
+/// <para>
 /// A session keeps its threads and all its memory until it is disposed of; a step allocates nothing. Idle threads wait
 /// for the next step for a fraction of a millisecond before they sleep. Penalties of γ and β count only while these are
 /// trained, as in Keras.
+/// </para>
+/// <para>
+/// With a collective, each rank has its own share of the rows. A fit gives exact statistics of all rows, with the same
+/// bits on every rank; averages over batches cannot be fitted. In training, <see cref="TrainingOptions.BatchSize"/>
+/// counts the rows of a step on all ranks, batch normalizations take the statistics of all of them, and every rank
+/// ends with the same bits. The rows that a session is asked for have numbers over all ranks: the first row of each
+/// rank comes first, then the second of each, and so on. Shares of <see cref="TrainingData.Share"/> thereby have the
+/// numbers of the whole, and training on them follows that on one process to rounding.
+/// </para>
 /// </remarks>
 public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 {
@@ -17,20 +30,35 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     /// most one per processor, since a small network trains faster on one thread than on two. A fit of statistics takes
     /// one. Default: null.
     /// </param>
+    /// <param name="collective">The processes that work together; null for this one alone. Default: null.</param>
     /// <exception cref="ArgumentOutOfRangeException">The number is not positive.</exception>
-    public CpuEngine(int? threads = null) =>
+    public CpuEngine(int? threads = null, ICollective? collective = null)
+    {
         Threads = threads is { } count ? Check.Positive(count, nameof(threads)) : null;
+        Collective = collective;
+    }
 
     /// <summary>The number of threads that was asked for; null if the engine decides.</summary>
     public int? Threads { get; }
 
+    /// <summary>The processes that work together; null for this one alone.</summary>
+    public ICollective? Collective { get; }
+
     /// <inheritdoc/>
+    /// <exception cref="NotSupportedException">
+    /// Several processes work together, and the options ask for averages over batches.
+    /// </exception>
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
+        ICollective? ranks = Collective.IfSeveral();
+        if (ranks is not null && options.EffectiveMovingStatistics != MovingStatistics.Population)
+            throw new NotSupportedException(
+                "An average over batches depends on their order, and the batches of several processes have none. "
+                + "Set MovingStatistics.Population.");
         return options.EffectiveMovingStatistics == MovingStatistics.Population
             && options.MovesStatistics(training: true)
-            ? new PopulationFit(options, state, Threads ?? 1)
+            ? new PopulationFit(options, state, Threads ?? 1, ranks)
             : new MovingFit(options, state, Threads ?? 1);
     }
 
@@ -41,15 +69,41 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
-        int rows = Math.Min(options.BatchSize, data.Rows);
-        return new TrainingSession(network, state, options, data, Threads ?? StepWork.Threads(network, rows));
+        ICollective? ranks = Collective.IfSeveral();
+        int rows = Math.Min(options.BatchSize / (ranks?.Size ?? 1), data.Rows);
+        int threads = Threads ?? StepWork.Threads(network, rows);
+        if (ranks is null)
+            return new TrainingSession(network, state, options, data, threads);
+        var shares = new RowShares(ranks.Rank, ranks.Gather(data.Rows));
+        return ranks.Do(() => new TrainingSession(
+            network, state, options, data, threads, new BatchShare(ranks, shares, VirtualBatchSize(network))));
     }
 
-    /// <summary>Merges the exact statistics of all batches, and makes a state from them at the end.</summary>
-    sealed class PopulationFit(BatchNormalizationOptions options, BatchNormalizationState state, int threads)
+    /// <summary>The virtual batch size of all batch normalizations that have one and train; or null.</summary>
+    static int? VirtualBatchSize(Network network)
+    {
+        int[] sizes =
+        [
+            .. network.Nodes.Select(node => node.Layer).OfType<BatchNormalizationLayer>()
+                .Where(layer => layer.Options.UsesBatchStatistics(training: true))
+                .Select(layer => layer.Options.VirtualBatchSize).OfType<int>().Distinct(),
+        ];
+        return sizes.Length < 2
+            ? sizes.Length == 0 ? null : sizes[0]
+            : throw new NotSupportedException(
+                $"Several processes need one VirtualBatchSize in all layers; there are {string.Join(" and ", sizes)}.");
+    }
+
+    /// <summary>
+    /// Merges the exact statistics of all batches, and makes a state from them at the end. With several ranks, each
+    /// merges its own, and at the end those of all ranks, in their order, into the statistics of the state.
+    /// </summary>
+    sealed class PopulationFit(
+        BatchNormalizationOptions options, BatchNormalizationState state, int threads, ICollective? ranks)
         : IStatisticsFit
     {
-        readonly BatchStatistics statistics = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        readonly BatchStatistics statistics =
+            ranks is null ? StartOf(state) : new BatchStatistics(state.Channels);
         long batches;
 
         public bool TakesStatistics => true;
@@ -68,7 +122,28 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
         }
 
         public BatchNormalizationState Complete() =>
-            batches == 0 ? state : state.WithPopulation(statistics, options.EffectiveVarianceConvention, batches);
+            ranks is null ? StateOf(statistics, batches) : StateOfAll(ranks);
+
+        static BatchStatistics StartOf(BatchNormalizationState state) =>
+            state.GetPopulation() ?? new BatchStatistics(state.Channels);
+
+        BatchNormalizationState StateOfAll(ICollective ranks)
+        {
+            double[] mine = [.. statistics.Packed, batches], all = new double[ranks.Size * mine.Length];
+            ranks.Gather(MemoryMarshal.AsBytes<double>(mine), MemoryMarshal.AsBytes(all.AsSpan()));
+            BatchStatistics merged = StartOf(state);
+            double count = 0;
+            for (int rank = 0; rank < ranks.Size; rank++)
+            {
+                ReadOnlySpan<double> given = all.AsSpan(rank * mine.Length, mine.Length);
+                merged.Merge(new BatchStatistics(given[..^1].ToArray()));
+                count += given[^1];
+            }
+            return StateOf(merged, (long)count);
+        }
+
+        BatchNormalizationState StateOf(BatchStatistics merged, long count) =>
+            count == 0 ? state : state.WithPopulation(merged, options.EffectiveVarianceConvention, count);
 
         public void Dispose()
         {

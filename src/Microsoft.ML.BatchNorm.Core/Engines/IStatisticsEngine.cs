@@ -5,6 +5,12 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 public interface IStatisticsEngine
 {
+    /// <summary>
+    /// The processes whose rows a fit takes in together, each its own; null for this one alone. Then
+    /// <see cref="IStatisticsFit.Complete"/> is a call of all ranks. Default: null.
+    /// </summary>
+    ICollective? Collective => null;
+
     /// <summary>Starts to fit one layer in training mode.</summary>
     /// <param name="options">The layer's options, which let its statistics move.</param>
     /// <param name="state">The state to start from.</param>

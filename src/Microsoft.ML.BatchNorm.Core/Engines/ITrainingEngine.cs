@@ -6,6 +6,15 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 public interface ITrainingEngine
 {
+    /// <summary>
+    /// The processes that train together, each on its own rows; null for this one alone. With several, the rows of a
+    /// session have numbers over all ranks: the first row of each rank, then the second of each, and so on, where a
+    /// rank that has no more rows is left out. Such an engine also implements
+    /// <see cref="ITrainingSession.TrainOnBatch(ReadOnlySpan{int}, double, bool)"/>. Starting a session, a step and
+    /// <see cref="ITrainingSession.RecomputeStatistics"/> are calls of all ranks. Default: null.
+    /// </summary>
+    ICollective? Collective => null;
+
     /// <summary>Starts a training with the parameters, the switches as they are now, and the data.</summary>
     /// <param name="network">The network.</param>
     /// <param name="state">Its parameters; they do not change.</param>
@@ -43,6 +52,20 @@ public interface ITrainingSession : IDisposable
     /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
     /// <exception cref="TrainingDivergedException">A loss or gradient is not finite.</exception>
     void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate);
+
+    /// <summary>
+    /// One step in training mode, in which the ranks of a collective also agree whether to stop after it.
+    /// </summary>
+    /// <param name="rows">The rows of the batch on all ranks.</param>
+    /// <param name="learningRate">The learning rate of this step.</param>
+    /// <param name="wantsToStop">Whether this rank wants the run to stop after the step.</param>
+    /// <returns>Whether a rank does.</returns>
+    /// <inheritdoc cref="TrainOnBatch(ReadOnlySpan{int}, double)"/>
+    bool TrainOnBatch(ReadOnlySpan<int> rows, double learningRate, bool wantsToStop)
+    {
+        TrainOnBatch(rows, learningRate);
+        return wantsToStop;
+    }
 
     /// <summary>
     /// Says which rows the next step will have, so that an engine with its own memory can fetch them in the meantime.

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -51,28 +52,23 @@ sealed class RowPart(TrainingData data, int most)
 }
 
 /// <summary>What reading all rows of a source once has shown.</summary>
-/// <param name="Features">The checksum of all features.</param>
-/// <param name="Targets">The checksum of all targets.</param>
-/// <param name="Weights">The checksum of all weights.</param>
+/// <param name="Checksums">The checksums of all values.</param>
 /// <param name="AreFinite">Whether all features are finite.</param>
 /// <param name="AreClasses">Whether every target could be the index of a class.</param>
 /// <param name="GreatestTarget">The greatest target.</param>
-sealed record RowInspection(
-    uint Features, uint Targets, uint Weights, bool AreFinite, bool AreClasses, float GreatestTarget)
+sealed record RowInspection(RowChecksums Checksums, bool AreFinite, bool AreClasses, float GreatestTarget)
 {
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
-    public static RowInspection Of(TrainingData data, Action check)
+    public static RowInspection Of(TrainingData data, Action check, RowShares? shares)
     {
-        RowChecksum features = new(), targets = new(), weights = new();
+        var checksums = new RowChecksums(data, shares);
         bool areFinite = true, areClasses = true;
         float greatest = float.NegativeInfinity;
         foreach (RowPart part in RowPart.Of(data))
         {
             check();
-            TrainingData.CheckWeights(part.Weights, nameof(weights));
-            features.Append(part.Features);
-            targets.Append(part.Targets);
-            weights.Append(part.Weights);
+            TrainingData.CheckWeights(part.Weights, "weights");
+            checksums.Append(part);
             areFinite &= Finite.All(part.Features);
             foreach (float target in part.Targets)
             {
@@ -80,31 +76,55 @@ sealed record RowInspection(
                 greatest = Math.Max(greatest, target);
             }
         }
-        return new(features.Value, targets.Value, weights.Value, areFinite, areClasses, greatest);
+        return new(checksums, areFinite, areClasses, greatest);
     }
 }
 
 /// <summary>
 /// The CRC-32C (RFC 3720, appendix B.4) of numbers as little-endian bytes, by which a resumed run recognizes its rows.
 /// </summary>
-struct RowChecksum()
+/// <param name="register">The register to begin with.</param>
+struct RowChecksum(uint register)
 {
-    uint register = uint.MaxValue;
+    uint register = register;
+
+    public RowChecksum() : this(uint.MaxValue)
+    {
+    }
 
     public readonly uint Value => ~register;
 
-    /// <summary>The checksum of all rows, the same whether they are in memory or read from a source.</summary>
-    public static uint Of(params ReadOnlySpan<TrainingData?> parts)
+    public readonly uint Register => register;
+
+    /// <summary>
+    /// The checksum of all rows: the same whether they are in memory or read from a source, and on one rank or several.
+    /// </summary>
+    /// <param name="ranks">The ranks that have shares of the rows; null for one. Several exchange one message.</param>
+    /// <param name="parts">Each data, with its rows on all ranks.</param>
+    public static uint Of(ICollective? ranks, params ReadOnlySpan<(TrainingData? Data, RowShares? Shares)> parts)
     {
-        var sum = new RowChecksum();
-        foreach (TrainingData? data in parts)
+        var checksums = new List<RowChecksums>();
+        foreach ((TrainingData? data, RowShares? shares) in parts)
         {
-            sum.Append((uint)(data?.Rows ?? 0));
-            if (data is null)
-                continue;
-            sum.Append(data.Inspection?.Features ?? Of(data.Features.Span));
-            sum.Append(data.Inspection?.Targets ?? Of(data.Targets.Span));
-            sum.Append(data.Inspection?.Weights ?? Of(data.Weights.Span));
+            if (data is not null)
+                checksums.Add(data.Source is null ? new RowChecksums(data, shares) : data.Inspection!.Checksums);
+        }
+        uint[] registers = [.. checksums.SelectMany(one => one.Registers)];
+        if (ranks is not null)
+        {
+            uint[] all = new uint[ranks.Size * registers.Length];
+            ranks.Gather(MemoryMarshal.AsBytes<uint>(registers), MemoryMarshal.AsBytes(all.AsSpan()));
+            Array.Clear(registers);
+            for (int i = 0; i < all.Length; i++)
+                registers[i % registers.Length] ^= all[i];
+        }
+        var sum = new RowChecksum();
+        int read = 0;
+        foreach ((TrainingData? data, RowShares? shares) in parts)
+        {
+            sum.Append((uint)(shares?.Total ?? data?.Rows ?? 0));
+            for (int i = 0; i < RowChecksums.Count && data is not null; i++)
+                sum.Append(~registers[read++]);
         }
         return sum.Value;
     }
@@ -119,12 +139,112 @@ struct RowChecksum()
 
     void Append(uint value) => register = BitOperations.Crc32C(register, value);
 
-    static uint Of(ReadOnlySpan<float> values)
+    static uint Bits(float value) => BitConverter.SingleToUInt32Bits(value);
+}
+
+/// <summary>
+/// The checksums of features, targets and weights. CRC is linear: a rank takes zeros for the rows of other ranks, only
+/// rank 0 begins with the register of a CRC, and the registers of all ranks together, by exclusive or, are that of all
+/// rows.
+/// </summary>
+sealed class RowChecksums
+{
+    /// <summary>The number of checksums.</summary>
+    public const int Count = 3;
+
+    readonly RowChecksum[] sums = new RowChecksum[Count];
+    readonly int[] lengths;
+    readonly RowShares? shares;
+    readonly Dictionary<long, ZeroBytes> zeros = [];
+    int next;
+
+    /// <summary>The checksums of rows that are in memory; of rows in a source, none yet.</summary>
+    public RowChecksums(TrainingData data, RowShares? shares)
     {
-        var sum = new RowChecksum();
-        sum.Append(values);
-        return sum.Value;
+        this.shares = shares;
+        lengths = [data.FeaturesPerRow, data.TargetsPerRow, data.HasWeights ? 1 : 0];
+        Array.Fill(sums, new RowChecksum(shares is null or { Rank: 0 } ? uint.MaxValue : 0));
+        if (data.Source is not null)
+            return;
+        Append(0, data.Rows, data.Features.Span, data.Targets.Span, data.Weights.Span);
     }
 
-    static uint Bits(float value) => BitConverter.SingleToUInt32Bits(value);
+    /// <summary>The numbering of the rows; null if there is one rank.</summary>
+    public RowShares? Shares => shares;
+
+    /// <summary>The registers after all rows.</summary>
+    public IEnumerable<uint> Registers => sums.Select((sum, i) => shares is null
+        ? sum.Register
+        : Skip(sum.Register, shares.Total - next, lengths[i]));
+
+    public void Append(RowPart part) =>
+        Append(part.Rows[0], part.Rows.Length, part.Features, part.Targets, part.Weights);
+
+    /// <summary>Appends rows that follow one another on this rank.</summary>
+    void Append(
+        int first, int rows, ReadOnlySpan<float> features, ReadOnlySpan<float> targets, ReadOnlySpan<float> weights)
+    {
+        if (shares is null)
+        {
+            sums[0].Append(features);
+            sums[1].Append(targets);
+            sums[2].Append(weights);
+            return;
+        }
+        for (int row = 0; row < rows; row++)
+        {
+            int number = shares.NumberOf(first + row);
+            Append(0, number, features.Slice(row * lengths[0], lengths[0]));
+            Append(1, number, targets.Slice(row * lengths[1], lengths[1]));
+            Append(2, number, weights.Slice(row * lengths[2], lengths[2]));
+            next = number + 1;
+        }
+    }
+
+    void Append(int i, int number, ReadOnlySpan<float> values)
+    {
+        sums[i] = new RowChecksum(Skip(sums[i].Register, number - next, lengths[i]));
+        sums[i].Append(values);
+    }
+
+    uint Skip(uint register, long rows, int perRow)
+    {
+        long bytes = rows * perRow * sizeof(float);
+        if (bytes == 0)
+            return register;
+        if (!zeros.TryGetValue(bytes, out ZeroBytes? map))
+            zeros.Add(bytes, map = new ZeroBytes(bytes));
+        return map.Apply(register);
+    }
+}
+
+/// <summary>What a number of zero bytes makes of a CRC-32C's register: a linear map.</summary>
+sealed class ZeroBytes
+{
+    const int Bits = 32;
+
+    /// <summary>What becomes of each bit of the register.</summary>
+    readonly uint[] columns;
+
+    public ZeroBytes(long count)
+    {
+        columns = [.. Enumerable.Range(0, Bits).Select(bit => 1u << bit)];
+        uint[] power = [.. columns.Select(column => BitOperations.Crc32C(column, (byte)0))];
+        for (; count > 0; count >>= 1)
+        {
+            if ((count & 1) != 0)
+                columns = Array.ConvertAll(columns, column => Apply(power, column));
+            power = Array.ConvertAll(power, column => Apply(power, column));
+        }
+    }
+
+    public uint Apply(uint register) => Apply(columns, register);
+
+    static uint Apply(uint[] columns, uint register)
+    {
+        uint result = 0;
+        for (int bit = 0; register != 0; bit++, register >>= 1)
+            result ^= (register & 1) != 0 ? columns[bit] : 0;
+        return result;
+    }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -131,6 +133,31 @@ public sealed class TrainingData
     }
 
     /// <summary>
+    /// The share of one of several processes: every n-th row from row r on, for rank r of n. If each rank trains on its
+    /// share, the same options give the same training on any number of ranks, to rounding.
+    /// </summary>
+    /// <param name="collective">The ranks, which all have the same rows.</param>
+    /// <exception cref="ArgumentException">There are fewer rows than ranks.</exception>
+    [Pure]
+    public TrainingData Share(ICollective collective)
+    {
+        ArgumentNullException.ThrowIfNull(collective);
+        int size = collective.Size, first = collective.Rank;
+        if (size == 1)
+            return this;
+        if (Rows < size)
+            throw new ArgumentException($"There are {Rows} rows for {size} ranks.", nameof(collective));
+        int rows = (Rows - first + size - 1) / size;
+        if (Source is { } source)
+            return new TrainingData(new EveryNth(source, first, size, rows));
+        int[] numbers = [.. Enumerable.Range(0, rows).Select(row => first + row * size)];
+        float[] x = new float[rows * FeaturesPerRow], y = new float[rows * TargetsPerRow];
+        float[] w = new float[HasWeights ? rows : 0];
+        Read(numbers, x, y, w);
+        return new TrainingData(rows, x, y, w);
+    }
+
+    /// <summary>
     /// Rows for work that needs no targets. Each row's target is class 0, which the default loss of
     /// <see cref="TrainingOptions"/> accepts.
     /// </summary>
@@ -169,20 +196,22 @@ public sealed class TrainingData
 
     /// <summary>Reads all rows of a source to check them, unless that was done before.</summary>
     /// <param name="check">Called before each part is read; it may throw.</param>
+    /// <param name="shares">The rows of all ranks; null for one, or if the checksums do not matter.</param>
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
-    internal void Inspect(Action check)
+    internal void Inspect(Action check, RowShares? shares = null)
     {
-        if (Source is not null)
-            inspection ??= RowInspection.Of(this, check);
+        if (Source is not null && (inspection is null || (shares is not null && inspection.Checksums.Shares != shares)))
+            inspection = RowInspection.Of(this, check, shares);
     }
 
     /// <exception cref="ArgumentException">A row does not exist.</exception>
-    internal void CheckRows(ReadOnlySpan<int> rows)
+    internal void CheckRows(ReadOnlySpan<int> rows, RowShares? shares = null)
     {
+        int count = shares?.Total ?? Rows;
         foreach (int row in rows)
         {
-            if ((uint)row >= (uint)Rows)
-                throw new ArgumentException($"There is no row {row}; the data has {Rows}.", nameof(rows));
+            if ((uint)row >= (uint)count)
+                throw new ArgumentException($"There is no row {row}; the data has {count}.", nameof(rows));
         }
     }
 
@@ -245,6 +274,28 @@ public sealed class TrainingData
             ? values.Length / rows
             : throw new ArgumentException(
                 $"The argument {name} has {values.Length} values, not a multiple of {rows} rows.", name);
+
+    sealed class EveryNth(ITrainingRows rows, int first, int step, int count) : ITrainingRows
+    {
+        int[] numbers = [];
+
+        public int Rows => count;
+
+        public int FeaturesPerRow => rows.FeaturesPerRow;
+
+        public int TargetsPerRow => rows.TargetsPerRow;
+
+        public bool HasWeights => rows.HasWeights;
+
+        public void Read(ReadOnlySpan<int> own, Span<float> features, Span<float> targets, Span<float> weights)
+        {
+            if (numbers.Length < own.Length)
+                numbers = new int[own.Length];
+            for (int i = 0; i < own.Length; i++)
+                numbers[i] = first + own[i] * step;
+            rows.Read(numbers.AsSpan(0, own.Length), features, targets, weights);
+        }
+    }
 
     sealed class MappedTargets(ITrainingRows rows, Func<float, float> target) : ITrainingRows
     {

@@ -14,6 +14,9 @@ static class FileKind
 
     /// <summary>Tensors under the names of Keras or PyTorch: <c>SaveSafetensors</c>.</summary>
     public const string Weights = "weights";
+
+    /// <summary>The statistics of a shard: <see cref="PartialStatistics.Save"/>.</summary>
+    public const string Partial = "partial";
 }
 
 /// <summary>
@@ -64,6 +67,7 @@ static class OtherFile
             FileKind.State => "BatchNormalizationState.Load reads it.",
             FileKind.Network => "Network.Load reads it.",
             FileKind.Checkpoint => "TrainingCheckpoint.Load reads it.",
+            FileKind.Partial => "PartialStatistics.Load reads it.",
             _ => "It is part of an ML.NET model, or of a later version of this library.",
         }));
 
@@ -73,6 +77,7 @@ static class OtherFile
         FileKind.State => "a state of a batch normalization",
         FileKind.Network => "a network with its state",
         FileKind.Checkpoint => "a checkpoint of a training",
+        FileKind.Partial => "the statistics of a shard",
         _ => $"a file of the kind {SafetensorsEntry.Quote(kind)}",
     };
 

@@ -17,16 +17,36 @@ sealed class Evaluation(Network network, TrainingOptions options)
 
     /// <param name="session">The session that predicts.</param>
     /// <param name="rows">The rows to measure on.</param>
+    /// <param name="ranks">The ranks that have shares of the rows; null for one. Several exchange two messages.</param>
     /// <param name="check">Called before each part of the rows; it may throw.</param>
-    public EvaluationResult Of(ITrainingSession session, RowSet rows, Action? check = null)
+    public EvaluationResult Of(
+        ITrainingSession session, RowSet rows, ICollective? ranks = null, Action? check = null)
+    {
+        (WeightedMean loss, WeightedMean metric) = ranks.Do(() => Measure(session, rows, check));
+        if (ranks is not null)
+        {
+            (WeightedMean Loss, WeightedMean Metric)[] all = ranks.Gather((loss, metric));
+            (loss, metric) = (default, default);
+            foreach ((WeightedMean Loss, WeightedMean Metric) one in all)
+            {
+                loss.Add(one.Loss);
+                metric.Add(one.Metric);
+            }
+        }
+        return new EvaluationResult(loss.Value, metric.Value);
+    }
+
+    (WeightedMean Loss, WeightedMean Metric) Measure(ITrainingSession session, RowSet rows, Action? check)
     {
         TrainingData data = rows.Data;
-        int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, rows.Count), targets = data.TargetsPerRow;
+        IReadOnlyCollection<int> own = rows.Own;
+        int chunk = Math.Clamp(ChunkElements / (inputs + outputs), 1, Math.Max(1, own.Count));
+        int targets = data.TargetsPerRow;
         if (predictions.Length < chunk * outputs)
             predictions = new float[chunk * outputs];
         var loss = new WeightedMean();
         var metric = new WeightedMean();
-        foreach (RowPart part in RowPart.Of(data, rows, chunk))
+        foreach (RowPart part in RowPart.Of(data, own, chunk))
         {
             check?.Invoke();
             session.Predict(part.Features, predictions.AsSpan(0, part.Rows.Length * outputs));
@@ -39,7 +59,7 @@ sealed class Evaluation(Network network, TrainingOptions options)
                 metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
             }
         }
-        return new EvaluationResult(loss.Value, metric.Value);
+        return (loss, metric);
     }
 
     struct WeightedMean
@@ -54,6 +74,12 @@ sealed class Evaluation(Network network, TrainingOptions options)
                 return;
             sum += weight * value;
             weights += weight;
+        }
+
+        public void Add(WeightedMean other)
+        {
+            sum += other.sum;
+            weights += other.weights;
         }
     }
 }

@@ -21,6 +21,13 @@ namespace Microsoft.ML.BatchNorm;
 /// Rows in memory and rows from a <see cref="TrainingData.Source"/> give the same bits. Rows from a source are read
 /// once before the first step; a cancellation at that time is a plain <see cref="OperationCanceledException"/>.
 /// </para>
+/// <para>
+/// With an engine that has a <see cref="ITrainingEngine.Collective"/>, every rank calls with the same network,
+/// parameters and options and with its own rows, and gets the same result, to the bit. A run is canceled on all ranks
+/// after the step at which one rank asks for it, and an error on one rank is an error on all. Rank 0 alone reports
+/// progress and writes checkpoints. A run can be resumed on another number of ranks: rows that
+/// <see cref="TrainingData.Share"/> has cut are the same rows for any number.
+/// </para>
 /// </remarks>
 public static class NetworkTrainer
 {
@@ -129,16 +136,18 @@ public static class NetworkTrainer
             throw new ArgumentException(
                 "The checkpoint is of ML.NET's regression trainer, which trains on standardized labels: go on from its "
                 + "State, or from a model with Fit(rows, model).", nameof(checkpoint));
-        data.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        RunData rows = RunData.Of(data, validation, setup.Network, setup.Options);
-        uint checksum = RowChecksum.Of(data, validation);
-        if (checksum != setup.DataChecksum)
-            throw new ArgumentException(
-                $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, "
-                + $"this data's {checksum:x8}.", nameof(data));
-        return new RunContext(
-            setup, rows, engine ?? new CpuEngine(), progress, TimeProvider.System, cancellationToken)
+        engine ??= new CpuEngine();
+        ICollective? ranks = engine.Collective.IfSeveral();
+        RunData rows = RunData.Of(
+            ranks, data, validation, setup.Network, setup.Options, cancellationToken.ThrowIfCancellationRequested);
+        ranks.Do(() =>
+        {
+            if (rows.Checksum != setup.DataChecksum)
+                throw new ArgumentException(
+                    $"The checkpoint is of a run on other rows: their checksum is {setup.DataChecksum:x8}, "
+                    + $"this data's {rows.Checksum:x8}.", nameof(data));
+        });
+        return new RunContext(setup, rows, engine, progress, TimeProvider.System, cancellationToken)
             .Run(checkpoint.Position);
     }
 
@@ -162,11 +171,17 @@ public static class NetworkTrainer
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(loss);
-        network.CheckState(state);
-        data.CheckFits(network, loss);
+        engine ??= new CpuEngine();
+        ICollective? ranks = engine.Collective.IfSeveral();
+        ranks.Do(() =>
+        {
+            network.CheckState(state);
+            data.CheckFits(network, loss);
+        });
         var options = new TrainingOptions { Loss = loss };
-        using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, options, data);
-        return new Evaluation(network, options).Of(session, new RowSet(data));
+        using ITrainingSession session = engine.Start(network, state, options, data);
+        return new Evaluation(network, options).Of(
+            session, new RowSet(data, RankAgreement.SharesOf(ranks, data, null).Training), ranks);
     }
 
     /// <summary>
@@ -195,14 +210,20 @@ public static class NetworkTrainer
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(state);
-        network.CheckState(state);
-        TrainingData data = TrainingData.WithoutTargets(network, features);
-        if (!network.Nodes.Any(node => node.MovesStatistics))
-            throw new ArgumentException(
-                "No statistics of the network move: it has no batch normalization, or Trainable or UpdateStatistics is "
-                + "false for all of them. Unfreeze those to recompute.", nameof(network));
-        using ITrainingSession session = (engine ?? new CpuEngine()).Start(network, state, new TrainingOptions(), data);
-        session.RecomputeStatistics(new RowSet(data));
+        engine ??= new CpuEngine();
+        ICollective? ranks = engine.Collective.IfSeveral();
+        TrainingData data = ranks.Do(() =>
+        {
+            network.CheckState(state);
+            TrainingData data = TrainingData.WithoutTargets(network, features);
+            if (!network.Nodes.Any(node => node.MovesStatistics))
+                throw new ArgumentException(
+                    "No statistics of the network move: it has no batch normalization, or Trainable or "
+                    + "UpdateStatistics is false for all of them. Unfreeze those to recompute.", nameof(network));
+            return data;
+        });
+        using ITrainingSession session = engine.Start(network, state, new TrainingOptions(), data);
+        session.RecomputeStatistics(new RowSet(data, RankAgreement.SharesOf(ranks, data, null).Training));
         return session.GetState();
     }
 
@@ -215,16 +236,19 @@ public static class NetworkTrainer
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
-        network.CheckState(state);
-        data.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        validation?.Inspect(cancellationToken.ThrowIfCancellationRequested);
-        RunData rows = RunData.Of(data, validation, network, options);
-        var setup = new RunSetup(
-            network, options, RunPhase.Of(network, options, plan), RowChecksum.Of(data, validation));
-        foreach (RunPhase phase in setup.Phases)
-            phase.CheckTrains(new Batches(rows.Training.Count, options.BatchSize));
-        return new RunContext(
-            setup, rows, engine ?? new CpuEngine(), progress, clock, cancellationToken, isAskedToCancel)
+        engine ??= new CpuEngine();
+        ICollective? ranks = engine.Collective.IfSeveral();
+        ranks.Do(() => network.CheckState(state));
+        RunData rows = RunData.Of(
+            ranks, data, validation, network, options, cancellationToken.ThrowIfCancellationRequested);
+        RunSetup setup = ranks.Do(() =>
+        {
+            var setup = new RunSetup(network, options, RunPhase.Of(network, options, plan), rows.Checksum);
+            foreach (RunPhase phase in setup.Phases)
+                phase.CheckTrains(new Batches(rows.Training.Count, options.BatchSize));
+            return setup;
+        });
+        return new RunContext(setup, rows, engine, progress, clock, cancellationToken, isAskedToCancel)
             .Run(RunPosition.StartOf(0, state, [], []));
     }
 }

@@ -16,6 +16,11 @@ sealed class PhaseRun : IDisposable
     readonly int phaseIndex;
     readonly NetworkNode[] moving;
     readonly bool recomputes;
+    readonly ICollective? ranks;
+
+    /// <summary>Whether several ranks have agreed to stop.</summary>
+    bool isStopped;
+
     ImmutableArray<EpochResult> history;
     ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
@@ -35,6 +40,7 @@ sealed class PhaseRun : IDisposable
     public PhaseRun(RunContext context, RunPosition from)
     {
         this.context = context;
+        ranks = context.Ranks;
         phaseIndex = from.Phase;
         phase = context.Setup.Phases[phaseIndex];
         options = context.Setup.OptionsOf(phase);
@@ -49,7 +55,7 @@ sealed class PhaseRun : IDisposable
         try
         {
             if (from.Optimizer.Steps > 0)
-                session.SetOptimizerState(from.Optimizer);
+                ranks.Do(() => session.SetOptimizerState(from.Optimizer));
         }
         catch
         {
@@ -86,9 +92,9 @@ sealed class PhaseRun : IDisposable
                 diverged.Layer, epoch + 1, session.Steps - stepsBeforeEpoch + 1, LastGoodState(), diverged);
         }
         catch (OperationCanceledException canceled) when (
-            canceled is not TrainingCanceledException && context.IsCanceled)
+            canceled is not TrainingCanceledException && (context.IsCanceled || ranks is not null))
         {
-            // The engine checked the token itself, during work that is not a step and does not change the position.
+            // The engine, or another rank, checked the token itself, during work that does not change the position.
             throw context.Canceled(Checkpoint());
         }
     }
@@ -108,14 +114,18 @@ sealed class PhaseRun : IDisposable
         while (step < batches.Count)
         {
             ThrowIfCanceled();
-            session.TrainOnBatch(batch, learningRate = LearningRateOf(step));
+            learningRate = LearningRateOf(step);
+            if (ranks is null)
+                session.TrainOnBatch(batch, learningRate);
+            else
+                isStopped = session.TrainOnBatch(batch, learningRate, wantsToStop: context.IsCanceled);
             step++;
             if (step < batches.Count)
                 session.Prefetch(batch = order[batches[step]]);
             if (step == batches.Count || !timer.IsReportDue())
                 continue;
             losses.Read(step);
-            context.Progress?.Report(Progress(timer.RowsPerSecond(batches.RowsBefore(step))));
+            Report(Progress(timer.RowsPerSecond(batches.RowsBefore(step))));
         }
         losses.Read(batches.Count);
         return timer.EndEpoch(batches.Rows);
@@ -159,12 +169,26 @@ sealed class PhaseRun : IDisposable
         losses.Restart();
         if (validation is not null)
             KeepIfBest(validation.Loss);
-        if (options.CheckpointPath is { } path)
-            WholeFile.Write(path, Checkpoint().Save);
-        context.Progress?.Report(progress);
+        if (ranks is not null)
+            RankAgreement.CheckParameters(ranks, phase.Network, State(), epoch);
+        ranks.Do(WriteCheckpoint);
+        Report(progress);
     }
 
-    EvaluationResult Evaluate(RowSet rows) => evaluation.Of(session, rows, ThrowIfCanceled);
+    void WriteCheckpoint()
+    {
+        if (context.IsFirst && options.CheckpointPath is { } path)
+            WholeFile.Write(path, Checkpoint().Save);
+    }
+
+    void Report(TrainingProgress progress)
+    {
+        if (context.IsFirst)
+            context.Progress?.Report(progress);
+    }
+
+    EvaluationResult Evaluate(RowSet rows) =>
+        evaluation.Of(session, rows, ranks, ranks is null ? ThrowIfCanceled : ThrowIfAsked);
 
     void KeepIfBest(double loss)
     {
@@ -207,9 +231,16 @@ sealed class PhaseRun : IDisposable
         LearningRate = learningRate,
     };
 
+    /// <summary>Throws on this rank alone; what calls it makes that an error of all.</summary>
+    void ThrowIfAsked()
+    {
+        if (context.IsCanceled)
+            throw new OperationCanceledException();
+    }
+
     void ThrowIfCanceled()
     {
-        if (!context.IsCanceled)
+        if (!(ranks is null ? context.IsCanceled : isStopped))
             return;
         losses.Read(step);
         throw context.Canceled(Checkpoint());

@@ -2,25 +2,29 @@ using System.Collections;
 
 namespace Microsoft.ML.BatchNorm;
 
-/// <summary>Rows of data in ascending order: all of them, or one side of a validation split.</summary>
+/// <summary>
+/// Rows of data in ascending order: all of them, or one side of a validation split. Of several ranks, these are the
+/// numbers of the rows of all.
+/// </summary>
 sealed class RowSet : IReadOnlyCollection<int>
 {
     readonly RowSplit? split;
+    readonly RowShares? shares;
     readonly bool isHeld;
 
     /// <summary>The number of the set's rows in each block; null if the set has all rows.</summary>
     readonly int[]? counts;
 
     /// <summary>All rows.</summary>
-    public RowSet(TrainingData data) : this(data, null, false)
+    public RowSet(TrainingData data, RowShares? shares = null) : this(data, shares, null, false)
     {
     }
 
-    RowSet(TrainingData data, RowSplit? split, bool isHeld)
+    RowSet(TrainingData data, RowShares? shares, RowSplit? split, bool isHeld)
     {
-        (Data, this.split, this.isHeld) = (data, split, isHeld);
-        Blocks = new RowBlocks(data.Rows, data.ValuesPerRow);
-        Count = data.Rows;
+        (Data, this.shares, this.split, this.isHeld) = (data, shares, split, isHeld);
+        Count = shares?.Total ?? data.Rows;
+        Blocks = new RowBlocks(Count, data.ValuesPerRow);
         if (split is null)
             return;
         counts = new int[Blocks.Count];
@@ -35,15 +39,21 @@ sealed class RowSet : IReadOnlyCollection<int>
 
     public int Count { get; }
 
+    /// <summary>This rank's rows, as indices into its data.</summary>
+    public IReadOnlyCollection<int> Own =>
+        shares is null ? this : [.. this.Select(shares.IndexOf).Where(index => index >= 0)];
+
     /// <summary>
     /// The rows to train on, and the given share of all rows to validate with; null for a share of 0.
     /// </summary>
-    public static (RowSet Training, RowSet? Validation) Split(TrainingData data, double share, int seed)
+    public static (RowSet Training, RowSet? Validation) Split(
+        TrainingData data, double share, int seed, RowShares? shares = null)
     {
+        var all = new RowSet(data, shares);
         if (share == 0)
-            return (new RowSet(data), null);
-        var split = new RowSplit(new RowBlocks(data.Rows, data.ValuesPerRow), share, seed);
-        return (new RowSet(data, split, isHeld: false), new RowSet(data, split, isHeld: true));
+            return (all, null);
+        var split = new RowSplit(all.Blocks, share, seed);
+        return (new RowSet(data, shares, split, isHeld: false), new RowSet(data, shares, split, isHeld: true));
     }
 
     /// <summary>The number of the set's rows in a block.</summary>

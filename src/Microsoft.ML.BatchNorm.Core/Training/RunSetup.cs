@@ -101,21 +101,52 @@ sealed record RunPhase(string Name, int Epochs, double LearningRate, Network Net
 /// <summary>The rows of a run.</summary>
 /// <param name="Training">The rows to train on.</param>
 /// <param name="Validation">The rows to validate with; null for none.</param>
-sealed record RunData(RowSet Training, RowSet? Validation)
+/// <param name="Checksum">The checksum of all rows.</param>
+sealed record RunData(RowSet Training, RowSet? Validation, uint Checksum)
 {
+    /// <summary>Reads and checks the rows.</summary>
+    /// <param name="ranks">The ranks that have shares of them; null for one.</param>
+    /// <param name="data">The rows to train on.</param>
+    /// <param name="validation">The rows to validate with; null for a split.</param>
+    /// <param name="network">The network.</param>
+    /// <param name="options">The options of the run.</param>
+    /// <param name="check">Called before each part is read; it may throw.</param>
     /// <exception cref="ArgumentException">Data and options do not fit the network or each other.</exception>
-    public static RunData Of(TrainingData data, TrainingData? validation, Network network, TrainingOptions options)
+    public static RunData Of(
+        ICollective? ranks, TrainingData data, TrainingData? validation, Network network, TrainingOptions options,
+        Action check)
+    {
+        (RowShares? shares, RowShares? validationShares) = RankAgreement.SharesOf(ranks, data, validation);
+        (RowSet training, RowSet? held) = ranks.Do(() =>
+        {
+            data.Inspect(check, shares);
+            validation?.Inspect(check, validationShares);
+            return Sets(data, validation, network, options, shares, validationShares);
+        });
+        return new RunData(
+            training, held, RowChecksum.Of(ranks, (data, shares), (validation, validationShares)));
+    }
+
+    static (RowSet Training, RowSet? Validation) Sets(
+        TrainingData data, TrainingData? validation, Network network, TrainingOptions options, RowShares? shares,
+        RowShares? validationShares)
     {
         data.CheckFits(network, options.Loss);
         validation?.CheckFits(network, options.Loss);
         (RowSet training, RowSet? held) = RowSet.Split(
-            data, validation is null ? options.ValidationSplit : 0, options.Seed);
+            data, validation is null ? options.ValidationSplit : 0, options.Seed, shares);
         if (validation is not null)
-            held = new RowSet(validation);
+            held = new RowSet(validation, validationShares);
         if (options.EarlyStopping is not null && held is null)
             throw new ArgumentException("EarlyStopping needs validation data, or a ValidationSplit.", nameof(options));
         TrainingOptions.CheckClassWeights(options, network.OutputShape.Size);
-        return new RunData(training, held);
+        if (shares is not null && (held is not null || options.EvaluateTrainingData)
+            && network.Nodes.FirstOrDefault(
+                node => node.Layer is BatchNormalizationLayer { Options.TrackMovingStatistics: false }) is { } untracked)
+            throw new NotSupportedException(
+                $"Layer '{untracked.Path}' has no moving statistics, and several processes cannot measure the network "
+                + "without. Leave validation and EvaluateTrainingData out.");
+        return (training, held);
     }
 }
 
@@ -133,12 +164,19 @@ sealed record RunContext(
     RunSetup Setup, RunData Data, ITrainingEngine Engine, IProgress<TrainingProgress>? Progress, TimeProvider Clock,
     CancellationToken Cancellation, Func<bool>? IsAskedToCancel = null)
 {
+    /// <summary>The ranks that train together; null for one.</summary>
+    public ICollective? Ranks { get; } = Engine.Collective.IfSeveral();
+
+    /// <summary>Whether this rank writes and reports what all have in common.</summary>
+    public bool IsFirst => Ranks is null or { Rank: 0 };
+
     public bool IsCanceled => Cancellation.IsCancellationRequested || IsAskedToCancel?.Invoke() == true;
 
     public TrainingResult Run(RunPosition position)
     {
-        if (Setup.Options.CheckpointPath is { } path)
-            CheckFolder(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        if (Ranks is not null)
+            RankAgreement.CheckStart(Ranks, Setup, position);
+        Ranks.Do(CheckFolder);
         while (true)
         {
             using var phase = new PhaseRun(this, position);
@@ -152,8 +190,11 @@ sealed record RunContext(
         }
     }
 
-    static void CheckFolder(string folder)
+    void CheckFolder()
     {
+        if (!IsFirst || Setup.Options.CheckpointPath is not { } path)
+            return;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         if (!Directory.Exists(folder))
             throw new DirectoryNotFoundException($"CheckpointPath is in a folder that does not exist: '{folder}'.");
     }

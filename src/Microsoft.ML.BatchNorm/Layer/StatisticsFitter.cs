@@ -89,6 +89,7 @@ sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
         IProgressChannel progress, Func<ColumnFit, int> batchRows, int epochs)
     {
         long rows = 0;
+        ICollective? ranks = engine.Collective.IfSeveral();
         try
         {
             foreach (ColumnFit column in columns)
@@ -112,10 +113,11 @@ sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
                         entry.SetProgress(1, counted.Value);
                 });
                 int? shuffleSeed = shuffles ? unchecked(seed + epoch) : null;
-                rows = Cancellation.Run(
+                rows = ranks.Do(() => Cancellation.Run(
                     host, run => Scan.Run(run, input, columns, mask, Threads, shuffleSeed, counted),
-                    options.CancellationToken);
-                if (rows == 0)
+                    options.CancellationToken));
+                // A rank may have no rows if others have some.
+                if ((ranks?.Gather(rows).Sum() ?? rows) == 0)
                     throw NoRows(input, mask);
                 if (rows == 1 && Array.Find(columns, HasSingleValues) is { } single)
                 {

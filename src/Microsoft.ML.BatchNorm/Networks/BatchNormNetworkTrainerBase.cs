@@ -100,11 +100,13 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         using TrainingRows rows = Read(data, isValidation: false);
         memory = Math.Max(0, memory - rows.BytesInMemory);
         using TrainingRows? held = validation is null ? null : Read(validation, isValidation: true);
-        RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed).Training;
+        ICollective? ranks = options.Engine?.Collective.IfSeveral();
+        RowShares? shares = RankAgreement.SharesOf(ranks, rows.Data, held?.Data).Training;
+        RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed, shares).Training;
         DataWarnings.Warn(
             channel, start.Network, rows.Data, givesLogits: PredictionKind != PredictionKind.Regression);
         TargetScale? scale = Cancellation.Run(
-            Host, run => Scale(run, channel, start.Network, rows.Data, kept), options.CancellationToken);
+            Host, run => Scale(run, channel, start.Network, kept, ranks), options.CancellationToken);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
         TrainingOptions run = training with { Seed = seed, StandardizesTargets = scale is not null };
@@ -134,7 +136,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
 
     /// <summary>The scale to standardize targets with, from the rows kept for training; null for none.</summary>
     private protected virtual TargetScale? Scale(
-        IHost host, IChannel channel, Network network, TrainingData rows, IReadOnlyCollection<int> kept) => null;
+        IHost host, IChannel channel, Network network, RowSet kept, ICollective? ranks) => null;
 
     INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
         ? null

@@ -11,6 +11,8 @@ namespace Microsoft.ML.Trainers;
 /// <param name="scale">Mean and deviation.</param>
 sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : ITrainingEngine
 {
+    public ICollective? Collective => engine.Collective;
+
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
     {
         var standardized = new TrainingData(data, target => (float)((target - scale.Mean) / scale.Deviation));
@@ -30,6 +32,9 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 
         public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate) =>
             session.TrainOnBatch(rows, learningRate);
+
+        public bool TrainOnBatch(ReadOnlySpan<int> rows, double learningRate, bool wantsToStop) =>
+            session.TrainOnBatch(rows, learningRate, wantsToStop);
 
         public void Prefetch(ReadOnlySpan<int> rows) => session.Prefetch(rows);
 
@@ -78,9 +83,32 @@ readonly record struct TargetScale(double Mean, double Deviation)
     /// <param name="data">One target per row.</param>
     /// <param name="rows">The rows that count.</param>
     /// <param name="isCentered">Whether the mean is subtracted; otherwise it is 0.</param>
+    /// <param name="ranks">The ranks that have shares of the rows; null for one.</param>
     /// <param name="check">Called before each part of the rows; it may throw.</param>
     public static TargetScale Of(
-        TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, Action? check = null)
+        TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, ICollective? ranks = null,
+        Action? check = null)
+    {
+        (double weight, double mean, double squares) = ranks.Do(() => Sums(data, rows, isCentered, check));
+        if (ranks is not null)
+        {
+            (double Weight, double Mean, double Squares)[] all = ranks.Gather((weight, mean, squares));
+            (weight, mean, squares) = (0, 0, 0);
+            foreach ((double Weight, double Mean, double Squares) one in all.Where(one => one.Weight > 0))
+            {
+                double difference = one.Mean - mean, share = one.Weight / (weight + one.Weight);
+                mean += difference * share;
+                squares += one.Squares + difference * difference * weight * share;
+                weight += one.Weight;
+            }
+        }
+        double deviation = Math.Sqrt(squares / weight);
+        return new TargetScale(mean, deviation > 0 && double.IsFinite(deviation) ? deviation : 1);
+    }
+
+    /// <summary>The weight of the rows, their mean, and the sum of squared deviations from it.</summary>
+    static (double Weight, double Mean, double Squares) Sums(
+        TrainingData data, IReadOnlyCollection<int> rows, bool isCentered, Action? check)
     {
         double weight = 0, mean = 0, squares = 0;
         foreach (RowPart part in RowPart.Of(data, rows))
@@ -99,8 +127,7 @@ readonly record struct TargetScale(double Mean, double Deviation)
                 squares += added * difference * (target - mean);
             }
         }
-        double deviation = Math.Sqrt(squares / weight);
-        return new TargetScale(mean, deviation > 0 && double.IsFinite(deviation) ? deviation : 1);
+        return (weight, mean, squares);
     }
 
     /// <summary>

@@ -8,8 +8,8 @@ public class DirectionTests
     /// <summary>Core's folders; each refers only to those before it.</summary>
     static readonly string[] core =
     [
-        "Shapes", "Options", "Kernels", "BatchNormalization", "Networks", "Persistence", "Learning", "Engines",
-        "Training", "Reports", "Drift",
+        "Shapes", "Collectives", "Options", "Kernels", "BatchNormalization", "Networks", "Persistence", "Learning",
+        "Engines", "Training", "Reports", "Drift",
     ];
 
     [TestMethod]

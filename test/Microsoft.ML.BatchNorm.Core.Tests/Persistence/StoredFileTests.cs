@@ -89,6 +89,15 @@ public class StoredFileTests
     }
 
     [TestMethod]
+    public void A_record_of_a_shard_of_version_1_has_every_value()
+    {
+        PartialStatistics loaded = PartialStatistics.Load(Open("partial-1.safetensors"));
+        Assert.AreEqual("teil 深/3", loaded.Shard);
+        Agreement.SameBits(
+            [4, 0, 3, 0.1, 0, 1e300, 0.5, 0, 1e-9, -5e-18, 0, 1e283, 3e-17, 0, -1e-26], loaded.Statistics.Packed);
+    }
+
+    [TestMethod]
     public void A_network_s_file_of_version_1_has_every_layer_option_switch_and_value()
     {
         SavedNetwork loaded = Network.Load(Open("network-1.safetensors"));

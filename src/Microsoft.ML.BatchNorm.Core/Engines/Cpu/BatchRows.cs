@@ -31,6 +31,8 @@ sealed unsafe class BatchRows : IDisposable
     /// </summary>
     public ReadOnlySpan<int> Places => places.AsSpan(0, count);
 
+    public bool HasWeights => data.HasWeights;
+
     /// <summary>The features, row after row.</summary>
     public float* Features { get; private set; }
 
@@ -51,7 +53,7 @@ sealed unsafe class BatchRows : IDisposable
             Grow(rows.Length);
         rows.CopyTo(numbers);
         count = rows.Length;
-        if (data.Source is null)
+        if (data.Source is null || count == 0)
             return;
         data.Read(
             rows, features.Span[..(count * data.FeaturesPerRow)], targets.Span[..(count * data.TargetsPerRow)],

@@ -46,12 +46,13 @@ sealed unsafe class LossStage
     /// <summary>Called before the pass, when the batch's rows are known.</summary>
     public void Begin()
     {
-        double total = step.Rows;
-        if (rows.Weights is not null || !options.ClassWeights.IsEmpty)
+        double total = step.BatchRows;
+        if (rows.HasWeights || !options.ClassWeights.IsEmpty)
         {
             total = 0;
             foreach (int row in rows.Places)
                 total += WeightOf(row);
+            step.Share?.Ranks.Sum(new Span<double>(ref total));
         }
         // If all rows have weight 0, the loss is 0.
         scale = total > 0 ? 1 / total : 0;

@@ -74,7 +74,9 @@ sealed class Schedule
             int items = rows.Count > 0 ? step.Blocks : 0;
             foreach (Pass pass in others)
                 items += pass.Items;
-            workers.Run(items, work);
+            // Without a row, a rank has no work of its own, but takes part in what follows it.
+            if (step.Rows > 0)
+                workers.Run(items, work);
             then?.Invoke();
         }
 

@@ -45,6 +45,8 @@ sealed unsafe partial class TrainingSession
         ArgumentNullException.ThrowIfNull(rows);
         if (rows.Count == 0)
             throw new ArgumentException("There must be a row.", nameof(rows));
+        if (share is not null)
+            rows = OwnOf(rows, share.Shares);
         int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
         var kept = new KeptInputs((rows.Count + inferenceRows - 1) / inferenceRows);
         int settled = -1, final = stages.FindLastIndex(Moves);
@@ -61,6 +63,22 @@ sealed unsafe partial class TrainingSession
             Schedule? fromKept = settled < 0
                 ? null
                 : new Schedule([kept.Restore(OpenAt(settled)), .. Infer(settled, i), .. last], step, workers);
+            Exception? error = null;
+            try
+            {
+                Collect(kept, next, fromFeatures, fromKept);
+            }
+            catch (Exception exception) when (share is not null)
+            {
+                error = exception;
+            }
+            normalization.EndRecompute(error);
+            settled = i;
+        }
+        GC.KeepAlive(this);
+
+        void Collect(KeptInputs kept, RowBuffer[] next, Schedule fromFeatures, Schedule? fromKept)
+        {
             using IEnumerator<int> numbered = rows.GetEnumerator();
             for (int chunk = 0; chunk < kept.Chunks; chunk++)
             {
@@ -78,10 +96,7 @@ sealed unsafe partial class TrainingSession
                 fromFeatures.Run();
                 input.ThrowIfNonFinite(firstRow: null);
             }
-            normalization.EndRecompute();
-            settled = i;
         }
-        GC.KeepAlive(this);
 
         static bool Moves(Stage stage) => stage is BatchNormalizationStage { Moves: true };
 
@@ -94,6 +109,20 @@ sealed unsafe partial class TrainingSession
             .. values.OpenAt(stage, i => i <= final && isNeeded[i])
                 .Select(value => value < 0 ? input.Output : stages[value].Output).Distinct(),
         ];
+    }
+
+    /// <summary>This rank's rows, as indices into its data, of rows by their numbers on all ranks.</summary>
+    int[] OwnOf(IReadOnlyCollection<int> rows, RowShares shares)
+    {
+        var own = new List<int>();
+        foreach (int number in rows)
+        {
+            data.CheckRows([number], shares);
+            int index = shares.IndexOf(number);
+            if (index >= 0)
+                own.Add(index);
+        }
+        return [.. own];
     }
 
     public void SetStatistics(NetworkState state)

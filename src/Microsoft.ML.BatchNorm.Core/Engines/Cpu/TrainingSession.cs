@@ -18,17 +18,20 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly ParameterUpdate optimizer;
     readonly Schedule preparation, training, completion, inference;
     readonly RowBuffer last;
+    readonly BatchShare? share;
     readonly int inferenceRows;
     readonly LossHistory losses = new();
     bool disposed;
 
-    public TrainingSession(Network network, NetworkState state, TrainingOptions options, TrainingData data, int threads)
+    public TrainingSession(
+        Network network, NetworkState state, TrainingOptions options, TrainingData data, int threads,
+        BatchShare? share = null)
     {
         network.CheckState(state);
         data.CheckFits(network, options.Loss);
         TrainingOptions.CheckClassWeights(options, network.OutputShape.Size);
-        (this.network, this.data) = (network, data);
-        step = new Step(options.Seed, Step.BlockRowsOf(network), threads);
+        (this.network, this.data, this.share) = (network, data, share);
+        step = new Step(options.Seed, Step.BlockRowsOf(network), threads, share);
         var features = new RowBuffer(data.FeaturesPerRow);
         stages = CreateStages(network, features, step);
         last = stages.Count > 0 ? stages[^1].Output : features;
@@ -64,29 +67,35 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     /// <summary>The number of threads that work in a step.</summary>
     public int Threads => workers.Threads;
 
-    public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
+    public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate) => TrainOnBatch(rows, learningRate, false);
+
+    public bool TrainOnBatch(ReadOnlySpan<int> rows, double learningRate, bool wantsToStop)
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         CheckRows(rows);
         Check.NotNegative(learningRate, nameof(learningRate));
-        loss.Grow(rows.Length);
-        BeginTraining(rows);
+        Exception? error = share is null ? BeginStep(rows) : BeginStep(share, rows);
         loss.Begin();
         preparation.Run();
         training.Run();
         completion.Run();
-        input.ThrowIfNonFinite(firstRow: null);
         double value = loss.Value;
+        if (share is null)
+            input.ThrowIfNonFinite(firstRow: null);
+        else
+            wantsToStop = Join(share.Ranks, ref value, error ?? Caught(() => input.ThrowIfNonFinite(null)), wantsToStop);
+        double total = value;
         foreach (Stage stage in stages)
-            value += stage.Penalize();
-        if (step.Failed || !double.IsFinite(value))
-            throw new TrainingDivergedException(FirstNonFinite());
+            total += stage.Penalize();
+        if (step.Failed || !double.IsFinite(total))
+            throw new TrainingDivergedException(FirstNonFinite(value));
         optimizer.Run(learningRate);
         foreach (Stage stage in stages)
             stage.Commit();
-        losses.Add(value);
+        losses.Add(total);
         // Stages use memory by its address, which is valid only while this object is reachable.
         GC.KeepAlive(this);
+        return wantsToStop;
     }
 
     /// <summary>
@@ -97,7 +106,8 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
     public void Forward(Span<float> outputs)
     {
-        BeginTraining([.. Enumerable.Range(0, data.Rows)]);
+        int[] rows = [.. Enumerable.Range(0, data.Rows)];
+        BeginTraining(rows, rows.Length);
         new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, workers).Run();
         input.ThrowIfNonFinite(firstRow: null);
         foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
@@ -209,14 +219,14 @@ sealed unsafe partial class TrainingSession : ITrainingSession
         return backward;
     }
 
-    void BeginTraining(ReadOnlySpan<int> rows)
+    void BeginTraining(ReadOnlySpan<int> rows, int batchRows)
     {
         Grow(rows.Length);
         step.Begin(rows.Length);
         step.Number = Steps;
         input.SetRows(rows);
         foreach (Stage stage in stages)
-            stage.BeginTraining(rows.Length);
+            stage.BeginTraining(batchRows);
     }
 
     void Grow(int rows)
@@ -230,18 +240,21 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     {
         if (rows.IsEmpty)
             throw new ArgumentException("A batch must have a row.", nameof(rows));
-        data.CheckRows(rows);
+        data.CheckRows(rows, share?.Shares);
     }
 
-    /// <summary>The path of the first layer whose output or gradient is not finite; empty for the loss.</summary>
-    string FirstNonFinite()
+    /// <summary>
+    /// The path of the first layer whose output or gradient is not finite, on any rank; empty for the loss.
+    /// </summary>
+    /// <param name="lossValue">The loss of all rows without penalties.</param>
+    string FirstNonFinite(double lossValue)
     {
-        foreach (Stage stage in stages)
-        {
-            if (!IsFinite(stage.Output))
-                return stage.Path;
-        }
-        if (!double.IsFinite(loss.Value))
+        int output = stages.FindIndex(stage => !IsFinite(stage.Output));
+        if (share is not null)
+            output = share.Ranks.Gather(output).Where(stage => stage >= 0).DefaultIfEmpty(-1).Min();
+        if (output >= 0)
+            return stages[output].Path;
+        if (!double.IsFinite(lossValue))
             return "";
         return stages.Find(stage => stage.Parameters.Any(
             parameter => parameter.IsTrained && Finite.IndexOf(parameter.Gradients) >= 0))?.Path ?? "";

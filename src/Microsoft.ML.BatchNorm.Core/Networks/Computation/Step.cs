@@ -7,7 +7,8 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="seed">The seed of all random numbers.</param>
 /// <param name="blockRows">The most rows in a block.</param>
 /// <param name="threads">The number of threads that share the work.</param>
-sealed class Step(int seed, int blockRows, int threads)
+/// <param name="share">This rank's rows of the batch, if several ranks train; else null.</param>
+sealed class Step(int seed, int blockRows, int threads, BatchShare? share = null)
 {
     /// <summary>
     /// The most rows in a block: enough for weights to be used many times once they are read, few enough for the block
@@ -24,17 +25,22 @@ sealed class Step(int seed, int blockRows, int threads)
 
     public int BlockRows => blockRows;
 
+    public BatchShare? Share => share;
+
     public WorkMemory Work { get; } = new(threads);
 
     /// <summary>The number of steps before this one.</summary>
     public long Number { get; set; }
 
-    /// <summary>The number of rows in the batch.</summary>
+    /// <summary>The number of rows in the batch; with a <see cref="Share"/>, those of this rank.</summary>
     public int Rows
     {
         get;
         set => (field, Blocks) = (value, BlocksOf(value));
     }
+
+    /// <summary>The number of rows of a training step on all ranks.</summary>
+    public int BatchRows => share?.BatchRows ?? Rows;
 
     /// <summary>The number of blocks.</summary>
     public int Blocks { get; private set; }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace Microsoft.ML.BatchNorm;
@@ -23,6 +24,9 @@ sealed unsafe class BatchNormalizationStage : Stage
     BatchNormalizationState loaded = null!;
     bool changed;
 
+    /// <summary>The ranks that train together; null for one.</summary>
+    readonly ICollective? ranks;
+
     /// <summary>
     /// The number of groups of rows that share statistics in the current batch: one, or one per virtual batch.
     /// </summary>
@@ -41,7 +45,11 @@ sealed unsafe class BatchNormalizationStage : Stage
     AlignedMemory<double> blockSums = new(0);
     readonly AlignedMemory<double> sums, affineSums;
     AlignedMemory<float> maps = new(0);
-    int capacity;
+    int capacity, mostGroups;
+
+    /// <summary>With several ranks, the moments that they give to a message, and the gradient sums of each group.</summary>
+    double[] gathered = [];
+    AlignedMemory<double> groupSums = new(0);
 
     /// <summary>The moments of all rows while statistics are recomputed; else null.</summary>
     AlignedMemory<double>? total;
@@ -61,6 +69,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         beta = Tensor(BatchNormalizationTensors.Beta) is { } center ? new Parameter(node, center) : null;
         Parameters = [.. new[] { gamma, beta }.OfType<Parameter>()];
         learns = Learns;
+        ranks = Step.Share?.Ranks;
         sums = new AlignedMemory<double>(2 * (long)room);
         affineSums = new AlignedMemory<double>(2 * (long)room);
     }
@@ -96,10 +105,12 @@ sealed unsafe class BatchNormalizationStage : Stage
     public override void Grow(int rows)
     {
         base.Grow(rows);
-        if (rows <= capacity)
+        int most = GroupsOf(Math.Max(rows, Step.Share?.BatchRows ?? 0));
+        if (rows <= capacity && most <= mostGroups)
             return;
-        capacity = rows;
-        int most = GroupsOf(rows), blocks = Step.BlocksOf(rows);
+        (capacity, mostGroups) = (Math.Max(rows, capacity), Math.Max(most, mostGroups));
+        most = mostGroups;
+        int blocks = Step.BlocksOf(capacity);
         blockMoments = new AlignedMemory<double>((long)Moments.Arrays * room * blocks * most);
         blockSums = new AlignedMemory<double>(2L * room * blocks * most);
         moments = new AlignedMemory<double>((long)Moments.Arrays * room * most);
@@ -107,6 +118,7 @@ sealed unsafe class BatchNormalizationStage : Stage
         factor = new AlignedMemory<double>((long)room * most);
         offset = new AlignedMemory<double>((long)room * most);
         factor.Span.Fill(1);
+        groupSums = new AlignedMemory<double>(ranks is null ? 0 : 2L * room * most);
         maps = new AlignedMemory<float>((long)MapArrays * room * most);
     }
 
@@ -156,12 +168,14 @@ sealed unsafe class BatchNormalizationStage : Stage
     /// <summary>The rows of a block that are in a group: the first one, and how many.</summary>
     (int First, int Rows) Slice(RowBlock block, int group)
     {
+        if (groups > 1 && Step.Share is { } share)
+            return share.Slice(block, group);
         int end = block.First + block.Rows, first = block.First + (group - block.First % groups + groups) % groups;
         return (first, first < end ? (end - 1 - first) / groups + 1 : 0);
     }
 
     /// <summary>The rows of a group in a buffer, from the given row of the group on.</summary>
-    ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * groups);
+    ChannelKernels.Rows Rows(RowBuffer buffer, int first) => new(buffer.Row(first), (nint)buffer.Stride * (ranks is null ? groups : 1));
 
     float* Map(int group, int array) => maps.Start + ((nint)group * MapArrays + array) * room;
 
@@ -175,12 +189,13 @@ sealed unsafe class BatchNormalizationStage : Stage
 
     double* BlockSums(int block, int group) => blockSums.Start + ((nint)block * groups + group) * 2 * room;
 
-    public override IEnumerable<Pass> Forward() => Passes(usesBatch);
+    public override IEnumerable<Pass> Forward() =>
+        Passes(usesBatch, ranks is null ? MergeMoments : () => MergeMoments(ranks));
 
-    public override IEnumerable<Pass> Infer() => Passes(InfersFromBatch);
+    public override IEnumerable<Pass> Infer() => Passes(InfersFromBatch, MergeMoments);
 
-    Pass[] Passes(bool fromBatch) => fromBatch
-        ? [Pass.OnRows(AddMoments, MergeMoments), Pass.OnRows(Normalize)]
+    Pass[] Passes(bool fromBatch, Action merge) => fromBatch
+        ? [Pass.OnRows(AddMoments, merge), Pass.OnRows(Normalize)]
         : [Pass.OnRows(Normalize)];
 
     /// <summary>A pass that collects the moments of all rows until <see cref="EndRecompute"/>.</summary>
@@ -190,12 +205,15 @@ sealed unsafe class BatchNormalizationStage : Stage
         return Pass.OnRows(AddMoments, MergeIntoTotal);
     }
 
-    /// <summary>Makes the collected moments the moving statistics.</summary>
+    /// <summary>Makes the collected moments, those of all ranks, the moving statistics.</summary>
+    /// <param name="error">What kept this rank from collecting all moments, if others wait for it; or null.</param>
     /// <exception cref="InvalidDataException">
     /// A value is not finite, or a channel has only one and the options ask for the sample variance.
     /// </exception>
-    public void EndRecompute()
+    public void EndRecompute(Exception? error)
     {
+        if (ranks is not null)
+            GatherTotal(ranks, error);
         Moments all = Moments.In(total!.Start, room);
         CheckFinite(all);
         CheckCounts(all, moves: true);
@@ -260,6 +278,61 @@ sealed unsafe class BatchNormalizationStage : Stage
             MergeBlocks(group, MomentsOf(group));
             FormMap(group);
         }
+    }
+
+    /// <summary>Merges the moments of all ranks in the order of the ranks. One message.</summary>
+    void MergeMoments(ICollective ranks)
+    {
+        int length = groups * Moments.Arrays * room;
+        Span<double> own = moments.Span[..length];
+        own.Clear();
+        for (int group = 0; group < groups; group++)
+            MergeBlocks(group, MomentsOf(group));
+        MergeRanks(ranks, own, own, groups);
+        for (int group = 0; group < groups; group++)
+            FormMap(group);
+    }
+
+    /// <summary>Replaces the collected moments by those of all ranks, or throws on all. One message.</summary>
+    void GatherTotal(ICollective ranks, Exception? error)
+    {
+        int length = Moments.Arrays * room;
+        double[] own = new double[length + 1];
+        total!.Span.CopyTo(own);
+        own[length] = (double)RankError.KindOf(error);
+        double[] all = MergeRanks(ranks, own, total.Span, groups: 1);
+        for (int rank = 0; rank < ranks.Size; rank++)
+        {
+            if (all[rank * own.Length + length] is > 0 and var kind)
+                ranks.Throw(error, rank, (RankErrorKind)kind);
+        }
+    }
+
+    /// <summary>Merges the moments of groups, those of rank 0 first.</summary>
+    /// <param name="ranks">The ranks.</param>
+    /// <param name="own">The message of this rank, which begins with its moments.</param>
+    /// <param name="merged">Receives the moments.</param>
+    /// <param name="groups">The number of groups.</param>
+    /// <returns>The messages of all ranks.</returns>
+    double[] MergeRanks(ICollective ranks, ReadOnlySpan<double> own, Span<double> merged, int groups)
+    {
+        if (gathered.Length < ranks.Size * own.Length)
+            gathered = new double[ranks.Size * own.Length];
+        ranks.Gather(MemoryMarshal.AsBytes(own), MemoryMarshal.AsBytes(gathered.AsSpan(0, ranks.Size * own.Length)));
+        merged.Clear();
+        fixed (double* target = merged, source = gathered)
+        {
+            for (int rank = 0; rank < ranks.Size; rank++)
+            {
+                for (int group = 0; group < groups; group++)
+                {
+                    nint at = (nint)group * Moments.Arrays * room;
+                    MomentsMerge.Into(
+                        Moments.In(target + at, room), Moments.In(source + (nint)rank * own.Length + at, room), room);
+                }
+            }
+        }
+        return gathered;
     }
 
     void MergeIntoTotal() => MergeBlocks(group: 0, Moments.In(total!.Start, room));
@@ -328,7 +401,10 @@ sealed unsafe class BatchNormalizationStage : Stage
         if (!Learns && !usesBatch)
             return [Pass.OnRows(ScaleGradient)];
         if (usesBatch && passesOn)
-            return [Pass.OnRows(SumGradients, MergeGradients), Pass.OnRows(FormGradient)];
+        {
+            Action merge = ranks is null ? MergeGradients : () => MergeGradients(ranks);
+            return [Pass.OnRows(SumGradients, merge), Pass.OnRows(FormGradient)];
+        }
         return passesOn
             ? [Pass.OnRows(SumGradients), Pass.OnRows(FormGradient), Pass.OnItems(1, _ => MergeGradients())]
             : [Pass.OnRows(SumGradients), Pass.OnItems(1, _ => MergeGradients())];
@@ -379,11 +455,41 @@ sealed unsafe class BatchNormalizationStage : Stage
         affineSums.Span.Clear();
         for (int group = 0; group < groups; group++)
         {
-            sums.Span.Clear();
-            for (int block = 0; block < Step.Blocks; block++)
-                Add(BlockSums(block, group), sums.Start, 2 * room);
-            FormGradientMap(group);
+            MergeSums(group, sums.Start);
+            FormGradientMap(group, sums.Start);
         }
+        TakeAffineSums();
+    }
+
+    /// <summary>
+    /// Forms the gradients of γ and β from this rank's sums, since those of all ranks are added up later, and the map of
+    /// the input's gradient from the sums of all ranks. One message.
+    /// </summary>
+    void MergeGradients(ICollective ranks)
+    {
+        affineSums.Span.Clear();
+        for (int group = 0; group < groups; group++)
+        {
+            MergeSums(group, GroupSums(group));
+            FormGradientMap(group, GroupSums(group));
+        }
+        TakeAffineSums();
+        ranks.Sum(groupSums.Span[..(groups * 2 * room)]);
+        for (int group = 0; group < groups; group++)
+            FormGradientMap(group, GroupSums(group));
+    }
+
+    double* GroupSums(int group) => groupSums.Start + (nint)group * 2 * room;
+
+    void MergeSums(int group, double* into)
+    {
+        new Span<double>(into, 2 * room).Clear();
+        for (int block = 0; block < Step.Blocks; block++)
+            Add(BlockSums(block, group), into, 2 * room);
+    }
+
+    void TakeAffineSums()
+    {
         if (!Finite.All<double>(affineSums.Span[..channels])
             || !Finite.All<double>(affineSums.Span.Slice(room, channels)))
             Step.Fail();
@@ -397,7 +503,7 @@ sealed unsafe class BatchNormalizationStage : Stage
     /// Computes the map of a group's gradient from its sums, by the formula of <see cref="BatchNorm.InputGradient"/>,
     /// and adds to the gradients of γ and β.
     /// </summary>
-    void FormGradientMap(int group)
+    void FormGradientMap(int group, double* sums)
     {
         Moments merged = MomentsOf(group);
         nint at = (nint)group * room;
@@ -407,8 +513,8 @@ sealed unsafe class BatchNormalizationStage : Stage
             Vector512<double> mean = usesBatch ? Vector512.Load(merged.Mean + c) : running.MeanAt(c);
             Vector512<double> off = mean - Simd.Widen(Vector256.Load(center + c));
             Vector512<double> inverses = Vector512.Load(inverse.Start + at + c);
-            Vector512<double> gradient = Vector512.Load(sums.Start + c);
-            Vector512<double> product = Vector512.Load(sums.Start + room + c) - off * gradient;
+            Vector512<double> gradient = Vector512.Load(sums + c);
+            Vector512<double> product = Vector512.Load(sums + room + c) - off * gradient;
             Vector512<double> factors = Vector512.Load(factor.Start + at + c) * inverses;
             Vector512<double> offsets = Vector512.Load(offset.Start + at + c);
             Accumulate(factors * product + offsets * gradient, affineSums.Start + c);

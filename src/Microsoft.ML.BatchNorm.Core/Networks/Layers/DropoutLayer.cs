@@ -65,12 +65,14 @@ sealed unsafe class DropoutStage(StageContext context, double rate)
         Vector512<float> kept = Vector512.Create((float)(1 / (1 - rate)));
         int draws = (Input.Columns + DrawColumns - 1) / DrawColumns;
         Vector512<ulong> low = Vector512.Create((ulong)uint.MaxValue);
+        ReadOnlySpan<int> places = Step.Share is { } share ? share.Places : default;
         for (int row = block.First; row < block.First + block.Rows; row++)
         {
             float* target = factors.Row(row);
+            int batchRow = places.IsEmpty ? row : places[row];
             for (int draw = 0; draw < draws; draw++)
             {
-                ulong first = ((ulong)row * (ulong)draws + (ulong)draw) * 8;
+                ulong first = ((ulong)batchRow * (ulong)draws + (ulong)draw) * 8;
                 Vector512<ulong> counters = Vector512.Create(first) + Vector512<ulong>.Indices;
                 Vector512<ulong> w0 = counters & low, w1 = counters >>> 32;
                 Vector512<ulong> w2 = Vector512.Create((ulong)(uint)Step.Number);

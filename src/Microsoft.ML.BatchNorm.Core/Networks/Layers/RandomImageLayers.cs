@@ -131,7 +131,8 @@ sealed unsafe class RandomImageStage(StageContext context, Func<ulong, ImageMove
             Copy(OutputGradient!.Row(row), InputGradient!.Row(row), MoveOf(row).Inverse);
     }
 
-    ImageMove MoveOf(int row) => moveOf(RandomImages.Draw(Step.Seed, Step.Number, place, row));
+    ImageMove MoveOf(int row) => moveOf(RandomImages.Draw(
+        Step.Seed, Step.Number, place, Step.Share is { } share ? share.Places[row] : row));
 
     void Copy(float* from, float* to, ImageMove move)
     {
