@@ -98,8 +98,13 @@ static class RandomImages
     /// <param name="step">The number of steps before this one.</param>
     /// <param name="place">The layer's index in the network.</param>
     /// <param name="row">The row's place in the batch.</param>
-    public static ulong Draw(int seed, long step, int place, int row) => RandomNumbers.Mix(
-        RandomNumbers.Mix(RandomNumbers.Mix((ulong)(uint)seed << 32 | (uint)place) + (ulong)step) + (ulong)row);
+    public static ulong Draw(int seed, long step, int place, int row)
+    {
+        ulong key = (ulong)(uint)seed << 32 | (uint)place;
+        key = RandomNumbers.Next(ref key) + (ulong)step;
+        key = RandomNumbers.Next(ref key) + (ulong)row;
+        return RandomNumbers.Next(ref key);
+    }
 
     /// <summary>The number as a fraction, from 0 to below 1.</summary>
     public static double Fraction(ulong random) => (random >> (64 - Bits)) * Math.Pow(2, -Bits);
