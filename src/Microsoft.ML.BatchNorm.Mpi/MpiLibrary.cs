@@ -14,6 +14,7 @@ sealed unsafe partial class MpiLibrary
     /// <summary>Several threads make calls, but never two at the same time.</summary>
     const int Serialized = 2;
 
+    readonly string name;
     readonly nint library, world, bytes, floats, doubles, sum, inPlace;
     readonly delegate* unmanaged<nint, int, nint, nint, int, nint, nint, int> allgather;
     readonly delegate* unmanaged<nint, nint, int, nint, nint, nint, int> allreduce;
@@ -22,7 +23,7 @@ sealed unsafe partial class MpiLibrary
 
     MpiLibrary(string name, nint library)
     {
-        this.library = library;
+        (this.name, this.library) = (name, library);
         if (NativeLibrary.TryGetExport(library, "ompi_mpi_comm_world", out world))
         {
             Description = $"{name} (Open MPI)";
@@ -138,7 +139,9 @@ sealed unsafe partial class MpiLibrary
     /// <summary>Ends MPI when all ranks are here.</summary>
     public void End() => ((delegate* unmanaged<int>)Function("MPI_Finalize"))();
 
-    nint Function(string name) => NativeLibrary.GetExport(library, name);
+    nint Function(string function) => NativeLibrary.TryGetExport(library, function, out nint address)
+        ? address
+        : throw new EntryPointNotFoundException($"{name} is no library of MPI: it has no {function}.");
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int SetEnvironment(string name, string value, int overwrite);
