@@ -68,10 +68,7 @@ sealed class RowShares
     {
         if ((uint)number >= (uint)End)
             return -1;
-        int last = rounds.Length - 1;
-        while (rounds[last].Number > number)
-            last--;
-        ref readonly Round round = ref rounds[last];
+        ref readonly Round round = ref rounds[LastFrom(number, static round => round.Number)];
         int turn = (number - round.Number) / round.Ranks;
         return number - round.Number - turn * round.Ranks == round.Place ? round.Row + turn : -1;
     }
@@ -80,10 +77,19 @@ sealed class RowShares
     /// <param name="index">The row's index on this rank.</param>
     public int NumberOf(int index)
     {
-        int last = rounds.Length - 1;
-        while (rounds[last].Row > index)
-            last--;
-        ref readonly Round round = ref rounds[last];
+        ref readonly Round round = ref rounds[LastFrom(index, static round => round.Row)];
         return round.Number + (index - round.Row) * round.Ranks + round.Place;
+    }
+
+    /// <summary>The last rounds that begin at or before a value, by bisection.</summary>
+    int LastFrom(int value, Func<Round, int> begin)
+    {
+        int low = 0, high = rounds.Length - 1;
+        while (low < high)
+        {
+            int middle = (low + high + 1) / 2;
+            (low, high) = begin(rounds[middle]) <= value ? (middle, high) : (low, middle - 1);
+        }
+        return low;
     }
 }

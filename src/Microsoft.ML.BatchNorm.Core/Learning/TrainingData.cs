@@ -1,3 +1,5 @@
+using System.Diagnostics.Contracts;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -136,6 +138,7 @@ public sealed class TrainingData
     /// </summary>
     /// <param name="collective">The ranks, which all have the same rows.</param>
     /// <exception cref="ArgumentException">There are fewer rows than ranks.</exception>
+    [Pure]
     public TrainingData Share(ICollective collective)
     {
         ArgumentNullException.ThrowIfNull(collective);

@@ -203,6 +203,10 @@ public class RankTrainingTests
         TrainingResult resumed = ThreadCollective.Run(3, collective => NetworkTrainer.Resume(
             canceled[collective.Rank], lesson.Data.Share(collective), engine: new CpuEngine(1, collective)))[1];
         Assert.AreEqual(whole.State, resumed.State);
+        TrainingResult[] fewer = ThreadCollective.Run(2, collective => NetworkTrainer.Resume(
+            canceled[0], lesson.Data.Share(collective), engine: new CpuEngine(1, collective)));
+        Assert.AreEqual(fewer[0].State, fewer[1].State);
+        RankSessionTests.AssertNear(whole.State, fewer[0].State, 1e-6);
     }
 
     [TestMethod]
