@@ -20,11 +20,13 @@ sealed record Launcher(string Name, string Variable, int Ranks)
         // An interactive shell of Slurm is a step of one process.
         ?? (Find("Slurm's srun", "SLURM_STEP_NUM_TASKS") is { Ranks: > 1 } step ? step : null)
         // PMIx tells only the rank.
-        ?? (Find("A launcher with PMIx", "PMIX_RANK") is { } process ? process with { Ranks = process.Ranks + 1 } : null);
+        ?? (Find("A launcher with PMIx", "PMIX_RANK") is { } rank ? rank with { Ranks = rank.Ranks + 1 } : null);
 
-    static Launcher? Find(string name, string variable) =>
-        int.TryParse(
-            Environment.GetEnvironmentVariable(variable), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+    static Launcher? Find(string name, string variable)
+    {
+        string? value = Environment.GetEnvironmentVariable(variable);
+        return int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
             ? new Launcher(name, variable, number)
             : null;
+    }
 }

@@ -36,8 +36,8 @@ sealed class MpiCollective : ICollective
         {
             mpi.End();
             throw new InvalidOperationException(
-                $"{launcher.Name} has started {launcher.Ranks} processes or more ({launcher.Variable}), but the library "
-                + $"{mpi.Description} knows of {size}, so that each would work alone: they belong to different MPIs. "
+                $"{launcher.Name} has started {launcher.Ranks} processes or more ({launcher.Variable}), but the "
+                + $"library {mpi.Description} knows of {size}, so that each would work alone: they belong to different MPIs. "
                 + $"Start the program by the library's own launcher, or name the launcher's library in "
                 + $"{MpiLibrary.Variable}.");
         }

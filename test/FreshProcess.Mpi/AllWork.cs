@@ -61,18 +61,18 @@ static class AllWork
         Check(all.SequenceEqual(Enumerable.Range(0, size).SelectMany(r => (int[])[r, -r])), "gather");
         ranks.Gather([], []);
 
-        float[] floats = [.. Enumerable.Range(0, 100_003).Select(i => MathF.Sin(i + rank))];
+        float[] floats = [.. Enumerable.Range(0, 2_100_003).Select(i => MathF.Sin(i + rank))];
         double[] doubles = [.. Enumerable.Range(0, 1_003).Select(i => Math.Cos(i + rank))];
         ranks.Sum(floats);
         ranks.Sum(doubles);
         ranks.Sum(Span<float>.Empty);
-        for (int i = 0; i < floats.Length; i += 997)
+        for (int i = 0; i < floats.Length; i += 9_973)
             Check(Math.Abs(floats[i] - Enumerable.Range(0, size).Sum(r => Math.Sin(i + r))) < 1e-5, "sum of floats");
         for (int i = 0; i < doubles.Length; i++)
             Check(Math.Abs(doubles[i] - Enumerable.Range(0, size).Sum(r => Math.Cos(i + r))) < 1e-13, "sum of doubles");
         byte[] hashes = new byte[32 * size];
-        ranks.Gather(
-            SHA256.HashData([.. MemoryMarshal.AsBytes<float>(floats), .. MemoryMarshal.AsBytes<double>(doubles)]), hashes);
+        byte[] sums = [.. MemoryMarshal.AsBytes<float>(floats), .. MemoryMarshal.AsBytes<double>(doubles)];
+        ranks.Gather(SHA256.HashData(sums), hashes);
         Check(hashes.AsSpan()[..^32].SequenceEqual(hashes.AsSpan()[32..]), "bits of the sums");
 
         int last = size - 1, sent = rank == last ? 77 : 0;

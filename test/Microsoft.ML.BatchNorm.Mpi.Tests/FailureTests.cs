@@ -49,7 +49,8 @@ public class FailureTests
                 [.. launch.Command, .. MpiJob.Program("hello", job.PathOf(""))], ("BATCHNORM_MPI_LIBRARY", library));
 
             Assert.AreNotEqual(0, code);
-            StringAssert.Contains(job.Output, $"has started 2 processes or more ({variable}), but the library {library} (");
+            StringAssert.Contains(
+                job.Output, $"has started 2 processes or more ({variable}), but the library {library} (");
             Assert.IsEmpty(job.Machines());
         }
     }
@@ -64,7 +65,7 @@ public class FailureTests
     [TestMethod]
     [DataRow("libnone.so", "System.DllNotFoundException: Open MPI's mpirun has started this process "
         + "(OMPI_COMM_WORLD_SIZE), but no library of MPI was found: libnone.so.")]
-    [DataRow("libc.so.6", "System.EntryPointNotFoundException: libc.so.6 is no library of MPI: it has no MPI_Allgather.")]
+    [DataRow("libc.so.6", "EntryPointNotFoundException: libc.so.6 is no library of MPI: it has no MPI_Allgather.")]
     public void A_library_that_is_missing_or_is_no_MPI_is_an_error_that_names_it(string library, string message)
     {
         if (!OperatingSystem.IsLinux())
@@ -78,7 +79,7 @@ public class FailureTests
         StringAssert.Contains(job.Output, message);
     }
 
-    /// <summary>The job fails in its fourth epoch, or before it begins, and leaves the checkpoint of the third.</summary>
+    /// <summary>The job fails before its training, or in the fourth epoch with the checkpoint of the third.</summary>
     static MpiJob Check(Launch launch, string way, int? code, string message)
     {
         var job = new MpiJob();

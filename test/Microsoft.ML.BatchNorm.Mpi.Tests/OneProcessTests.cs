@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Microsoft.ML.BatchNorm.Mpi.Tests;
 
-/// <summary>Without a launcher, a program is one rank and needs no MPI; what the environment tells of a launcher.</summary>
+/// <summary>A program without a launcher, which is one rank and needs no MPI; and how launchers are known.</summary>
 [TestClass]
 public class OneProcessTests
 {
