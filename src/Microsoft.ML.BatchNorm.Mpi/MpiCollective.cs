@@ -6,6 +6,9 @@ namespace Microsoft.ML.BatchNorm.Mpi;
 /// <summary>The ranks of an MPI that has been started.</summary>
 sealed class MpiCollective : ICollective
 {
+    /// <summary>What a launcher has not read when the job ends, it drops: MPICH's does, when it has much to do.</summary>
+    static readonly TimeSpan timeToRead = TimeSpan.FromSeconds(0.5);
+
     static int started;
 
     readonly MpiLibrary mpi;
@@ -86,6 +89,7 @@ sealed class MpiCollective : ICollective
         isOver = true;
         Console.Error.WriteLine($"Rank {Rank} of {Size} {what}");
         Console.Error.Flush();
+        Thread.Sleep(timeToRead);
         mpi.Abort(exitCode);
     }
 
