@@ -1,5 +1,11 @@
 using Microsoft.ML.BatchNorm.Benchmarks;
+using Microsoft.ML.BatchNorm.Mpi;
 
+if (args is ["ranks"])
+{
+    Mpi.Run(args, RankBenchmark.Run);
+    return 0;
+}
 if (Request.Of(args) is not { } request)
 {
     Console.WriteLine(Request.Help);

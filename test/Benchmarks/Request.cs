@@ -10,6 +10,10 @@ sealed record Request(IReadOnlyList<string> Words, string? Device, bool Lists)
         --device D   where the TorchSharp engine is measured, such as cuda:0 or cpu.
                      Default: a GPU where libtorch can use one, which takes -p:Cuda=true; else the CPU.
         --list       prints the names of the comparisons, and runs none.
+
+        mpirun -n 2 dotnet test/Benchmarks/bin/Release/net10.0/Microsoft.ML.BatchNorm.Benchmarks.dll ranks
+
+        Measures messages between ranks and steps on them, and models how training scales up to 1,024 ranks.
         """;
 
     /// <summary>Null where the command line cannot be understood.</summary>

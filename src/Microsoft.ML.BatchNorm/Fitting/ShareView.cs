@@ -6,14 +6,15 @@ using Microsoft.ML.Runtime;
 namespace Microsoft.ML.Transforms
 {
     /// <summary>Every n-th row of a view, read without copies.</summary>
-    /// <param name="env">The environment.</param>
+    /// <param name="env">
+    /// The environment. It has no host for the view, since that would take a number from the context's seed, and what
+    /// follows would begin otherwise than on one process.
+    /// </param>
     /// <param name="source">The view.</param>
     /// <param name="first">The position of the first row.</param>
     /// <param name="step">From one row to the next.</param>
     sealed class ShareView(IHostEnvironment env, IDataView source, int first, int step) : IDataView
     {
-        readonly IHost host = env.Register(nameof(ShareView));
-
         public bool CanShuffle => false;
 
         public DataViewSchema Schema => source.Schema;
@@ -25,7 +26,7 @@ namespace Microsoft.ML.Transforms
         {
             Func<int, bool> isActive = RowCursorUtils.FromColumnsToPredicate(columnsNeeded, Schema);
             bool[] active = [.. Enumerable.Range(0, Schema.Count).Select(isActive)];
-            return new Cursor(host, source.GetRowCursor(columnsNeeded), active, first, step);
+            return new Cursor(env, source.GetRowCursor(columnsNeeded), active, first, step);
         }
 
         public DataViewRowCursor[] GetRowCursorSet(

@@ -143,6 +143,32 @@ public class RankTests
             }).Fit(view).Model.State;
     }
 
+    [TestMethod]
+    public void A_share_leaves_the_context_s_seed_as_it_is_so_that_the_network_begins_as_on_one_process()
+    {
+        NetworkState one = Train(ranks: null);
+
+        NetworkState[] ranks = ThreadCollective.Run(3, Train);
+
+        foreach (string path in one.Paths)
+            Agreement.Within(1e-6, Sample.Widen(one[path].Kernel), ranks[2][path].Kernel, path);
+
+        static NetworkState Train(ICollective? ranks)
+        {
+            var context = new MLContext(1);
+            IDataView view = Blobs.View(context);
+            if (ranks is not null)
+                view = context.Data.TakeShare(view, ranks);
+            return Blobs.Multiclass(context, options =>
+            {
+                options.Engine = new CpuEngine(1, ranks);
+                options.Epochs = 1;
+                options.Optimizer = Optimizer.Sgd(0.01);
+                options.Seed = null;
+            }).Fit(view).Model.State;
+        }
+    }
+
     static BatchNormalizationState Fit(MLContext context, IDataView view, IStatisticsEngine engine) =>
         context.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
         {

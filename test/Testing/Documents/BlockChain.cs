@@ -18,6 +18,7 @@ sealed partial class BlockChain(List<CodeBlock> blocks)
     public BlockNeed Need =>
         Uses("Microsoft.ML.BatchNorm.TorchSharp") ? BlockNeed.TorchSharp
         : Uses("Microsoft.ML.BatchNorm.Import") ? BlockNeed.Import
+        : Uses("Microsoft.ML.BatchNorm.Mpi") ? BlockNeed.Mpi
         : Uses("Microsoft.ML") ? BlockNeed.ML
         : BlockNeed.None;
 

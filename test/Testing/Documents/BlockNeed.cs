@@ -6,5 +6,6 @@ enum BlockNeed
     None,
     ML,
     Import,
+    Mpi,
     TorchSharp,
 }
