@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Mpi;
 /// <summary>The ranks of an MPI that has been started.</summary>
 sealed class MpiCollective : ICollective
 {
-    /// <summary>What a launcher has not read when the job ends, it drops: MPICH's does, when it has much to do.</summary>
+    /// <summary>A launcher drops what it has not read when the job ends: MPICH's does so when it is busy.</summary>
     static readonly TimeSpan timeToRead = TimeSpan.FromSeconds(0.5);
 
     static int started;
@@ -40,8 +40,8 @@ sealed class MpiCollective : ICollective
             mpi.End();
             throw new InvalidOperationException(
                 $"{launcher.Name} has started {launcher.Ranks} processes or more ({launcher.Variable}), but the "
-                + $"library {mpi.Description} knows of {size}, so that each would work alone: they belong to different MPIs. "
-                + $"Start the program by the library's own launcher, or name the launcher's library in "
+                + $"library {mpi.Description} knows of {size}, so that each would work alone: they belong to different "
+                + "MPIs. Start the program by the library's own launcher, or name the launcher's library in "
                 + $"{MpiLibrary.Variable}.");
         }
         return new MpiCollective(mpi, rank, size);
