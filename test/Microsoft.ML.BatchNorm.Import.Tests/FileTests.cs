@@ -81,7 +81,10 @@ public class FileTests
         ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
             () => Reference.Load(file, new TensorShape(1, 3, 3)));
         Assert.AreEqual("inputShape", error.ParamName);
-        StringAssert.Contains(error.Message, "With rows of [1, 3, 3], not of the file's own shape");
+        StringAssert.Contains(
+            error.Message, "With rows of [1, 3, 3], not of the file's own shape, the file makes no network: in ");
+        StringAssert.Contains(error.Message, "The argument until can name a value before that.");
+        Assert.DoesNotContain("damaged", error.Message);
     }
 
     [TestMethod]

@@ -76,8 +76,9 @@ sealed partial class GraphImport
         catch (InvalidDataException error) when (import.isResized)
         {
             throw new ArgumentException(
-                $"With rows of {inputShape}, not of the file's own shape, the file makes no network. {error.Message}",
-                nameof(inputShape), error);
+                $"With rows of {inputShape}, not of the file's own shape, the file makes no network: "
+                + error.Message.Replace("The file is damaged: ", "", StringComparison.Ordinal)
+                + " The argument until can name a value before that.", nameof(inputShape), error);
         }
         if (network is null && model.Nodes.Any(IsToChannelsFirst))
         {
