@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -94,6 +96,28 @@ public sealed class BatchStatistics
 
     /// <summary>Whether no channel has a value.</summary>
     public bool IsEmpty => !Count.ContainsAnyExcept(0);
+
+    /// <summary>
+    /// Merges statistics of all ranks into these, in the order of the ranks, so that the result has the same bits on
+    /// every rank. One message.
+    /// </summary>
+    /// <param name="ranks">The ranks.</param>
+    /// <param name="mine">This rank's statistics.</param>
+    /// <param name="note">A number of this rank for the others.</param>
+    /// <returns>The numbers of all ranks.</returns>
+    internal double[] MergeOfAll(ICollective ranks, BatchStatistics mine, double note)
+    {
+        double[] given = [.. mine.moments, note], all = new double[ranks.Size * given.Length];
+        ranks.Gather(MemoryMarshal.AsBytes<double>(given), MemoryMarshal.AsBytes(all.AsSpan()));
+        double[] notes = new double[ranks.Size];
+        for (int rank = 0; rank < notes.Length; rank++)
+        {
+            ReadOnlySpan<double> own = all.AsSpan(rank * given.Length, given.Length);
+            Merge(new BatchStatistics(own[..^1].ToArray()));
+            notes[rank] = own[^1];
+        }
+        return notes;
+    }
 
     /// <summary>The variance of a channel; 0 for the population variance of no values.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The channel does not exist.</exception>

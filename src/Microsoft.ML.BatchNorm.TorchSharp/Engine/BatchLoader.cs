@@ -34,11 +34,11 @@ abstract class BatchLoader(TrainingData data, TensorShape input) : IDisposable
     }
 
     /// <exception cref="ArgumentException">There are no rows, or one does not exist.</exception>
-    public void Check(ReadOnlySpan<int> rows)
+    public void Check(ReadOnlySpan<int> rows, RowShares? shares = null)
     {
         if (rows.IsEmpty)
             throw new ArgumentException("A batch must have a row.", nameof(rows));
-        data.CheckRows(rows);
+        data.CheckRows(rows, shares);
     }
 
     public abstract void Dispose();

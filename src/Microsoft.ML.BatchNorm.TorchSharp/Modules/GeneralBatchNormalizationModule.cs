@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// Batch normalization with every option, in double, differentiated by autograd. Each batch's count, mean and sum of
 /// squared deviations are copied to the host, where the same code updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
-sealed class GeneralBatchNormalizationModule(
+class GeneralBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
     : BatchNormalizationModule(node, layer, state)
 {
@@ -38,7 +38,8 @@ sealed class GeneralBatchNormalizationModule(
         return (groups == 1 ? parts[0] : Joined(parts, layout.Rows)).reshape(x.shape);
     }
 
-    Tensor Normalize(Tensor x, out BatchStatistics statistics)
+    /// <summary>Normalizes the rows of one group, as outer × channels × inner.</summary>
+    protected virtual Tensor Normalize(Tensor x, out BatchStatistics statistics)
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
         Tensor values = x.to(ScalarType.Float64), finite = values.isfinite();
@@ -77,7 +78,7 @@ sealed class GeneralBatchNormalizationModule(
             Tensors.Upload<double>(factor, Device, 1, factor.Length, 1), Scalars.One);
     }
 
-    Tensor GroupAffine(Tensor x)
+    protected Tensor GroupAffine(Tensor x)
     {
         Tensor y = Gamma is null ? x : x.mul(Gamma.Tensor.reshape(1, -1, 1));
         return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1), Scalars.One);
