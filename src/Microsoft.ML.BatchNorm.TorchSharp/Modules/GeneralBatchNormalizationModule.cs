@@ -17,6 +17,8 @@ class GeneralBatchNormalizationModule(
         OnStatisticsMoved();
     }
 
+    public override void UndoStep() => next = null;
+
     protected override BatchNormalizationState CurrentState() => State;
 
     protected override Tensor WithBatchStatistics(Tensor x)

@@ -46,7 +46,7 @@ public class RankTests
     /// <summary>A network with what it is trained on.</summary>
     sealed record Case(Network Network, TrainingOptions Options, int Rows, bool IsWeighted = false)
     {
-        public TrainingData Data { get; } = Runs.Data(Network, Options.Loss, Rows, weighted: IsWeighted);
+        public TrainingData Data { get; init; } = Runs.Data(Network, Options.Loss, Rows, weighted: IsWeighted);
 
         public int[] AllRows => [.. Enumerable.Range(0, Rows)];
 
@@ -208,14 +208,45 @@ public class RankTests
     }
 
     [TestMethod]
-    public void Features_that_are_ignored_are_ignored_on_all_ranks()
+    public void Values_that_are_ignored_count_on_no_rank()
     {
-        var lesson = new Case(
-            Network.Input(4).BatchNormalization(keras with { NonFinite = NonFinite.Ignore }).Dense(6)
-                .BatchNormalization().Dense(3), sgd, 60);
-        NetworkState expected = lesson.Train(5, 20).State;
-        NetworkState[] ranks = ThreadCollective.Run(3, collective => lesson.Train(5, 20, collective).State);
+        BatchNormalizationOptions ignoring = keras with { NonFinite = NonFinite.Ignore };
+        var plain = new Case(
+            Network.Input(4).BatchNormalization(ignoring).BatchNormalization(ignoring).ReLU().Dense(3), sgd, 60);
+        float[] features = [.. plain.Data.Features.Span];
+        // Only rank 0 has values of the last slot.
+        for (int row = 0; row < 60; row++)
+            features[row * 4 + (row % 3 == 0 ? row % 2 : 3)] = float.NegativeInfinity;
+        Case lesson = plain with { Data = new(60, features, plain.Data.Targets) };
+        NetworkState expected = lesson.Train(20, 20).State;
+
+        NetworkState[] ranks = ThreadCollective.Run(3, collective => lesson.Train(20, 20, collective).State);
+
+        Assert.AreEqual(ranks[0], ranks[2]);
         Runs.Agree(1e-5, lesson.Network, expected, ranks[1]);
+    }
+
+    [TestMethod]
+    public void Rows_that_one_rank_cannot_read_are_an_error_on_all()
+    {
+        Network network = Network.Input(6).Dense(8).BatchNormalization().ReLU().Dense(3);
+        ThreadCollective.Run(3, collective =>
+        {
+            var rows = new MadeRows(20, 6);
+            using ITrainingSession session = new TorchEngine("cpu", collective: collective).Start(
+                network, network.Initialize(1), sgd, new TrainingData(rows));
+            NetworkState before = session.GetState();
+            if (collective.Rank == 1)
+                rows.OnRead = _ => throw new IOException("The disk is gone.");
+            IOException error = Assert.ThrowsExactly<IOException>(
+                () => session.TrainOnBatch([.. Enumerable.Range(0, 12)], 0.1));
+            Assert.EndsWith("The disk is gone.", error.Message);
+            Assert.AreEqual(before, session.GetState());
+            rows.OnRead = _ => { };
+            for (int step = 0; step < 3; step++)
+                session.TrainOnBatch([.. Enumerable.Range(step, 12)], 0.1);
+            return 0;
+        });
     }
 
     [TestMethod]
@@ -279,8 +310,8 @@ public class RankTests
         Runs.Agree(1e-5, lesson.Network, one.State, ranks[0].State);
 
         TrainingResult Run(ICollective? collective) => NetworkTrainer.Train(
-            lesson.Network, lesson.Network.Initialize(1), collective is null ? lesson.Data : lesson.Data.Share(collective),
-            options, engine: new TorchEngine("cpu", collective: collective));
+            lesson.Network, lesson.Network.Initialize(1),
+            collective is null ? lesson.Data : lesson.Data.Share(collective), options, engine: new TorchEngine("cpu", collective: collective));
     }
 
     [TestMethod]
