@@ -17,8 +17,6 @@ class GeneralBatchNormalizationModule(
         OnStatisticsMoved();
     }
 
-    public override void UndoStep() => next = null;
-
     protected override BatchNormalizationState CurrentState() => State;
 
     protected override Tensor WithBatchStatistics(Tensor x)

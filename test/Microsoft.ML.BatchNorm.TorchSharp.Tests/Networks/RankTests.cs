@@ -227,6 +227,25 @@ public class RankTests
     }
 
     [TestMethod]
+    public void No_gradient_reaches_a_value_that_is_ignored()
+    {
+        var plain = new Case(
+            Network.Input(8).Dense(1).BatchNormalization(keras with { NonFinite = NonFinite.Ignore }).ReLU().Dense(3),
+            sgd, 60);
+        float[] features = [.. plain.Data.Features.Span];
+        ReadOnlySpan<float> kernel = plain.Network.Initialize(1)[plain.Network.Nodes[0].Path].Kernel;
+        // The dense layer gives −∞ for this row.
+        for (int i = 0; i < 8; i++)
+            features[7 * 8 + i] = -MathF.CopySign(float.MaxValue, kernel[i]);
+        Case lesson = plain with { Data = new(60, features, plain.Data.Targets) };
+        NetworkState expected = lesson.Train(6, 20).State;
+
+        NetworkState[] ranks = ThreadCollective.Run(3, collective => lesson.Train(6, 20, collective).State);
+
+        Runs.Agree(1e-5, lesson.Network, expected, ranks[1]);
+    }
+
+    [TestMethod]
     public void Rows_that_one_rank_cannot_read_are_an_error_on_all()
     {
         Network network = Network.Input(6).Dense(8).BatchNormalization().ReLU().Dense(3);
