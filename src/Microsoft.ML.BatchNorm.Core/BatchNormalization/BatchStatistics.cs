@@ -105,16 +105,25 @@ public sealed class BatchStatistics
     /// <param name="mine">This rank's statistics.</param>
     /// <param name="note">A number of this rank for the others.</param>
     /// <returns>The numbers of all ranks.</returns>
-    internal double[] MergeOfAll(ICollective ranks, BatchStatistics mine, double note)
+    internal double[] MergeOfAll(ICollective ranks, BatchStatistics mine, double note) =>
+        MergeOfAll(ranks, [this], [mine], note);
+
+    /// <summary>Does the same for several groups at once, in one message.</summary>
+    internal static double[] MergeOfAll(
+        ICollective ranks, ReadOnlySpan<BatchStatistics> all, ReadOnlySpan<BatchStatistics> mine, double note)
     {
-        double[] given = [.. mine.moments, note], all = new double[ranks.Size * given.Length];
-        ranks.Gather(MemoryMarshal.AsBytes<double>(given), MemoryMarshal.AsBytes(all.AsSpan()));
-        double[] notes = new double[ranks.Size];
+        int length = mine[0].moments.Length, given = mine.Length * length + 1;
+        double[] own = new double[given], gathered = new double[ranks.Size * given], notes = new double[ranks.Size];
+        for (int group = 0; group < mine.Length; group++)
+            mine[group].moments.CopyTo(own, group * length);
+        own[^1] = note;
+        ranks.Gather(MemoryMarshal.AsBytes<double>(own), MemoryMarshal.AsBytes(gathered.AsSpan()));
         for (int rank = 0; rank < notes.Length; rank++)
         {
-            ReadOnlySpan<double> own = all.AsSpan(rank * given.Length, given.Length);
-            Merge(new BatchStatistics(own[..^1].ToArray()));
-            notes[rank] = own[^1];
+            ReadOnlySpan<double> packed = gathered.AsSpan(rank * given, given);
+            for (int group = 0; group < mine.Length; group++)
+                all[group].Merge(new BatchStatistics(packed.Slice(group * length, length).ToArray()));
+            notes[rank] = packed[^1];
         }
         return notes;
     }

@@ -85,7 +85,7 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     }
 
     /// <summary>The virtual batch size of all batch normalizations that have one and train; or null.</summary>
-    static int? VirtualBatchSize(Network network)
+    internal static int? VirtualBatchSize(Network network)
     {
         int[] sizes =
         [

@@ -15,8 +15,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// <para>libtorch computes convolutions wrongly on some CPUs. The engine's own layers do not use them. A TorchScript
 /// module with convolutions is an error on such a CPU, and the message says what to do.</para>
 /// <para>With a collective, ranks work together as with <see cref="CpuEngine"/>, and a step is complete when it
-/// returns. The ranks exchange statistics and gradients through the host. Virtual batches, renormalization, batch
-/// normalizations without moving statistics, and TorchScript modules that learn are refused on several ranks.</para>
+/// returns. The ranks exchange statistics and gradients through the host. Batch normalizations without moving statistics
+/// and TorchScript modules that learn are refused on several ranks.</para>
 /// </remarks>
 public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
 {
@@ -70,7 +70,7 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
         if (Collective.IfSeveral() is not { } ranks)
             return Start(null);
         var shares = new RowShares(ranks.Rank, ranks.Gather(data.Rows));
-        return ranks.Do(() => Start(new BatchShare(ranks, shares, virtualBatchSize: null)));
+        return ranks.Do(() => Start(new BatchShare(ranks, shares, CpuEngine.VirtualBatchSize(network))));
 
         TorchSession Start(BatchShare? share)
         {

@@ -32,14 +32,20 @@ class GeneralBatchNormalizationModule(
             parts[group] =
                 Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
-        // If the input is not finite, neither is the loss, and the session undoes the step.
-        if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
-            next = MovingUpdate.Next(Options, State, statistics);
+        Move(statistics);
         return (groups == 1 ? parts[0] : Joined(parts, layout.Rows)).reshape(x.shape);
     }
 
+    /// <summary>Moves the statistics on by those of all groups, once the step is committed.</summary>
+    protected void Move(BatchStatistics[] statistics)
+    {
+        // If the input is not finite, neither is the loss, and the session undoes the step.
+        if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
+            next = MovingUpdate.Next(Options, State, statistics);
+    }
+
     /// <summary>Normalizes the rows of one group, as outer × channels × inner.</summary>
-    protected virtual Tensor Normalize(Tensor x, out BatchStatistics statistics)
+    Tensor Normalize(Tensor x, out BatchStatistics statistics)
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
         Tensor values = x.to(ScalarType.Float64), finite = values.isfinite();

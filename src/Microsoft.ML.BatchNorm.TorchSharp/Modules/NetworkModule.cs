@@ -148,19 +148,9 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
 
     static SynchronizedBatchNormalizationModule Synchronized(
         NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, BatchShare share,
-        torch.Device device)
-    {
-        string? refused = layer.Options switch
-        {
-            { VirtualBatchSize: not null } => nameof(BatchNormalizationOptions.VirtualBatchSize),
-            { Renorm: not null } => nameof(BatchNormalizationOptions.Renorm),
-            { TrackMovingStatistics: false } => $"{nameof(BatchNormalizationOptions.TrackMovingStatistics)} = false",
-            _ => null,
-        };
-        return refused is null
-            ? new(node, layer, state, share) { Device = device }
-            : throw new NotSupportedException(
-                $"Layer '{node.Path}': {nameof(TorchEngine)} has no {refused} on several ranks. "
-                + $"{nameof(CpuEngine)} does.");
-    }
+        torch.Device device) => layer.Options.TrackMovingStatistics
+        ? new(node, layer, state, share) { Device = device }
+        : throw new NotSupportedException(
+            $"Layer '{node.Path}': {nameof(TorchEngine)} has no {nameof(BatchNormalizationOptions.TrackMovingStatistics)} "
+            + $"= false on several ranks. {nameof(CpuEngine)} does.");
 }
