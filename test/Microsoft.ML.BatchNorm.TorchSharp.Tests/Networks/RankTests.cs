@@ -345,6 +345,77 @@ public class RankTests
             engine: new TorchEngine("cpu", collective: collective));
     }
 
+    static readonly TrainingOptions run = new()
+    {
+        Optimizer = Optimizer.Sgd(0.02), Epochs = 4, BatchSize = 32, ValidationSplit = 0.2, RecomputeStatistics = true,
+    };
+
+    [TestMethod]
+    [DataRow(3, 2)]
+    [DataRow(2, 3)]
+    [DataRow(1, 2)]
+    [DataRow(3, 3)]
+    public void A_checkpoint_continues_on_another_number_of_ranks(int before, int after)
+    {
+        Case lesson = cases["dropout"];
+        TrainingResult whole = Train(before, run)[0];
+        TrainingCheckpoint half = Train(before, run with { Epochs = 2 })[0].Checkpoint.WithEpochs(4);
+
+        TrainingResult[] resumed = ThreadCollective.Run(after, collective => NetworkTrainer.Resume(
+            half, lesson.Data.Share(collective), engine: new TorchEngine("cpu", collective: collective)));
+
+        foreach (TrainingResult result in resumed)
+            Assert.AreEqual(resumed[0].State, result.State);
+        if (before == after)
+            Assert.AreEqual(whole.State, resumed[0].State);
+        Runs.Agree(1e-5, lesson.Network, whole.State, resumed[0].State);
+
+        TrainingResult[] Train(int size, TrainingOptions options) => ThreadCollective.Run(
+            size, collective => NetworkTrainer.Train(
+                lesson.Network, lesson.Network.Initialize(1), lesson.Data.Share(collective), options,
+                engine: new TorchEngine("cpu", collective: collective)));
+    }
+
+    [TestMethod]
+    public void A_cancellation_on_one_rank_ends_all_after_the_same_step_and_can_be_resumed()
+    {
+        Case lesson = cases["dropout"];
+        NetworkState whole = ThreadCollective.Run(3, collective => Train(collective).State)[0];
+
+        TrainingCheckpoint[] canceled = ThreadCollective.Run(3, collective =>
+        {
+            using var stop = new CancellationTokenSource();
+            return Assert.ThrowsExactly<TrainingCanceledException>(() => Train(collective, new MadeRows(150, 12)
+            {
+                Target = Target,
+                OnRead = reading =>
+                {
+                    if (reading == 8 && collective.Rank == 1)
+                        stop.Cancel();
+                },
+            }, stop.Token)).Checkpoint;
+        });
+
+        foreach (TrainingCheckpoint checkpoint in canceled)
+            Assert.AreEqual((canceled[0].Epoch, canceled[0].Step), (checkpoint.Epoch, checkpoint.Step));
+        Assert.IsGreaterThan(0, canceled[0].Step);
+        foreach (NetworkState resumed in ThreadCollective.Run(3, collective => NetworkTrainer.Resume(
+            canceled[collective.Rank], Share(collective, new MadeRows(150, 12) { Target = Target }),
+            engine: Engine(collective)).State))
+            Assert.AreEqual(whole, resumed);
+
+        TrainingResult Train(ICollective collective, MadeRows? rows = null, CancellationToken stop = default) =>
+            NetworkTrainer.Train(
+                lesson.Network, lesson.Network.Initialize(1),
+                Share(collective, rows ?? new MadeRows(150, 12) { Target = Target }), run, engine: Engine(collective),
+                cancellationToken: stop);
+
+        static TorchEngine Engine(ICollective collective) =>
+            new("cpu", new() { DataBytesOnDevice = 0 }, collective);
+        static TrainingData Share(ICollective collective, MadeRows rows) => new TrainingData(rows).Share(collective);
+        static float Target(int row) => row % 3;
+    }
+
     [TestMethod]
     public void A_fit_gives_the_statistics_of_all_rows()
     {
