@@ -20,6 +20,8 @@ static class AllWork
         {
             NetworkState state = lesson.Train(ranks).State;
             Add(name, stream => lesson.Network.Save(stream, state));
+            NetworkState torch = lesson.TrainWithTorch(ranks).State;
+            Add($"{name} by TorchSharp", stream => lesson.Network.Save(stream, torch));
         }
         TrainingCheckpoint canceled = RankLesson.All["dropout"].Cancel(ranks);
         Add($"canceled after step {canceled.Step} of epoch {canceled.Epoch}", canceled.Save);

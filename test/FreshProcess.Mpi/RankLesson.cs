@@ -1,3 +1,5 @@
+using Microsoft.ML.BatchNorm.TorchSharp;
+
 namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>A network that is trained for 200 steps, on the shares of all ranks.</summary>
@@ -29,9 +31,16 @@ sealed class RankLesson(Network network)
 
     public TrainingResult Train(
         ICollective? ranks, string? checkpoint = null, Action<int>? onRead = null, CancellationToken stop = default) =>
+        Train(new CpuEngine(1, ranks), ranks, checkpoint, onRead, stop);
+
+    public TrainingResult TrainWithTorch(ICollective? ranks) =>
+        Train(new TorchEngine("cpu", collective: ranks), ranks, null, null, default);
+
+    TrainingResult Train(
+        ITrainingEngine engine, ICollective? ranks, string? checkpoint, Action<int>? onRead, CancellationToken stop) =>
         NetworkTrainer.Train(
             network, network.Initialize(1), Data(ranks, onRead), options with { CheckpointPath = checkpoint },
-            engine: new CpuEngine(1, ranks), cancellationToken: stop);
+            engine: engine, cancellationToken: stop);
 
     public TrainingResult Resume(ICollective ranks, string checkpoint)
     {

@@ -9,6 +9,9 @@ public class RankTests
     static readonly Dictionary<string, Lazy<NetworkState>> networks = RankLesson.All.ToDictionary(
         pair => pair.Key, pair => new Lazy<NetworkState>(() => pair.Value.Train(null).State));
 
+    static readonly Dictionary<string, Lazy<NetworkState>> torchNetworks = RankLesson.All.ToDictionary(
+        pair => pair.Key, pair => new Lazy<NetworkState>(() => pair.Value.TrainWithTorch(null).State));
+
     static readonly Dictionary<int, (string Results, string Launcher)> seen = [];
 
     [TestMethod]
@@ -47,6 +50,8 @@ public class RankTests
         {
             using FileStream file = File.OpenRead(job.PathOf(name));
             AssertNear(networks[name].Value, Network.Load(file).State, 1e-6);
+            using FileStream torch = File.OpenRead(job.PathOf($"{name} by TorchSharp"));
+            AssertNear(torchNetworks[name].Value, Network.Load(torch).State, 1e-6);
         }
         CheckPipeline(job, size);
         CheckOtherMpi(size, results, launch.Command[0]);

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -94,6 +96,37 @@ public sealed class BatchStatistics
 
     /// <summary>Whether no channel has a value.</summary>
     public bool IsEmpty => !Count.ContainsAnyExcept(0);
+
+    /// <summary>
+    /// Merges statistics of all ranks into these, in the order of the ranks, so that the result has the same bits on
+    /// every rank. One message.
+    /// </summary>
+    /// <param name="ranks">The ranks.</param>
+    /// <param name="mine">This rank's statistics.</param>
+    /// <param name="note">A number of this rank for the others.</param>
+    /// <returns>The numbers of all ranks.</returns>
+    internal double[] MergeOfAll(ICollective ranks, BatchStatistics mine, double note) =>
+        MergeOfAll(ranks, [this], [mine], note);
+
+    /// <summary>Does the same for several groups at once, in one message.</summary>
+    internal static double[] MergeOfAll(
+        ICollective ranks, ReadOnlySpan<BatchStatistics> all, ReadOnlySpan<BatchStatistics> mine, double note)
+    {
+        int length = mine[0].moments.Length, given = mine.Length * length + 1;
+        double[] own = new double[given], gathered = new double[ranks.Size * given], notes = new double[ranks.Size];
+        for (int group = 0; group < mine.Length; group++)
+            mine[group].moments.CopyTo(own, group * length);
+        own[^1] = note;
+        ranks.Gather(MemoryMarshal.AsBytes<double>(own), MemoryMarshal.AsBytes(gathered.AsSpan()));
+        for (int rank = 0; rank < notes.Length; rank++)
+        {
+            ReadOnlySpan<double> packed = gathered.AsSpan(rank * given, given);
+            for (int group = 0; group < mine.Length; group++)
+                all[group].Merge(new BatchStatistics(packed.Slice(group * length, length).ToArray()));
+            notes[rank] = packed[^1];
+        }
+        return notes;
+    }
 
     /// <summary>The variance of a channel; 0 for the population variance of no values.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The channel does not exist.</exception>

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -52,10 +50,8 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
     {
         BatchNormalization.CheckState(options, state);
         ICollective? ranks = Collective.IfSeveral();
-        if (ranks is not null && options.EffectiveMovingStatistics != MovingStatistics.Population)
-            throw new NotSupportedException(
-                "An average over batches depends on their order, and the batches of several processes have none. "
-                + "Set MovingStatistics.Population.");
+        if (ranks is not null)
+            CheckFitOfRanks(options);
         return options.EffectiveMovingStatistics == MovingStatistics.Population
             && options.MovesStatistics(training: true)
             ? new PopulationFit(options, state, Threads ?? 1, ranks)
@@ -79,8 +75,17 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
             network, state, options, data, threads, new BatchShare(ranks, shares, VirtualBatchSize(network))));
     }
 
+    /// <exception cref="NotSupportedException">The options ask for averages over batches.</exception>
+    internal static void CheckFitOfRanks(BatchNormalizationOptions options)
+    {
+        if (options.EffectiveMovingStatistics != MovingStatistics.Population)
+            throw new NotSupportedException(
+                "An average over batches depends on their order, and the batches of several processes have none. "
+                + "Set MovingStatistics.Population.");
+    }
+
     /// <summary>The virtual batch size of all batch normalizations that have one and train; or null.</summary>
-    static int? VirtualBatchSize(Network network)
+    internal static int? VirtualBatchSize(Network network)
     {
         int[] sizes =
         [
@@ -129,16 +134,8 @@ public sealed class CpuEngine : IStatisticsEngine, ITrainingEngine
 
         BatchNormalizationState StateOfAll(ICollective ranks)
         {
-            double[] mine = [.. statistics.Packed, batches], all = new double[ranks.Size * mine.Length];
-            ranks.Gather(MemoryMarshal.AsBytes<double>(mine), MemoryMarshal.AsBytes(all.AsSpan()));
             BatchStatistics merged = StartOf(state);
-            double count = 0;
-            for (int rank = 0; rank < ranks.Size; rank++)
-            {
-                ReadOnlySpan<double> given = all.AsSpan(rank * mine.Length, mine.Length);
-                merged.Merge(new BatchStatistics(given[..^1].ToArray()));
-                count += given[^1];
-            }
+            double count = merged.MergeOfAll(ranks, statistics, batches).Sum();
             return StateOf(merged, (long)count);
         }
 

@@ -215,6 +215,20 @@ public sealed class TrainingData
         }
     }
 
+    /// <summary>This rank's rows, as indices into its data, of rows by their numbers on all ranks.</summary>
+    internal int[] OwnRows(IEnumerable<int> numbers, RowShares shares)
+    {
+        var own = new List<int>();
+        foreach (int number in numbers)
+        {
+            CheckRows([number], shares);
+            int index = shares.IndexOf(number);
+            if (index >= 0)
+                own.Add(index);
+        }
+        return [.. own];
+    }
+
     /// <exception cref="ArgumentException">A weight is out of range.</exception>
     internal static void CheckWeights(ReadOnlySpan<float> weights, string name)
     {

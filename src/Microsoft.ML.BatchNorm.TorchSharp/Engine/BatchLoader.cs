@@ -34,11 +34,11 @@ abstract class BatchLoader(TrainingData data, TensorShape input) : IDisposable
     }
 
     /// <exception cref="ArgumentException">There are no rows, or one does not exist.</exception>
-    public void Check(ReadOnlySpan<int> rows)
+    public void Check(ReadOnlySpan<int> rows, RowShares? shares = null)
     {
         if (rows.IsEmpty)
             throw new ArgumentException("A batch must have a row.", nameof(rows));
-        data.CheckRows(rows);
+        data.CheckRows(rows, shares);
     }
 
     public abstract void Dispose();
@@ -172,16 +172,19 @@ sealed class StreamingBatchLoader(TrainingData data, TensorShape input, torch.De
         /// <summary>Starts to gather rows.</summary>
         public void Fill(int[] rows)
         {
-            filling.GetAwaiter().GetResult();
+            Wait();
             Rows = rows;
             if (memory is null || memory.NumberOfElements < (long)rows.Length * Width)
                 Allocate(rows.Length);
             filling = Task.Run(Gather);
         }
 
-        /// <summary>The rows on the device.</summary>
+        /// <summary>The rows on the device. If they could not be read, the buffer forgets them.</summary>
         public (Tensor Features, Tensor Targets, Tensor? Weights) Take()
         {
+            Wait();
+            if (filling.IsFaulted)
+                Rows = [];
             filling.GetAwaiter().GetResult();
             long from = 0;
             Tensor features = Copy(ref from, data.FeaturesPerRow), targets = Copy(ref from, data.TargetsPerRow);
@@ -190,9 +193,11 @@ sealed class StreamingBatchLoader(TrainingData data, TensorShape input, torch.De
 
         public void Dispose()
         {
-            filling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
+            Wait();
             memory?.Dispose();
         }
+
+        void Wait() => filling.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing).GetAwaiter().GetResult();
 
         void Allocate(int rows)
         {

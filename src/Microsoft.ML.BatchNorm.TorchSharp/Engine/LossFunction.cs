@@ -25,13 +25,32 @@ sealed class LossFunction : IDisposable
     /// <summary>The mean of the rows' losses, weighted if there are weights.</summary>
     /// <param name="outputs">The network's outputs, one row per row of the batch.</param>
     /// <param name="batch">The targets and weights.</param>
-    public Tensor Of(Tensor outputs, DeviceBatch batch)
+    /// <param name="share">
+    /// This rank's rows of the batch: then the result is their part of the mean, a call of all ranks. Null if there is
+    /// one rank.
+    /// </param>
+    public Tensor Of(Tensor outputs, DeviceBatch batch, BatchShare? share = null)
     {
         Tensor losses = RowLosses(outputs, batch.Targets);
         Tensor? weights = RowWeights(batch);
+        if (share is not null)
+            return PartOf(losses, weights, share);
         return weights is null
             ? losses.mean()
             : losses.mul(weights).sum().div(weights.sum().clamp_min(Scalars.Of(LeastWeight)));
+    }
+
+    static Tensor PartOf(Tensor losses, Tensor? weights, BatchShare share)
+    {
+        double total = share.BatchRows;
+        if (weights is not null)
+        {
+            total = share.Rows.IsEmpty ? 0 : weights.to(ScalarType.Float64).sum().item<double>();
+            share.Ranks.Sum(new Span<double>(ref total));
+        }
+        return share.Rows.IsEmpty
+            ? torch.zeros_like(losses.detach().sum())
+            : (weights is null ? losses : losses.mul(weights)).sum().div(Scalars.Of(Math.Max(total, LeastWeight)));
     }
 
     public void Dispose() => classWeights?.Dispose();

@@ -14,8 +14,10 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// <param name="batches">The training data.</param>
 /// <param name="network">The definition of the network.</param>
 /// <param name="bytesKept">How many bytes of values may stay on the device between two layers.</param>
+/// <param name="ranks">The ranks that have the rows; null for one.</param>
+/// <param name="failure">If this rank's rows cannot be used, why; then it gives the others no statistics.</param>
 sealed class NetworkStatisticsRecomputation(
-    NetworkModule module, BatchLoader batches, Network network, long bytesKept)
+    NetworkModule module, BatchLoader batches, Network network, long bytesKept, ICollective? ranks, Exception? failure)
 {
     readonly bool[] isNeeded = network.Values.LeadingTo(i => Moves(module.Layers[i]));
 
@@ -36,14 +38,37 @@ sealed class NetworkStatisticsRecomputation(
             {
                 var layer = (BatchNormalizationModule)module.Layers[moving[i]];
                 int first = keeps && i > 0 ? moving[i - 1] : 0;
-                layer.SetStatistics(
-                    InputStatistics(layer, rows.Chunk(chunkRows), kept, keeps ? open[i] : [], first, moving[i]));
+                layer.SetStatistics(OfAll(layer, () => InputStatistics(
+                    layer, rows.Chunk(chunkRows), kept, keeps ? open[i] : [], first, moving[i])));
             }
         }
         finally
         {
             Array.ForEach(kept, Dispose);
         }
+    }
+
+    /// <summary>Merges the statistics of all ranks. An error of one rank is thrown on all. One message.</summary>
+    BatchStatistics OfAll(BatchNormalizationModule layer, Func<BatchStatistics> statistics)
+    {
+        if (ranks is null)
+            return statistics();
+        var mine = new BatchStatistics(layer.Channels);
+        Exception? error = failure;
+        try
+        {
+            mine = error is null ? statistics() : mine;
+        }
+        catch (Exception exception)
+        {
+            error = exception;
+        }
+        var all = new BatchStatistics(layer.Channels);
+        double[] kinds = all.MergeOfAll(ranks, mine, (double)RankError.KindOf(error));
+        int failed = Array.FindIndex(kinds, kind => kind != 0);
+        if (failed >= 0)
+            ranks.Throw(error, failed, (RankErrorKind)kinds[failed]);
+        return all;
     }
 
     /// <summary>The exact statistics of a layer's input.</summary>
@@ -60,7 +85,7 @@ sealed class NetworkStatisticsRecomputation(
         BatchNormalizationModule layer, IEnumerable<int[]> chunks, Dictionary<int, Tensor>?[] kept,
         ImmutableArray<int> open, int first, int index)
     {
-        BatchStatistics? total = null;
+        var total = new BatchStatistics(layer.Channels);
         foreach ((int i, int[] chunk) in chunks.Index())
         {
             using var scope = torch.NewDisposeScope();
@@ -78,10 +103,7 @@ sealed class NetworkStatisticsRecomputation(
             }
             int read = network.Nodes[index].Inputs[0];
             BatchStatistics statistics = layer.StatisticsOf(read < 0 ? features! : values[read]!);
-            if (total is null)
-                total = statistics;
-            else
-                total.Merge(statistics);
+            total.Merge(statistics);
             if (open.IsEmpty)
                 continue;
             var next = open.ToDictionary(
@@ -90,7 +112,7 @@ sealed class NetworkStatisticsRecomputation(
             Dispose(kept[i]);
             kept[i] = next;
         }
-        return total!;
+        return total;
     }
 
     static bool Moves(LayerModule layer) => layer is BatchNormalizationModule { MovesStatistics: true };

@@ -14,6 +14,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// session is open, TF32 is off in the whole process; libtorch would use it in convolutions on a GPU.</para>
 /// <para>libtorch computes convolutions wrongly on some CPUs. The engine's own layers do not use them. A TorchScript
 /// module with convolutions is an error on such a CPU, and the message says what to do.</para>
+/// <para>With a collective, ranks work together as with <see cref="CpuEngine"/>, and a step is complete when it
+/// returns. The ranks exchange statistics and gradients through the host. Batch normalizations without moving statistics
+/// and TorchScript modules that learn are refused on several ranks.</para>
 /// </remarks>
 public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
 {
@@ -22,16 +25,18 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
     /// <summary>An engine on a device.</summary>
     /// <param name="device">PyTorch's name for it: <c>cuda</c>, <c>cuda:1</c>, <c>cpu</c>.</param>
     /// <param name="options">How the engine works; null for the defaults.</param>
+    /// <param name="collective">The processes that work together; null for this one alone. Default: null.</param>
     /// <exception cref="ArgumentException"><paramref name="device"/> is not such a name.</exception>
     /// <exception cref="InvalidOperationException">
     /// The device is not available. The message says what is missing: the native package, a build of libtorch with
     /// CUDA, a driver, or a device.
     /// </exception>
-    public TorchEngine(string device = "cuda", TorchEngineOptions? options = null)
+    public TorchEngine(string device = "cuda", TorchEngineOptions? options = null, ICollective? collective = null)
     {
         this.device = DeviceChoice.Find(device);
         Device = device;
         Options = options ?? new();
+        Collective = collective;
     }
 
     /// <summary>The name of the device, as it was given.</summary>
@@ -40,11 +45,20 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
     /// <summary>How the engine works.</summary>
     public TorchEngineOptions Options { get; }
 
+    /// <summary>The processes that work together; null for this one alone.</summary>
+    public ICollective? Collective { get; }
+
     /// <inheritdoc/>
+    /// <exception cref="NotSupportedException">
+    /// Several processes work together, and the options ask for averages over batches.
+    /// </exception>
     public IStatisticsFit StartFit(BatchNormalizationOptions options, BatchNormalizationState state)
     {
         BatchNormalization.CheckState(options, state);
-        return new TorchStatisticsFit(device, Options.Threads, options, state);
+        ICollective? ranks = Collective.IfSeveral();
+        if (ranks is not null)
+            CpuEngine.CheckFitOfRanks(options);
+        return new TorchStatisticsFit(device, Options.Threads, options, state, ranks);
     }
 
     /// <inheritdoc/>
@@ -53,9 +67,17 @@ public sealed class TorchEngine : IStatisticsEngine, ITrainingEngine
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
-        network.CheckState(state);
-        data.CheckFits(network, options.Loss);
-        return new TorchSession(device, Options, network, state, options, data);
+        if (Collective.IfSeveral() is not { } ranks)
+            return Start(null);
+        var shares = new RowShares(ranks.Rank, ranks.Gather(data.Rows));
+        return ranks.Do(() => Start(new BatchShare(ranks, shares, CpuEngine.VirtualBatchSize(network))));
+
+        TorchSession Start(BatchShare? share)
+        {
+            network.CheckState(state);
+            data.CheckFits(network, options.Loss);
+            return new(device, Options, network, state, options, data, share);
+        }
     }
 }
 

@@ -6,12 +6,14 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// the data is streamed, a step stays pending until the next call, so that the host gathers the next batch while the
 /// device works.
 /// </summary>
-sealed class TorchSession : ITrainingSession
+sealed partial class TorchSession : ITrainingSession
 {
     readonly torch.Device device;
     readonly TorchEngineOptions engineOptions;
     readonly Network network;
     readonly TrainingOptions options;
+    readonly TrainingData data;
+    readonly BatchShare? share;
     readonly NetworkModule module;
     readonly FeatureCheck features;
     readonly BatchLoader batches;
@@ -25,11 +27,12 @@ sealed class TorchSession : ITrainingSession
 
     public TorchSession(
         torch.Device device, TorchEngineOptions engineOptions, Network network, NetworkState state,
-        TrainingOptions options, TrainingData data)
+        TrainingOptions options, TrainingData data, BatchShare? share = null)
     {
         (this.device, this.engineOptions, this.network, this.options) = (device, engineOptions, network, options);
+        (this.data, this.share) = (data, share);
         loss = new LossFunction(options, network.OutputShape.Size, device);
-        module = new NetworkModule(network, state, engineOptions.MixedPrecision, device);
+        module = new NetworkModule(network, state, engineOptions.MixedPrecision, device, share);
         optimizer = TensorOptimizer.Of(options.Optimizer, module.Parameters);
         features = new FeatureCheck(network, data);
         batches = BatchLoader.Of(data, network.InputShape, device, engineOptions.DataBytesOnDevice);
@@ -38,8 +41,25 @@ sealed class TorchSession : ITrainingSession
 
     public long Steps => steps + (pending is null ? 0 : 1);
 
+    public bool TrainOnBatch(ReadOnlySpan<int> rows, double learningRate, bool wantsToStop)
+    {
+        if (share is null)
+        {
+            TrainOnBatch(rows, learningRate);
+            return wantsToStop;
+        }
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        batches.Check(rows, share.Shares);
+        return TrainTogether(share, rows, learningRate, wantsToStop);
+    }
+
     public void TrainOnBatch(ReadOnlySpan<int> rows, double learningRate)
     {
+        if (share is not null)
+        {
+            TrainOnBatch(rows, learningRate, wantsToStop: false);
+            return;
+        }
         ObjectDisposedException.ThrowIf(isDisposed, this);
         batches.Check(rows);
         int[] numbers = rows.ToArray();
@@ -70,8 +90,10 @@ sealed class TorchSession : ITrainingSession
 
     public void Prefetch(ReadOnlySpan<int> rows)
     {
-        batches.Check(rows);
-        batches.Prefetch(rows);
+        batches.Check(rows, share?.Shares);
+        int[] own = Own(rows.ToArray());
+        if (own.Length > 0)
+            batches.Prefetch(own);
     }
 
     public int ReadLosses(Span<double> read)
@@ -90,10 +112,20 @@ sealed class TorchSession : ITrainingSession
         if (rows.Count == 0)
             throw new ArgumentException("There must be a row.", nameof(rows));
         CompleteStep();
-        features.Check(rows);
+        IReadOnlyCollection<int> own = share is null ? rows : Own(rows);
+        Exception? error = null;
+        try
+        {
+            features.Check(own);
+        }
+        catch (Exception exception) when (share is not null)
+        {
+            error = exception;
+        }
         module.SetTraining(false);
         using CpuThreads threads = Threads();
-        new NetworkStatisticsRecomputation(module, batches, network, engineOptions.DataBytesOnDevice).Run(rows);
+        new NetworkStatisticsRecomputation(
+            module, batches, network, engineOptions.DataBytesOnDevice, share?.Ranks, error).Run(own);
     }
 
     public void SetStatistics(NetworkState state)
@@ -172,12 +204,17 @@ sealed class TorchSession : ITrainingSession
         precision.Dispose();
     }
 
+    /// <summary>This rank's rows, as indices into its data.</summary>
+    int[] Own(IReadOnlyCollection<int> rows) => share is null ? [.. rows] : data.OwnRows(rows, share.Shares);
+
     CpuThreads Threads() => new(device, engineOptions.Threads);
 
     /// <summary>The loss of a batch plus the penalties of all layers.</summary>
-    Tensor Loss(DeviceBatch batch)
+    Tensor Loss(DeviceBatch batch) =>
+        WithPenalties(loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64));
+
+    Tensor WithPenalties(Tensor total)
     {
-        Tensor total = loss.Of(module.forward(batch.Features), batch).to(ScalarType.Float64);
         foreach (LayerModule layer in module.Layers)
             total = layer.Penalty() is { } penalty ? total.add(penalty, Scalars.One) : total;
         return total;
@@ -203,16 +240,24 @@ sealed class TorchSession : ITrainingSession
                 throw error;
             }
             using IDisposable noGradient = torch.no_grad();
-            if (step.Gradient is not null)
-            {
-                optimizer.Apply(Clipped(step.Gradient, result.GradientNorm), step.LearningRate, steps + 1);
-                foreach (LayerModule layer in module.Layers)
-                    layer.Constrain(module.Parameters.Values);
-            }
-            CommitStatistics(step.Rows.Length);
-            steps++;
-            losses.Enqueue(result.Loss);
+            Apply(step.Gradient, result.GradientNorm, step.LearningRate, step.Rows.Length, result.Loss);
         }
+    }
+
+    /// <summary>
+    /// Changes parameters and statistics by a step. Call it inside a dispose scope and without gradients.
+    /// </summary>
+    void Apply(Tensor? gradient, double norm, double learningRate, int rows, double value)
+    {
+        if (gradient is not null)
+        {
+            optimizer.Apply(Clipped(gradient, norm), learningRate, steps + 1);
+            foreach (LayerModule layer in module.Layers)
+                layer.Constrain(module.Parameters.Values);
+        }
+        CommitStatistics(rows);
+        steps++;
+        losses.Enqueue(value);
     }
 
     void CommitStatistics(int rows)
@@ -247,9 +292,9 @@ sealed class TorchSession : ITrainingSession
         DeviceParameter? parameter = Array.Find(
             module.Parameters.Trained, parameter => !IsFinite(parameter.SliceOf(step.Gradient)));
         return new(parameter?.LayerPath ?? "");
-
-        static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
     }
+
+    static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
 
     Tensor Clipped(Tensor gradient, double norm) =>
         options.GradientClipNorm is { } limit && norm > limit ? gradient.mul_(Scalars.Of(limit / norm)) : gradient;

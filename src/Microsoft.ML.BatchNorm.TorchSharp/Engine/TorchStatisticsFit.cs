@@ -10,17 +10,19 @@ sealed class TorchStatisticsFit : IStatisticsFit
     readonly int threads;
     readonly BatchNormalizationOptions options;
     readonly bool isPopulation;
+    readonly ICollective? ranks;
     readonly BatchStatistics population;
     BatchNormalizationState current;
     long batches;
 
     public TorchStatisticsFit(
-        torch.Device device, int threads, BatchNormalizationOptions options, BatchNormalizationState state)
+        torch.Device device, int threads, BatchNormalizationOptions options, BatchNormalizationState state,
+        ICollective? ranks)
     {
-        (this.device, this.threads, this.options) = (device, threads, options);
+        (this.device, this.threads, this.options, this.ranks) = (device, threads, options, ranks);
         isPopulation =
             options.EffectiveMovingStatistics == MovingStatistics.Population && options.MovesStatistics(training: true);
-        population = state.GetPopulation() ?? new BatchStatistics(state.Channels);
+        population = ranks is null ? StartOf(state) : new BatchStatistics(state.Channels);
         current = state;
     }
 
@@ -32,10 +34,20 @@ sealed class TorchStatisticsFit : IStatisticsFit
 
     public BatchNormalizationState Complete()
     {
-        if (isPopulation && batches > 0)
-            return current.WithPopulation(population, options.EffectiveVarianceConvention, batches);
-        return current;
+        if (!isPopulation)
+            return current;
+        BatchStatistics all = population;
+        long count = batches;
+        if (ranks is not null)
+        {
+            all = StartOf(current);
+            count = (long)all.MergeOfAll(ranks, population, batches).Sum();
+        }
+        return count > 0 ? current.WithPopulation(all, options.EffectiveVarianceConvention, count) : current;
     }
+
+    static BatchStatistics StartOf(BatchNormalizationState state) =>
+        state.GetPopulation() ?? new BatchStatistics(state.Channels);
 
     public void Dispose()
     {

@@ -25,6 +25,9 @@ abstract class BatchNormalizationModule : LayerModule
 
     public BatchNormalizationOptions Options { get; }
 
+    /// <summary>The number of channels.</summary>
+    public int Channels => State.Channels;
+
     /// <summary>Whether training moves the statistics.</summary>
     public bool MovesStatistics => Options.MovesStatistics(training: true);
 

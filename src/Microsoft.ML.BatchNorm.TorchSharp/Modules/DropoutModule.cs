@@ -3,7 +3,8 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// <summary>
 /// A <see cref="DropoutLayer"/>. What it drops depends only on the step's key and on the layer's index in the network.
 /// </summary>
-sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex)
+sealed class DropoutModule(
+    NetworkNode node, DropoutLayer layer, CounterRandom random, int layerIndex, BatchShare? share = null)
     : LayerModule(node)
 {
     /// <summary>Stands for seed and step number.</summary>
@@ -16,7 +17,9 @@ sealed class DropoutModule(NetworkNode node, DropoutLayer layer, CounterRandom r
     {
         if (!IsTraining || layer.Rate == 0)
             return x.alias();
-        Tensor kept = random.AtLeast(layer.Rate, x.NumberOfElements, CounterRandom.Key(stepKey, (ulong)layerIndex));
+        long rows = x.shape[0];
+        Tensor kept = random.AtLeast(
+            layer.Rate, x.NumberOfElements, CounterRandom.Key(stepKey, (ulong)layerIndex), share?.PlacesOf((int)rows));
         return x.mul(kept.mul_(Scalars.Of(1 / (1 - layer.Rate))).reshape(x.shape));
     }
 }
@@ -46,13 +49,26 @@ sealed class CounterRandom : IDisposable
     /// <summary>
     /// A vector of floats: 1 if a uniform random number is at least <paramref name="rate"/>, otherwise 0.
     /// </summary>
-    public Tensor AtLeast(double rate, long count, ulong key)
+    /// <param name="rate">The rate.</param>
+    /// <param name="count">How many numbers there are.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="places">
+    /// If the numbers are those of some rows of a batch, the place of each of these in the batch; otherwise null.
+    /// </param>
+    public Tensor AtLeast(double rate, long count, ulong key, long[]? places = null)
     {
         using var scope = torch.NewDisposeScope();
         // The first counter is below 2⁶², so no counter overflows.
         long first = (long)(Mix(key) >> 2);
         Tensor x = torch.arange(
-            Scalars.Of(first), Scalars.Of(first + count), Scalars.One, ScalarType.Int64, device);
+            Scalars.Of(first), Scalars.Of(first + (places is null ? count : count / places.Length)), Scalars.One,
+            ScalarType.Int64, device);
+        if (places is not null)
+        {
+            long width = count / places.Length;
+            x = Tensors.Upload<long>([.. places.Select(place => place * width)], device, places.Length, 1)
+                .add(x, Scalars.One).reshape(-1);
+        }
         x.bitwise_xor_(Shifted(x, 0)).mul_(Scalars.Of(FirstFactor));
         x.bitwise_xor_(Shifted(x, 1)).mul_(Scalars.Of(SecondFactor));
         x.bitwise_xor_(Shifted(x, 2));

@@ -4,7 +4,7 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// Batch normalization with every option, in double, differentiated by autograd. Each batch's count, mean and sum of
 /// squared deviations are copied to the host, where the same code updates the state as for <see cref="CpuEngine"/>.
 /// </summary>
-sealed class GeneralBatchNormalizationModule(
+class GeneralBatchNormalizationModule(
     NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state)
     : BatchNormalizationModule(node, layer, state)
 {
@@ -32,12 +32,19 @@ sealed class GeneralBatchNormalizationModule(
             parts[group] =
                 Normalize(rows, out statistics[group]).reshape(-1, x.shape[1..].Aggregate(1L, (a, b) => a * b));
         }
-        // If the input is not finite, neither is the loss, and the session undoes the step.
-        if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
-            next = MovingUpdate.Next(Options, State, statistics);
+        Move(statistics);
         return (groups == 1 ? parts[0] : Joined(parts, layout.Rows)).reshape(x.shape);
     }
 
+    /// <summary>Moves the statistics on by those of all groups, once the step is committed.</summary>
+    protected void Move(BatchStatistics[] statistics)
+    {
+        // If the input is not finite, neither is the loss, and the session undoes the step.
+        if (MovesStatistics && IsTraining && Array.TrueForAll(statistics, DeviceStatistics.AreFinite))
+            next = MovingUpdate.Next(Options, State, statistics);
+    }
+
+    /// <summary>Normalizes the rows of one group, as outer × channels × inner.</summary>
     Tensor Normalize(Tensor x, out BatchStatistics statistics)
     {
         bool ignores = Options.NonFinite == NonFinite.Ignore;
@@ -77,7 +84,7 @@ sealed class GeneralBatchNormalizationModule(
             Tensors.Upload<double>(factor, Device, 1, factor.Length, 1), Scalars.One);
     }
 
-    Tensor GroupAffine(Tensor x)
+    protected Tensor GroupAffine(Tensor x)
     {
         Tensor y = Gamma is null ? x : x.mul(Gamma.Tensor.reshape(1, -1, 1));
         return Beta is null ? y : y.add(Beta.Tensor.reshape(1, -1, 1), Scalars.One);

@@ -7,14 +7,22 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     const int ChunkValues = 1 << 24;
 
     readonly Network network;
+    readonly BatchShare? share;
     readonly MovingAverages averages;
     readonly CounterRandom random;
     bool isTraining = true;
 
+    /// <param name="network">The network.</param>
+    /// <param name="state">Its state.</param>
+    /// <param name="isMixed">Whether layers multiply in bfloat16 in training.</param>
+    /// <param name="device">The device.</param>
+    /// <param name="share">This rank's rows of a batch; null if there is one rank.</param>
     /// <exception cref="NotSupportedException">A layer cannot be run; the message names it.</exception>
-    public NetworkModule(Network network, NetworkState state, bool isMixed, torch.Device device) : base("Network")
+    public NetworkModule(
+        Network network, NetworkState state, bool isMixed, torch.Device device, BatchShare? share = null)
+        : base("Network")
     {
-        this.network = network;
+        (this.network, this.share) = (network, share);
         averages = new MovingAverages(device);
         random = new CounterRandom(device);
         Layers = [.. network.Nodes.Select(
@@ -67,6 +75,17 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
         return needsAllRows ? Math.Max(1, rows) : Math.Clamp(ChunkValues / widest, 1, Math.Max(1, rows));
     }
 
+    /// <summary>
+    /// Computes the gradient of this rank's part of a loss. Batch normalizations that are synchronized take part in
+    /// their reverse order, the same on all ranks.
+    /// </summary>
+    public void ComputeGradient(Tensor loss)
+    {
+        Parameters.ComputeGradient(loss, retainGraph: true);
+        for (int i = Layers.Length - 1; i >= 0; i--)
+            (Layers[i] as SynchronizedBatchNormalizationModule)?.Backward();
+    }
+
     /// <summary>Asks for training mode or inference mode.</summary>
     public void SetTraining(bool training)
     {
@@ -103,22 +122,35 @@ sealed class NetworkModule : torch.nn.Module<Tensor, Tensor>
     {
         DenseLayer => new DenseModule(node, state!, isMixed),
         Conv2DLayer layer => new Conv2DModule(node, layer, state!, isMixed, device),
+        BatchNormalizationLayer layer when share is not null && layer.Options.UsesBatchStatistics(training: true) =>
+            Synchronized(node, layer, state!.BatchNormalization!, share, device),
         BatchNormalizationLayer layer when FusedBatchNormalizationModule.Fits(layer.Options) =>
             new FusedBatchNormalizationModule(node, layer, state!.BatchNormalization!, averages) { Device = device },
         BatchNormalizationLayer layer =>
             new GeneralBatchNormalizationModule(node, layer, state!.BatchNormalization!) { Device = device },
         ActivationLayer layer => FunctionModule.Of(node, layer, network.IgnoresNonFinite),
         Pool2DLayer layer => FunctionModule.Of(node, layer, device),
-        DropoutLayer layer => new DropoutModule(node, layer, random, index),
-        RandomHorizontalFlipLayer layer => new RandomImageModule(node, index, layer.DrawOf),
-        RandomCropLayer layer => new RandomImageModule(node, index, layer.DrawOf),
+        DropoutLayer layer => new DropoutModule(node, layer, random, index, share),
+        RandomHorizontalFlipLayer layer => new RandomImageModule(node, index, layer.DrawOf, share),
+        RandomCropLayer layer => new RandomImageModule(node, index, layer.DrawOf, share),
         FlattenLayer => FunctionModule.Flatten(node),
         GlobalAveragePool2DLayer => FunctionModule.GlobalAverage(node),
         AddLayer => MergeModule.Add(node),
         ConcatLayer => MergeModule.Concat(node),
         MultiplyLayer => MergeModule.Multiply(node),
+        TorchScriptLayer { Trainable: true } when share is not null => throw new NotSupportedException(
+            $"Layer '{node.Path}' is a TorchScript module that learns. Batch normalizations in it would take the "
+            + "statistics of each rank's own rows, so it cannot be trained on several ranks. Freeze it."),
         TorchScriptLayer layer => new TorchScriptModule(node, layer, state, device),
         _ => throw new NotSupportedException(
             $"Layer '{node.Path}' ({node.Layer.Kind}) cannot be run by {nameof(TorchEngine)}."),
     };
+
+    static SynchronizedBatchNormalizationModule Synchronized(
+        NetworkNode node, BatchNormalizationLayer layer, BatchNormalizationState state, BatchShare share,
+        torch.Device device) => layer.Options.TrackMovingStatistics
+        ? new(node, layer, state, share) { Device = device }
+        : throw new NotSupportedException(
+            $"Layer '{node.Path}': {nameof(TorchEngine)} has no {nameof(BatchNormalizationOptions.TrackMovingStatistics)} "
+            + $"= false on several ranks. {nameof(CpuEngine)} does.");
 }

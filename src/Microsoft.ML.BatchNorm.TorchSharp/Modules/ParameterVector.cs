@@ -57,12 +57,16 @@ sealed class ParameterVector : IDisposable
     /// <summary>
     /// Computes the gradient of a loss, once per loss. It is 0 for a parameter that the loss does not depend on.
     /// </summary>
+    /// <param name="loss">The loss.</param>
+    /// <param name="retainGraph">Whether the graph stays, and the loss may depend on no parameter.</param>
     // By backward(): in TorchSharp's autograd.grad(), an error of libtorch ends the process.
-    public void ComputeGradient(Tensor loss)
+    public void ComputeGradient(Tensor loss, bool retainGraph = false)
     {
         using (torch.no_grad())
             Gradient.zero_();
-        loss.backward();
+        // A rank without rows has a loss that depends on nothing.
+        if (!retainGraph || loss.requires_grad)
+            loss.backward(retain_graph: retainGraph);
     }
 
     /// <summary>

@@ -6,7 +6,9 @@ namespace Microsoft.ML.BatchNorm.TorchSharp;
 /// <param name="node">The layer in its network.</param>
 /// <param name="layerIndex">Its index there.</param>
 /// <param name="moveOf">The move for a random number.</param>
-sealed class RandomImageModule(NetworkNode node, int layerIndex, Func<ulong, ImageMove> moveOf) : LayerModule(node)
+/// <param name="share">This rank's rows of a batch; null if there is one rank.</param>
+sealed class RandomImageModule(
+    NetworkNode node, int layerIndex, Func<ulong, ImageMove> moveOf, BatchShare? share = null) : LayerModule(node)
 {
     readonly int channels = node.Input[0], height = node.Input[1], width = node.Input[2];
     int seed;
@@ -19,10 +21,11 @@ sealed class RandomImageModule(NetworkNode node, int layerIndex, Func<ulong, Ima
         if (!IsTraining)
             return x.alias();
         int rows = (int)x.shape[0];
+        long[]? places = share?.PlacesOf(rows);
         long[] lines = new long[rows * height], columns = new long[rows * width];
         for (int row = 0; row < rows; row++)
         {
-            ImageMove move = moveOf(RandomImages.Draw(seed, step, layerIndex, row));
+            ImageMove move = moveOf(RandomImages.Draw(seed, step, layerIndex, (int)(places?[row] ?? row)));
             for (int y = 0; y < height; y++)
                 lines[row * height + y] = Place(y + move.Rows, height);
             for (int column = 0; column < width; column++)

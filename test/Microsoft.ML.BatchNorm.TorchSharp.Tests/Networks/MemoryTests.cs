@@ -24,6 +24,30 @@ public class MemoryTests
     }
 
     [TestMethod]
+    public void Steps_of_several_ranks_leave_nothing_behind()
+    {
+        Network plain = Network.Input(2, 6, 6).Conv2D(3, 3).BatchNormalization().ReLU().Flatten().Dropout(0.2).Dense(3);
+        TrainingData data = Runs.Data(plain, Loss.SoftmaxCrossEntropy, 24);
+        Train(1);
+        long before = Live();
+        Train(20);
+        Assert.AreEqual(before, Live());
+
+        void Train(int epochs) => ThreadCollective.Run(3, ranks =>
+        {
+            using ITrainingSession session = new TorchEngine("cpu", collective: ranks)
+                .Start(plain, plain.Initialize(), new() { GradientClipNorm = 1 }, data.Share(ranks));
+            for (int epoch = 0; epoch < epochs; epoch++)
+            {
+                foreach (int[] batch in Enumerable.Range(0, 24).Chunk(10))
+                    session.TrainOnBatch(batch, 0.01);
+            }
+            session.RecomputeStatistics([.. Enumerable.Range(0, 24)]);
+            return 0;
+        });
+    }
+
+    [TestMethod]
     public void A_session_leaves_nothing_behind()
     {
         TrainingData data = Runs.Data(network, Loss.SoftmaxCrossEntropy, 24);

@@ -82,6 +82,21 @@ public class SourceTests
     }
 
     [TestMethod]
+    public void Rows_that_could_not_be_read_are_read_again()
+    {
+        var rows = new MadeRows(40, 6);
+        using ITrainingSession session =
+            engine.Start(network, network.Initialize(1), options, new TrainingData(rows));
+        rows.OnRead = _ => throw new IOException("The disk is gone.");
+        Assert.ThrowsExactly<IOException>(() => session.TrainOnBatch([5, 6, 7], 0.1));
+        rows.OnRead = _ => { };
+        session.TrainOnBatch([5, 6, 7], 0.1);
+        session.TrainOnBatch([1, 2, 3], 0.1);
+        session.TrainOnBatch([5, 8, 9], 0.1);
+        Assert.AreEqual(3, session.Steps);
+    }
+
+    [TestMethod]
     public void The_trainer_keeps_rows_on_disk_for_this_engine_too()
     {
         NetworkState[] states = Array.ConvertAll((long[])[long.MaxValue, 0], bytes =>

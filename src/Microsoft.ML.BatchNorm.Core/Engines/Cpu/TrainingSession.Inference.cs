@@ -46,7 +46,7 @@ sealed unsafe partial class TrainingSession
         if (rows.Count == 0)
             throw new ArgumentException("There must be a row.", nameof(rows));
         if (share is not null)
-            rows = OwnOf(rows, share.Shares);
+            rows = data.OwnRows(rows, share.Shares);
         int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
         var kept = new KeptInputs((rows.Count + inferenceRows - 1) / inferenceRows);
         int settled = -1, final = stages.FindLastIndex(Moves);
@@ -109,20 +109,6 @@ sealed unsafe partial class TrainingSession
             .. values.OpenAt(stage, i => i <= final && isNeeded[i])
                 .Select(value => value < 0 ? input.Output : stages[value].Output).Distinct(),
         ];
-    }
-
-    /// <summary>This rank's rows, as indices into its data, of rows by their numbers on all ranks.</summary>
-    int[] OwnOf(IReadOnlyCollection<int> rows, RowShares shares)
-    {
-        var own = new List<int>();
-        foreach (int number in rows)
-        {
-            data.CheckRows([number], shares);
-            int index = shares.IndexOf(number);
-            if (index >= 0)
-                own.Add(index);
-        }
-        return [.. own];
     }
 
     public void SetStatistics(NetworkState state)

@@ -7,7 +7,7 @@ sealed unsafe partial class TrainingSession
     /// <param name="Error">The kind of the error that keeps it from the step.</param>
     /// <param name="Failed">Whether a value was not finite.</param>
     /// <param name="WantsToStop">Whether it wants the run to stop after the step.</param>
-    readonly record struct Report(double Loss, RankErrorKind Error, bool Failed, bool WantsToStop);
+    internal readonly record struct Report(double Loss, RankErrorKind Error, bool Failed, bool WantsToStop);
 
     Exception? BeginStep(ReadOnlySpan<int> rows)
     {

@@ -24,6 +24,15 @@ sealed class BatchShare(ICollective ranks, RowShares shares, int? virtualBatchSi
     /// <summary>The place in the batch of each of these rows.</summary>
     public ReadOnlySpan<int> Places => places.AsSpan(0, count);
 
+    /// <summary>The place in the batch of each of so many rows. A row that stands in for none has place 0.</summary>
+    public long[] PlacesOf(int rows)
+    {
+        long[] known = new long[rows];
+        for (int row = 0; row < count; row++)
+            known[row] = places[row];
+        return known;
+    }
+
     /// <summary>Takes a batch.</summary>
     /// <param name="batch">The numbers of its rows on all ranks.</param>
     public void Take(ReadOnlySpan<int> batch)

@@ -1,12 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
 
-namespace Microsoft.ML.BatchNorm.Tests.Collectives;
+namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>
 /// Counts the messages of a rank, which must come from the thread that made this object, and may change sums of floats
 /// as a faulty processor would.
 /// </summary>
-sealed class WatchedCollective(ICollective ranks) : ICollective
+public sealed class WatchedCollective(ICollective ranks) : ICollective
 {
     readonly int thread = Environment.CurrentManagedThreadId;
     int gathers, sums;
