@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.BatchNorm.Mpi.Tests;
 
-/// <summary>The sample ManyProcesses, from its own folder.</summary>
+/// <summary>The sample Distributed, from its own folder.</summary>
 [TestClass]
 public class SampleTests
 {
@@ -16,8 +16,8 @@ public class SampleTests
     {
         using var job = new MpiJob();
         string program = Path.Combine(
-            DotNetBuild.Root, "src", "Samples", "ManyProcesses", "bin", DotNetBuild.Configuration, "net10.0",
-            "ManyProcesses.dll");
+            DotNetBuild.Root, "src", "Samples", "Distributed", "bin", DotNetBuild.Configuration, "net10.0",
+            "Distributed.dll");
 
         Assert.AreEqual(0, job.Execute([.. launch.Command, .. MpiJob.DotNet(program)]), job.Output);
 
