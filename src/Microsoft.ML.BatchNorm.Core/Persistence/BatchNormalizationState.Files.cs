@@ -15,7 +15,7 @@ public sealed partial class BatchNormalizationState
     /// <para>
     /// The tensors are <c>moving_mean</c>, <c>moving_variance</c> and what else the state has; γ and β are F32,
     /// statistics F64. The metadata has the options as JSON, and a checksum by which loading detects any damage.
-    /// <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the names that Keras and
+    /// <c>docs/internals/files.md</c> describes the format. <see cref="SaveSafetensors"/> writes the names that Keras and
     /// PyTorch know.
     /// </para>
     /// <para>Every later version of this library can read the file.</para>
@@ -85,7 +85,7 @@ public sealed partial class BatchNormalizationState
     /// <para>
     /// In the metadata, <c>batchnorm.crc32c</c> is the CRC-32C of the whole file, computed with zeros as its own eight
     /// hexadecimal digits, so that loading detects any damage. A program that changes the file must remove this entry
-    /// and <c>batchnorm.version</c>. <c>docs/model-format.md</c> describes the format; its source is
+    /// and <c>batchnorm.version</c>. <c>docs/internals/files.md</c> describes the format; its source is
     /// https://github.com/huggingface/safetensors.
     /// </para>
     /// </remarks>

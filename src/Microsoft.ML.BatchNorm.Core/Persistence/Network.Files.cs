@@ -18,7 +18,7 @@ public sealed partial class Network
     /// <para>
     /// The name of a tensor is the path of its layer and its own name: <c>base/dense/kernel</c>. The metadata has the
     /// network as JSON (layers with their options, initializers, names and switches), and a checksum by which loading
-    /// detects any damage. <c>docs/model-format.md</c> describes the format. <see cref="SaveSafetensors"/> writes the
+    /// detects any damage. <c>docs/internals/files.md</c> describes the format. <see cref="SaveSafetensors"/> writes the
     /// names that Keras and PyTorch know.
     /// </para>
     /// <para>Every later version of this library can read the file.</para>

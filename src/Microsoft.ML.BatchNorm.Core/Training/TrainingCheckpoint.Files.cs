@@ -17,7 +17,7 @@ public sealed partial class TrainingCheckpoint
     /// Tensors have the names of <see cref="Network.Save"/> after a prefix: <c>state/</c>, <c>best/</c> for the best
     /// epoch if it is kept, and <c>network/</c> for the modules of TorchScript layers. The optimizer's moments have the
     /// prefix <c>optimizer/</c>. The metadata has network, options, phases, position and history as JSON, and a
-    /// checksum by which loading detects any damage. <c>docs/model-format.md</c> describes the format.
+    /// checksum by which loading detects any damage. <c>docs/internals/files.md</c> describes the format.
     /// </para>
     /// <para>Every later version of this library can read the file.</para>
     /// </remarks>

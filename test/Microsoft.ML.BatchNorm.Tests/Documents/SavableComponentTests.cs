@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Documents;
 [TestClass]
 public class SavableComponentTests
 {
-    const string Guide = "docs/savable-component.md";
+    const string Guide = "docs/internals/savable-component.md";
 
     [TestMethod]
     public void A_component_made_by_the_guide_is_saved_and_loads_in_another_process()

@@ -80,7 +80,7 @@ sealed partial class BlockChain(List<CodeBlock> blocks)
     bool Uses(string name) =>
         blocks.Exists(block => block.Code.Split('\n').Contains($"using {name};", StringComparer.Ordinal));
 
-    [GeneratedRegex(@"^using (static )?[\w.]+;$")]
+    [GeneratedRegex(@"^using (static |\w+ = )?[\w.]+;$")]
     private static partial Regex Using();
 
     [GeneratedRegex(@"\W+")]

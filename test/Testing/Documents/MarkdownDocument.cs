@@ -13,8 +13,8 @@ static class MarkdownDocument
     public static string[] All { get; } =
     [
         "README.md",
-        .. Directory.GetFiles(Path.Combine(DotNetBuild.Root, "docs"), "*.md").Order(StringComparer.Ordinal)
-            .Select(path => $"docs/{Path.GetFileName(path)}"),
+        .. Directory.GetFiles(Path.Combine(DotNetBuild.Root, "docs"), "*.md", SearchOption.AllDirectories)
+            .Select(path => Path.GetRelativePath(DotNetBuild.Root, path).Replace('\\', '/')).Order(StringComparer.Ordinal),
     ];
 
     public static List<CodeBlock> Blocks(string document) =>
