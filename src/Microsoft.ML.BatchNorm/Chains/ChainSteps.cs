@@ -9,8 +9,17 @@ namespace Microsoft.ML.Transforms;
 /// </summary>
 static class ChainSteps
 {
-    public static IEnumerable<ITransformer> Of(ITransformer model) =>
-        model is ITransformerChainAccessor chain ? chain.Transformers.SelectMany(Of) : [model];
+    public static IEnumerable<ITransformer> Of(ITransformer model) => WithScopes(model).Select(step => step.Step);
+
+    /// <summary>
+    /// The steps with the scope that each has in common with the chains around it. A fit applies all steps, and
+    /// <c>Transform</c> those with <see cref="TransformerScope.Scoring"/>.
+    /// </summary>
+    public static IEnumerable<(ITransformer Step, TransformerScope Scope)> WithScopes(
+        ITransformer model, TransformerScope scope = TransformerScope.Everything) =>
+        model is ITransformerChainAccessor chain
+            ? chain.Transformers.Zip(chain.Scopes).SelectMany(step => WithScopes(step.First, scope & step.Second))
+            : [(model, scope)];
 
     public static IEnumerable<T> Find<T>(ITransformer model) => Of(model).OfType<T>();
 
@@ -79,11 +88,26 @@ sealed class ChainRows(IHostEnvironment env, IDataView rows)
         }
     }
 
-    /// <summary>The missing column of the rows from which a column is made; null if the column is there.</summary>
-    public string? FindMissing(string column) => IsMissing(column) ? Cause(column) : null;
+    /// <summary>The rows that go into a layer.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">They lack a column that it depends on.</exception>
+    public IDataView For(BatchNormalizationTransformer layer)
+    {
+        foreach (string column in layer.Columns.Select(column => column.InputColumnName)
+            .Append(layer.Settings.MaskColumnName).OfType<string>())
+        {
+            if (IsLeftOut(column))
+            {
+                throw env.ExceptUserArg(
+                    nameof(rows),
+                    $"The rows have no column '{Cause(column)}', from which column '{column}' is made, and a batch " +
+                    "normalization layer depends on that.");
+            }
+        }
+        return View;
+    }
 
     /// <summary>Whether a step that was left out would have made the column.</summary>
-    public bool IsLeftOut(string column) => IsMissing(column) && absent.ContainsKey(column);
+    bool IsLeftOut(string column) => IsMissing(column) && absent.ContainsKey(column);
 
     void LeaveOut(IEnumerable<string> outputs, string cause)
     {
