@@ -14,8 +14,8 @@ namespace Microsoft.ML;
 /// <para>
 /// A model is a chain that was fitted or loaded, with chains within it, or a single
 /// <see cref="BatchNormalizationTransformer"/>. You pass the rows that go into the model; the steps before a layer are
-/// applied for you. What comes back is the whole model again, of the same type, with the same steps and scopes; only the
-/// layers have changed. The model that you pass does not change.
+/// applied for you. What comes back is the whole model again, of the same type, with the same steps and scopes; only
+/// the layers have changed. The model that you pass does not change.
 /// </para>
 /// <para>
 /// A layer is named by its output column. A name that several layers have stands for all of them; <c>Features#1</c> and
@@ -37,10 +37,10 @@ public static class BatchNormalizationExtensions
     /// </summary>
     /// <remarks>
     /// Each layer reads the rows as <see cref="BatchNormalizationTransformer.FineTune"/> does: once for exact
-    /// statistics, once per epoch for averages. It gets the rows that a fit of the whole chain would give it, with steps
-    /// that are for training only, and normalized batch by batch behind a layer with
-    /// <see cref="DownstreamStatistics.Batch"/>. A frozen layer stays
-    /// bit for bit, with a warning. No other step is fitted.
+    /// statistics, once per epoch for averages. It gets the rows that a fit of the whole chain would give it: steps that
+    /// are for training only are applied, and the rows are normalized batch by batch behind a layer with
+    /// <see cref="DownstreamStatistics.Batch"/>. A frozen layer stays bit for bit, with a warning. No other step is
+    /// fitted.
     /// </remarks>
     /// <typeparam name="TModel">The model's type.</typeparam>
     /// <param name="model">A fitted or loaded model.</param>
@@ -56,8 +56,8 @@ public static class BatchNormalizationExtensions
     /// </exception>
     /// <exception cref="OperationCanceledException">The context was canceled; nothing is left behind.</exception>
     /// <exception cref="InvalidOperationException">
-    /// A value is not finite and the options do not ignore it, the data has no rows (or a single row for an average), or
-    /// the GPU that the context asks for is not available.
+    /// A value is not finite and the options do not ignore it, the data has no rows (or a single row for an average),
+    /// or the GPU that the context asks for is not available.
     /// </exception>
     /// <example>
     /// <code>

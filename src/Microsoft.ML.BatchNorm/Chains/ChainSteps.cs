@@ -99,8 +99,8 @@ sealed class ChainRows(IHostEnvironment env, IDataView rows)
             {
                 throw env.ExceptUserArg(
                     nameof(rows),
-                    $"The rows have no column '{Cause(column)}', from which column '{column}' is made, and a batch " +
-                    "normalization layer depends on that.");
+                    $"The rows have no column '{Cause(column)}'. Column '{column}', which a batch normalization " +
+                    "layer reads, is made from it.");
             }
         }
         return View;

@@ -325,7 +325,8 @@ public class FineTuneChainTests
     {
         // Transform leaves the step out, so the layer meets A itself there.
         var model = Context.Transforms.CopyColumns("X", "A")
-            .Append(Context.Transforms.NormalizeMinMax("X"), TransformerScope.Training).Append(Layer("Y", "X")).Fit(Train);
+            .Append(Context.Transforms.NormalizeMinMax("X"), TransformerScope.Training).Append(Layer("Y", "X"))
+            .Fit(Train);
         foreach (ITransformer chain in (ITransformer[])[model, Loaded(model)])
         {
             ITransformer[] steps = [.. (IEnumerable<ITransformer>)chain];

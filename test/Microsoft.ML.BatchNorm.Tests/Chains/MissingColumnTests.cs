@@ -49,7 +49,7 @@ public class MissingColumnTests
             [() => _ = model.FineTuneBatchNormalization(Unlabeled), () => model.CompareStatistics(Unlabeled)])
         {
             var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(call);
-            StringAssert.Contains(error.Message, "The rows have no column 'Label', from which column 'OneHot' is made");
+            AssertTells(error, "Label", "OneHot");
         }
         // Where that layer is not meant, nothing depends on the label.
         Assert.AreEqual(
@@ -73,7 +73,7 @@ public class MissingColumnTests
             [() => _ = model.FineTuneBatchNormalization(other), () => model.CompareStatistics(other)])
         {
             var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(call);
-            StringAssert.Contains(error.Message, "no column 'A', from which column 'Features' is made");
+            AssertTells(error, "A", "Features");
         }
     }
 
@@ -87,12 +87,12 @@ public class MissingColumnTests
             [() => _ = model.FineTuneBatchNormalization(Unlabeled), () => model.CompareStatistics(Unlabeled)])
         {
             var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(call);
-            StringAssert.Contains(error.Message, "no column 'Counts', from which column 'Kept' is made");
+            AssertTells(error, "Counts", "Kept");
         }
     }
 
     [TestMethod]
-    public void Steps_behind_the_last_layer_need_nothing()
+    public void Steps_behind_the_last_layer_need_nothing_and_those_before_it_that_are_not_left_out_need_all()
     {
         ITransformer custom = Context.Transforms.CustomMapping<Chain.Row, Named>(
             (row, named) => named.Name = row.Label, "named").Fit(Train);
@@ -103,7 +103,18 @@ public class MissingColumnTests
         // Of a step of unknown columns before the layer, the error is ML.NET's own.
         var before = new TransformerChain<ITransformer>(custom, Layer("P", "A").Fit(Train));
         Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => _ = before.FineTuneBatchNormalization(Unlabeled));
+        // Of a step that maps several columns, the error names the one that is missing.
+        var several = Context.Transforms.Conversion
+            .MapValueToKey([new InputOutputColumnPair("Label"), new InputOutputColumnPair("Key", "A")])
+            .Append(Context.Transforms.Conversion.MapKeyToVector("OneHot", "Key")).Append(Layer("OneHot")).Fit(Train);
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => several.CompareStatistics(Unlabeled));
+        AssertTells(error, "Label", "OneHot");
     }
+
+    static void AssertTells(Exception error, string missing, string made) => StringAssert.Contains(
+        error.Message,
+        $"The rows have no column '{missing}'. Column '{made}', which a batch normalization layer reads, is made from " +
+        "it.");
 
     sealed class Named
     {
