@@ -29,7 +29,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public Func<TensorShape, int, Network>? NetworkFactory { get; set; }
 
     /// <summary>
-    /// A network and its parameters to begin with. If <see cref="Network"/> or <see cref="NetworkFactory"/> gives a
+    /// A network and its parameters to begin with, such as from a file or from
+    /// <see cref="NetworkModelExtensions.GetNetwork"/>. If <see cref="Network"/> or <see cref="NetworkFactory"/> gives a
     /// network, that one is trained, and takes over the parameters of all layers with the same path and shapes.
     /// Otherwise this network is trained further; if its number of outputs differs, it gets a new head, which requires
     /// a plan in <see cref="FineTune"/>. Default: null.

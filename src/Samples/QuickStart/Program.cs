@@ -1,6 +1,5 @@
 using Microsoft.ML;
 using Microsoft.ML.Data;
-using Microsoft.ML.Transforms;
 using QuickStart;
 
 Wine.Compare();
@@ -21,7 +20,7 @@ Evaluate("fitted on 1,000 digits", model);
 
 // Fine-tune: the layer's statistics take in new rows, without labels; the classifier after it does not change.
 IDataView rows = loader.Load(files["new-digits.csv"]);
-var tuned = model.OfType<BatchNormalizationTransformer>().Single().FineTune(rows).Append(model.LastTransformer);
+var tuned = model.FineTuneBatchNormalization(rows);
 Evaluate("fine-tuned with 397 more", tuned);
 
 // Save: a process that loads the file does not have to call this library first.
