@@ -44,7 +44,7 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
         if (report.Subject is { } subject)
             facts.Add(("Column", subject));
         facts.Add(("Compared (UTC)", report.Created.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture)));
-        facts.Add(("Microsoft.ML.BatchNorm", Version()));
+        facts.Add(("Library", $"Microsoft.ML.BatchNorm {Version()}"));
         return Html.Facts(facts) + Html.Paragraph(
             "Channels that have drifted come first, those with the strongest drift on top; then the others by their "
             + "p-values. A p-value, after Holm's correction for all tests of all channels, says whether a channel has "
@@ -110,14 +110,14 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
         bool hasMissing = channels.Any(DriftText.HasMissing);
         var table = new HtmlTable("All channels, the worst first", Row(
             "Channel", "Drifted", "p-value, corrected", "Mean shift", "Variance ratio", "Divergence", "Shape (%)",
-            "Missing", "Missing in training", "Mean", "Mean in training", "Deviation", "Deviation in training"));
+            "Missing (%)", "Missing in training (%)", "Mean", "Mean in training", "Deviation", "Deviation in training"));
         foreach (ChannelDrift channel in channels.Take(MostRows))
         {
             table.Add(Row(
                 channel.Label, IsDrifted(channel) ? "yes" : "no", DriftText.PValue(channel.AdjustedPValue),
                 Number(channel.MeanShift), Number(channel.VarianceRatio), Number(channel.Divergence),
-                Number(100 * channel.ShapeStatistic), DriftText.Percent(channel.Missing),
-                DriftText.Percent(channel.TrainingMissing), Number(channel.Mean), Number(channel.TrainingMean),
+                Number(100 * channel.ShapeStatistic), Number(100 * channel.Missing),
+                Number(100 * channel.TrainingMissing), Number(channel.Mean), Number(channel.TrainingMean),
                 Number(Math.Sqrt(channel.Variance)), Number(Math.Sqrt(channel.TrainingVariance))));
         }
         int left = channels.Count - MostRows;
@@ -126,7 +126,7 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
                 Histogram("Mean shifts", "shift (training deviations)", channel => channel.MeanShift, LeastShift),
                 Histogram(
                     "Variance ratios", "ratio to training, log scale", channel => Math.Log2(channel.VarianceRatio),
-                    LeastLogarithm, ChartAxis.RatioText),
+                    LeastLogarithm, areLogarithms: true),
                 report.HasHistograms
                     ? Histogram(
                         "Shapes", "distance of the distributions (%)", channel => 100 * channel.ShapeStatistic,
@@ -141,13 +141,13 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
     }
 
     string Histogram(
-        string name, string unit, Func<ChannelDrift, double> value, double least, Func<double, string>? textOf = null)
+        string name, string unit, Func<ChannelDrift, double> value, double least, bool areLogarithms = false)
     {
         double[] all = [.. channels.Select(value)], finite = [.. all.Where(double.IsFinite)];
         int infinite = all.Count(double.IsInfinity);
         return finite.Length < LeastOfHistogram ? "" : new HistogramChart(
-            infinite == 0 ? name : $"{name} ({Html.Count(infinite)} infinite ones left out)", "all channels", unit,
-            finite, least, textOf).ToHtml();
+            infinite == 0 ? name : $"{name} ({Html.Count(infinite, "infinite one")} left out)", "all channels", unit,
+            finite, least, areLogarithms).ToHtml();
     }
 
     bool IsDrifted(ChannelDrift channel) => channel.AdjustedPValue <= significance;

@@ -111,10 +111,12 @@ sealed record ChartBar(string Name, double Value, string Style);
 /// <param name="Unit">The title of the horizontal axis.</param>
 /// <param name="Values">One value per channel: finite, and at least one.</param>
 /// <param name="Least">Values whose range is below this differ only by rounding.</param>
-/// <param name="TextOf">The text of a value on the axis; null for the number.</param>
+/// <param name="AreLogarithms">
+/// Whether the values are logarithms of ratios, to base 2; the axis then has the ratios.
+/// </param>
 sealed record HistogramChart(
     string Title, string Subject, string Unit, IReadOnlyList<double> Values, double Least = 0,
-    Func<double, string>? TextOf = null)
+    bool AreLogarithms = false)
 {
     const int MostTicks = 6, MostBins = 30, LeastBins = 6;
 
@@ -123,11 +125,12 @@ sealed record HistogramChart(
         int most = Math.Clamp((int)(2 * Math.Sqrt(Values.Count)), LeastBins, MostBins);
         HistogramBins bins = HistogramBins.Of(Values, most, Least);
         ImmutableArray<ChartTick> edges = Named(ChartAxis.Between(bins.Low, bins.High, bins.Step));
-        double stride = Math.Max(bins.Step, ChartAxis.NiceStep((bins.High - bins.Low) / MostTicks));
+        double low = AreLogarithms ? Math.Min(-1, Math.Floor(bins.Low)) : bins.Low;
+        double high = AreLogarithms ? Math.Max(1, Math.Ceiling(bins.High)) : bins.High;
+        double stride = Math.Max(AreLogarithms ? 1 : bins.Step, ChartAxis.NiceStep((high - low) / MostTicks));
         var frame = new ChartFrame(
-            new ChartAxis(bins.Low, bins.High, false, Named(ChartAxis.Between(
-                Math.Ceiling(bins.Low / stride - 1e-9) * stride,
-                Math.Floor(bins.High / stride + 1e-9) * stride, stride))),
+            new ChartAxis(low, high, false, Named(ChartAxis.Between(
+                Math.Ceiling(low / stride - 1e-9) * stride, Math.Floor(high / stride + 1e-9) * stride, stride))),
             ChartAxis.Whole(0, bins.Counts.Max(), 0, 4));
         var drawing = new Drawing(ChartFrame.Width, ChartFrame.Height);
         frame.Draw(drawing, Unit, "channels");
@@ -145,8 +148,8 @@ sealed record HistogramChart(
             + $"{Html.Number(Values.Max())}, {Html.Number(Values.Average())} on average."));
     }
 
-    ImmutableArray<ChartTick> Named(ImmutableArray<ChartTick> ticks) => TextOf is { } textOf
-        ? [.. ticks.Select(tick => tick with { Text = textOf(tick.Value) })]
+    ImmutableArray<ChartTick> Named(ImmutableArray<ChartTick> ticks) => AreLogarithms
+        ? [.. ticks.Select(tick => tick with { Text = ChartAxis.RatioText(tick.Value) })]
         : ticks;
 }
 

@@ -96,9 +96,9 @@ static class ReportStyle
         .bn-report .charts+.wide{margin-top:12px}
         .bn-report .verdict{font-size:1.13em;font-weight:600;color:var(--ink)}
         .bn-report .tall{margin-top:12px}
-        .bn-report .tall .wide{max-height:85vh;overflow:auto;background:
-        linear-gradient(to left,var(--card) 40%,transparent) right/48px 100% no-repeat local,
-        linear-gradient(to left,var(--soft),transparent) right/16px 100% no-repeat scroll,var(--card)}
+        .bn-report .tall .wide{max-height:85vh;overflow:auto}
+        @media (max-width:900px){.bn-report .tall::before{content:"The table scrolls sideways →";font-size:.87em;
+        color:var(--soft)} }
         .bn-report .tall thead th{position:sticky;top:0;background:var(--card);z-index:1}
         .bn-report .tall thead th:first-child{z-index:2}
         .bn-report .layer{margin-bottom:16px}

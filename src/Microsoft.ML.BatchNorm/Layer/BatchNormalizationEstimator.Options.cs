@@ -106,8 +106,17 @@ public sealed partial class BatchNormalizationEstimator
         /// histograms keeps their bins and adds its rows, whether or not it has this option. Only exact statistics
         /// have histograms: with an average this option is an error, since an average forgets earlier rows.
         /// </remarks>
-        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+        [JsonIgnore]
         public bool KeepHistograms { get; set; }
+
+        /// <summary>What a file has: nothing if the option is off.</summary>
+        [JsonInclude]
+        [JsonPropertyName("keepHistograms")]
+        internal bool? SavedKeepHistograms
+        {
+            get => KeepHistograms ? true : null;
+            set => KeepHistograms = value ?? false;
+        }
 
         /// <summary>
         /// How many threads may work; null for one per processor. If all columns are plain vectors of 8 to 1024 slots,

@@ -144,7 +144,7 @@ public class KeepHistogramsTests
         StringAssert.Contains(average.Message, "KeepHistograms needs exact statistics");
         BatchNormalizationTransformer without = Fits.Estimator(_ => { }).Fit(Fits.Vectors(rows));
         var late = Assert.Throws<ArgumentOutOfRangeException>(() => Keeping(_ => { }).Fit(Fits.Vectors(more), without));
-        StringAssert.Contains(late.Message, "go on from have none");
+        StringAssert.Contains(late.Message, "goes on from have none");
 
         int pass = 0;
         var changing = new GeneratedView(9, rows.Length, (row, values) =>
