@@ -1,4 +1,5 @@
 using System.Diagnostics.Contracts;
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Microsoft.ML.BatchNorm;
@@ -17,6 +18,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     readonly float[] gamma, beta;
     readonly double[] movingMean, movingVariance;
     readonly PopulationMoments? population;
+    readonly ChannelHistograms? histograms;
 
     /// <summary>A state from known statistics, such as those of a pretrained network.</summary>
     /// <param name="movingMean">One finite value per channel; at least one channel.</param>
@@ -46,7 +48,8 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
     internal BatchNormalizationState(
         double[] movingMean, double[] movingVariance, float[] gamma, float[] beta,
-        long batchesSeen, double initialWeight, RenormStatistics? renorm, PopulationMoments? population)
+        long batchesSeen, double initialWeight, RenormStatistics? renorm, PopulationMoments? population,
+        ChannelHistograms? histograms = null)
     {
         this.movingMean = movingMean;
         this.movingVariance = movingVariance;
@@ -56,6 +59,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         InitialWeight = initialWeight;
         Renorm = renorm;
         this.population = population;
+        this.histograms = histograms;
     }
 
     /// <summary>The number of channels.</summary>
@@ -88,6 +92,9 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
 
     internal PopulationMoments? Population => population;
 
+    /// <summary>The histograms, which nobody may change.</summary>
+    internal ChannelHistograms? Histograms => histograms;
+
     internal float[] GammaArray => gamma;
 
     internal float[] BetaArray => beta;
@@ -99,8 +106,15 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     public BatchStatistics? GetPopulation() => population?.ToStatistics(movingMean);
 
     /// <summary>
+    /// How the values behind the exact statistics are distributed, as a new object, or null if the state does not keep
+    /// that.
+    /// </summary>
+    public ChannelHistograms? GetHistograms() => histograms?.Copy();
+
+    /// <summary>
     /// The same state with exact statistics: each channel for which <paramref name="statistics"/> has values takes its
-    /// mean and variance from them.
+    /// mean and variance from them. Histograms are dropped, since they would not count the same values: give the state
+    /// new ones (<see cref="WithHistograms"/>).
     /// </summary>
     /// <param name="statistics">Statistics of the same number of channels.</param>
     /// <param name="convention">Which variance becomes the moving one.</param>
@@ -130,14 +144,48 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             new PopulationMoments(statistics));
     }
 
+    /// <summary>The same state with histograms of the values behind its exact statistics.</summary>
+    /// <param name="histograms">Histograms of exactly these values; the state keeps a copy.</param>
+    /// <exception cref="ArgumentException">
+    /// The state has no exact statistics, or the histograms have another number of channels or of values.
+    /// </exception>
+    [Pure]
+    public BatchNormalizationState WithHistograms(ChannelHistograms histograms)
+    {
+        ArgumentNullException.ThrowIfNull(histograms);
+        var next = new BatchNormalizationState(
+            movingMean, movingVariance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population, histograms.Copy());
+        return next.HistogramFault(nameof(histograms)) is { } fault
+            ? throw new ArgumentException(fault, nameof(histograms))
+            : next;
+    }
+
+    /// <summary>What is wrong with the number of values in the histograms, in words, or null.</summary>
+    internal string? HistogramFault(string name)
+    {
+        if (population is null)
+            return $"The {name} need exact statistics of the same values, and the state has none.";
+        if (histograms!.Channels != Channels)
+            return $"The {name} have {histograms.Channels} channels, the state has {Channels}.";
+        for (int c = 0; c < Channels; c++)
+        {
+            if (histograms.FiniteCount(c) != population.Count[c])
+                return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"The {name} of channel {c} count {histograms.FiniteCount(c)} values, its exact statistics "
+                    + $"{population.Count[c]}.");
+        }
+        return null;
+    }
+
     /// <summary>The same state with renormalization that begins at the moving statistics.</summary>
     internal BatchNormalizationState WithRenormAtMovingStatistics() => new(
         movingMean, movingVariance, gamma, beta, BatchesSeen, InitialWeight,
-        Renormalization.Initialize(movingMean, movingVariance), population);
+        Renormalization.Initialize(movingMean, movingVariance), population, histograms);
 
     /// <summary>The same state with other moving variances; the exact statistics stay.</summary>
     internal BatchNormalizationState WithMovingVariance(double[] variance) => new(
-        movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population);
+        movingMean, variance, gamma, beta, BatchesSeen, InitialWeight, Renorm, population, histograms);
 
     /// <summary>The same state, where channels that were treated as constant have their exact variance.</summary>
     internal BatchNormalizationState WithoutConstants(VarianceConvention convention)
@@ -162,7 +210,7 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     {
         var next = new BatchNormalizationState(
             movingMean, movingVariance, gamma.ToArray(), beta.ToArray(), BatchesSeen, InitialWeight, Renorm,
-            population);
+            population, histograms);
         next.CheckValues();
         return next;
     }
@@ -186,7 +234,9 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             || Same(population.Count, other.population!.Count)
             && Same(population.M2, other.population.M2)
             && Same(population.MeanRest, other.population.MeanRest)
-            && Same(population.M2Rest, other.population.M2Rest));
+            && Same(population.M2Rest, other.population.M2Rest))
+        && (histograms is null) == (other.histograms is null)
+        && (histograms is null || histograms.HasBitsOf(other.histograms!));
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as BatchNormalizationState);

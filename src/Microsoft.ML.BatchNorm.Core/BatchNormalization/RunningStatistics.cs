@@ -12,6 +12,7 @@ sealed unsafe class RunningStatistics
     readonly int channels, room;
     readonly AlignedMemory<double> memory, population;
     readonly double[] renormMoving = [], renormMean = [], renormDeviation = [];
+    ChannelHistograms? histograms;
     bool hasPopulation;
     long batchesSeen;
     double initialWeight;
@@ -26,6 +27,7 @@ sealed unsafe class RunningStatistics
         state.MovingVariance.CopyTo(Variance);
         (batchesSeen, initialWeight) = (state.BatchesSeen, state.InitialWeight);
         population = new AlignedMemory<double>(Moments.Arrays * (long)room);
+        histograms = state.Histograms;
         if (state.Population is { } moments)
         {
             hasPopulation = true;
@@ -61,6 +63,7 @@ sealed unsafe class RunningStatistics
     {
         if (AreEmpty(moments, groups))
             return;
+        histograms = null;
         if (options.EffectiveMovingStatistics == MovingStatistics.Population)
         {
             if (!hasPopulation)
@@ -92,6 +95,7 @@ sealed unsafe class RunningStatistics
     public void Replace(ReadOnlySpan<double> moments)
     {
         moments.CopyTo(population.Span);
+        histograms = null;
         TakePopulation(Math.Max(batchesSeen, 1));
     }
 
@@ -101,7 +105,7 @@ sealed unsafe class RunningStatistics
         renormMean.Length == 0
             ? null
             : RenormStatistics.Of([.. renormMoving], [.. renormMean], [.. renormDeviation]),
-        hasPopulation ? new PopulationMoments(Kept(0), Kept(2), Kept(3), Kept(4)) : null);
+        hasPopulation ? new PopulationMoments(Kept(0), Kept(2), Kept(3), Kept(4)) : null, histograms);
 
     bool AreEmpty(double* moments, int groups)
     {

@@ -28,14 +28,15 @@ static class StateCheck
         Fault(values, channels, name, "finite and not negative", -double.Epsilon);
 
     /// <inheritdoc cref="FiniteFault"/>
-    public static string? CountFault(ReadOnlySpan<double> values, string name)
+    public static string? CountFault(ReadOnlySpan<double> values, string name, int perChannel = 1)
     {
-        for (int c = 0; c < values.Length; c++)
+        for (int i = 0; i < values.Length; i++)
         {
-            if (!(values[c] >= 0) || !double.IsInteger(values[c]))
+            if (!(values[i] >= 0) || !double.IsInteger(values[i]))
                 return string.Create(
                     CultureInfo.InvariantCulture,
-                    $"The {name} of channel {c} is {values[c]}; it must be a whole number and not negative.");
+                    $"The {name} of channel {i / perChannel} is {values[i]}; "
+                    + $"it must be a whole number and not negative.");
         }
         return null;
     }

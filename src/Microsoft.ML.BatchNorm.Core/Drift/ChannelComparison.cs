@@ -1,9 +1,18 @@
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Compares the channels of a state with those of new data.</summary>
+/// <param name="state">The training side.</param>
+/// <param name="statistics">The new values.</param>
+/// <param name="squares">Their squared deviations from the training mean, or null.</param>
+/// <param name="histograms">How they are distributed, on the grid of the state's histograms; or null.</param>
+/// <param name="positions">How many values a channel has, missing ones included; null if that is not known.</param>
+/// <param name="valuesPerRow">How many of them are in a row.</param>
 sealed class ChannelComparison(
-    BatchNormalizationState state, BatchStatistics statistics, BatchStatistics? squares, int valuesPerRow)
+    BatchNormalizationState state, BatchStatistics statistics, BatchStatistics? squares,
+    ChannelHistograms? histograms, double? positions, int valuesPerRow)
 {
+    const int TestsPerChannel = 4;
+
     readonly BatchStatistics? population = state.GetPopulation();
 
     /// <summary>
@@ -48,24 +57,32 @@ sealed class ChannelComparison(
     public ChannelDrift[] Run(IReadOnlyList<string>? names)
     {
         int channels = state.Channels;
-        var tests = new TestResult[2 * channels];
+        var tests = new TestResult[TestsPerChannel * channels];
         for (int c = 0; c < channels; c++)
+        {
             (tests[c], tests[channels + c]) = Test(c, negligible: 0);
+            (tests[2 * channels + c], tests[3 * channels + c]) = (Shape(c), Missing(c));
+        }
         double[] adjusted = Array.ConvertAll(tests, test => test.PValue);
         HolmCorrection.Apply(adjusted, Array.ConvertAll(tests, test => test.IsMade));
 
         var drifts = new ChannelDrift[channels];
         for (int c = 0; c < channels; c++)
         {
-            drifts[c] = Describe(c, tests[c], tests[channels + c]) with
+            drifts[c] = Describe(
+                c, tests[c], tests[channels + c], tests[2 * channels + c], tests[3 * channels + c].PValue) with
             {
                 Name = names?[c],
-                AdjustedPValue = Math.Min(adjusted[c], adjusted[channels + c]),
+                AdjustedPValue = Enumerable.Range(0, TestsPerChannel).Min(test => adjusted[test * channels + c]),
             };
         }
         Array.Sort(drifts, Severity);
         return drifts;
     }
+
+    /// <summary>The most values that a channel has in training, missing ones included; infinite if not known.</summary>
+    public double TrainingPositions => Enumerable.Range(0, state.Channels).Max(c =>
+        state.Histograms is null ? Training(c).Count : MissingInTraining(c).All);
 
     static int Severity(ChannelDrift left, ChannelDrift right)
     {
@@ -77,7 +94,8 @@ sealed class ChannelComparison(
         return order != 0 ? order : left.Channel.CompareTo(right.Channel);
     }
 
-    static double Smaller(ChannelDrift channel) => Math.Min(channel.PValue, channel.VariancePValue);
+    static double Smaller(ChannelDrift channel) => Math.Min(
+        Math.Min(channel.PValue, channel.VariancePValue), Math.Min(channel.ShapePValue, channel.MissingPValue));
 
     (TestResult Mean, TestResult Variance) Test(int channel, double negligible)
     {
@@ -91,8 +109,34 @@ sealed class ChannelComparison(
             VarianceTest.Of(training, current, squaresVariance, negligible));
     }
 
-    ChannelDrift Describe(int channel, TestResult mean, TestResult variance)
+    TestResult Shape(int channel) => state.Histograms is { } training && histograms is { } current
+        ? ShapeTest.Of(training, current, channel, valuesPerRow)
+        : TestResult.None;
+
+    TestResult Missing(int channel)
     {
+        (double before, double all) = MissingInTraining(channel);
+        (double now, double allNow) = MissingNow(channel);
+        return double.IsNaN(before + now)
+            ? TestResult.None
+            : MissingTest.Of(before, all, now, allNow, valuesPerRow);
+    }
+
+    /// <summary>How many of how many values are missing; NaN where that is not known.</summary>
+    (double Missing, double All) MissingInTraining(int channel) => state.Histograms is { } training
+        ? (training.CountsOf(channel)[ChannelHistograms.Missing],
+            training.CountsOf(channel)[ChannelHistograms.Missing] + training.FiniteCount(channel))
+        : (double.NaN, double.NaN);
+
+    (double Missing, double All) MissingNow(int channel) => positions is { } all
+        ? (all - statistics.Count[channel], all)
+        : (double.NaN, double.NaN);
+
+    ChannelDrift Describe(
+        int channel, TestResult mean, TestResult variance, TestResult shape, double missingPValue)
+    {
+        (double before, double all) = MissingInTraining(channel);
+        (double now, double allNow) = MissingNow(channel);
         SampleMoments training = Training(channel), current = Current(channel);
         double shift = current.Mean - training.Mean, ratio = Ratio(current.Variance, training.Variance);
         double distance = shift == 0 ? 0 : shift * shift * (1 / training.Variance + 1 / current.Variance);
@@ -112,6 +156,11 @@ sealed class ChannelComparison(
             PValue = mean.PValue,
             VarianceStatistic = variance.Statistic,
             VariancePValue = variance.PValue,
+            ShapeStatistic = shape.Statistic,
+            ShapePValue = shape.PValue,
+            TrainingMissing = before / all,
+            Missing = now / allNow,
+            MissingPValue = missingPValue,
             AdjustedPValue = 1,
         };
     }

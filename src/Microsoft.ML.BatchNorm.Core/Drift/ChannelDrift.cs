@@ -69,11 +69,47 @@ public sealed record ChannelDrift
     public required double VariancePValue { get; init; }
 
     /// <summary>
-    /// The smaller p-value of the two tests, after Holm's correction for all tests of all channels. If you flag the
+    /// D of the test of the shapes: the greatest distance between the cumulative shares of the two histograms
+    /// (Kolmogorov, Smirnov), from 0 to 1. It finds another distribution with the same mean and variance. NaN if the
+    /// state or the comparison has no histograms (<see cref="ChannelHistograms"/>).
+    /// </summary>
+    public required double ShapeStatistic { get; init; }
+
+    /// <summary>
+    /// The p-value of <see cref="ShapeStatistic"/> alone, an upper bound; 1 if there is no test.
+    /// </summary>
+    public required double ShapePValue { get; init; }
+
+    /// <summary>
+    /// The share of the training values that were missing, from 0 to 1: NaN or infinite. NaN if it is not known, since
+    /// the state has no histograms.
+    /// </summary>
+    public required double TrainingMissing { get; init; }
+
+    /// <summary>The share of the new values that are missing; NaN if it is not known.</summary>
+    public required double Missing { get; init; }
+
+    /// <summary>
+    /// Two-sided p-value of Fisher's exact test of the two shares of missing values; 1 if there is no test, since none
+    /// is missing or a share is not known.
+    /// </summary>
+    public required double MissingPValue { get; init; }
+
+    /// <summary>
+    /// The smallest p-value of the tests, after Holm's correction for all tests of all channels. If you flag the
     /// channels with a value of at most α, the probability is at most α that the report flags any channel that has not
     /// drifted.
     /// </summary>
     public required double AdjustedPValue { get; init; }
+
+    /// <summary>
+    /// How strong the drift is, in nats: the divergence, or what any two distributions at this distance diverge by at
+    /// least, 4 D² (Pinsker), whichever is greater. A share of missing values that has changed counts as a distance.
+    /// </summary>
+    internal double Strength => new[] { Divergence, 4 * Square(ShapeStatistic), 4 * Square(Missing - TrainingMissing) }
+        .Where(measure => !double.IsNaN(measure)).DefaultIfEmpty(0).Max();
+
+    static double Square(double value) => value * value;
 
     /// <summary>The name, or else the number.</summary>
     internal string Label => Name ?? Channel.ToString(CultureInfo.InvariantCulture);

@@ -5,7 +5,8 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// What a comparison needs to know about new data, added block by block in one pass: the exact statistics of the values
-/// and of their squared deviations from the training mean, which show how heavy the tails are.
+/// and of their squared deviations from the training mean, which show how heavy the tails are; and where the state has
+/// histograms, those of the values on the same grid.
 /// </summary>
 /// <remarks>Use an instance from one thread at a time: give each thread its own, and merge them.</remarks>
 public sealed class DriftStatistics
@@ -13,22 +14,25 @@ public sealed class DriftStatistics
     readonly BatchNormalizationState state;
     readonly BatchStatistics values;
     readonly BatchStatistics? squares;
+    readonly ChannelHistograms? histograms;
     double[] buffer = [];
     int valuesPerRow = 1;
+    double positions;
 
     /// <summary>Statistics without values.</summary>
     /// <param name="state">The state to compare the values with.</param>
     public DriftStatistics(BatchNormalizationState state)
-        : this(state, hasSquares: true)
+        : this(state, hasSquares: true, hasHistograms: true)
     {
     }
 
-    DriftStatistics(BatchNormalizationState state, bool hasSquares)
+    DriftStatistics(BatchNormalizationState state, bool hasSquares, bool hasHistograms)
     {
         ArgumentNullException.ThrowIfNull(state);
         this.state = state;
         values = new BatchStatistics(state.Channels);
         squares = hasSquares ? new BatchStatistics(state.Channels) : null;
+        histograms = hasHistograms ? state.Histograms?.NewEmpty() : null;
     }
 
     /// <summary>Adds a block of values.</summary>
@@ -54,22 +58,30 @@ public sealed class DriftStatistics
         Add(layout, x, default, nonFinite, threads);
 
     /// <summary>Adds everything that was added to <paramref name="other"/>.</summary>
-    /// <exception cref="ArgumentException"><paramref name="other"/> is for a state with other moving means.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="other"/> is for a state with other moving means or other histograms.
+    /// </exception>
     public void Merge(DriftStatistics other)
     {
         ArgumentNullException.ThrowIfNull(other);
         if (!state.MovingMean.SequenceEqual(other.state.MovingMean))
             throw new ArgumentException("The argument other is for a state with other moving means.", nameof(other));
+        if ((histograms is null) != (other.histograms is null))
+            throw new ArgumentException(
+                $"The argument other {(histograms is null ? "has" : "lacks")} histograms.", nameof(other));
+        histograms?.Merge(other.histograms!);
         values.Merge(other.values);
         squares?.Merge(other.squares!);
         valuesPerRow = Math.Max(valuesPerRow, other.valuesPerRow);
+        positions += other.positions;
     }
 
     /// <summary>Compares what was added with the state.</summary>
     /// <param name="names">One name per channel, or null.</param>
+    /// <param name="subject">What is compared, such as the name of a column, for the report; or null.</param>
     /// <exception cref="ArgumentException">The number of names differs.</exception>
-    public DriftReport Compare(IReadOnlyList<string>? names = null) =>
-        DriftReport.Compare(state, values, squares, valuesPerRow, names);
+    public DriftReport Compare(IReadOnlyList<string>? names = null, string? subject = null) =>
+        DriftReport.Compare(state, values, squares, histograms, positions, valuesPerRow, names, subject);
 
     /// <summary>Adds the positions of a block that a mask keeps.</summary>
     internal void Add<T>(
@@ -77,15 +89,22 @@ public sealed class DriftStatistics
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         values.Merge(BatchStatistics.Of(layout, x, mask, nonFinite, threads));
+        positions += mask.IsEmpty ? layout.Positions : mask.Count(true);
         AddSquares(layout, x, mask, threads);
+        histograms?.Count(layout, x, mask);
     }
 
+    /// <summary>Statistics of mean and variance alone, for few rows.</summary>
+    internal static DriftStatistics OfMoments(BatchNormalizationState state) =>
+        new(state, hasSquares: true, hasHistograms: false);
+
     /// <summary>Statistics that serve only <see cref="MayDrift"/>, in half the time.</summary>
-    internal static DriftStatistics ForQuickCheck(BatchNormalizationState state) => new(state, hasSquares: false);
+    internal static DriftStatistics ForQuickCheck(BatchNormalizationState state) =>
+        new(state, hasSquares: false, hasHistograms: false);
 
     /// <inheritdoc cref="ChannelComparison.MayDrift"/>
     internal bool MayDrift(double level) =>
-        new ChannelComparison(state, values, squares, valuesPerRow).MayDrift(level);
+        new ChannelComparison(state, values, squares, histograms: null, positions: null, valuesPerRow).MayDrift(level);
 
     /// <summary>Leaves out squares that overflow; their values, which are finite, still count.</summary>
     unsafe void AddSquares<T>(ChannelLayout layout, ReadOnlySpan<T> x, ReadOnlySpan<bool> mask, int threads)

@@ -122,6 +122,106 @@ static class VarianceTest
         training.Count > 1 && current.Count > 1 && current.Variance > 0;
 }
 
+/// <summary>
+/// Tests whether two histograms of one grid differ by more than their errors, by the greatest distance between their
+/// cumulative shares (Kolmogorov, Smirnov).
+/// </summary>
+/// <remarks>
+/// The p-value is the bound e·exp(−2λ²) with λ² = D² n n′/(n + n′), the inequality of Dvoretzky, Kiefer and Wolfowitz
+/// for two samples (Wei and Dudley, "Two-sample Dvoretzky–Kiefer–Wolfowitz inequalities", 2012). It holds for any
+/// distribution, for samples of any size and at any level; what is discrete or lies in bins only makes it more
+/// cautious. The zeros have a place of their own before the bin that 0 lies in: the bound holds for any order.
+/// </remarks>
+static class ShapeTest
+{
+    /// <param name="training">The training side's histograms.</param>
+    /// <param name="current">The new side's.</param>
+    /// <param name="channel">The channel.</param>
+    /// <param name="valuesPerRow">How many values count as one.</param>
+    public static TestResult Of(
+        ChannelHistograms training, ChannelHistograms current, int channel, double valuesPerRow)
+    {
+        double first = training.FiniteCount(channel), second = current.FiniteCount(channel);
+        if (first == 0 || second == 0)
+            return TestResult.None;
+        ReadOnlySpan<double> before = training.CountsOf(channel), now = current.CountsOf(channel);
+        int zero = training.BinOf(channel, 0);
+        double sumBefore = 0, sumNow = 0, distance = 0;
+        for (int bin = 0; bin < ChannelHistograms.Zero; bin++)
+        {
+            if (bin == zero)
+                Take(before[ChannelHistograms.Zero], now[ChannelHistograms.Zero], ref distance);
+            Take(before[bin], now[bin], ref distance);
+        }
+        double square = distance * distance * first / (first + second) * second / valuesPerRow;
+        return new TestResult(distance, Math.Min(1, Math.Exp(1 - 2 * square)));
+
+        void Take(double more, double moreNow, ref double greatest)
+        {
+            sumBefore += more;
+            sumNow += moreNow;
+            greatest = Math.Max(greatest, Math.Abs(sumBefore / first - sumNow / second));
+        }
+    }
+}
+
+/// <summary>
+/// Tests whether two shares of missing values differ by more than their errors, exactly: given how many are missing in
+/// all, their number on one side is hypergeometric (Fisher). The p-value is twice that of the smaller tail.
+/// </summary>
+static class MissingTest
+{
+    /// <summary>From here on, Stirling's series of ln n! has full precision.</summary>
+    const double LargeFactorial = 32;
+
+    /// <summary>Beyond this share of the sum, a tail is of no use, and terms no longer count.</summary>
+    const double GreatTail = 0.5, SmallTerm = 1e-17;
+
+    /// <param name="before">The number of missing values in training.</param>
+    /// <param name="all">The number of values there, missing ones included.</param>
+    /// <param name="now">The number of missing values in the new data.</param>
+    /// <param name="allNow">The number of values there.</param>
+    /// <param name="valuesPerRow">How many values count as one.</param>
+    public static TestResult Of(double before, double all, double now, double allNow, double valuesPerRow)
+    {
+        if (all == 0 || allNow == 0 || before + now == 0)
+            return TestResult.None;
+        double change = now / allNow - before / all;
+        // Whole rows, rounded so that the two shares come closer.
+        (all, allNow) = (Math.Floor(all / valuesPerRow), Math.Floor(allNow / valuesPerRow));
+        before = Math.Min(all, change > 0 ? Math.Ceiling(before / valuesPerRow) : Math.Floor(before / valuesPerRow));
+        now = Math.Min(allNow, change > 0 ? Math.Floor(now / valuesPerRow) : Math.Ceiling(now / valuesPerRow));
+        double p = change > 0 ? UpperTail(now, allNow, before, all) : UpperTail(before, all, now, allNow);
+        return new TestResult(change, Math.Min(1, 2 * p));
+    }
+
+    /// <summary>P(K ≥ k), where k of n and l of m were drawn.</summary>
+    static double UpperTail(double k, double n, double l, double m)
+    {
+        double drawn = k + l, most = Math.Min(n, drawn);
+        double term = Math.Exp(LogChoose(n, k) + LogChoose(m, l) - LogChoose(n + m, drawn)), sum = term;
+        for (; k < most && sum < GreatTail && term > SmallTerm * sum; k++)
+        {
+            term *= (n - k) / (k + 1) * ((drawn - k) / (m - drawn + k + 1));
+            sum += term;
+        }
+        return sum;
+    }
+
+    static double LogChoose(double n, double k) => LogFactorial(n) - LogFactorial(k) - LogFactorial(n - k);
+
+    static double LogFactorial(double n)
+    {
+        if (n >= LargeFactorial)
+            return (n + 0.5) * Math.Log(n) - n + Math.Log(2 * Math.PI) / 2
+                + (1.0 / 12 - (1.0 / 360 - 1 / (1260 * n * n)) / (n * n)) / n;
+        double product = 1;
+        for (; n > 1; n--)
+            product *= n;
+        return Math.Log(product);
+    }
+}
+
 /// <summary>What a test knows about one channel on one side.</summary>
 /// <param name="Count">The number of independent observations; infinite if the moments are taken as exact.</param>
 /// <param name="Mean">The mean, in the input's unit.</param>

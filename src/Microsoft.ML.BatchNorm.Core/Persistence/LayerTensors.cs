@@ -126,6 +126,7 @@ sealed class LayerTensors
             return null;
         CheckWhole(tensors, BatchNormalizationTensors.Renorm);
         CheckWhole(tensors, BatchNormalizationTensors.Population);
+        CheckWhole(tensors, BatchNormalizationTensors.Histograms);
         if (!isOwn && Tensors.All(tensor => tensor.Spec.Role != TensorRole.Statistic))
         {
             // A layer that tracks no statistics keeps its initial ones.

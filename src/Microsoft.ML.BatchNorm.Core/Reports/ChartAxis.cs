@@ -46,7 +46,12 @@ sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableAr
         double low = values.Min(), high = values.Max();
         if (!(low > 1 / Farthest && high < Farthest && high / low >= LeastRatio))
             return Of(values, most);
-        int first = (int)Math.Floor(Math.Log10(low) + 1e-9), last = (int)Math.Ceiling(Math.Log10(high) - 1e-9);
+        return Decades((int)Math.Floor(Math.Log10(low) + 1e-9), (int)Math.Ceiling(Math.Log10(high) - 1e-9), most);
+    }
+
+    /// <summary>A logarithmic axis from one power of ten to another, or a little further.</summary>
+    public static ChartAxis Decades(int first, int last, int most)
+    {
         int stride = (last - first + most - 1) / most;
         last = first + (last - first + stride - 1) / stride * stride;
         return new ChartAxis(
@@ -55,6 +60,40 @@ sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableAr
                 .Select(i => first + i * stride)
                 .Select(power => Power(power))
                 .Select(power => new ChartTick(power, TickText(power, power, power)))]);
+    }
+
+    /// <summary>A logarithmic axis of ratios with ticks at powers of two, from ½ to 2 at least.</summary>
+    /// <param name="ratios">The ratios. What is not finite and positive does not count.</param>
+    /// <param name="most">About how many ticks it has.</param>
+    public static ChartAxis Ratios(IEnumerable<double> ratios, int most)
+    {
+        double[] powers = [.. ratios.Where(ratio => ratio > 0 && double.IsFinite(ratio)).Select(Math.Log2), -1, 1];
+        double low = powers.Min(), high = powers.Max(), step = Math.Max(1, NiceStep((high - low) / most));
+        int first = (int)Math.Floor(low / step + 1e-9), last = (int)Math.Ceiling(high / step - 1e-9);
+        return new ChartAxis(
+            Math.Pow(2, first * step), Math.Pow(2, last * step), true,
+            [.. Enumerable.Range(first, last - first + 1)
+                .Select(i => new ChartTick(Math.Pow(2, i * step), RatioText(i * step)))]);
+    }
+
+    /// <summary>A power of two, with its exponent given, as a ratio.</summary>
+    public static string RatioText(double exponent) => exponent switch
+    {
+        -1 => "½",
+        -2 => "¼",
+        -3 => "⅛",
+        < 0 and >= -10 when double.IsInteger(exponent) => $"1/{1 << -(int)exponent}",
+        >= 0 and <= 16 when double.IsInteger(exponent) => $"{1 << (int)exponent}",
+        _ when double.IsInteger(exponent) => string.Create(CultureInfo.InvariantCulture, $"2^{exponent}"),
+        _ => Html.Number(Math.Pow(2, exponent)),
+    };
+
+    /// <summary>Ticks at round numbers between two values that are no round numbers themselves.</summary>
+    public static ChartAxis Inside(double low, double high, int most)
+    {
+        double step = NiceStep((high - low) / most);
+        return new ChartAxis(low, high, false, Between(
+            Math.Ceiling(low / step - 1e-9) * step, Math.Floor(high / step + 1e-9) * step, step));
     }
 
     /// <summary>An axis from <paramref name="low"/> to <paramref name="high"/> with ticks at whole numbers.</summary>

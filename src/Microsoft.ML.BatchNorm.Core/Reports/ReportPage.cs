@@ -94,6 +94,13 @@ static class ReportStyle
         .bn-report figcaption{font-weight:600;padding:0 4px 4px;overflow-wrap:anywhere}
         .bn-report .chart{display:block;width:100%;max-width:560px;height:auto;margin:0 auto;font-size:12px}
         .bn-report .charts+.wide{margin-top:12px}
+        .bn-report .verdict{font-size:1.13em;font-weight:600;color:var(--ink)}
+        .bn-report .tall{margin-top:12px}
+        .bn-report .tall .wide{max-height:85vh;overflow:auto}
+        @media (max-width:900px){.bn-report .tall::before{content:"The table scrolls sideways →";font-size:.87em;
+        color:var(--soft)} }
+        .bn-report .tall thead th{position:sticky;top:0;background:var(--card);z-index:1}
+        .bn-report .tall thead th:first-child{z-index:2}
         .bn-report .layer{margin-bottom:16px}
         .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}
@@ -124,6 +131,7 @@ static class ReportStyle
         .bn-report .boundary{stroke:var(--soft);stroke-dasharray:2 3}
         .bn-report .best{stroke:var(--ink);stroke-dasharray:1 3;stroke-width:1.6}
         .bn-report .bar{fill:var(--s1)}.bn-report .bar.drifted{fill:var(--s2)}
+        .bn-report .bar.now{fill:var(--s2);stroke:var(--card)}
         .bn-report .line.kept{stroke:var(--s1);stroke-width:8}.bn-report .line.drifted{stroke:var(--s2);stroke-width:8}
         .bn-report .line{fill:none;stroke-width:2;stroke-linejoin:round}
         .bn-report .line.best{stroke-width:1.6}
@@ -132,7 +140,7 @@ static class ReportStyle
         .bn-report .s3{stroke:var(--s3)}.bn-report .marker.s3{fill:var(--s3)}
         .bn-report .s4{stroke:var(--s4)}.bn-report .marker.s4{fill:var(--s4)}
         .bn-report .s5{stroke:var(--s5)}.bn-report .line.s5{stroke-dasharray:7 3}.bn-report .marker.s5{fill:var(--s5)}
-        @media print{.bn-report figure,.bn-report table{break-inside:avoid} }
+        @media print{.bn-report figure,.bn-report table{break-inside:avoid} .bn-report .tall .wide{max-height:none} }
         """;
 }
 

@@ -73,6 +73,17 @@ abstract class ColumnFit
         && Layout.Channels == Layout.Count
         && Layout.Count is >= RowShard.LeastColumns and <= RowShard.MostColumns;
 
+    /// <summary>
+    /// Whether the fit counts its values: if it was asked to, or if it goes on from histograms. A column without any
+    /// value has none.
+    /// </summary>
+    public bool KeepsHistograms(bool asked) =>
+        Moves && IsPopulation && state.Population is not null && (asked || spec.Pretrained?.Histograms is not null);
+
+    /// <summary>The histograms to go on from, or empty ones on the grid of the fitted statistics.</summary>
+    public ChannelHistograms BeginHistograms() =>
+        spec.Pretrained?.GetHistograms() ?? new ChannelHistograms(state.GetPopulation()!);
+
     public static ColumnFit Of(IHost host, DataViewSchema schema, ColumnSpec spec)
     {
         DataViewSchema.Column column =

@@ -85,11 +85,38 @@ public sealed partial class BatchNormalizationEstimator
         /// some 65,000 rows have gone by. The check takes a sample that is spread evenly over the rows: between 32 and
         /// 64 rows of a view of up to 32,768, one row in 512 of a longer view, and between 128 and 256 rows from
         /// 131,072 on. If a row has over 128 values the sample has fewer rows: 32,768 values in all, and at least 8
-        /// rows. The test is that of <see cref="BatchNormalizationTransformer.CompareStatistics"/>. A pass over rows
+        /// rows. The tests of mean and variance are those of
+        /// <see cref="BatchNormalizationTransformer.CompareStatistics"/>; the shape is not tested. A pass over rows
         /// like those in training warns with a probability of at most 0.1 %. A row that the mask column hides does not
         /// count. Rows that go through a prediction engine are not checked.
         /// </remarks>
         public bool WarnOnDrift { get; set; }
+
+        /// <summary>
+        /// Whether the fit also counts, per channel, how its values are distributed
+        /// (<see cref="BatchNormalizationState.GetHistograms"/>). Then
+        /// <see cref="BatchNormalizationTransformer.CompareStatistics"/> finds a changed shape of equal mean and
+        /// variance and a changed share of missing values, and its page shows both distributions. The option is stored
+        /// with the model. Default: false.
+        /// </summary>
+        /// <remarks>
+        /// The fit reads the data a second time, since the bins follow from the exact statistics of the first pass
+        /// (<see cref="ChannelHistograms"/>). The counts take 800 bytes per channel in memory and in the model. They
+        /// are the same for any order, number of threads, engine and number of processes. A fit that goes on from
+        /// histograms keeps their bins and adds its rows, whether or not it has this option. Only exact statistics
+        /// have histograms: with an average this option is an error, since an average forgets earlier rows.
+        /// </remarks>
+        [JsonIgnore]
+        public bool KeepHistograms { get; set; }
+
+        /// <summary>What a file has: nothing if the option is off.</summary>
+        [JsonInclude]
+        [JsonPropertyName("keepHistograms")]
+        internal bool? SavedKeepHistograms
+        {
+            get => KeepHistograms ? true : null;
+            set => KeepHistograms = value ?? false;
+        }
 
         /// <summary>
         /// How many threads may work; null for one per processor. If all columns are plain vectors of 8 to 1024 slots,

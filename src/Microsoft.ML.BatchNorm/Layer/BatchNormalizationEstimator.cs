@@ -147,6 +147,7 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
     BatchNormalizationTransformer Fit(IDataView input, ColumnSpec[] specs)
     {
         host.CheckValue(input, nameof(input));
+        CheckHistograms(specs);
         ColumnFit[] fits = Array.ConvertAll(specs, spec => ColumnFit.Of(host, input.Schema, spec));
         DataViewSchema.Column? mask = settings.FindMask(host, input.Schema, specs.Select(spec => spec.Options));
         using IChannel channel = host.Start("Fit");
@@ -165,7 +166,9 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
                 $"Column '{spec.Output}' is not trainable and has no pretrained state: it is normalized with mean 0 " +
                 "and variance 1, which changes nothing but for ε, γ and β.");
         }
-        new StatisticsFitter(host, channel, settings).Run(input, fits, mask);
+        var fitter = new StatisticsFitter(host, channel, settings);
+        fitter.Run(input, fits, mask);
+        fitter.Count(input, fits, mask);
         foreach (ColumnFit fit in fits)
         {
             fit.SettleConstants(channel);
@@ -173,6 +176,25 @@ public sealed partial class BatchNormalizationEstimator : IEstimator<BatchNormal
         }
         return new BatchNormalizationTransformer(
             host, settings.WithoutColumns(), Array.ConvertAll(fits, fit => fit.ToColumn()));
+    }
+
+    /// <summary>Throws ML.NET's argument error if histograms are asked for that cannot be kept.</summary>
+    void CheckHistograms(ColumnSpec[] specs)
+    {
+        if (!settings.KeepHistograms)
+            return;
+        foreach (ColumnSpec spec in specs.Where(spec => spec.Options.MovesStatistics(training: true)))
+        {
+            host.CheckUserArg(
+                spec.Options.EffectiveMovingStatistics == MovingStatistics.Population, nameof(Options.KeepHistograms),
+                $"KeepHistograms needs exact statistics (MovingStatistics.Population), and column '{spec.Output}' has " +
+                "an average, which forgets earlier rows.");
+            host.CheckUserArg(
+                spec.Pretrained is null or { Population: null } or { Histograms: not null },
+                nameof(Options.KeepHistograms),
+                $"KeepHistograms needs histograms of all rows, and the statistics that column '{spec.Output}' goes on " +
+                "from have none. Fit anew with KeepHistograms, or go on without it.");
+        }
     }
 
     /// <summary>Whether exact statistics begin anew although the state has other statistics.</summary>

@@ -139,7 +139,9 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// Each column's p-values are corrected for the number of its channels, which are named by the slots. A row that
     /// the mask column hides does not count, if the data has that column. For averages and pretrained statistics the
     /// number of training values is not known, and the statistics are taken as exact
-    /// (<see cref="DriftReport.HasTrainingCounts"/>).
+    /// (<see cref="DriftReport.HasTrainingCounts"/>). If the layer was fitted with
+    /// <see cref="BatchNormalizationEstimator.Options.KeepHistograms"/>, the shapes of the distributions and the shares
+    /// of missing values are compared too.
     /// </remarks>
     /// <param name="data">
     /// The rows that go into this transformer. Its own output, in a column that replaces the input, is an error.
@@ -165,7 +167,8 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
             new StatisticsFitter(Host, channel, settings).Run(data, fits, mask);
         return columns.Zip(fits, engine.Statistics).ToDictionary(
             each => each.First.OutputColumnName,
-            each => each.Third.Compare(RowLayout.ChannelNames(each.Second.Column, each.Second.Layout)));
+            each => each.Third.Compare(
+                RowLayout.ChannelNames(each.Second.Column, each.Second.Layout), each.First.InputColumnName));
     }
 
     /// <summary>The mask column, if there is one and the data has it.</summary>

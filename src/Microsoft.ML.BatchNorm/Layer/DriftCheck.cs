@@ -70,7 +70,7 @@ sealed class DriftCheck(
     {
         if (!Sum(DriftStatistics.ForQuickCheck(state), samples).MayDrift(Significance))
             return null;
-        DriftStatistics statistics = Sum(new DriftStatistics(state), samples);
+        DriftStatistics statistics = Sum(DriftStatistics.OfMoments(state), samples);
         return statistics.MayDrift(Significance) ? statistics.Compare(samples[0].Names) : null;
     }
 

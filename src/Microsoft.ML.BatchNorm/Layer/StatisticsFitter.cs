@@ -39,16 +39,32 @@ sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
         IStatisticsEngine engine = EngineChoice.Of(host, channel, options.Engine);
         using IProgressChannel progress = host.StartProgressChannel("Batch normalization");
         if (populations.Length > 0)
-        {
-            int elements = Math.Clamp(
-                AllPopulationElements / populations.Length, LeastPopulationElements, PopulationElements);
-            Run(
-                input, populations, mask, engine, progress,
-                column => Math.Clamp(elements / column.Layout.Count, LeastPopulationRows, MostPopulationRows),
-                epochs: 1);
-        }
+            Run(input, populations, mask, engine, progress, PopulationRows(populations), epochs: 1);
         if (averages.Length > 0)
             RunAverages(input, averages, mask, engine, progress);
+    }
+
+    /// <summary>
+    /// Counts the values of the columns that keep histograms, in another pass after the fit: the bins follow from
+    /// all rows.
+    /// </summary>
+    public void Count(IDataView input, ColumnFit[] columns, DataViewSchema.Column? mask)
+    {
+        ColumnFit[] counted = [.. columns.Where(column => column.KeepsHistograms(options.KeepHistograms))];
+        if (counted.Length == 0)
+            return;
+        var engine = new HistogramEngine(
+            EngineChoice.Of(host, channel, options.Engine).Collective,
+            Array.ConvertAll(counted, column => column.BeginHistograms()));
+        using IProgressChannel progress = host.StartProgressChannel("Histograms of batch normalization");
+        Run(input, counted, mask, engine, progress, PopulationRows(counted), epochs: 1);
+    }
+
+    static Func<ColumnFit, int> PopulationRows(ColumnFit[] columns)
+    {
+        int elements = Math.Clamp(
+            AllPopulationElements / columns.Length, LeastPopulationElements, PopulationElements);
+        return column => Math.Clamp(elements / column.Layout.Count, LeastPopulationRows, MostPopulationRows);
     }
 
     void RunAverages(

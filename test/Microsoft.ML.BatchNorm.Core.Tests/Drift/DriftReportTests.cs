@@ -180,14 +180,41 @@ public sealed class DriftReportTests
                 ChannelLayout.Features(3, 3), (double[])[0.25, 30, 0.5, 0.5, 31, 1, 0.75, 32, 1.5]);
             DriftReport report = DriftReport.Compare(state, statistics, names: ["width", "height", "depth"]);
             string[] lines = report.ToTable(2).Split('\n');
-            StringAssert.StartsWith(lines[0], "channel");
-            StringAssert.Matches(lines[1], new(@"^height +31 +10 +1 +2 +10\.5 +0\.25 +\S+ +\S+$"));
-            Assert.AreEqual("and 1 more channels", lines[3]);
+            StringAssert.StartsWith(lines[0], "1 of 3 channels has drifted (1 % level); the strongest is height: ");
+            StringAssert.Matches(
+                lines[1], new("^channel +mean +mean before +sd +sd before +shift +ratio +KL +p-value$"));
+            StringAssert.Matches(lines[2], new(@"^height +31 +10 +1 +2 +10\.5 +0\.25 +\S+ +\S+$"));
+            Assert.AreEqual("and 1 more channel", lines[4]);
+            Assert.AreEqual("and 2 more channels", report.ToTable(1).Split('\n')[3]);
         }
         finally
         {
             CultureInfo.CurrentCulture = culture;
         }
+    }
+
+    [TestMethod]
+    public void The_table_of_nothing_significant_is_short()
+    {
+        double[] rows = Sample.Doubles(1000, 1);
+        var state = new BatchNormalizationState(new double[10], new double[10]);
+        var statistics = new BatchStatistics(10);
+        statistics.Add(ChannelLayout.Features(100, 10), rows);
+        string[] lines = DriftReport.Compare(state.WithPopulation(statistics), statistics).ToString().Split('\n');
+        Assert.AreEqual("No channel has drifted (1 % level); the least corrected p-value is 1.000.", lines[0]);
+        Assert.AreEqual("and 7 more channels", lines[5]);
+        Assert.AreEqual(7, lines.Length);
+    }
+
+    /// <summary>With many rows every p-value is 0, and the strength tells.</summary>
+    [TestMethod]
+    public void What_drifted_is_ordered_by_strength()
+    {
+        var state = new BatchNormalizationState(new double[3], [1, 1, 1]);
+        var now = new BatchStatistics([1e9, 1e9, 1e9], [0.1, 5, -0.5], [1e9, 1e9, 1e9]);
+        DriftReport report = DriftReport.Compare(state, now);
+        Assert.IsTrue(report.Channels.All(channel => channel.AdjustedPValue < 1e-100));
+        CollectionAssert.AreEqual((int[])[1, 2, 0], report.Drifted().Select(channel => channel.Channel).ToArray());
     }
 
     [TestMethod]

@@ -15,8 +15,9 @@ public class BrowserTests
             TrainingReport.Of(ReportedRuns.Planned).ToHtml(), TrainingReport.Of(ReportedRuns.Long).ToHtml(),
             TrainingReport.Of(ReportedRuns.Short).ToHtml(), ReportedRuns.Drift.ToHtml(), ReportedRuns.NoDrift.ToHtml(),
             ReportedRuns.Extreme.ToHtml(title: new string('W', 200)), ReportedRuns.Empty.ToHtml(),
+            ReportedRuns.Shapes.ToHtml(), ReportedRuns.Same.ToHtml(),
         ];
-        int[] charts = [3 + 2 * 4, 3 + 2 * 4, 2 + 2 * 2, 4, 3, 4, 0];
+        int[] charts = [3 + 2 * 4, 3 + 2 * 4, 2 + 2 * 2, 6, 3, 6, 0, 3 + 2 + 5 + 3, 6];
         Measured[] measured = Measured.Of(Installed(), dark, pages, Phone, Desk);
         Assert.AreEqual(2 * pages.Length, measured.Length);
         for (int i = 0; i < measured.Length; i++)

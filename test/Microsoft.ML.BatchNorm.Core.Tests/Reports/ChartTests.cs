@@ -98,6 +98,44 @@ public class ChartTests
     }
 
     [TestMethod]
+    [DataRow(new[] { 1.0, 1.0 }, "½ 1 2")]
+    [DataRow(new[] { 0.3, 3.5 }, "¼ ½ 1 2 4")]
+    [DataRow(new[] { 0, 0.2, double.PositiveInfinity }, "⅛ ¼ ½ 1 2")]
+    [DataRow(new[] { 0.9, 5000 }, "1/32 1 32 1024 32768")]
+    [DataRow(new[] { 1e-140, 1e3 }, "2^-600 2^-400 2^-200 1 2^200")]
+    public void Ratios_have_ticks_at_powers_of_two(double[] ratios, string ticks)
+    {
+        ChartAxis axis = ChartAxis.Ratios(ratios, 4);
+        Assert.AreEqual(ticks, string.Join(' ', axis.Ticks.Select(tick => tick.Text)));
+        Assert.IsTrue(
+            ratios.Where(ratio => ratio > 0).All(ratio => axis.Share(Math.Min(ratio, axis.High)) is >= 0 and <= 1));
+    }
+
+    [TestMethod]
+    [DataRow(new[] { 1e-17, 2e-3 }, "0.0001 0.001 0.01 0.1 1")]
+    [DataRow(new[] { 0.0, double.NaN }, "0.0001 0.001 0.01 0.1 1")]
+    [DataRow(new[] { 3e-9, 9e3 }, "0.0001 0.01 1 100 10000")]
+    [DataRow(new[] { 1e-9, 1e250 }, "1e242 1e244 1e246 1e248 1e250")]
+    public void Logarithmic_bars_begin_where_rounding_is_not_seen(double[] values, string ticks)
+    {
+        ChartBar[] bars = Array.ConvertAll(values, value => new ChartBar("", value, ""));
+        XElement chart = XElement.Parse(
+            new BarChart("KL", "unit", bars, [], BarScale.Logarithmic).ToHtml()).Element("svg")!;
+        IEnumerable<string> words = chart.Elements("text").Select(text => text.Value)
+            .Where(text => text is not ("" or "unit"));
+        Assert.AreEqual(ticks, string.Join(' ', words));
+        Assert.AreEqual("1", (string?)chart.Elements("rect").First().Attribute("width"));
+    }
+
+    [TestMethod]
+    public void Values_that_differ_by_rounding_share_a_bin_of_a_histogram_with_a_least_range()
+    {
+        HistogramBins bins = HistogramBins.Of([-1e-17, 0, 1e-17, 3e-16], 10, least: 0.1);
+        CollectionAssert.AreEqual((int[])[0, 0, 4, 0, 0], bins.Counts.ToArray());
+        Assert.AreEqual(0.05, bins.Step);
+    }
+
+    [TestMethod]
     public void A_line_is_broken_where_a_value_is_missing_or_not_finite()
     {
         string chart = new LineChart("Loss", "", "nats", [

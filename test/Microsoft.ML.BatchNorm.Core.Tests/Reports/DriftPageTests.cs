@@ -4,33 +4,71 @@ namespace Microsoft.ML.BatchNorm.Tests.Reports;
 public class DriftPageTests
 {
     [TestMethod]
-    public void Channels_stand_in_the_reports_order_and_what_drifted_is_marked()
+    public void What_drifted_comes_first_and_is_marked_the_strongest_on_top_and_then_the_rest()
     {
         string page = ReportedRuns.Drift.ToHtml();
         string table = page[page.IndexOf("<tbody>", StringComparison.Ordinal)..];
         string[] rows = table.Split("<tr>")[1..];
-        Assert.AreEqual(ReportedRuns.Drift.Channels.Count, rows.Length);
+        IReadOnlyList<ChannelDrift> drifted = ReportedRuns.Drift.Drifted();
+        ChannelDrift[] expected = [.. drifted, .. ReportedRuns.Drift.Channels.Skip(drifted.Count)];
+        Assert.AreEqual(expected.Length, rows.Length);
         for (int i = 0; i < rows.Length; i++)
         {
-            ChannelDrift channel = ReportedRuns.Drift.Channels[i];
             StringAssert.StartsWith(
-                rows[i], $"<th scope=\"row\">{System.Net.WebUtility.HtmlEncode(channel.Name)}</th>");
-            StringAssert.Contains(rows[i], channel.AdjustedPValue <= 0.01 ? "<td>yes</td>" : "<td>no</td>");
+                rows[i], $"<th scope=\"row\">{System.Net.WebUtility.HtmlEncode(expected[i].Name)}</th>");
+            StringAssert.Contains(rows[i], i < drifted.Count ? "<td>yes</td>" : "<td>no</td>");
         }
-        Assert.AreEqual(3 * Math.Min(16, ReportedRuns.Drift.Drifted().Count), Count(page, "class=\"bar drifted\""));
+        for (int i = 1; i < drifted.Count; i++)
+            Assert.IsTrue(drifted[i].Divergence <= drifted[i - 1].Divergence);
+        Assert.AreEqual(3 * Math.Min(16, drifted.Count), Count(page, "class=\"bar drifted\""));
         Assert.AreEqual(0, Count(ReportedRuns.NoDrift.ToHtml(), "class=\"bar drifted\""));
+    }
+
+    [TestMethod]
+    public void A_sentence_on_top_says_what_has_happened()
+    {
+        string page = ReportedRuns.Drift.ToHtml();
+        int verdict = page.IndexOf("<p class=\"verdict\">", StringComparison.Ordinal);
+        Assert.IsTrue(verdict > 0 && verdict < page.IndexOf("<dl", StringComparison.Ordinal));
+        StringAssert.Contains(
+            page, $"{ReportedRuns.Drift.Drifted().Count} of 40 channels have drifted (1 % level); the strongest is "
+            + "Features.3: it was constant, and has another mean.");
+        StringAssert.Contains(ReportedRuns.NoDrift.ToHtml(), "The channel has not drifted (1 % level)");
+    }
+
+    [TestMethod]
+    public void The_page_says_what_was_compared_when_and_by_which_version()
+    {
+        string page = ReportedRuns.Shapes.ToHtml();
+        foreach (string fact in (string[])["Measurements", "New rows", "Rows in training", "Microsoft.ML.BatchNorm"])
+            StringAssert.Contains(page, fact);
+        StringAssert.Contains(page, "<h1>Drift report: Measurements</h1>");
+        StringAssert.Contains(page, $"<dd>{ReportedRuns.Shapes.Created:yyyy-MM-dd HH:mm}</dd>");
+    }
+
+    [TestMethod]
+    public void Distributions_are_shown_where_there_are_histograms_and_else_the_option_is_named()
+    {
+        string page = ReportedRuns.Shapes.ToHtml(), without = ReportedRuns.Drift.ToHtml();
+        StringAssert.Contains(page, "Distributions, then and now");
+        Assert.IsTrue(Count(page, "class=\"bar now\"") > 20);
+        Assert.IsFalse(page.Contains("KeepHistograms", StringComparison.Ordinal));
+        StringAssert.Contains(page, "Missing now");
+        Assert.AreEqual(0, Count(without, "class=\"bar now\""));
+        StringAssert.Contains(without, "KeepHistograms");
     }
 
     [TestMethod]
     public void Another_significance_marks_other_channels()
     {
         StringAssert.Contains(ReportedRuns.Drift.ToHtml(), "1 % level");
-        string page = ReportedRuns.Drift.ToHtml(0);
+        string page = ReportedRuns.Drift.ToHtml(significance: 0);
         StringAssert.Contains(page, "0 % level");
-        StringAssert.Contains(ReportedRuns.Drift.ToHtml(title: "Features & more"), "<h1>Features &amp; more</h1>");
+        StringAssert.Contains(ReportedRuns.Drift.ToHtml("Features & more"), "<h1>Features &amp; more</h1>");
         Assert.AreEqual(ReportedRuns.Drift.Drifted(0).Count, Count(page, "<td>yes</td>"));
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => ReportedRuns.Drift.ToHtml(2));
-        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => ReportedRuns.Drift.SaveHtml(Stream.Null, -1));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => ReportedRuns.Drift.ToHtml(significance: 2));
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => ReportedRuns.Drift.SaveHtml(Stream.Null, significance: -1));
     }
 
     [TestMethod]
@@ -38,6 +76,30 @@ public class DriftPageTests
     {
         Assert.AreEqual(double.PositiveInfinity, ReportedRuns.Drift.Channels[0].MeanShift);
         StringAssert.Contains(ReportedRuns.Drift.ToHtml(), ">∞</text>");
+    }
+
+    [TestMethod]
+    public void A_p_value_is_never_0()
+    {
+        Assert.AreEqual(0, ReportedRuns.Drift.PValue);
+        StringAssert.Contains(ReportedRuns.Drift.ToHtml(), "<td>below 1e-300</td>");
+        string table = ReportedRuns.Drift.ToString();
+        StringAssert.Contains(table, "below 1e-300");
+        Assert.IsFalse(table.Contains(" 0.000\n", StringComparison.Ordinal), table);
+    }
+
+    /// <summary>Only a hairline is left of each bar.</summary>
+    [TestMethod]
+    public void The_same_rows_again_have_no_bars()
+    {
+        string page = ReportedRuns.Same.ToHtml();
+        string bars = page[page.IndexOf("<h2>", StringComparison.Ordinal)..page.IndexOf(
+            "<h2>All", StringComparison.Ordinal)];
+        string[] widths = [.. bars.Split("class=\"bar \"")[1..].Select(bar => bar.Split("width=\"")[1].Split('"')[0])];
+        Assert.AreEqual(3 * 10, widths.Length);
+        Assert.IsTrue(widths.All(width => width == "1"), string.Join(' ', widths));
+        foreach (string ratio in (string[])[">&#189;<", ">1<", ">2<"])
+            StringAssert.Contains(bars, ratio);
     }
 
     [TestMethod]

@@ -47,6 +47,41 @@ static class ReportedRuns
         (c, value) => c < 9 ? 1 : value,
         (c, value) => (c % 9) switch { 0 => -2, 1 => 3, 2 => 1, 3 => 1e-70 * value, 4 => 1e70 + value, _ => value });
 
+    /// <summary>Ten channels with the very same rows on both sides, but for rounding.</summary>
+    public static DriftReport Same { get; } = Compare(
+        Enumerable.Range(0, 10).Select(c => $"Features.{c}"), rows: 300, (_, value) => value,
+        (_, value) => value * (1 + 1e-12), seedNow: 1);
+
+    /// <summary>
+    /// Twelve channels with histograms: other shapes, other shares of missing values, zeros, a constant, and an offset
+    /// of a million.
+    /// </summary>
+    public static DriftReport Shapes { get; } = Compare(
+        Enumerable.Range(0, 12).Select(c => c == 4 ? Hostile : $"Features.{c}"), rows: 1000,
+        (c, value) => Shape(c, value), (c, value) => c switch
+        {
+            1 => 0.9 * Math.Sign(value) + 0.2 * value,
+            3 => 6,
+            4 => value > 0.5 ? double.NaN : Shape(c, value),
+            6 => Shape(c, value + 1),
+            8 => Shape(c, 1.5 * value),
+            _ => Shape(c, value),
+        }, histograms: true);
+
+    static double Shape(int channel, double value) => channel switch
+    {
+        2 => Math.Max(0, Math.Round(4 * value)),
+        3 => 5,
+        4 => value > 2 ? double.NaN : value,
+        5 => Math.Exp(2 * value),
+        6 or 7 => 1e6 + 0.01 * value,
+        8 => Math.Exp(value),
+        9 => 1e-30 * value,
+        10 => Math.Sign(value),
+        11 => double.NaN,
+        _ => value,
+    };
+
     /// <summary>One value a channel: nothing that can be compared.</summary>
     public static DriftReport Empty { get; } =
         Compare(["a", "b"], rows: 1, (_, value) => value, (_, value) => value);
@@ -69,16 +104,24 @@ static class ReportedRuns
             : c == 3 ? 2 : value * (c % 6 == 1 ? 2 : 1) + (c % 5 == 2 ? c % 2 - 0.5 : 0));
 
     static DriftReport Compare(
-        IEnumerable<string> names, int rows, Func<int, double, double> before, Func<int, double, double> now)
+        IEnumerable<string> names, int rows, Func<int, double, double> before, Func<int, double, double> now,
+        int seedNow = 2, bool histograms = false)
     {
         string[] all = [.. names];
         var layout = new ChannelLayout([rows, all.Length], 1);
         var statistics = new BatchStatistics(all.Length);
-        statistics.Add(layout, Values(1, before));
-        var state = new BatchNormalizationState(new double[all.Length], new double[all.Length]);
-        var drift = new DriftStatistics(state.WithPopulation(statistics));
-        drift.Add(layout, Values(2, now));
-        return drift.Compare(all);
+        statistics.Add(layout, Values(1, before), nonFinite: NonFinite.Ignore);
+        BatchNormalizationState state = new BatchNormalizationState(new double[all.Length], new double[all.Length])
+            .WithPopulation(statistics);
+        if (histograms)
+        {
+            var counted = new ChannelHistograms(statistics);
+            counted.Add(layout, Values(1, before));
+            state = state.WithHistograms(counted);
+        }
+        var drift = new DriftStatistics(state);
+        drift.Add(layout, Values(seedNow, now), NonFinite.Ignore);
+        return drift.Compare(all, histograms ? "Measurements" : null);
 
         double[] Values(int seed, Func<int, double, double> value) =>
             [.. Sample.Doubles(rows * all.Length, seed).Select((sample, i) => value(i % all.Length, sample))];

@@ -11,7 +11,7 @@ public class TrainingReportTests
     [
         [TrainingReport.Of(ReportedRuns.Planned).ToHtml()], [TrainingReport.Of(ReportedRuns.Long).ToHtml()],
         [TrainingReport.Of(ReportedRuns.Short).ToHtml()], [ReportedRuns.Drift.ToHtml()],
-        [ReportedRuns.NoDrift.ToHtml()],
+        [ReportedRuns.NoDrift.ToHtml()], [ReportedRuns.Shapes.ToHtml()], [ReportedRuns.Same.ToHtml()],
     ];
 
     [TestMethod]

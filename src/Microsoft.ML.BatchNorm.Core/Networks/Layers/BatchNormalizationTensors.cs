@@ -14,6 +14,9 @@ static class BatchNormalizationTensors
     public static IReadOnlyList<string> Population { get; } =
         ["population_count", "population_m2", "population_mean_rest", "population_m2_rest"];
 
+    public static IReadOnlyList<string> Histograms { get; } =
+        ["histogram_mean", "histogram_deviation", "histogram_counts"];
+
     /// <summary>The tensors of a layer with these options.</summary>
     public static IEnumerable<TensorSpec> Specs(BatchNormalizationOptions options, int channels)
     {
@@ -37,6 +40,9 @@ static class BatchNormalizationTensors
             yield return Kept(name, TensorType.F64, shape, isOptional: options.Renorm is null);
         foreach (string name in Population)
             yield return Kept(name, TensorType.F64, shape, isOptional: true);
+        var bins = new TensorShape(channels, ChannelHistograms.Bins);
+        foreach (string name in Histograms)
+            yield return Kept(name, TensorType.F64, name == Histograms[2] ? bins : shape, isOptional: true);
 
         TensorSpec Affine(string name, Initializer initializer, Regularizer? regularizer, Constraint? constraint) =>
             new(name, shape, TensorType.F32, TensorRole.Affine)
@@ -75,6 +81,12 @@ static class BatchNormalizationTensors
             yield return new(Population[2], moments.MeanRest.ToArray());
             yield return new(Population[3], moments.M2Rest.ToArray());
         }
+        if (state.Histograms is { } histograms)
+        {
+            yield return new(Histograms[0], histograms.Mean.ToArray());
+            yield return new(Histograms[1], histograms.Deviation.ToArray());
+            yield return new(Histograms[2], histograms.Counts.ToArray());
+        }
     }
 
     /// <summary>The state that the tensors hold, or null if they are those of another kind of layer.</summary>
@@ -83,7 +95,8 @@ static class BatchNormalizationTensors
         if (tensors.ArrayOf<double>(Mean) is not { } mean || tensors.ArrayOf<double>(Variance) is not { } variance)
             return null;
         double[]?[] averages = [.. Renorm.Select(tensors.ArrayOf<double>)],
-            moments = [.. Population.Select(tensors.ArrayOf<double>)];
+            moments = [.. Population.Select(tensors.ArrayOf<double>)],
+            histograms = [.. Histograms.Select(tensors.ArrayOf<double>)];
         return new BatchNormalizationState(
             mean, variance, tensors.ArrayOf<float>(Gamma) ?? [], tensors.ArrayOf<float>(Beta) ?? [],
             tensors.ArrayOf<long>(Batches)?[0] ?? 0, tensors.ArrayOf<double>(InitialWeight)?[0] ?? 0,
@@ -92,6 +105,9 @@ static class BatchNormalizationTensors
                 : null,
             moments is [{ } count, { } m2, { } meanRest, { } m2Rest]
                 ? new PopulationMoments(count, m2, meanRest, m2Rest)
+                : null,
+            histograms is [{ } centers, { } deviations, { } counts]
+                ? ChannelHistograms.Of(centers, deviations, counts)
                 : null);
     }
 
@@ -117,6 +133,10 @@ static class BatchNormalizationTensors
                 ?? StateCheck.NotNegativeFault(population.M2, channels, nameOf(Population[1]))
                 ?? StateCheck.RestFault(population.MeanRest, state.MovingMean, nameOf(Population[2]))
                 ?? StateCheck.RestFault(population.M2Rest, population.M2, nameOf(Population[3]));
+        if (fault is null && state.Histograms is { } histograms)
+            fault = ChannelHistograms.FaultOf(
+                    histograms, nameOf(Histograms[0]), nameOf(Histograms[1]), nameOf(Histograms[2]))
+                ?? state.HistogramFault(nameOf(Histograms[2]));
         if (fault is null && state.BatchesSeen < 0)
             fault = $"The number {nameOf(Batches)} is {state.BatchesSeen}; it must not be negative.";
         if (fault is null && state.InitialWeight is not (>= 0 and <= 1))
