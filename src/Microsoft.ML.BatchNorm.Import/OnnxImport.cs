@@ -26,7 +26,7 @@ public static class OnnxImport
     /// </returns>
     /// <example>
     /// <code>
-    /// SavedNetwork pretrained = OnnxImport.Load("resnet18.onnx");
+    /// SavedNetwork pretrained = OnnxImport.Load("resnet.onnx");
     /// Network network = pretrained.Network.WithHead(5).Freeze("layer1*");
     /// NetworkState state = network.Initialize(pretrained.State, seed: 1);
     /// </code>

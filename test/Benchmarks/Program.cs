@@ -1,7 +1,7 @@
 using Microsoft.ML.BatchNorm.Benchmarks;
 using Microsoft.ML.BatchNorm.Mpi;
 
-if (args is ["ranks"])
+if (args is [var only] && only.Equals("ranks", StringComparison.OrdinalIgnoreCase))
 {
     Mpi.Run(args, RankBenchmark.Run);
     return 0;

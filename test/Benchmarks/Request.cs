@@ -45,8 +45,8 @@ sealed record Request(IReadOnlyList<string> Words, string? Device, bool Lists)
     /// <summary>The tables that are named, or all, each with the comparisons that have the other words.</summary>
     public Table[] Choose(Table[] tables)
     {
-        Table[] named = [.. tables.Where(table => Words.Contains(table.Name))];
-        string[] rest = [.. Words.Except(tables.Select(table => table.Name))];
+        Table[] named = [.. tables.Where(table => Words.Contains(table.Name, StringComparer.OrdinalIgnoreCase))];
+        string[] rest = [.. Words.Except(tables.Select(table => table.Name), StringComparer.OrdinalIgnoreCase)];
         return [..
             from table in named.Length > 0 ? named : tables
             let chosen = table.Comparisons.Where(comparison => rest.All(

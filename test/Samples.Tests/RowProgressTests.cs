@@ -13,9 +13,33 @@ public class RowProgressTests
         var progress = new RowProgress(10_000, clock);
         Assert.AreEqual("", progress.Pace);
         Advance(progress, 2, 4000);
-        Assert.AreEqual("2,000 rows/s, 3 s left", progress.Pace);
-        Advance(progress, 2, 6000);
-        Assert.AreEqual("2,500 rows/s, 0 s left", progress.Pace);
+        Advance(progress, 1, 3000);
+        Assert.AreEqual("3,000 rows/s, 1 s left", progress.Pace);
+        Advance(progress, 1, 3000);
+        Assert.AreEqual("3,000 rows/s, 0 s left", progress.Pace);
+    }
+
+    [TestMethod]
+    public void The_first_rows_whose_code_is_compiled_do_not_count_for_the_speed()
+    {
+        var progress = new RowProgress(10_000, clock);
+        Advance(progress, 5, 500);
+        Assert.AreEqual("", progress.Pace);
+        progress.Note = "loss 0.100";
+        Assert.AreEqual("loss 0.100", progress.Pace);
+        Advance(progress, 1, 2000);
+        Assert.AreEqual("2,000 rows/s, 4 s left, loss 0.100", progress.Pace);
+    }
+
+    [TestMethod]
+    public void The_time_left_is_shown_once_a_twentieth_of_the_rows_is_done()
+    {
+        var progress = new RowProgress(10_000, clock);
+        Advance(progress, 1, 100);
+        Advance(progress, 1, 399);
+        Assert.AreEqual("399 rows/s", progress.Pace);
+        Advance(progress, 0, 1);
+        Assert.AreEqual("400 rows/s, 24 s left", progress.Pace);
     }
 
     [TestMethod]
@@ -33,7 +57,7 @@ public class RowProgressTests
         CollectionAssert.AreEqual(
             new[]
             {
-                "training: 20 %, 200 rows/s, 4 s left", "training: 50 %, 250 rows/s, 2 s left, loss 0.100",
+                "training: 20 %, 200 rows/s, 4 s left", "training: 50 %, 267 rows/s, 2 s left, loss 0.100",
             },
             lines);
     }

@@ -6,8 +6,6 @@ namespace Samples.Tests;
 /// <summary>The sample in a process of its own on a free port, which ends when this is disposed.</summary>
 sealed class ServerProcess : IDisposable
 {
-    const string Listening = "Now listening on: ";
-
     readonly Channel<string> lines = Channel.CreateUnbounded<string>();
     readonly Process process;
 
@@ -35,14 +33,14 @@ sealed class ServerProcess : IDisposable
 
     public Uri Address { get; private set; } = new("http://127.0.0.1");
 
-    /// <summary>Starts it, and comes back when it listens.</summary>
+    /// <summary>Starts it, and comes back when it listens and has said how to call it.</summary>
     public static async Task<ServerProcess> Start(string model, CancellationToken stop)
     {
         var server = new ServerProcess(model);
         try
         {
-            string line = await server.WaitForLine(line => line.Contains(Listening, StringComparison.Ordinal), stop);
-            server.Address = new Uri(line[(line.IndexOf(Listening, StringComparison.Ordinal) + Listening.Length)..]);
+            string call = await server.WaitForLine(line => line.StartsWith("curl ", StringComparison.Ordinal), stop);
+            server.Address = new Uri(new Uri(call[(call.LastIndexOf(' ') + 1)..]), "/");
             return server;
         }
         catch

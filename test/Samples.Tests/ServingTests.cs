@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.IO.Compression;
 using System.Net;
 using System.Text;
 using System.Text.Json;
@@ -59,6 +60,39 @@ public partial class ServingTests
         }));
         await server!.WaitForLine(line => Progress().Match(line) is { Success: true } match
             && int.Parse(match.Groups["answered"].Value, CultureInfo.InvariantCulture) >= Requests, limit.Token);
+    }
+
+    [TestMethod]
+    public async Task Its_first_page_has_a_command_that_works_as_it_stands()
+    {
+        using HttpClient client = Connect();
+        string page = await client.GetStringAsync(new Uri("/", UriKind.Relative), limit.Token);
+        string command = page.Split('\n').Single(line => line.StartsWith("curl ", StringComparison.Ordinal)).TrimEnd();
+        string[] parts = command.Split('\'');
+        Assert.AreEqual("curl -d ", parts[0]);
+        using HttpResponseMessage response = await client.PostAsync(
+            new Uri(parts[2]), new StringContent(parts[1], Encoding.UTF8, "application/x-www-form-urlencoded"),
+            limit.Token);
+        Assert.AreEqual(HttpStatusCode.OK, response.StatusCode);
+        Assert.AreEqual(0, (int)JsonNode.Parse(await response.Content.ReadAsStringAsync(limit.Token))!["digit"]!);
+    }
+
+    [TestMethod]
+    public async Task It_tells_written_digits_apart()
+    {
+        using HttpClient client = Connect();
+        string[] lines = DigitLines()[..100];
+        int right = 0;
+        foreach (string line in lines)
+        {
+            float[] numbers = [.. line.Split(',').Select(text => float.Parse(text, CultureInfo.InvariantCulture))];
+            var image = new Image { Pixels = [.. numbers[..64].Select(pixel => pixel / 16)] };
+            using HttpResponseMessage response =
+                await Post(client, JsonSerializer.Serialize(image, JsonSerializerOptions.Web));
+            JsonNode answer = JsonNode.Parse(await response.Content.ReadAsStringAsync(limit.Token))!;
+            right += (int)answer["digit"]! == (int)numbers[64] ? 1 : 0;
+        }
+        Assert.IsGreaterThan(95, right);
     }
 
     [TestMethod]
@@ -132,6 +166,13 @@ public partial class ServingTests
         var mlContext = new MLContext();
         IDataView answers = mlContext.Model.Load(model, out _).Transform(mlContext.Data.LoadFromEnumerable(images));
         return [.. answers.GetColumn<uint>("PredictedLabel").Zip(answers.GetColumn<float[]>("Score"))];
+    }
+
+    static string[] DigitLines()
+    {
+        string path = Path.Combine(DotNetBuild.Root, "src", "Samples", "data", "digits.csv.gz");
+        using var reader = new StreamReader(new GZipStream(File.OpenRead(path), CompressionMode.Decompress));
+        return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     static Image[] CreateImages()

@@ -47,7 +47,7 @@ static class Blobs
         Rows(count, seed).Select(row => new PlainRow
         {
             Features = row.Features,
-            Label = 1 + (uint)Array.IndexOf(Names, row.Color),
+            Label = (uint)Array.IndexOf(Names, row.Color),
             IsRed = row.IsRed,
             Value = row.Value,
             Weight = row.Weight,

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
@@ -42,8 +45,8 @@ public sealed class AffineMap
     internal AffineMap(Normalization normalization, BatchNormalizationOptions options, BatchNormalizationState state)
     {
         this.normalization = normalization;
-        gamma = state.GammaArray;
-        beta = state.BetaArray;
+        gamma = state.OwnGamma;
+        beta = state.OwnBeta;
         nonFinite = options.NonFinite;
         singles = new ChannelParameters<float>(Channels, 3);
         ChannelMath.Affine(
@@ -76,11 +79,20 @@ public sealed class AffineMap
     /// <summary>What is subtracted first, per channel: the mean, in the input's unit.</summary>
     public ReadOnlySpan<double> Mean => normalization.Mean;
 
+    /// <summary><see cref="Mean"/> as an array.</summary>
+    public ImmutableArray<double> MeanArray => ImmutableCollectionsMarshal.AsImmutableArray(InDouble.Mean);
+
     /// <summary>The factor per channel, <c>γ/√(variance + ε)</c>, in the inverse of the input's unit.</summary>
     public ReadOnlySpan<double> Scale => InDouble.Scale;
 
+    /// <summary><see cref="Scale"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> ScaleArray => ImmutableCollectionsMarshal.AsImmutableArray(InDouble.Scale);
+
     /// <summary>What is added last, per channel: β.</summary>
     public ReadOnlySpan<double> Shift => InDouble.Shift;
+
+    /// <summary><see cref="Shift"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> ShiftArray => ImmutableCollectionsMarshal.AsImmutableArray(InDouble.Shift);
 
     Exact InDouble => exact ??= new Exact(normalization, gamma, beta);
 
@@ -214,27 +226,28 @@ public sealed class AffineMap
     sealed class Exact
     {
         readonly ChannelParameters<double> parameters;
-        readonly double[] mean;
 
         public Exact(Normalization normalization, float[] gamma, float[] beta)
         {
-            mean = normalization.Mean.ToArray();
-            Scale = new double[mean.Length];
-            Shift = new double[mean.Length];
-            for (int c = 0; c < mean.Length; c++)
+            Mean = normalization.Mean.ToArray();
+            Scale = new double[Mean.Length];
+            Shift = new double[Mean.Length];
+            for (int c = 0; c < Mean.Length; c++)
             {
                 double factor = gamma.Length > 0 ? gamma[c] : 1;
                 Scale[c] = factor * normalization.Factor(c) * normalization.InverseDeviation[c];
                 Shift[c] = (beta.Length > 0 ? beta[c] : 0) + factor * normalization.Offset(c);
             }
-            parameters = new ChannelParameters<double>(1, mean, Scale, Shift);
+            parameters = new ChannelParameters<double>(1, Mean, Scale, Shift);
         }
+
+        public double[] Mean { get; }
 
         public double[] Scale { get; }
 
         public double[] Shift { get; }
 
         public ChannelParameters<double> Parameters(int inner) =>
-            inner == 1 ? parameters : new ChannelParameters<double>(inner, mean, Scale, Shift);
+            inner == 1 ? parameters : new ChannelParameters<double>(inner, Mean, Scale, Shift);
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.Contracts;
 using System.Globalization;
 using System.Runtime.InteropServices;
@@ -11,8 +12,15 @@ namespace Microsoft.ML.BatchNorm;
 /// <remarks>
 /// Statistics are kept in double, γ and β in float. <see cref="BatchNormalization.Initialize"/> makes a fresh one,
 /// the constructor one from another framework's numbers, <see cref="Load"/> and <see cref="LoadSafetensors"/> one
-/// from a stream.
+/// from a stream. The values are there twice, without a copy: as a span, and as an array, which LINQ,
+/// <see cref="string.Join{T}(string, IEnumerable{T})"/>, lambdas and asynchronous methods take.
 /// </remarks>
+/// <example>
+/// <code>
+/// var state = new BatchNormalizationState(movingMean: [0.5, 20, 3], movingVariance: [1, 100, 4]);
+/// Console.WriteLine(string.Join(" ", state.MovingVarianceArray.Select(Math.Sqrt)));
+/// </code>
+/// </example>
 public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizationState>
 {
     readonly float[] gamma, beta;
@@ -68,14 +76,27 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <summary>γ, one value per channel; empty for a layer without scale.</summary>
     public ReadOnlySpan<float> Gamma => gamma;
 
+    /// <summary><see cref="Gamma"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<float> GammaArray => ImmutableCollectionsMarshal.AsImmutableArray(gamma);
+
     /// <summary>β, one value per channel; empty for a layer without center.</summary>
     public ReadOnlySpan<float> Beta => beta;
+
+    /// <summary><see cref="Beta"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<float> BetaArray => ImmutableCollectionsMarshal.AsImmutableArray(beta);
 
     /// <summary>The moving mean, one value per channel, in the input's unit.</summary>
     public ReadOnlySpan<double> MovingMean => movingMean;
 
+    /// <summary><see cref="MovingMean"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> MovingMeanArray => ImmutableCollectionsMarshal.AsImmutableArray(movingMean);
+
     /// <summary>The moving variance, one value per channel, in the square of the input's unit.</summary>
     public ReadOnlySpan<double> MovingVariance => movingVariance;
+
+    /// <summary><see cref="MovingVariance"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> MovingVarianceArray =>
+        ImmutableCollectionsMarshal.AsImmutableArray(movingVariance);
 
     /// <summary>The number of batches that have moved the statistics.</summary>
     public long BatchesSeen { get; }
@@ -95,9 +116,9 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
     /// <summary>The histograms, which nobody may change.</summary>
     internal ChannelHistograms? Histograms => histograms;
 
-    internal float[] GammaArray => gamma;
+    internal float[] OwnGamma => gamma;
 
-    internal float[] BetaArray => beta;
+    internal float[] OwnBeta => beta;
 
     /// <summary>
     /// The exact statistics behind <see cref="MovingStatistics.Population"/>, as a new object, or null in a state

@@ -34,7 +34,7 @@ static unsafe class MovingUpdate
                 renorm = Renormalization.Next(options, renorm!, Moments.In(moments, state.Channels), variance);
         }
         return new BatchNormalizationState(
-            mean, variance, state.GammaArray, state.BetaArray, state.BatchesSeen + 1, state.InitialWeight * decay,
+            mean, variance, state.OwnGamma, state.OwnBeta, state.BatchesSeen + 1, state.InitialWeight * decay,
             renorm, population: null);
     }
 

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>Batch renormalization's correction and averages (Ioffe, 2017; Keras's <c>renorm</c>).</summary>
@@ -100,9 +103,20 @@ public sealed class RenormStatistics
     /// <summary>The moving average of √(σ² + ε). The moving variance is its square minus ε.</summary>
     public ReadOnlySpan<double> MovingStandardDeviation => movingStandardDeviation;
 
+    /// <summary><see cref="MovingStandardDeviation"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> MovingStandardDeviationArray =>
+        ImmutableCollectionsMarshal.AsImmutableArray(movingStandardDeviation);
+
     /// <summary>The renormalization average of the batch mean.</summary>
     public ReadOnlySpan<double> Mean => mean;
 
+    /// <summary><see cref="Mean"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> MeanArray => ImmutableCollectionsMarshal.AsImmutableArray(mean);
+
     /// <summary>The renormalization average of √(σ² + ε).</summary>
     public ReadOnlySpan<double> StandardDeviation => standardDeviation;
+
+    /// <summary><see cref="StandardDeviation"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<double> StandardDeviationArray =>
+        ImmutableCollectionsMarshal.AsImmutableArray(standardDeviation);
 }

@@ -12,7 +12,9 @@ namespace Microsoft.ML.BatchNorm;
 /// </summary>
 /// <example>
 /// <code>
+/// NetworkState state = Network.Input(4).Dense(2).Initialize(seed: 1);
 /// ReadOnlySpan&lt;float> kernel = state["dense"].Get&lt;float>("kernel");
+/// float largest = state["dense"].GetArray&lt;float>("kernel").Max(MathF.Abs);
 /// </code>
 /// </example>
 public sealed class LayerState : IEquatable<LayerState>
@@ -70,8 +72,14 @@ public sealed class LayerState : IEquatable<LayerState>
     /// </summary>
     public ReadOnlySpan<float> Kernel => TryGet("kernel", out ReadOnlySpan<float> values) ? values : [];
 
+    /// <summary><see cref="Kernel"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<float> KernelArray => ImmutableArrayOf<float>("kernel");
+
     /// <summary>The bias, one value per unit or filter; empty for a layer without a bias.</summary>
     public ReadOnlySpan<float> Bias => TryGet("bias", out ReadOnlySpan<float> values) ? values : [];
+
+    /// <summary><see cref="Bias"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<float> BiasArray => ImmutableArrayOf<float>("bias");
 
     /// <summary>The state of a batch normalization, or null for another layer.</summary>
     public BatchNormalizationState? BatchNormalization =>
@@ -81,10 +89,7 @@ public sealed class LayerState : IEquatable<LayerState>
     /// The module of a <see cref="TorchScriptLayer"/> after training, which is used instead of the layer's own; empty
     /// for another layer. Written to a file, these bytes are what <c>torch.jit.load</c> reads.
     /// </summary>
-    public ImmutableArray<byte> TorchScript =>
-        ArrayOf<byte>(TorchScriptLayer.ModuleTensor) is { } bytes
-            ? ImmutableCollectionsMarshal.AsImmutableArray(bytes)
-            : [];
+    public ImmutableArray<byte> TorchScript => ImmutableArrayOf<byte>(TorchScriptLayer.ModuleTensor);
 
     /// <summary>The values of a tensor, in row-major order.</summary>
     /// <typeparam name="T">
@@ -95,10 +100,16 @@ public sealed class LayerState : IEquatable<LayerState>
     /// <exception cref="ArgumentException">
     /// The layer has no tensor of that name, or it has another type; the message lists the tensors.
     /// </exception>
-    public ReadOnlySpan<T> Get<T>(string name) where T : unmanaged =>
-        TryGet(name, out ReadOnlySpan<T> values)
-            ? values
-            : throw new ArgumentException(
+    public ReadOnlySpan<T> Get<T>(string name) where T : unmanaged => Require<T>(name);
+
+    /// <summary>The values of a tensor, in row-major order, as an array, which is not a copy.</summary>
+    /// <inheritdoc cref="Get"/>
+    public ImmutableArray<T> GetArray<T>(string name) where T : unmanaged =>
+        ImmutableCollectionsMarshal.AsImmutableArray(Require<T>(name));
+
+    T[] Require<T>(string name) where T : unmanaged =>
+        ArrayOf<T>(name)
+            ?? throw new ArgumentException(
                 $"The layer has no tensor '{name}' of {typeof(T).Name}; it has "
                 + $"{string.Join(", ", tensors.Select(tensor => $"{tensor.Key} ({ElementType(tensor.Value)})"))}.",
                 nameof(name));
@@ -113,6 +124,9 @@ public sealed class LayerState : IEquatable<LayerState>
         values = array;
         return array is not null;
     }
+
+    ImmutableArray<T> ImmutableArrayOf<T>(string name) where T : unmanaged =>
+        ImmutableCollectionsMarshal.AsImmutableArray(ArrayOf<T>(name) ?? []);
 
     internal T[]? ArrayOf<T>(string name) where T : unmanaged => tensors.GetValueOrDefault(name) as T[];
 

@@ -268,6 +268,7 @@ public sealed partial class Network
     /// <param name="front">The other network. Its output has the shape of this network's input.</param>
     /// <example>
     /// <code>
+    /// Network network = Network.Input(3, 64, 64).Conv2D(16, 3).ReLU().GlobalAveragePool2D().Dense(5);
     /// Network augmented = network.Prepend(Network.Input(3, 64, 64).RandomHorizontalFlip().RandomCrop(padding: 4));
     /// </code>
     /// </example>

@@ -212,8 +212,10 @@ public sealed partial class Network : IEquatable<Network>
     /// </remarks>
     /// <example>
     /// <code>
-    /// Network mine = pretrained.WithHead(5);
-    /// NetworkState state = mine.Initialize(pretrainedState, seed: 1);
+    /// Network network = Network.Input(64).Dense(128).ReLU().Dense(10);
+    /// NetworkState state = network.Initialize(seed: 1);
+    /// Network mine = network.WithHead(5);
+    /// NetworkState start = mine.Initialize(state, seed: 2);
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">
@@ -283,7 +285,9 @@ public sealed partial class Network : IEquatable<Network>
     /// </param>
     /// <example>
     /// <code>
-    /// Network features = network.Until("base/re_lu");
+    /// Network network = Network.Input(64).Dense(128).ReLU().Dense(10);
+    /// NetworkState state = network.Initialize(seed: 1);
+    /// Network features = network.Until("re_lu");
     /// var model = new NetworkModel(features, state.For(features));
     /// </code>
     /// </example>

@@ -115,6 +115,7 @@ public sealed record SavedNetwork(Network Network, NetworkState State)
     /// <param name="normalization">What the network expects, such as <see cref="ImageNormalization.Torchvision"/>.</param>
     /// <example>
     /// <code>
+    /// SavedNetwork pretrained = Architectures.ResNet18().LoadSafetensors("resnet18.safetensors");
     /// SavedNetwork forPixels = pretrained.WithNormalization(ImageNormalization.Torchvision);
     /// </code>
     /// </example>

@@ -54,6 +54,9 @@ public sealed class TensorShape : IEquatable<TensorShape>
     /// <summary>The dimensions, the outermost first.</summary>
     public ReadOnlySpan<int> Dimensions => dimensions.AsSpan();
 
+    /// <summary><see cref="Dimensions"/> as an array, which is not a copy.</summary>
+    public ImmutableArray<int> DimensionsArray => dimensions;
+
     /// <summary>The shape of a batch: <paramref name="rows"/> before the row's own dimensions.</summary>
     /// <param name="rows">The number of rows.</param>
     public int[] WithRows(int rows) => [rows, .. dimensions];

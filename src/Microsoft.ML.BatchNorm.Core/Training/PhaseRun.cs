@@ -33,6 +33,10 @@ sealed class PhaseRun : IDisposable
     long takenSteps;
 
     long stepsBeforeEpoch;
+
+    /// <summary>Whether the phase has taken no step yet. The first step takes longer, since its code is compiled.</summary>
+    bool isFirstStep = true;
+
     int epoch;
     long step;
     double learningRate;
@@ -120,6 +124,9 @@ sealed class PhaseRun : IDisposable
             else
                 isStopped = session.TrainOnBatch(batch, learningRate, wantsToStop: context.IsCanceled);
             step++;
+            if (isFirstStep && step < batches.Count)
+                timer.LeaveOut(batches.RowsBefore(step));
+            isFirstStep = false;
             if (step < batches.Count)
                 session.Prefetch(batch = order[batches[step]]);
             if (step == batches.Count || !timer.IsReportDue())
@@ -319,8 +326,15 @@ sealed class ProgressTimer(TimeProvider clock)
     /// <summary>Starts an epoch after its first rows, which an earlier run trained on.</summary>
     public void StartEpoch(long rowsBefore)
     {
-        firstRow = rowsBefore;
-        start = reported = clock.GetTimestamp();
+        LeaveOut(rowsBefore);
+        reported = start;
+    }
+
+    /// <summary>The rows of the epoch so far do not count for its speed, nor does their time.</summary>
+    public void LeaveOut(long rows)
+    {
+        firstRow = rows;
+        start = clock.GetTimestamp();
     }
 
     public bool IsReportDue()

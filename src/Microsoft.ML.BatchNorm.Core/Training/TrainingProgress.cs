@@ -46,7 +46,8 @@ public sealed record TrainingProgress
 
     /// <summary>
     /// Rows trained on per second, over the epoch so far; if that took less than 0.2 s, also over as many epochs of the
-    /// phase before it as make up 0.2 s. Validation does not count.
+    /// phase before it as make up 0.2 s. Validation does not count, and the first step of a phase only where an epoch has
+    /// no other, since its code is compiled.
     /// </summary>
     public required double RowsPerSecond { get; init; }
 

@@ -47,7 +47,7 @@ sealed class FusedBatchNormalizationModule(
         for (long i = 0; i < steps; i++)
             initialWeight *= Options.EffectiveMomentum;
         return new BatchNormalizationState(
-            mean, variance, State.GammaArray, State.BetaArray, State.BatchesSeen + steps, initialWeight, State.Renorm,
+            mean, variance, State.OwnGamma, State.OwnBeta, State.BatchesSeen + steps, initialWeight, State.Renorm,
             population: null);
     }
 

@@ -54,6 +54,20 @@ namespace Microsoft.ML
         /// <param name="catalog">The catalog of data operations.</param>
         /// <param name="input">The view, which is the same on all ranks.</param>
         /// <param name="collective">The ranks.</param>
+        /// <example>
+        /// <code>
+        /// // Here the ranks are two threads. Mpi.Run gives each of several processes its collective.
+        /// BatchNormalizationTransformer[] layers = ThreadCollective.Run(2, ranks =>
+        /// {
+        ///     IDataView share = mlContext.Data.TakeShare(rows, ranks);
+        ///     return mlContext.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
+        ///     {
+        ///         Columns = [new InputOutputColumnPair("Features", "Pixels")],
+        ///         Engine = new CpuEngine(threads: 1, ranks),
+        ///     }).Fit(share);
+        /// });
+        /// </code>
+        /// </example>
         [Pure]
         public static IDataView TakeShare(
             this DataOperationsCatalog catalog, IDataView input, ICollective collective)

@@ -32,6 +32,13 @@ public static class BatchNormalizationCatalog
     /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
     /// one that the dimensions suggest (<see cref="BatchNormalizationEstimator"/>).
     /// </param>
+    /// <example>
+    /// <code>
+    /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
+    ///     .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
+    /// var model = pipeline.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, string? inputColumnName = null,
@@ -53,6 +60,13 @@ public static class BatchNormalizationCatalog
     /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes the
     /// one that the dimensions suggest (<see cref="BatchNormalizationEstimator"/>).
     /// </param>
+    /// <example>
+    /// <code>
+    /// var pipeline = mlContext.Transforms.BatchNormalization(
+    ///     [new InputOutputColumnPair("Features", "Pixels"), new InputOutputColumnPair("Value")]);
+    /// IDataView normalized = pipeline.Fit(rows).Transform(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentOutOfRangeException">Momentum or ε is out of range.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, InputOutputColumnPair[] columns,
@@ -67,6 +81,19 @@ public static class BatchNormalizationCatalog
     /// <summary>Normalizes columns as the options say.</summary>
     /// <param name="catalog">The transforms' catalog.</param>
     /// <param name="options">The columns, their layer, and how it is fitted. The estimator keeps a copy.</param>
+    /// <example>
+    /// <code>
+    /// // The average of batches, as Keras keeps it, instead of exact statistics.
+    /// var pipeline = mlContext.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
+    /// {
+    ///     Columns = [new InputOutputColumnPair("Features", "Pixels")],
+    ///     Layer = BatchNormalizationOptions.Keras with { Momentum = 0.9 },
+    ///     BatchSize = 32,
+    ///     Epochs = 5,
+    /// });
+    /// IDataView normalized = pipeline.Fit(rows).Transform(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, BatchNormalizationEstimator.Options options) =>
@@ -82,6 +109,15 @@ public static class BatchNormalizationCatalog
     /// True to fine-tune: fitting moves the statistics. False to freeze: fitting reads no data, and the states stay bit
     /// for bit.
     /// </param>
+    /// <example>
+    /// <code>
+    /// BatchNormalizationTransformer layer = mlContext.Transforms.BatchNormalization("Features", "Pixels").Fit(rows);
+    /// // The layer stays as it is, and the trainer behind it is trained on the new rows.
+    /// var pipeline = mlContext.Transforms.BatchNormalization(layer, trainable: false)
+    ///     .Append(mlContext.MulticlassClassification.Trainers.LbfgsMaximumEntropy());
+    /// var model = pipeline.Fit(newRows);
+    /// </code>
+    /// </example>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, BatchNormalizationTransformer pretrained, bool trainable)
     {
@@ -97,6 +133,20 @@ public static class BatchNormalizationCatalog
     /// The states come from it, by the name of the output column. A column that is frozen there stays frozen.
     /// </param>
     /// <param name="options">The columns, their layer, and how it is fitted.</param>
+    /// <example>
+    /// <code>
+    /// BatchNormalizationTransformer layer = mlContext.Transforms.BatchNormalization("Features", "Pixels").Fit(rows);
+    /// // With each batch of 32 new rows, a tenth of the old statistics fades.
+    /// BatchNormalizationTransformer tuned = mlContext.Transforms.BatchNormalization(
+    ///     layer,
+    ///     new BatchNormalizationEstimator.Options
+    ///     {
+    ///         Columns = [new InputOutputColumnPair("Features", "Pixels")],
+    ///         Layer = BatchNormalizationOptions.Keras with { Momentum = 0.9 },
+    ///         BatchSize = 32,
+    ///     }).Fit(newRows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">
     /// An option is out of range, options contradict each other, the transformer lacks one of the output columns, or
     /// its state does not fit the options.
@@ -126,6 +176,16 @@ public static class BatchNormalizationCatalog
     /// The channel axis of a vector with dimensions, with the batch as dimension 0: channels first is 1. Null takes
     /// that of the layer, or else the one that the dimensions suggest.
     /// </param>
+    /// <example>
+    /// <code>
+    /// // The statistics of another program; a file has them, too: BatchNormalizationState.LoadSafetensors.
+    /// var state = new BatchNormalizationState(movingMean: new double[64], movingVariance: [.. Enumerable.Repeat(36.0, 64)]);
+    /// var options = BatchNormalizationOptions.PyTorch with { Center = false, Scale = false };
+    /// var pipeline = mlContext.Transforms.BatchNormalization(
+    ///     "Features", new SavedBatchNormalization(options, state), trainable: false, inputColumnName: "Pixels");
+    /// IDataView normalized = pipeline.Fit(rows).Transform(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">The state does not fit the options, or they do not set ε.</exception>
     public static BatchNormalizationEstimator BatchNormalization(
         this TransformsCatalog catalog, string outputColumnName, SavedBatchNormalization pretrained, bool trainable,

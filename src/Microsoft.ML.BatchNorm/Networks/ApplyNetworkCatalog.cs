@@ -27,6 +27,15 @@ public static class ApplyNetworkCatalog
     /// The input column, a vector of <see cref="float"/> of the network's size. Null for
     /// <paramref name="outputColumnName"/>.
     /// </param>
+    /// <example>
+    /// <code>
+    /// var network = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(featureColumnName: "Pixels").Fit(rows);
+    /// // What the network computes before its head, for another trainer.
+    /// var pipeline = mlContext.Transforms.ApplyNetwork("Features", network, until: "re_lu", inputColumnName: "Pixels")
+    ///     .Append(mlContext.MulticlassClassification.Trainers.SdcaMaximumEntropy());
+    /// var model = pipeline.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">
     /// The model has no network or several, or the network has no such layer.
     /// </exception>
@@ -50,6 +59,13 @@ public static class ApplyNetworkCatalog
     /// The input column, a vector of <see cref="float"/> of the network's size. Null for
     /// <paramref name="outputColumnName"/>.
     /// </param>
+    /// <example>
+    /// <code>
+    /// // pretrained is a network from a file, by Network.Load, LoadSafetensors or OnnxImport.Load.
+    /// var pipeline = mlContext.Transforms.ApplyNetwork("Features", pretrained, until: "re_lu", inputColumnName: "Pixels");
+    /// IDataView withFeatures = pipeline.Fit(rows).Transform(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">The state does not fit the network, or it has no such layer.</exception>
     public static ApplyNetworkEstimator ApplyNetwork(
         this TransformsCatalog catalog, string outputColumnName, SavedNetwork network, string? until = null,
@@ -91,7 +107,7 @@ public static class ApplyNetworkCatalog
     /// </remarks>
     /// <example>
     /// <code>
-    /// var pipeline = mlContext.Transforms.LoadImages("Image", imageFolder: "images", "Path")
+    /// var pipeline = mlContext.Transforms.LoadImages("Image", imageFolder: ".", "Path")
     ///     .Append(mlContext.Transforms.ResizeImages("Image", imageWidth: 224, imageHeight: 224))
     ///     .Append(mlContext.Transforms.ExtractPixels("Pixels", "Image"))
     ///     .Append(mlContext.Transforms.NormalizePixels("Pixels", 224, 224, ImageNormalization.Torchvision));

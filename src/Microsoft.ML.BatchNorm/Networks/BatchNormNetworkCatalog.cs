@@ -20,6 +20,14 @@ public static class BatchNormNetworkCatalog
     /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <example>
+    /// <code>
+    /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
+    ///     .Append(mlContext.MulticlassClassification.Trainers.BatchNormNetwork(epochs: 20));
+    /// var model = pipeline.Fit(rows);
+    /// Console.WriteLine(mlContext.MulticlassClassification.Evaluate(model.Transform(newRows)).MicroAccuracy);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
     public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
@@ -47,10 +55,11 @@ public static class BatchNormNetworkCatalog
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <example>
     /// <code>
-    /// SavedNetwork pretrained = OnnxImport.Load("resnet18.onnx").WithNormalization(ImageNormalization.Torchvision);
+    /// // pretrained is a network from a file, by Network.Load, LoadSafetensors or OnnxImport.Load.
     /// var trainer = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
-    ///     pretrained, FineTune.HeadThenAll(headEpochs: 5, allEpochs: 10, headLearningRate: 1e-3, learningRate: 1e-4),
+    ///     pretrained, FineTune.HeadThenAll(headEpochs: 2, allEpochs: 4, headLearningRate: 1e-3, learningRate: 1e-4),
     ///     featureColumnName: "Pixels");
+    /// var model = trainer.Fit(rows);
     /// </code>
     /// </example>
     /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
@@ -66,6 +75,22 @@ public static class BatchNormNetworkCatalog
     /// <summary>Trains a network to tell classes apart, with all options.</summary>
     /// <param name="catalog">The multiclass trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <example>
+    /// <code>
+    /// var trainer = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
+    ///     new BatchNormNetworkMulticlassTrainer.Options
+    ///     {
+    ///         FeatureColumnName = "Pixels",
+    ///         Network = Network.Input(64).BatchNormalization()
+    ///             .Dense(32, useBias: false).BatchNormalization().ReLU().Dense(10),
+    ///         Epochs = 20,
+    ///         Optimizer = Optimizer.Adam(learningRate: 0.01),
+    ///         ValidationData = newRows,
+    ///         EarlyStopping = new EarlyStopping { Patience = 5 },
+    ///     });
+    /// var model = trainer.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
     public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
@@ -82,6 +107,14 @@ public static class BatchNormNetworkCatalog
     /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <example>
+    /// <code>
+    /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
+    ///     .Append(mlContext.BinaryClassification.Trainers.BatchNormNetwork("IsEven", epochs: 20));
+    /// var model = pipeline.Fit(rows);
+    /// Console.WriteLine(mlContext.BinaryClassification.Evaluate(model.Transform(newRows), "IsEven").Accuracy);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
     public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
@@ -107,6 +140,15 @@ public static class BatchNormNetworkCatalog
     /// </param>
     /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <example>
+    /// <code>
+    /// // pretrained is a network from a file, by Network.Load, LoadSafetensors or OnnxImport.Load.
+    /// var trainer = mlContext.BinaryClassification.Trainers.BatchNormNetwork(
+    ///     pretrained, FineTune.HeadThenAll(headEpochs: 2, allEpochs: 4, headLearningRate: 1e-3, learningRate: 1e-4),
+    ///     labelColumnName: "IsEven", featureColumnName: "Pixels");
+    /// var model = trainer.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
     public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog, SavedNetwork pretrained,
@@ -120,6 +162,21 @@ public static class BatchNormNetworkCatalog
     /// <summary>Trains a network to tell two classes apart, with all options.</summary>
     /// <param name="catalog">The binary trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <example>
+    /// <code>
+    /// var trainer = mlContext.BinaryClassification.Trainers.BatchNormNetwork(
+    ///     new BatchNormNetworkBinaryTrainer.Options
+    ///     {
+    ///         LabelColumnName = "IsEven",
+    ///         FeatureColumnName = "Pixels",
+    ///         Network = Network.Input(64).BatchNormalization()
+    ///             .Dense(32, useBias: false).BatchNormalization().ReLU().Dense(1),
+    ///         Epochs = 20,
+    ///         ValidationData = newRows,
+    ///     });
+    /// var model = trainer.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
     public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
@@ -134,6 +191,14 @@ public static class BatchNormNetworkCatalog
     /// <param name="epochs">How many times training goes through the data; at least 1.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
     /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <example>
+    /// <code>
+    /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
+    ///     .Append(mlContext.Regression.Trainers.BatchNormNetwork("Value", epochs: 20));
+    /// var model = pipeline.Fit(rows);
+    /// Console.WriteLine(mlContext.Regression.Evaluate(model.Transform(newRows), "Value").RSquared);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An argument is out of range.</exception>
     public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
         this RegressionCatalog.RegressionTrainers catalog,
@@ -159,6 +224,15 @@ public static class BatchNormNetworkCatalog
     /// </param>
     /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="batchSize">The number of rows in a step; at least 1.</param>
+    /// <example>
+    /// <code>
+    /// // pretrained is a network from a file, by Network.Load, LoadSafetensors or OnnxImport.Load.
+    /// var trainer = mlContext.Regression.Trainers.BatchNormNetwork(
+    ///     pretrained, FineTune.HeadThenAll(headEpochs: 2, allEpochs: 4, headLearningRate: 1e-3, learningRate: 1e-4),
+    ///     labelColumnName: "Value", featureColumnName: "Pixels");
+    /// var model = trainer.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An argument is null or out of range.</exception>
     public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
         this RegressionCatalog.RegressionTrainers catalog, SavedNetwork pretrained,
@@ -172,6 +246,19 @@ public static class BatchNormNetworkCatalog
     /// <summary>Trains a network to predict a number, with all options.</summary>
     /// <param name="catalog">The regression trainers.</param>
     /// <param name="options">The columns, the network, and how it is trained.</param>
+    /// <example>
+    /// <code>
+    /// var trainer = mlContext.Regression.Trainers.BatchNormNetwork(new BatchNormNetworkRegressionTrainer.Options
+    /// {
+    ///     LabelColumnName = "Value",
+    ///     FeatureColumnName = "Pixels",
+    ///     Loss = Loss.Huber(),
+    ///     Epochs = 20,
+    ///     ValidationData = newRows,
+    /// });
+    /// var model = trainer.Fit(rows);
+    /// </code>
+    /// </example>
     /// <exception cref="ArgumentException">An option is out of range, or options contradict each other.</exception>
     public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
         this RegressionCatalog.RegressionTrainers catalog, BatchNormNetworkRegressionTrainer.Options options) =>

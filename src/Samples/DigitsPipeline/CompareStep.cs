@@ -35,9 +35,9 @@ static class CompareStep
             normalizations.Zip(models, (normalization, model) => (string[])
                 [normalization.Name, .. evaluation.Cells(model.Normalization, model.Classifier, test)]));
         Show.Text(
-            "BatchNormalization is NormalizeMeanVariance without fixZero, except that it adds epsilon to the " +
-            "variance. On this data a linear classifier gains little from either. Batch normalization adds what " +
-            "follows: statistics that can be kept, updated, and exchanged.");
+            "BatchNormalization computes what NormalizeMeanVariance does without fixZero. All pixels have one unit, " +
+            "so that a linear classifier gains little here; QuickStart has data on which it gains much. Batch " +
+            "normalization adds what follows: statistics that can be kept, updated, and exchanged.");
         return (models[0], models[^1]);
 
         Model Fit(IEstimator<ITransformer> estimator)

@@ -37,8 +37,8 @@ static class ShiftStep
             "A frozen layer keeps every bit, and its old statistics ruin the classifier after it. FineTune merges " +
             "the new rows into the exact statistics of the old ones, which serves both exposures here. An average or " +
             "a new fit adapts to the new exposure, and is as good there as the old statistics were under the old " +
-            "one. The classifier on plain pixels has no statistics that could be wrong, and loses little: " +
-            "normalization has a risk.");
+            "one. The classifier on plain pixels loses little here, since all pixels have one unit: normalization " +
+            "earns its place on columns of different units, and its statistics must follow the data.");
         return merged;
 
         string[] Row(string name, BatchNormalizationTransformer normalization)

@@ -51,7 +51,7 @@ Mpi.Run(args, ranks =>
 
 static IDataView View(MLContext mlContext, Digits digits) => mlContext.Data.LoadFromEnumerable(
     digits.Labels.Select((label, row) => new Row(
-        digits.Pixels[(row * Digits.PixelCount)..((row + 1) * Digits.PixelCount)], (uint)label + 1)));
+        digits.Pixels[(row * Digits.PixelCount)..((row + 1) * Digits.PixelCount)], (uint)label)));
 
 static byte[] Hash(BatchNormNetworkMulticlassModelParameters model)
 {

@@ -50,8 +50,8 @@ static class ShiftStep
             ["new, no layer at all", .. Accuracy(onPixels, newTest.Pixels, newTest)]);
         Show.Text(
             "Old statistics ruin the classifier after the layer. New rows without labels repair it: Population in " +
-            $"one epoch, momentum {options.Momentum} in many. This classifier does not need the layer: on plain " +
-            "pixels it is slightly better, at either exposure.");
+            $"one epoch, momentum {options.Momentum} in many. Plain pixels serve this classifier as " +
+            "well, since all have one unit; in a network the layers between have no such choice.");
     }
 
     static string[] Accuracy(NearestCentroid classifier, float[] rows, Digits data)

@@ -2,6 +2,12 @@ using Microsoft.ML;
 using PretrainedResNet;
 
 // --seeds 5 for mean and deviation over five seeds; the other numbers make the run shorter.
+string[] options = ["--seeds", "--per-kind", "--epochs", "--test"];
+if (args.Where((_, i) => i % 2 == 0).Except(options, StringComparer.OrdinalIgnoreCase).FirstOrDefault() is { } unknown)
+{
+    Console.Error.WriteLine($"There is no option '{unknown}'; there are {string.Join(", ", options)}.");
+    return 1;
+}
 int seeds = Number("--seeds", 1), perKind = Number("--per-kind", 20), epochs = Number("--epochs", 6);
 int others = Number("--test", 400);
 var ways = new Ways(epochs);
@@ -23,6 +29,7 @@ using (var folder = new PhotoFolder(seed: 1))
         .SaveHtml(page);
 }
 Show.File("A run as a page to look at in a browser:", page);
+return 0;
 
 void Run(int number, string name, Pictures pictures)
 {
@@ -65,6 +72,6 @@ double[] OfSeed(Pictures pictures, int seed, RowProgress progress)
 
 int Number(string name, int otherwise)
 {
-    int at = Array.IndexOf(args, name);
+    int at = Array.FindIndex(args, argument => argument.Equals(name, StringComparison.OrdinalIgnoreCase));
     return at < 0 ? otherwise : int.Parse(args[at + 1]);
 }

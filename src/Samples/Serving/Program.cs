@@ -1,5 +1,6 @@
 // Serves a saved model, to this machine only, until Ctrl+C. POST /predict with {"pixels": [64 numbers]}, from 0 for
-// paper to 1 for ink. Options: --port PORT (5000; 0 for a free port), --model FILE (if there is none, it is trained).
+// paper to 1 for ink; GET / says how. Options: --port PORT (5000; 0 for a free port), --model FILE (if there is none,
+// it is trained).
 using System.Net;
 using System.Text.Json;
 using Microsoft.ML;
@@ -22,6 +23,8 @@ ITransformer model = mlContext.Model.Load(path, out _);
 using var engines = new ThreadLocal<PredictionEngine<Digit, Prediction>>(
     () => mlContext.Model.CreatePredictionEngine<Digit, Prediction>(model));
 
+app.MapGet("/", (HttpRequest request) => Results.Text(HowTo.Call($"http://{request.Host}")));
+app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine(HowTo.Call(app.Urls.First())));
 long answered = 0, refused = 0, logged = 0;
 app.MapPost("/predict", async (HttpRequest request) =>
 {
@@ -61,8 +64,9 @@ void CreateModel()
 {
     Console.WriteLine($"There is no {path}: a model is trained on the digits and saved there.");
     (Digits digits, _) = Digits.Load();
+    // A key that comes from a class counts from 0; in a view, and so in a prediction, it counts from 1.
     IDataView rows = mlContext.Data.LoadFromEnumerable(digits.Pixels.Chunk(64).Zip(
-        digits.Labels, (pixels, label) => new Digit(pixels, (uint)label + 1)));
+        digits.Labels, (pixels, label) => new Digit(pixels, (uint)label)));
     ITransformer fitted = mlContext.Transforms.BatchNormalization("Features", "Pixels")
         .Append(mlContext.MulticlassClassification.Trainers.BatchNormNetwork()).Fit(rows);
     // The file gets its name only when it is complete.

@@ -7,7 +7,13 @@ namespace Samples;
 /// <param name="time">The clock for <see cref="RowsPerSecond"/>.</param>
 sealed class RowProgress(long rows, TimeProvider time)
 {
+    /// <summary>The time left is shown from this share of the rows on; before, it would be a guess.</summary>
+    const double EnoughForAGuess = 0.05;
+
     readonly long start = time.GetTimestamp();
+
+    /// <summary>When the first rows were done, and how many: they take longer, since their code is compiled.</summary>
+    (long Time, long Rows)? first;
 
     /// <summary>Raised after every <see cref="Add"/>, on the thread that does the work.</summary>
     public event Action? Moved;
@@ -21,17 +27,33 @@ sealed class RowProgress(long rows, TimeProvider time)
 
     public TimeSpan Elapsed => time.GetElapsedTime(start);
 
-    public double RowsPerSecond => Elapsed > TimeSpan.Zero ? Done / Elapsed.TotalSeconds : 0;
+    /// <summary>Measured after the first rows; 0 until there are others.</summary>
+    public double RowsPerSecond => first is { } at && Done > at.Rows && time.GetElapsedTime(at.Time) is var since
+        && since > TimeSpan.Zero ? (Done - at.Rows) / since.TotalSeconds : 0;
 
-    /// <summary>Speed, time left and the note, such as <c>41,870 rows/s, 3 s left, loss 0.012</c>.</summary>
-    public string Pace => Done == 0
-        ? ""
-        : $"{RowsPerSecond:N0} rows/s, {Math.Ceiling((rows - Done) / RowsPerSecond):N0} s left"
-            + (Note.Length == 0 ? "" : $", {Note}");
+    /// <summary>
+    /// Speed, time left and the note, such as <c>41,870 rows/s, 3 s left, loss 0.012</c>, as far as they are known.
+    /// </summary>
+    public string Pace
+    {
+        get
+        {
+            double speed = RowsPerSecond;
+            var known = new List<string>();
+            if (speed > 0)
+                known.Add($"{speed:N0} rows/s");
+            if (speed > 0 && Done >= EnoughForAGuess * rows)
+                known.Add($"{Math.Ceiling((rows - Done) / speed):N0} s left");
+            if (Note.Length > 0)
+                known.Add(Note);
+            return string.Join(", ", known);
+        }
+    }
 
     public void Add(long more)
     {
         Done += more;
+        first ??= (time.GetTimestamp(), Done);
         Moved?.Invoke();
     }
 

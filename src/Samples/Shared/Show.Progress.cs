@@ -36,7 +36,8 @@ static partial class Show
             if (now - last < lineInterval || progress.Done == progress.Rows)
                 return;
             last = now;
-            write($"{name}: {(double)progress.Done / progress.Rows:0 %}, {progress.Pace}");
+            string pace = progress.Pace;
+            write($"{name}: {(double)progress.Done / progress.Rows:0 %}{(pace.Length > 0 ? ", " : "")}{pace}");
         };
     }
 

@@ -96,6 +96,6 @@ public class SafetensorsRoundTripTests
     }
 
     static BatchNormalizationState Covered(BatchNormalizationState state, long batches) => new(
-        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray, batches,
+        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.OwnGamma, state.OwnBeta, batches,
         initialWeight: 0, state.Renorm, state.Population);
 }

@@ -156,7 +156,7 @@ public class StoredFileTests
     }
 
     static BatchNormalizationState Plain(long batches, RenormStatistics? renorm) => new(
-        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.GammaArray, state.BetaArray, batches, 0,
+        state.MovingMean.ToArray(), state.MovingVariance.ToArray(), state.OwnGamma, state.OwnBeta, batches, 0,
         renorm, state.Population);
 
     static TrainingCheckpoint Checkpoint()

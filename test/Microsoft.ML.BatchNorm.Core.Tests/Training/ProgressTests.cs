@@ -65,6 +65,23 @@ public class ProgressTests
     }
 
     [TestMethod]
+    public void The_first_step_of_a_phase_does_not_count_for_the_rate()
+    {
+        var clock = new Clock();
+        var reports = new Reports();
+        // Four rows a step, in a second and then in 10 ms.
+        var engine = new RecordingEngine
+        {
+            BeforeStep = step => clock.Now += TimeSpan.FromMilliseconds(step == 1 ? 1000 : 10),
+        };
+        NetworkTrainer.Start(
+            Runs.Network, Runs.State, Runs.Data(40), Runs.Options with { Epochs = 2 }, null, null, engine, reports,
+            clock, default);
+        foreach (TrainingProgress report in reports.All)
+            Assert.AreEqual(report.Step == 1 ? 4 : 400, report.RowsPerSecond, 1e-9);
+    }
+
+    [TestMethod]
     public void A_report_has_the_mean_loss_of_the_epoch_so_far()
     {
         var clock = new Clock();

@@ -11,7 +11,7 @@ public class MLDocumentTests
         BlockLibrary.Chains(BlockNeed.ML).Select(chain => new object[] { chain.Name });
 
     /// <summary>This library, ML.NET and its ONNX converter, as the packages bring them.</summary>
-    static IEnumerable<string> References =>
+    internal static IEnumerable<string> References =>
         Directory.GetFiles(AppContext.BaseDirectory, "Microsoft.ML*.dll").Select(Path.GetFileNameWithoutExtension)
             .Where(name => !name!.StartsWith("Microsoft.ML.BatchNorm.", StringComparison.Ordinal)
                 || name == "Microsoft.ML.BatchNorm.Core")!;

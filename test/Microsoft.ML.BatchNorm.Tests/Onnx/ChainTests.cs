@@ -34,7 +34,7 @@ public class ChainTests
         SchemaDefinition definition = SchemaDefinition.Create(typeof(ImageRow));
         definition["X"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, 3, 2, 2);
         IDataView view = View.ML.Data.LoadFromEnumerable(
-            rows.Select((row, i) => new ImageRow { X = row, Label = 1 + (uint)(i % 3) }).ToArray(), definition);
+            rows.Select((row, i) => new ImageRow { X = row, Label = (uint)(i % 3) }).ToArray(), definition);
         BatchNormalizationTransformer normalization = Layers.Transformer(channels, new() { Axis = axis });
         var rest = View.ML.Transforms.Concatenate("Z", "Y").Append(
             View.ML.MulticlassClassification.Trainers.SdcaMaximumEntropy(
@@ -133,7 +133,7 @@ public class ChainTests
             Height = values[6 * i + 1],
             Pixels = values[(6 * i + 2)..(6 * i + 6)],
             Weight = values[i],
-            Label = 1 + (uint)(i % 3),
+            Label = (uint)(i % 3),
         })];
     }
 

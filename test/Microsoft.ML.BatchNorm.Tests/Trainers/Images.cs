@@ -14,7 +14,7 @@ static class Images
             Enumerable.Range(0, count).Select(i => new Image
             {
                 X = [.. noise[(40 * i)..(40 * i + 40)].Select(value => value + 2 * (i % 2))],
-                Label = 1 + (uint)(i % 2),
+                Label = (uint)(i % 2),
             }),
             definition);
     }

@@ -61,9 +61,9 @@ static class BatchNormalizationTensors
     {
         ArgumentNullException.ThrowIfNull(state);
         if (!state.Gamma.IsEmpty)
-            yield return new(Gamma, state.GammaArray);
+            yield return new(Gamma, state.OwnGamma);
         if (!state.Beta.IsEmpty)
-            yield return new(Beta, state.BetaArray);
+            yield return new(Beta, state.OwnBeta);
         yield return new(Mean, state.MovingMean.ToArray());
         yield return new(Variance, state.MovingVariance.ToArray());
         yield return new(Batches, new[] { state.BatchesSeen });
