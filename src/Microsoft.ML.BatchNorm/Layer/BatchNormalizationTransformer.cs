@@ -178,6 +178,23 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
         columns.FirstOrDefault(column => column.OutputColumnName == outputColumnName)
         ?? throw Host.ExceptSchemaMismatch(nameof(outputColumnName), "output", outputColumnName);
 
+    /// <summary>The transformer of some of the columns alone.</summary>
+    internal BatchNormalizationTransformer Only(IReadOnlyCollection<string> outputs) => outputs.Count == columns.Length
+        ? this
+        : new BatchNormalizationTransformer(
+            Host, Settings, Array.FindAll(columns, column => outputs.Contains(column.OutputColumnName)));
+
+    /// <summary>This transformer with the columns of another one in the place of its own of the same output.</summary>
+    internal BatchNormalizationTransformer With(BatchNormalizationTransformer part) =>
+        part.columns.Length == columns.Length
+            ? part
+            : new BatchNormalizationTransformer(Host, Settings, Array.ConvertAll(
+                columns, column =>
+                    Array.Find(part.columns, other => other.OutputColumnName == column.OutputColumnName) ?? column));
+
+    /// <summary>The environment that the transformer belongs to.</summary>
+    internal IHostEnvironment HostEnvironment => Host;
+
     /// <inheritdoc/>
     protected override void SaveModel(ModelSaveContext ctx)
     {

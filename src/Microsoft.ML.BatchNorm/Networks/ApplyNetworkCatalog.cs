@@ -17,7 +17,7 @@ public static class ApplyNetworkCatalog
     /// The name of the new column, a vector of <see cref="float"/> in the shape of the layer's output.
     /// </param>
     /// <param name="model">
-    /// A prediction transformer with a network, fitted or loaded, or a chain that ends in one.
+    /// A fitted or loaded prediction transformer with a network, or a chain with one among its steps.
     /// </param>
     /// <param name="until">
     /// The path of the last layer that is applied, such as <c>re_lu</c> or <c>base/re_lu</c>. Null for all layers: the
@@ -27,7 +27,9 @@ public static class ApplyNetworkCatalog
     /// The input column, a vector of <see cref="float"/> of the network's size. Null for
     /// <paramref name="outputColumnName"/>.
     /// </param>
-    /// <exception cref="ArgumentException">The model has no network, or the network no such layer.</exception>
+    /// <exception cref="ArgumentException">
+    /// The model has no network or several, or the network has no such layer.
+    /// </exception>
     public static ApplyNetworkEstimator ApplyNetwork(
         this TransformsCatalog catalog, string outputColumnName, ITransformer model, string? until = null,
         string? inputColumnName = null)

@@ -1,5 +1,4 @@
 using Microsoft.ML.BatchNorm;
-using Microsoft.ML.Calibrators;
 using Microsoft.ML.Data;
 using Microsoft.ML.Model.OnnxConverter;
 using Microsoft.ML.Runtime;
@@ -106,33 +105,6 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
         ctx.CheckAtModel(version);
         return ModelEntry.ReadModel(env, ctx);
     }
-}
-
-/// <summary>Finds the network in what ML.NET passes on.</summary>
-static class NetworkModels
-{
-    /// <summary>The network's model in a prediction transformer, or in the last transformer of a chain.</summary>
-    /// <exception cref="ArgumentException">There is no network.</exception>
-    public static INetworkModelParameters Find(IExceptionContext host, ITransformer transformer, string parameter) =>
-        Find(transformer) ?? throw host.ExceptParam(
-            parameter,
-            "The model has no network: it must be a prediction transformer with one, or a chain whose last " +
-            "transformer is one.");
-
-    /// <summary>The model itself, or the model inside a calibrated one; null if that has no network.</summary>
-    public static INetworkModelParameters? Of(object model) => model switch
-    {
-        INetworkModelParameters network => network,
-        IWeaklyTypedCalibratedModelParameters { WeaklyTypedSubModel: { } inner } => Of(inner),
-        _ => null,
-    };
-
-    static INetworkModelParameters? Find(ITransformer? transformer) => transformer switch
-    {
-        IPredictionTransformer<object> { Model: { } model } => Of(model),
-        IEnumerable<ITransformer> chain => Find(chain.LastOrDefault()),
-        _ => null,
-    };
 }
 
 /// <summary>

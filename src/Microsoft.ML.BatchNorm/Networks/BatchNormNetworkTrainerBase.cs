@@ -71,9 +71,11 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// </summary>
     /// <param name="trainData">The rows to train on.</param>
     /// <param name="previous">
-    /// A prediction transformer with a network, fitted or loaded, or a chain that ends in one.
+    /// A fitted or loaded prediction transformer with a network, or a chain with one among its steps.
     /// </param>
-    /// <exception cref="ArgumentException">The model has no network, or one that does not fit.</exception>
+    /// <exception cref="ArgumentException">
+    /// The model has no network, several, or one that does not fit.
+    /// </exception>
     /// <inheritdoc cref="Fit(IDataView, IDataView)"/>
     public TTransformer Fit(IDataView trainData, ITransformer previous)
     {

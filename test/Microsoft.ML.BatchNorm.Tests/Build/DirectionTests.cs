@@ -6,7 +6,7 @@ namespace Microsoft.ML.BatchNorm.Tests.Build;
 public class DirectionTests
 {
     /// <summary>Each folder of the ML.NET layer refers to those before it only.</summary>
-    static readonly string[] order = ["Access", "Columns", "Fitting", "Onnx", "Layer", "Networks"];
+    static readonly string[] order = ["Access", "Columns", "Fitting", "Onnx", "Layer", "Chains", "Networks"];
 
     [TestMethod]
     public void Each_folder_refers_to_those_below_it_only() => Assert.AreEqual(

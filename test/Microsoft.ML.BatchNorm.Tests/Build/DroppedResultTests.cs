@@ -29,6 +29,9 @@ public class DroppedResultTests
                 network.Freeze("*");
                 network.Unfreeze("*");
                 network.Dense(3);
+                layer.FineTuneBatchNormalization(rows);
+                layer.FreezeBatchNormalization();
+                layer.UnfreezeBatchNormalization();
             }
         }
         """;
