@@ -234,12 +234,14 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
 
     /// <summary>
     /// Whether the displacement is at least so large, and so many standard errors. The statistics themselves are also
-    /// those of a sample, if their count is known.
+    /// those of a sample, if their count is known. Too few rows show only what the state says anyway.
     /// </summary>
     bool IsOff(MeasuredLayer layer, double least, double errors)
     {
         double error = areTrainingRows ? 0 : layer.StandardError * Math.Sqrt(1 + layer.Count / layer.TrainingCount);
-        return layer.Displacement > Math.Max(least, errors * error);
+        return double.IsNaN(error)
+            ? layer.State.InitialWeight > VisibleShare
+            : layer.Displacement > Math.Max(least, errors * error);
     }
 
     bool FitsTraining(MeasuredLayer layer) =>
@@ -247,7 +249,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
 
     /// <summary>The rows per batch that a variance of (B − 1)/B suggests, if all channels agree and means fit.</summary>
     static int? SmallBatch(MeasuredLayer layer) =>
-        layer is { IsFirst: true, ValuesPerRow: 1, MeanShift: < LeastKnown }
+        layer is { IsFirst: true, ValuesPerRow: 1, MeanShift: < Least }
         && layer.Options.EffectiveVarianceConvention == VarianceConvention.Population
         && layer.VarianceRatio is > 0.4 and < 0.82 && layer.RatioSpread < 0.3
             ? (int)Math.Round(1 / (1 - layer.VarianceRatio))

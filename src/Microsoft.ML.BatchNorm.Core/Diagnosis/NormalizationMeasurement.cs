@@ -241,7 +241,10 @@ sealed class NormalizationMeasurement : IDisposable
 
     public static string[] PathsOf(IEnumerable<NetworkNode> nodes) => [.. nodes.Select(node => node.Path)];
 
-    /// <summary>The network with every tracked layer unfrozen, so that a session can replace its statistics.</summary>
+    /// <summary>
+    /// The network with every tracked layer unfrozen, so that a session can replace its statistics, and without dropout,
+    /// so that a pass in training mode shows what the rows and their order do.
+    /// </summary>
     static Network Opened(Network network, IReadOnlyList<NetworkNode> tracked, int rows)
     {
         if (tracked.Count == 0)
@@ -249,8 +252,8 @@ sealed class NormalizationMeasurement : IDisposable
         string[] paths = PathsOf(tracked);
         // A channel with a single value has a population variance only.
         bool single = rows == 1;
-        return network.Unfreeze(paths).WithBatchNormalization(
-            options => options with
+        return network.With(node => node.Layer is DropoutLayer dropout ? dropout with { Rate = 0 } : node.Layer)
+            .Unfreeze(paths).WithBatchNormalization(options => options with
             {
                 UpdateStatistics = true,
                 VarianceConvention = single ? VarianceConvention.Population : options.VarianceConvention,

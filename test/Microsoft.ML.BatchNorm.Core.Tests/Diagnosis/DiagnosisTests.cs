@@ -276,13 +276,28 @@ public class DiagnosisTests
     {
         NetworkState state = two.Initialize(3);
         var stream = new MemoryStream();
-        two.SaveSafetensors(stream, state);
+        two.Save(stream, state);
         stream.Position = 0;
 
         Assert.AreEqual(
             BatchNormalizationDiagnosis.Of(two, state, new TrainingData(60, features, classes)).ToString(),
             BatchNormalizationDiagnosis.Of(
-                two.LoadSafetensors(stream), new TrainingData(60, features, classes)).ToString());
+                Network.Load(stream), new TrainingData(60, features, classes)).ToString());
+    }
+
+    [TestMethod]
+    public void Weights_of_another_framework_are_looked_at_too()
+    {
+        NetworkState moved = With(Exact(two, features), "first", (mean, variance) => (mean + 2, variance));
+        var stream = new MemoryStream();
+        two.SaveSafetensors(stream, moved);
+        stream.Position = 0;
+
+        BatchNormalizationDiagnosis diagnosis =
+            BatchNormalizationDiagnosis.Of(two.LoadSafetensors(stream), new TrainingData(60, features, classes));
+
+        Assert.AreEqual(NormalizationFault.Unexplained, diagnosis.Fault);
+        Assert.AreEqual("first", diagnosis.Layers.Single(layer => layer.Fault != NormalizationFault.None).Layer);
     }
 
     [TestMethod]

@@ -111,7 +111,10 @@ sealed record Ill(
             run => run with { Shuffle = false, BatchSize = seed % 4 == 0 ? 16 : 8, RecomputeStatistics = false },
             rows => rows.SortedByClass());
         return Of(
-            NormalizationFault.RowOrder, patient, patient.Train, new() { TrainingBatchSize = seed % 2 == 0 ? patient.BatchSize : null });
+            NormalizationFault.RowOrder, patient, patient.Train, new()
+            {
+                TrainingRows = patient.Train, TrainingBatchSize = seed % 2 == 0 ? patient.BatchSize : null,
+            });
     }
 
     static Ill Scale(int seed)
