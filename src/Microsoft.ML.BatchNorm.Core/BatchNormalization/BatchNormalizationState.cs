@@ -199,6 +199,42 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
         return null;
     }
 
+    /// <summary>
+    /// The same state with the statistics of a mixture of two distributions: its own and the exact ones of
+    /// <paramref name="exact"/>.
+    /// </summary>
+    /// <param name="exact">A state with exact statistics. Channels without values stay.</param>
+    /// <param name="weight">The share of the exact ones; null for their share of all values.</param>
+    /// <param name="convention">Which variance becomes the moving one.</param>
+    internal BatchNormalizationState Mixed(
+        BatchNormalizationState exact, double? weight, VarianceConvention convention)
+    {
+        BatchStatistics added = exact.GetPopulation()!;
+        if (weight is null)
+        {
+            BatchStatistics all = GetPopulation()!;
+            all.Merge(added);
+            return WithPopulation(all, convention);
+        }
+        if (weight is 0)
+            return this;
+        if (weight is 1)
+            return WithPopulation(added, convention);
+        double share = weight.Value;
+        double[] mean = [.. movingMean], variance = [.. movingVariance];
+        for (int c = 0; c < Channels; c++)
+        {
+            if (added.Count[c] == 0)
+                continue;
+            double distance = exact.movingMean[c] - mean[c];
+            mean[c] = MovingUpdate.Exponential(mean[c], exact.movingMean[c], 1 - share);
+            variance[c] = MovingUpdate.Exponential(variance[c], exact.movingVariance[c], 1 - share)
+                + share * (1 - share) * distance * distance;
+        }
+        return new BatchNormalizationState(
+            mean, variance, gamma, beta, BatchesSeen + 1, (1 - share) * InitialWeight, Renorm, population: null);
+    }
+
     /// <summary>The same state with renormalization that begins at the moving statistics.</summary>
     internal BatchNormalizationState WithRenormAtMovingStatistics() => new(
         movingMean, movingVariance, gamma, beta, BatchesSeen, InitialWeight,

@@ -454,7 +454,7 @@ public sealed partial class Network : IEquatable<Network>
     }
 
     /// <summary>This network with other layers in its nodes, which may have other names and output shapes.</summary>
-    Network With(Func<NetworkNode, Layer> change)
+    internal Network With(Func<NetworkNode, Layer> change)
     {
         var draft = new Draft(InputShape, Preset);
         foreach (NetworkNode node in nodes)

@@ -189,7 +189,10 @@ public static class NetworkTrainer
     /// layer after layer, as <see cref="TrainingOptions.RecomputeStatistics"/> does at the end of a run. The rows need
     /// no targets, so that a network can follow new data that is not labelled.
     /// </summary>
-    /// <param name="network">The network. Layers whose switches stop their statistics keep them.</param>
+    /// <param name="network">
+    /// The network. Layers whose switches stop their statistics keep them: give
+    /// <c>network.Unfreeze("base/*")</c> to name frozen ones that shall move.
+    /// </param>
     /// <param name="state">Its parameters; they do not change.</param>
     /// <param name="features">Row after row, as many values each as the network has inputs; at least one row.</param>
     /// <param name="engine">The engine that computes; null for a <see cref="CpuEngine"/>.</param>
@@ -210,22 +213,111 @@ public static class NetworkTrainer
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(state);
+        return Recompute(network, state, () => TrainingData.WithoutTargets(network, features), engine);
+    }
+
+    /// <summary>
+    /// Moves the statistics of every batch normalization that trains part of the way to the exact ones of the given
+    /// rows, layer after layer: each layer's rows are what the layers before it give with their new statistics. So a
+    /// network can serve rows of two kinds, or follow few rows without forgetting what it knows. The rows need no
+    /// targets.
+    /// </summary>
+    /// <param name="network">
+    /// The network. Layers whose switches stop their statistics keep them: give
+    /// <c>network.Unfreeze("base/*")</c> to name frozen ones that shall move.
+    /// </param>
+    /// <param name="state">Its parameters; they do not change.</param>
+    /// <param name="features">Row after row, as many values each as the network has inputs; at least one row.</param>
+    /// <param name="weight">
+    /// The share w of the new rows, from 0 to 1. Null to weigh both sides by their numbers of values, which the state
+    /// must know from <see cref="MovingStatistics.Population"/>. Default: null.
+    /// </param>
+    /// <param name="engine">The engine that computes; null for a <see cref="CpuEngine"/>.</param>
+    /// <returns>The state with the new statistics. Kernels, biases, γ and β are those of before.</returns>
+    /// <remarks>
+    /// The result has the mean and the variance of the mixture of both distributions: <c>(1 − w)m + wμ</c> and
+    /// <c>(1 − w)v + wσ² + w(1 − w)(μ − m)²</c>. The last term is what distinguishes it from a step of an exponential
+    /// average: rows of which some lie around m and some around μ also vary by the distance of the two. By numbers of
+    /// values, it is exactly what recomputing on all rows together would give for the first layer. A pass is made over
+    /// the rows for each layer.
+    /// </remarks>
+    /// <exception cref="ArgumentException">
+    /// The state or the features do not fit the network, the switches let no statistics move, or the weight is null and
+    /// a layer does not know how many values its statistics are of.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">The weight is not from 0 to 1.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A feature is not finite where that is an error, or a channel has a single value and the options ask for the
+    /// sample variance.
+    /// </exception>
+    /// <exception cref="NotSupportedException">
+    /// The engine cannot run one of the layers; the message names the layer.
+    /// </exception>
+    [Pure]
+    public static NetworkState MergeStatistics(
+        Network network, NetworkState state, ReadOnlyMemory<float> features, double? weight = null,
+        ITrainingEngine? engine = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(state);
+        return Merge(
+            network, state, () => TrainingData.WithoutTargets(network, features), weight, engine);
+    }
+
+    internal static NetworkState Merge(
+        Network network, NetworkState state, Func<TrainingData> rows, double? weight, ITrainingEngine? engine,
+        Action? check = null)
+    {
+        if (weight is { } share)
+            Check.Momentum(share, nameof(weight));
+        network.CheckState(state);
+        string[] moving = [.. network.Nodes.Where(node => node.MovesStatistics).Select(node => node.Path)];
+        if (moving.Length == 0)
+            throw NothingMoves();
+        if (weight is null && moving.FirstOrDefault(
+            path => state[path].BatchNormalization!.GetPopulation() is null) is { } unknown)
+            throw new ArgumentException(
+                $"The statistics of layer '{unknown}' do not know of how many values they are: give a weight, or "
+                + "recompute them once on the rows of the training.", nameof(weight));
+        foreach (string path in moving)
+        {
+            Network alone = moving.Length == 1
+                ? network
+                : network.WithBatchNormalization(
+                    options => options with { UpdateStatistics = false },
+                    [.. moving.Where(other => other != path)]);
+            NetworkState exact = Recompute(alone, state, rows, engine, check);
+            state = state.With(path, new LayerState(state[path].BatchNormalization!.Mixed(
+                exact[path].BatchNormalization!, weight, NormalizationOf(network, path).EffectiveVarianceConvention)));
+        }
+        return state;
+    }
+
+    internal static NetworkState Recompute(
+        Network network, NetworkState state, Func<TrainingData> rows, ITrainingEngine? engine, Action? check = null)
+    {
         engine ??= new CpuEngine();
         ICollective? ranks = engine.Collective.IfSeveral();
         TrainingData data = ranks.Do(() =>
         {
             network.CheckState(state);
-            TrainingData data = TrainingData.WithoutTargets(network, features);
+            TrainingData data = rows();
             if (!network.Nodes.Any(node => node.MovesStatistics))
-                throw new ArgumentException(
-                    "No statistics of the network move: it has no batch normalization, or Trainable or "
-                    + "UpdateStatistics is false for all of them. Unfreeze those to recompute.", nameof(network));
+                throw NothingMoves();
             return data;
         });
+        check?.Invoke();
         using ITrainingSession session = engine.Start(network, state, new TrainingOptions(), data);
         session.RecomputeStatistics(new RowSet(data, RankAgreement.SharesOf(ranks, data, null).Training));
         return session.GetState();
     }
+
+    static BatchNormalizationOptions NormalizationOf(Network network, string path) =>
+        ((BatchNormalizationLayer)network.GetNode(path).Layer).Options;
+
+    static ArgumentException NothingMoves() => new(
+        "No statistics of the network move: it has no batch normalization, or Trainable or UpdateStatistics is false "
+        + "for all of them. Unfreeze those to recompute.", "network");
 
     internal static TrainingResult Start(
         Network network, NetworkState state, TrainingData data, TrainingOptions options, FineTuningPlan? plan,

@@ -78,6 +78,8 @@ public sealed class ApplyNetworkTransformer : OneToOneTransformerBase
     /// <summary>The name of the column that goes in.</summary>
     public string InputColumnName => ColumnPairs[0].inputColumnName;
 
+    internal IHost HostEnvironment => Host;
+
     /// <summary>The type that the input must have, for an error message.</summary>
     internal string Expected => ColumnShape.Describe(NumberDataViewType.Single, Network.InputShape);
 

@@ -47,6 +47,8 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
     /// <inheritdoc/>
     public NetworkState State => Predictor.State;
 
+    internal IHost HostEnvironment => Host;
+
     private protected NetworkModel Predictor { get; }
 
     DataViewType IValueMapper.InputType =>

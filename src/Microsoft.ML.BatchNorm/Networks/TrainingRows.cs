@@ -8,7 +8,7 @@ namespace Microsoft.ML.Trainers;
 /// <summary>
 /// Reads the rows that a network is trained on once: into memory or, if they do not fit there, into a temporary file,
 /// which <see cref="Dispose"/> deletes. Like ML.NET's trainers, it skips rows without a label, with a feature that is
-/// not finite, or with a weight that is not positive and finite.
+/// not finite, or with a weight that is not positive and finite. Without a label column, every row has the label 0.
 /// </summary>
 sealed class TrainingRows : IDisposable
 {
@@ -83,11 +83,11 @@ sealed class TrainingRows : IDisposable
 
     void Read(RoleMappedData data)
     {
-        DataViewSchema.Column label = data.Schema.Label!.Value;
         DataViewSchema.Column[] needed =
-            data.Schema.Weight is { } column ? [feature, label, column] : [feature, label];
+            [.. new[] { feature, data.Schema.Label, data.Schema.Weight }.OfType<DataViewSchema.Column>()];
         using DataViewRowCursor cursor = data.Data.GetRowCursor(needed.Distinct());
-        ValueGetter<float> getLabel = RowCursorUtils.GetLabelGetter(cursor, label.Index);
+        ValueGetter<float>? getLabel =
+            data.Schema.Label is { } label ? RowCursorUtils.GetLabelGetter(cursor, label.Index) : null;
         ValueGetter<float>? getWeight = cursor.GetOptWeightFloatGetter(data);
         RowReader<float> reader = RowReader.Of<float>(host, cursor, feature, length);
         Action addToFile = () => Add(0);
@@ -96,7 +96,7 @@ sealed class TrainingRows : IDisposable
         {
             if (seen % CheckedRows == 0)
                 host.CheckAlive();
-            getLabel(ref target);
+            getLabel?.Invoke(ref target);
             if (!float.IsFinite(target))
             {
                 unlabeled++;

@@ -6,8 +6,8 @@ Show.Title(
     "Frozen or fine-tuned, when the data has changed",
     $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is " +
     $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways. With {later.Rows} " +
-    "labelled digits under the new exposure the network is fine-tuned, or trained anew. The tables show how many " +
-    "layers change, accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
+    "digits under the new exposure the network is adapted without labels, or with labels fine-tuned or trained anew. " +
+    "Before each table stands what BatchNormalizationDiagnosis says. The tables show how many layers change, accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
 
 Network network = Network.Input(Digits.PixelCount)
     .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
@@ -44,9 +44,13 @@ void Compare(int number, string name, float gain, float haze)
 {
     Show.Heading(number, name, $"Every pixel becomes {gain} * pixel {haze:+ 0.0;- 0.0}, within 0 to 1:");
     Digits few = later.Expose(gain, haze), seen = test.Expose(gain, haze);
+    var known = new DiagnosisOptions { Loss = options.Loss, TrainingRows = old.ToData() };
+    Show.Text(BatchNormalizationDiagnosis.Of(network, fitted, seen.ToData(), known).Verdict);
     Show.Table(
         ["", "changed", "accuracy", "log-loss", "old exposure"],
         Row("frozen, served as it is", fitted),
+        Row("recomputed, without labels", NetworkTrainer.RecomputeStatistics(network, fitted, few.Pixels)),
+        Row("merged, without labels", NetworkTrainer.MergeStatistics(network, fitted, few.Pixels, weight: 0.5)),
         Row("statistics fine-tuned", Train(statistics, fitted, few)),
         Row("gamma, beta, statistics", Train(normalizations, fitted, few)),
         Row("trained anew", Train(network, start, few)));

@@ -9,7 +9,7 @@ public class DirectionTests
     static readonly string[] core =
     [
         "Shapes", "Collectives", "Options", "Kernels", "BatchNormalization", "Networks", "Persistence", "Learning",
-        "Engines", "Training", "Reports", "Drift",
+        "Engines", "Training", "Reports", "Drift", "Diagnosis",
     ];
 
     [TestMethod]

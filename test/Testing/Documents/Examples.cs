@@ -7,7 +7,7 @@ namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>
 /// The examples in the documentation of an assembly, each compiled and run as a block of a document would be. What they
-/// may assume is in docs/internals/contributing.md.
+/// may assume is in CONTRIBUTING.md.
 /// </summary>
 static class Examples
 {

@@ -111,6 +111,41 @@ sealed unsafe partial class TrainingSession
         ];
     }
 
+    /// <summary>
+    /// The exact statistics of what each batch normalization with moving statistics gets of the given rows, while all
+    /// layers are as they are served. Nothing changes.
+    /// </summary>
+    /// <param name="rows">Rows of the session's data.</param>
+    /// <exception cref="InvalidDataException">A feature is not finite where that is an error.</exception>
+    public Dictionary<string, BatchStatistics> InputStatistics(IReadOnlyCollection<int> rows)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        BatchNormalizationStage[] normalizations =
+            [.. stages.OfType<BatchNormalizationStage>().Where(stage => !stage.InfersFromBatch)];
+        var schedule = new Schedule(
+            [
+                input.FromData,
+                .. stages.SelectMany(stage => normalizations.Contains(stage)
+                    ? stage.Infer().Prepend(((BatchNormalizationStage)stage).BeginRecompute())
+                    : stage.Infer()),
+            ], step, workers);
+        int[] numbers = new int[Math.Min(inferenceRows, rows.Count)];
+        using IEnumerator<int> numbered = rows.GetEnumerator();
+        for (int left = rows.Count; left > 0; left -= numbers.Length)
+        {
+            int count = 0;
+            while (count < numbers.Length && numbered.MoveNext())
+                numbers[count++] = numbered.Current;
+            data.CheckRows(numbers.AsSpan(0, count));
+            Begin(count);
+            input.SetRows(numbers.AsSpan(0, count));
+            schedule.Run();
+            input.ThrowIfNonFinite(firstRow: null);
+        }
+        GC.KeepAlive(this);
+        return normalizations.ToDictionary(stage => stage.Path, stage => stage.EndMeasurement());
+    }
+
     public void SetStatistics(NetworkState state)
     {
         ObjectDisposedException.ThrowIf(disposed, this);

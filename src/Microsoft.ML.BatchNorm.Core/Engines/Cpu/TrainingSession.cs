@@ -21,6 +21,7 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     readonly BatchShare? share;
     readonly int inferenceRows;
     readonly LossHistory losses = new();
+    Schedule? forward;
     bool disposed;
 
     public TrainingSession(
@@ -106,13 +107,24 @@ sealed unsafe partial class TrainingSession : ITrainingSession
     /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
     public void Forward(Span<float> outputs)
     {
-        int[] rows = [.. Enumerable.Range(0, data.Rows)];
+        MoveStatistics([.. Enumerable.Range(0, data.Rows)]);
+        CopyOutputs(outputs);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>
+    /// Runs rows of the data forward as one batch in training mode, with the dropout of the next step. Statistics move,
+    /// but nothing learns.
+    /// </summary>
+    /// <exception cref="InvalidDataException">A value is not finite where that is an error.</exception>
+    public void MoveStatistics(ReadOnlySpan<int> rows)
+    {
         BeginTraining(rows, rows.Length);
-        new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, workers).Run();
+        forward ??= new Schedule([input.FromData, .. stages.SelectMany(stage => stage.Forward())], step, workers);
+        forward.Run();
         input.ThrowIfNonFinite(firstRow: null);
         foreach (BatchNormalizationStage normalization in stages.OfType<BatchNormalizationStage>())
             normalization.TakeStatistics();
-        CopyOutputs(outputs);
         GC.KeepAlive(this);
     }
 

@@ -222,6 +222,17 @@ sealed unsafe class BatchNormalizationStage : Stage
         total = null;
     }
 
+    /// <summary>The moments that were collected since <see cref="BeginRecompute"/>. The statistics stay.</summary>
+    public BatchStatistics EndMeasurement()
+    {
+        ReadOnlySpan<double> all = total!.Span;
+        double[] packed = new double[Moments.Arrays * channels];
+        for (int array = 0; array < Moments.Arrays; array++)
+            all.Slice(array * room, channels).CopyTo(packed.AsSpan(array * channels));
+        total = null;
+        return new BatchStatistics(packed);
+    }
+
     /// <summary>Moves the statistics by the last batch in training mode, if the options let them move.</summary>
     /// <exception cref="InvalidDataException">
     /// A value is not finite, or a channel has only one and the options ask for the sample variance; nothing has moved.

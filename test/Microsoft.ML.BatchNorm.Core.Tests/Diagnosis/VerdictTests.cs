@@ -1,0 +1,66 @@
+namespace Microsoft.ML.BatchNorm.Tests.Diagnosis;
+
+/// <summary>
+/// Trainings that are well are called healthy, and each fault that is made on purpose is named. The thresholds were
+/// chosen with other seeds than these.
+/// </summary>
+[TestClass]
+public class VerdictTests
+{
+    static readonly int[] healthySeeds = [1, 2, 3, 4, 5], faultSeeds = [.. Enumerable.Range(0, 10)];
+
+    public static IEnumerable<string> DataSets => DataSet.Names;
+
+    public static IEnumerable<string> Faults => Ill.Kinds.Keys;
+
+    [TestMethod]
+    [DynamicData(nameof(DataSets))]
+    public void A_healthy_training_is_called_healthy_on_its_rows_and_on_held_out_ones(string data)
+    {
+        foreach (int seed in healthySeeds)
+        {
+            Patient patient = Patient.Of(data, seed);
+            var known = new DiagnosisOptions { TrainingRows = patient.Train, TrainingBatchSize = patient.BatchSize };
+            AssertHealthy(patient.OnTraining(), "training rows");
+            AssertHealthy(patient.OnHeldOut(), "held-out rows");
+            AssertHealthy(patient.OnTraining(known), "training rows, known as such");
+            AssertHealthy(patient.OnHeldOut(known), "held-out rows, training rows known");
+
+            void AssertHealthy(BatchNormalizationDiagnosis diagnosis, string on) =>
+                Assert.AreEqual(NormalizationFault.None, diagnosis.Fault, $"{data} {seed}, {on}: {diagnosis}");
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Faults))]
+    public void Each_fault_is_named(string kind)
+    {
+        foreach (int seed in faultSeeds)
+        {
+            Ill ill = Ill.Kinds[kind](seed);
+
+            BatchNormalizationDiagnosis diagnosis = ill.Diagnose();
+
+            Assert.AreEqual(ill.Fault, diagnosis.Fault, $"{kind} {seed}: {diagnosis}");
+            LayerDiagnosis named = diagnosis.Layers.First(layer => layer.Fault == ill.Fault);
+            Assert.Contains(named.Finding.Split('.')[0], diagnosis.Verdict.Contains(named.Finding, StringComparison.Ordinal)
+                ? named.Finding : diagnosis.ToString());
+        }
+    }
+
+    [TestMethod]
+    public void Recomputing_mends_what_the_verdict_says_it_mends()
+    {
+        foreach (string kind in (string[])["too few steps", "slow momentum", "fast momentum", "other rows, exact statistics"])
+        {
+            Ill ill = Ill.Kinds[kind](3);
+            NetworkState mended = NetworkTrainer.RecomputeStatistics(ill.Network, ill.State, ill.Rows.Features);
+
+            BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(
+                ill.Network, mended, ill.Rows, ill.Known with { TrainingRows = null });
+
+            Assert.IsTrue(diagnosis.IsHealthy, $"{kind}: {diagnosis}");
+            Assert.AreEqual(0, diagnosis.OutputChange, 1e-6, kind);
+        }
+    }
+}
