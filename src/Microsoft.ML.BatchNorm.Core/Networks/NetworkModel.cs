@@ -185,7 +185,8 @@ public sealed unsafe class NetworkModel
         throw new ArgumentException(
             features % inputs != 0
                 ? $"A row has {inputs} features; {features} are not a whole number of rows."
-                : $"A row has {outputs} outputs; there is room for {values} where {features / inputs} rows need "
+                : $"A row has {outputs} outputs; there is room for {values}, and "
+                    + $"{(features == inputs ? "1 row needs" : $"{features / inputs} rows need")} "
                     + $"{(long)(features / inputs) * outputs}.");
 }
 

@@ -107,7 +107,7 @@ public readonly record struct ChannelLayout
     {
         if (length != Count)
             throw new ArgumentException(
-                $"The argument {name} has {length} values, but {Outer} × {Channels} × {Inner} = {Count} are laid out.",
+                $"The argument {name} has {length} values; the layout has {Outer} × {Channels} × {Inner} = {Count}.",
                 name);
     }
 

@@ -33,12 +33,9 @@ sealed class PhaseRun : IDisposable
     long takenSteps;
 
     long stepsBeforeEpoch;
-
-    /// <summary>Whether the phase has taken no step yet. The first step takes longer, since its code is compiled.</summary>
-    bool isFirstStep = true;
-
     int epoch;
     long step;
+    long stepsTaken;
     double learningRate;
 
     public PhaseRun(RunContext context, RunPosition from)
@@ -118,15 +115,15 @@ sealed class PhaseRun : IDisposable
         while (step < batches.Count)
         {
             ThrowIfCanceled();
+            // The first step takes longer, since its code is compiled.
+            if (stepsTaken++ == 1)
+                timer.LeaveOut(batches.RowsBefore(step));
             learningRate = LearningRateOf(step);
             if (ranks is null)
                 session.TrainOnBatch(batch, learningRate);
             else
                 isStopped = session.TrainOnBatch(batch, learningRate, wantsToStop: context.IsCanceled);
             step++;
-            if (isFirstStep && step < batches.Count)
-                timer.LeaveOut(batches.RowsBefore(step));
-            isFirstStep = false;
             if (step < batches.Count)
                 session.Prefetch(batch = order[batches[step]]);
             if (step == batches.Count || !timer.IsReportDue())

@@ -38,9 +38,13 @@ static class RowLayout
         int dimension = ChannelLayout.AxisIn(axis, shape.Rank + 1);
         if (dimension <= 0 || dimension > shape.Rank)
         {
-            throw Mismatch(
-                host, input,
-                $"the channel axis to be from 1 to {shape.Rank} (0 is the batch) or from -{shape.Rank} to -1, not {axis}");
+            (string known, string dimensions) = shape.Rank == 1
+                ? ("1 or -1", "one dimension")
+                : ($"from 1 to {shape.Rank} or from -{shape.Rank} to -1", $"{shape.Rank} dimensions");
+            throw host.ExceptUserArg(
+                nameof(Axis),
+                $"Axis must be {known} for column '{input.Name}', not {axis}: a row of it has {dimensions}, and axis 0 " +
+                "is the batch.");
         }
         return new ChannelLayout(shape.WithRows(1), dimension);
     }

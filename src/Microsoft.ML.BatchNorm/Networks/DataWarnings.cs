@@ -31,7 +31,8 @@ static class DataWarnings
         NetworkNode? last = network.Nodes.Count > 0 ? network.Nodes[^1] : null;
         if (givesLogits && last?.Layer is ActivationLayer
             {
-                Function: Activation.Sigmoid or Activation.Tanh or Activation.HardSigmoid or Activation.ReLU6,
+                Function: Activation.Sigmoid or Activation.Tanh or Activation.HardSigmoid or Activation.ReLU6
+                    or Activation.ReLU,
             })
         {
             channel.Warning(

@@ -112,6 +112,22 @@ public class DataMessageTests
             () => View.ML.Transforms.BatchNormalization("X").Fit(view));
     }
 
+    [TestMethod]
+    [DataRow("Area", 3, "Axis must be 1 or -1 for column 'Area', not 3: a row of it has one dimension")]
+    [DataRow("Features", -2, "Axis must be 1 or -1 for column 'Features', not -2: a row of it has one dimension")]
+    [DataRow(
+        "Grid", 4, "Axis must be from 1 to 2 or from -2 to -1 for column 'Grid', not 4: a row of it has 2 dimensions")]
+    public void An_axis_that_a_row_lacks_is_told_with_those_that_it_has(string column, int axis, string text)
+    {
+        SchemaDefinition definition = SchemaDefinition.Create(typeof(Unsized));
+        definition["X"].ColumnType = new VectorDataViewType(NumberDataViewType.Single, 1, 2);
+        definition["X"].ColumnName = "Grid";
+        IDataView view = column == "Grid"
+            ? View.ML.Data.LoadFromEnumerable<Unsized>([new([1, 2]), new([3, 4])], definition)
+            : Houses(3);
+        Says(text, () => View.ML.Transforms.BatchNormalization(column, axis: axis).Fit(view));
+    }
+
     static IDataView Load(float rooms) =>
         View.ML.Data.LoadFromEnumerable<House>([new(50, 2, 1), new(80, rooms, 2), new(90, 4, 3)]);
 

@@ -57,7 +57,7 @@ public class DataWarningTests
         foreach ((Activation activation, string name) in new[]
             {
                 (Activation.Sigmoid, "sigmoid"), (Activation.Tanh, "tanh"), (Activation.HardSigmoid, "hard_sigmoid"),
-                (Activation.ReLU6, "relu6"),
+                (Activation.ReLU6, "relu6"), (Activation.ReLU, "re_lu"),
             })
         {
             StringAssert.Contains(

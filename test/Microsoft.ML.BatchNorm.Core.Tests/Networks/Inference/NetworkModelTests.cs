@@ -177,8 +177,8 @@ public class NetworkModelTests
     {
         var model = new NetworkModel(plain, plain.Initialize());
         Fails("A row has 6 features; 7 are not a whole number of rows.", 7, 3);
-        Fails("A row has 3 outputs; there is room for 3 where 2 rows need 6.", 12, 3);
-        Fails("A row has 3 outputs; there is room for 6 where 1 rows need 3.", 6, 6);
+        Fails("A row has 3 outputs; there is room for 3, and 2 rows need 6.", 12, 3);
+        Fails("A row has 3 outputs; there is room for 6, and 1 row needs 3.", 6, 6);
         float[] memory = new float[20];
         Assert.ThrowsExactly<ArgumentException>(() => model.Predict(memory.AsSpan(0, 6), memory.AsSpan(5, 3)));
         model.Predict([], []);
