@@ -61,7 +61,9 @@ sealed record ChartBar(string Name, double Value, string Style);
 /// <param name="Subject">What it is about, for readers who cannot see where the chart stands.</param>
 /// <param name="Unit">The title of the horizontal axis.</param>
 /// <param name="Values">One value per channel: finite, and at least one.</param>
-sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnlyList<double> Values)
+/// <param name="Noun">What has the values.</param>
+sealed record HistogramChart(
+    string Title, string Subject, string Unit, IReadOnlyList<double> Values, string Noun = "channel")
 {
     const int MostTicks = 6, MostBins = 30, LeastBins = 6;
 
@@ -77,7 +79,7 @@ sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnl
                 Math.Floor(bins.High / stride + 1e-9) * stride, stride)),
             ChartAxis.Whole(0, bins.Counts.Max(), 0, 4));
         var drawing = new Drawing(ChartFrame.Width, ChartFrame.Height);
-        frame.Draw(drawing, Unit, "channels");
+        frame.Draw(drawing, Unit, $"{Noun}s");
         for (int i = 0; i < bins.Counts.Length; i++)
         {
             if (bins.Counts[i] == 0)
@@ -85,10 +87,10 @@ sealed record HistogramChart(string Title, string Subject, string Unit, IReadOnl
             double first = frame.AtX(bins.Edge(i)), last = frame.AtX(bins.Edge(i + 1)), top = frame.AtY(bins.Counts[i]);
             drawing.Box(
                 "bar", first + 0.5, top, last - first - 1, frame.AtY(0) - top,
-                $"{edges[i].Text} to {edges[i + 1].Text}: {Html.Count(bins.Counts[i], "channel")}");
+                $"{edges[i].Text} to {edges[i + 1].Text}: {Html.Count(bins.Counts[i], Noun)}");
         }
         return Figure.Of(Title, drawing.ToSvg(
-            $"{Title} of {Subject}: {Html.Count(Values.Count, "channel")} from {Html.Number(Values.Min())} to "
+            $"{Title} of {Subject}: {Html.Count(Values.Count, Noun)} from {Html.Number(Values.Min())} to "
             + $"{Html.Number(Values.Max())}, {Html.Number(Values.Average())} on average."));
     }
 }

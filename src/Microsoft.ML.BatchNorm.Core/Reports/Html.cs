@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Reflection;
 using System.Text;
 
 namespace Microsoft.ML.BatchNorm;
@@ -7,7 +8,24 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>Text and numbers for a page: escaped, and the same in every culture.</summary>
 static class Html
 {
-    public static string Escape(string text) => WebUtility.HtmlEncode(text);
+    /// <summary>
+    /// The text for a page. Characters that would not be seen, or that would turn the text around them, are shown as
+    /// their code: a name from a file cannot pretend to be another one.
+    /// </summary>
+    public static string Escape(string text)
+    {
+        text = WebUtility.HtmlEncode(text);
+        return text.Any(IsHidden) ? string.Concat(text.Select(Shown)) : text;
+
+        static string Shown(char letter) => IsHidden(letter) ? $"\\u{(int)letter:X4}" : $"{letter}";
+    }
+
+    /// <summary>
+    /// Whether a character controls the text or its direction, or has no shape of its own. Joiners are parts of letters.
+    /// </summary>
+    static bool IsHidden(char letter) => letter is not ('\n' or '\u200C' or '\u200D') && CharUnicodeInfo.GetUnicodeCategory(letter) is
+        UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
+        or UnicodeCategory.ParagraphSeparator;
 
     /// <summary>A number with four digits, and with a power of ten if it is very large or very small.</summary>
     public static string Number(double value) =>
@@ -25,6 +43,24 @@ static class Html
     public static string Heading(int level, string text) => $"<h{level}>{Escape(text)}</h{level}>\n";
 
     public static string Paragraph(string text) => $"<p>{Escape(text)}</p>\n";
+
+    /// <summary>A time of day in UTC.</summary>
+    public static string Time(DateTimeOffset time) =>
+        time.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);
+
+    /// <summary>How long something took, with two or three digits.</summary>
+    public static string Duration(TimeSpan time) => time.TotalSeconds switch
+    {
+        < 1 => $"{Number(Math.Round(time.TotalMilliseconds))} ms",
+        < 100 => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s"),
+        < 6_000 => string.Create(CultureInfo.InvariantCulture, $"{time.TotalMinutes:0.0} min"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0.0} h"),
+    };
+
+    /// <summary>The version of this library.</summary>
+    public static string Version { get; } =
+        typeof(Html).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion
+            .Split('+')[0];
 
     /// <summary>Short facts, side by side.</summary>
     public static string Facts(IEnumerable<(string Name, string Value)> facts) =>

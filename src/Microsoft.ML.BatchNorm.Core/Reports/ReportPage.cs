@@ -121,6 +121,7 @@ static class ReportStyle
         .bn-report .axis{stroke:var(--soft)}
         .bn-report .phase{fill:var(--phase)}
         .bn-report .phase.odd{fill:var(--phase-odd)}
+        .bn-report .strip{fill:transparent}.bn-report .strip:hover{fill:var(--soft);fill-opacity:.12}
         .bn-report .boundary{stroke:var(--soft);stroke-dasharray:2 3}
         .bn-report .best{stroke:var(--ink);stroke-dasharray:1 3;stroke-width:1.6}
         .bn-report .bar{fill:var(--s1)}.bn-report .bar.drifted{fill:var(--s2)}

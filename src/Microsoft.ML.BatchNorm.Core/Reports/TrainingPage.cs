@@ -24,7 +24,11 @@ sealed record TrainingPage(
     /// <summary>Whether the network has the parameters of the best epoch instead of those of the last.</summary>
     bool IsBestRestored => Best > 0 && Setup.Options.EarlyStopping is { RestoreBest: true };
 
-    public string Body() => Facts() + Phases() + Curves() + NormalizationSection.Of(this) + Layers();
+    public string Body() =>
+        Facts() + Phases() + Curves() + OutcomeSection.Of(this) + NormalizationSection.Of(this) + Layers();
+
+    /// <summary>The epoch whose parameters the network has; null before the first one.</summary>
+    public EpochResult? Shown => History.IsEmpty ? null : IsBestRestored ? History[Best - 1] : History[^1];
 
     /// <summary>The position of an epoch among those of all phases, from 0, or -1.</summary>
     public int IndexOf(string phase, int epoch)
@@ -63,9 +67,8 @@ sealed record TrainingPage(
         };
         if (Best > 0)
             facts.Add(("Best epoch", Html.Count(Best)));
-        if (History is [.., var last])
+        if (Shown is { } shown)
         {
-            EpochResult shown = IsBestRestored ? History[Best - 1] : last;
             string metric = LossText.Metric(options.Loss);
             AddIfKnown("Training loss", shown.Loss);
             AddIfKnown("Validation loss", shown.ValidationLoss);
@@ -73,9 +76,16 @@ sealed record TrainingPage(
             AddIfKnown($"Validation {metric}", shown.ValidationMetric);
         }
         facts.Add(("Objective", LossText.Name(options.Loss)));
-        facts.Add(("Optimizer", LossText.Optimizer(options.Optimizer)));
-        facts.Add(("Rows per step", Html.Count(options.BatchSize)));
-        facts.Add(("Parameters", Html.Count(Setup.Network.Nodes.Sum(node => node.ParameterCount))));
+        facts.AddRange(SettingsOf(Setup));
+        if (Result is { } result)
+        {
+            facts.Add(("Training rows", Html.Count(result.TrainingRows)));
+            facts.Add(("Validation rows", Html.Count(result.ValidationRows)));
+            facts.Add(("Time", Html.Duration(result.Duration)));
+            facts.Add(("Rows per second", Html.Count((long)result.RowsPerSecond)));
+            facts.Add(("Date", Html.Time(result.Ended)));
+        }
+        facts.Add(("Version", Html.Version));
         return Html.Facts(facts) + (History.IsEmpty ? "" : Html.Paragraph(
             "The loss, the metric and the network's parameters are those of epoch "
             + $"{Html.Count(IsBestRestored ? Best : History.Length)}."));
@@ -85,6 +95,27 @@ sealed record TrainingPage(
             if (value is { } known)
                 facts.Add((name, Html.Number(known)));
         }
+    }
+
+    /// <summary>What the run was told, by name, so that two runs can be compared.</summary>
+    public static IEnumerable<(string Name, string Value)> SettingsOf(RunSetup setup)
+    {
+        TrainingOptions options = setup.Options;
+        if (setup.Phases.Length == 1)
+            yield return ("Learning rate", Html.Number(setup.Phases[0].LearningRate));
+        if (options.LearningRateSchedule != LearningRateSchedule.Constant)
+            yield return ("Schedule", LossText.Schedule(options.LearningRateSchedule));
+        yield return ("Optimizer", LossText.Optimizer(options.Optimizer));
+        yield return ("Batch size", Html.Count(options.BatchSize));
+        yield return ("Early stopping", options.EarlyStopping is { } stopping
+            ? $"patience {Html.Count(stopping.Patience)}"
+                + (stopping.MinimumImprovement > 0 ? $", at least {Html.Number(stopping.MinimumImprovement)}" : "")
+                + (stopping.RestoreBest ? ", best epoch restored" : "")
+            : "none");
+        if (options.GradientClipNorm is { } norm)
+            yield return ("Gradient norm", $"at most {Html.Number(norm)}");
+        yield return ("Seed", options.Seed.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        yield return ("Parameters", Html.Count(setup.Network.Nodes.Sum(node => node.ParameterCount)));
     }
 
     string Phases()
@@ -181,6 +212,17 @@ static class LossText
             : $"{Kind(optimizer)}, weight decay {Html.Number(optimizer.WeightDecay)} of "
                 + (optimizer.DecayedParameters == DecayedParameters.All ? "all parameters" : "kernels");
 
+    public static string Schedule(LearningRateSchedule schedule) => schedule switch
+    {
+        LearningRateSchedule.ConstantSchedule => "constant",
+        LearningRateSchedule.StepSchedule step =>
+            $"times {Html.Number(step.Multiplier)} every {Html.Count(step.Every, "epoch")}",
+        LearningRateSchedule.CosineSchedule cosine => $"cosine, to {Html.Number(cosine.Last)} of it",
+        LearningRateSchedule.WarmUpSchedule warmUp =>
+            $"warm-up over {Html.Count(warmUp.Over, "epoch")}, then {Schedule(warmUp.Then)}",
+        _ => schedule.GetType().Name,
+    };
+
     static string Kind(Optimizer optimizer) => optimizer switch
     {
         SgdOptimizer { Momentum: > 0, Nesterov: true } sgd => $"SGD, Nesterov momentum {Html.Number(sgd.Momentum)}",
@@ -191,5 +233,5 @@ static class LossText
         _ => optimizer.GetType().Name,
     };
 
-    static bool IsAccuracy(Loss loss) => loss is SoftmaxCrossEntropyLoss or BinaryCrossEntropyLoss;
+    public static bool IsAccuracy(Loss loss) => loss is SoftmaxCrossEntropyLoss or BinaryCrossEntropyLoss;
 }

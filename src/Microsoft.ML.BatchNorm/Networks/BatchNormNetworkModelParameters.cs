@@ -15,6 +15,12 @@ public interface INetworkModelParameters
 
     /// <summary>What the network has learned.</summary>
     NetworkState State { get; }
+
+    /// <summary>
+    /// The training with its history, for <see cref="TrainingReport.Of(BatchNorm.TrainingResult, string)"/>. It is not
+    /// saved: null for a loaded model.
+    /// </summary>
+    TrainingResult? TrainingResult { get; }
 }
 
 /// <summary>
@@ -47,6 +53,9 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
 
     /// <inheritdoc/>
     public NetworkState State => Predictor.State;
+
+    /// <inheritdoc/>
+    public TrainingResult? TrainingResult { get; internal init; }
 
     private protected NetworkModel Predictor { get; }
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -79,9 +80,33 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         return classes;
     }
 
-    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(
-        Network network, NetworkState state) =>
-        new(Host, new SavedNetwork(network, state));
+    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(TrainingResult result) =>
+        new(Host, new SavedNetwork(result.Network, result.State)) { TrainingResult = result };
+
+    private protected override ImmutableArray<string> ClassNames(RoleMappedData data)
+    {
+        DataViewSchema.Annotations annotations = data.Schema.Label!.Value.Annotations;
+        return annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType values
+            ? values.ItemType.RawType switch
+            {
+                var type when type == typeof(ReadOnlyMemory<char>) => Names<ReadOnlyMemory<char>>(),
+                var type when type == typeof(float) => Names<float>(),
+                var type when type == typeof(double) => Names<double>(),
+                var type when type == typeof(int) => Names<int>(),
+                var type when type == typeof(uint) => Names<uint>(),
+                var type when type == typeof(long) => Names<long>(),
+                var type when type == typeof(bool) => Names<bool>(),
+                _ => [],
+            }
+            : [];
+
+        ImmutableArray<string> Names<T>()
+        {
+            VBuffer<T> keys = default;
+            annotations.GetValue(AnnotationUtils.Kinds.KeyValues, ref keys);
+            return [.. keys.DenseValues().Select(key => FormattableString.Invariant($"{key}"))];
+        }
+    }
 }
 
 /// <summary>A network that gives the probability of each class: the softmax of its outputs.</summary>

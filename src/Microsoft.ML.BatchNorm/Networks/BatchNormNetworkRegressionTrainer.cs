@@ -94,9 +94,8 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         return scale;
     }
 
-    private protected override BatchNormNetworkRegressionModelParameters CreateModel(
-        Network network, NetworkState state) =>
-        new(Host, new SavedNetwork(network, state));
+    private protected override BatchNormNetworkRegressionModelParameters CreateModel(TrainingResult result) =>
+        new(Host, new SavedNetwork(result.Network, result.State)) { TrainingResult = result };
 }
 
 /// <summary>A network whose one output is the predicted value.</summary>

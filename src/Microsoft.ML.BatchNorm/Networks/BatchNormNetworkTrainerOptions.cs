@@ -57,6 +57,12 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// <summary>How gradients change parameters. Default: Adam with a learning rate of 0.001.</summary>
     public Optimizer Optimizer { get; set; } = Optimizer.Adam(Defaults.LearningRate);
 
+    /// <summary>
+    /// The learning rate, at least 0, instead of that of <see cref="Optimizer"/>; null for the optimizer's own. The
+    /// phases of <see cref="FineTune"/> have their own rates. Default: null.
+    /// </summary>
+    public double? LearningRate { get; set; }
+
     /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
     public LearningRateSchedule LearningRateSchedule { get; set; } = LearningRateSchedule.Constant;
 
@@ -108,6 +114,31 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// and a warning says so. Default: true.
     /// </summary>
     public bool RecomputeStatistics { get; set; } = true;
+
+    /// <summary>
+    /// Receives the progress: epoch, step, loss, metrics, learning rate and rows per second, about ten times a second and
+    /// at the end of each epoch, on the thread that trains. <see cref="MLContext.Log"/> has the end of each epoch as well.
+    /// Default: null.
+    /// </summary>
+    /// <example>
+    /// <code>
+    /// Progress = new Progress&lt;TrainingProgress&gt;(now => Console.WriteLine($"{now.Epoch}: {now.Loss:F3}")),
+    /// </code>
+    /// </example>
+    public IProgress<TrainingProgress>? Progress { get; set; }
+
+    /// <summary>
+    /// Whether each epoch measures the metric on the training rows in inference mode, for
+    /// <see cref="EpochResult.Metric"/> and the training report. It takes a pass over the rows. Default: false.
+    /// </summary>
+    public bool EvaluateTrainingData { get; set; }
+
+    /// <summary>
+    /// Whether each epoch records how far the moving statistics are from the exact ones, for the training report. This
+    /// takes as long as <see cref="RecomputeStatistics"/>, once per epoch, and does not change what is learned. Default:
+    /// false.
+    /// </summary>
+    public bool RecordStatistics { get; set; }
 
     /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at the end of each epoch, or null for none. You can only
@@ -178,6 +209,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
             "NetworkFactory must be null where Network is set.");
         host.CheckUserArg(Optimizer is not null, nameof(Optimizer), "Optimizer must not be null.");
         host.CheckUserArg(
+            LearningRate is not { } rate || rate >= 0 && double.IsFinite(rate), nameof(LearningRate),
+            Invariant($"LearningRate must be finite and at least 0, or null, not {LearningRate}."));
+        host.CheckUserArg(
             LearningRateSchedule is not null, nameof(LearningRateSchedule), "LearningRateSchedule must not be null.");
         host.CheckUserArg(
             Freeze is not null && Array.TrueForAll(Freeze, pattern => !string.IsNullOrEmpty(pattern)),
@@ -191,7 +225,7 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
         return new TrainingOptions
         {
             Loss = loss!,
-            Optimizer = Optimizer!,
+            Optimizer = LearningRate is { } given ? Optimizer! with { LearningRate = given } : Optimizer!,
             LearningRateSchedule = LearningRateSchedule!,
             Epochs = Epochs,
             BatchSize = BatchSize,
@@ -201,6 +235,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
             ValidationSplit = ValidationSplit,
             EarlyStopping = EarlyStopping,
             RecomputeStatistics = RecomputeStatistics,
+            EvaluateTrainingData = EvaluateTrainingData,
+            RecordStatistics = RecordStatistics,
             CheckpointPath = CheckpointPath,
         };
 

@@ -35,6 +35,23 @@ static class ReportedRuns
     /// <summary>One epoch, nothing validated, nothing recorded.</summary>
     public static TrainingResult Short { get; } = Train(new TrainingOptions { Epochs = 1 });
 
+    /// <summary>A regression with rows to validate.</summary>
+    public static TrainingResult Regression { get; } = NetworkTrainer.Train(
+        Network.Input(2).Dense(8).BatchNormalization().ReLU().Dense(1),
+        Network.Input(2).Dense(8).BatchNormalization().ReLU().Dense(1).Initialize(1),
+        new TrainingData(90, Sample.Floats(180, 1), Sample.Floats(90, 2)),
+        new TrainingOptions { Loss = Loss.MeanSquaredError, Epochs = 4, ValidationSplit = 0.3 });
+
+    /// <summary>Twenty classes that the network knows by heart: their labels mean nothing.</summary>
+    public static TrainingResult ManyClasses { get; } = NetworkTrainer.Train(
+        Network.Input(8).Dense(64).BatchNormalization().ReLU().Dense(20),
+        Network.Input(8).Dense(64).BatchNormalization().ReLU().Dense(20).Initialize(1),
+        new TrainingData(200, Sample.Floats(1600, 1), Enumerable.Range(0, 200).Select(row => row * 7 % 20 + 0f).ToArray()),
+        new TrainingOptions
+        {
+            Epochs = 60, Optimizer = Optimizer.Adam(0.02), ValidationSplit = 0.2, EvaluateTrainingData = true,
+        });
+
     /// <summary>Forty channels: some shifted, some wider, one constant that has become another.</summary>
     public static DriftReport Drift { get; } = Compare(40);
 

@@ -11,7 +11,8 @@ public class TrainingReportTests
     [
         [TrainingReport.Of(ReportedRuns.Planned).ToHtml()], [TrainingReport.Of(ReportedRuns.Long).ToHtml()],
         [TrainingReport.Of(ReportedRuns.Short).ToHtml()], [ReportedRuns.Drift.ToHtml()],
-        [ReportedRuns.NoDrift.ToHtml()],
+        [ReportedRuns.NoDrift.ToHtml()], [TrainingReport.Of(ReportedRuns.Regression).ToHtml()],
+        [TrainingReport.Compare([("planned", ReportedRuns.Planned), ("long", ReportedRuns.Long)]).ToHtml()],
     ];
 
     [TestMethod]
@@ -192,6 +193,141 @@ public class TrainingReportTests
         Assert.AreEqual(
             Charts(TrainingReport.Of(ReportedRuns.Long).ToHtml()).Count(), Charts(page).Count());
     }
+
+    [TestMethod]
+    public void The_facts_say_how_the_run_was_made()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        Dictionary<string, string> facts = Parsed(TrainingReport.Of(result).ToHtml()).Descendants("dt").ToDictionary(
+            name => name.Value, name => name.ElementsAfterSelf("dd").First().Value);
+        Assert.AreEqual("32", facts["Batch size"]);
+        Assert.AreEqual("120", facts["Training rows"]);
+        Assert.AreEqual("30", facts["Validation rows"]);
+        Assert.AreEqual("0", facts["Seed"]);
+        Assert.AreEqual("Adam", facts["Optimizer"]);
+        Assert.AreEqual("patience 8, best epoch restored", facts["Early stopping"]);
+        Assert.AreEqual("0.1.0", facts["Version"]);
+        StringAssert.StartsWith(facts["Date"], $"{result.Ended:yyyy-MM-dd}");
+        Assert.IsTrue(facts.ContainsKey("Time") && facts.ContainsKey("Rows per second"));
+        Assert.AreEqual(
+            "0.01", Parsed(TrainingReport.Of(ReportedRuns.Long).ToHtml()).Descendants("dt")
+                .Single(name => name.Value == "Learning rate").ElementsAfterSelf("dd").First().Value);
+        StringAssert.Contains(
+            TrainingReport.Of(ReportedRuns.Long).ToHtml(), "warm-up over 5 epochs, then cosine, to 0 of it");
+    }
+
+    [TestMethod]
+    public void A_chart_tells_its_values_where_the_pointer_is()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        string[] values =
+        [
+            .. Charts(TrainingReport.Of(result).ToHtml()).First().Elements("rect")
+                .Where(rect => Class(rect) == "strip").Select(rect => rect.Element("title")!.Value),
+        ];
+        Assert.AreEqual(result.History.Length, values.Length);
+        string[] first = values[0].Split('\n');
+        Assert.AreEqual("epoch 1", first[0]);
+        Assert.AreEqual(
+            result.History[0].Loss, double.Parse(first[1].Split(' ')[1], CultureInfo.InvariantCulture),
+            1e-3 * result.History[0].Loss);
+        StringAssert.StartsWith(first[2], "validation ");
+    }
+
+    [TestMethod]
+    public void Validation_rows_have_a_confusion_matrix_and_the_classes_their_shares()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        string[][] matrix = Table(TrainingReport.Of(result).ToHtml(), "Confusion matrix"),
+            classes = Table(TrainingReport.Of(result).ToHtml(), "Classes");
+        CollectionAssert.AreEqual(new[] { "actual class", "taken for 0", "taken for 1", "taken for 2" }, matrix[0]);
+        foreach (ConfusionCount one in result.Confusion)
+            Assert.AreEqual($"{one.Rows}", matrix[1 + one.Actual][1 + one.Predicted]);
+        int right = result.Confusion.Where(one => one is { Actual: 1, Predicted: 1 }).Sum(one => one.Rows),
+            actual = result.Confusion.Where(one => one.Actual == 1).Sum(one => one.Rows),
+            taken = result.Confusion.Where(one => one.Predicted == 1).Sum(one => one.Rows);
+        Assert.AreEqual($"{actual}", classes[2][1]);
+        Assert.AreEqual((double)right / actual, double.Parse(classes[2][2], CultureInfo.InvariantCulture), 1e-3);
+        Assert.AreEqual((double)right / taken, double.Parse(classes[2][3], CultureInfo.InvariantCulture), 1e-3);
+    }
+
+    [TestMethod]
+    public void Many_classes_are_listed_by_their_confusions_with_their_names()
+    {
+        string page = TrainingReport.Of(
+            ReportedRuns.ManyClasses.WithClassNames([.. Enumerable.Range(0, 20).Select(index => $"kind {index}")]))
+            .ToHtml();
+        string[][] confusions = Table(page, "Most frequent confusions");
+        StringAssert.StartsWith(confusions[1][0], "kind ");
+        Assert.AreEqual(21, Table(page, "Classes").Length);
+        Assert.IsFalse(page.Contains("Confusion matrix", StringComparison.Ordinal));
+    }
+
+    [TestMethod]
+    public void A_regression_has_residuals()
+    {
+        string page = TrainingReport.Of(ReportedRuns.Regression).ToHtml();
+        string[] titles = [.. Charts(page).Select(chart => chart.ElementsBeforeSelf().First().Value)];
+        CollectionAssert.IsSubsetOf(new[] { "Residuals", "Prediction and target" }, titles);
+        XElement scatter = Charts(page).Single(
+            chart => chart.ElementsBeforeSelf().First().Value == "Prediction and target");
+        Assert.AreEqual(
+            ReportedRuns.Regression.ValidationPredictions.Length, scatter.Elements("circle").Count());
+    }
+
+    [TestMethod]
+    public void A_gap_to_the_training_rows_is_remarked_and_chance_is_not()
+    {
+        const string Remark = "knows its training rows better";
+        StringAssert.Contains(TrainingReport.Of(ReportedRuns.ManyClasses).ToHtml(), Remark);
+        Assert.IsFalse(TrainingReport.Of(ReportedRuns.Long).ToHtml().Contains(Remark, StringComparison.Ordinal));
+    }
+
+    [TestMethod]
+    public void Compared_runs_share_their_charts_and_list_what_differs()
+    {
+        string page = TrainingReport.Compare(
+            [("planned", ReportedRuns.Planned), ("long", ReportedRuns.Long)], "Two runs").ToHtml();
+        string[][] settings = Table(page, "Settings"), results = Table(page, "Results");
+        CollectionAssert.AreEqual(new[] { "setting", "planned", "long" }, settings[0]);
+        CollectionAssert.IsSubsetOf(
+            new[] { "Early stopping", "Schedule" }, settings.Select(row => row[0]).ToArray());
+        CollectionAssert.DoesNotContain(settings.Select(row => row[0]).ToArray(), "Batch size");
+        CollectionAssert.AreEqual(new[] { "planned", "long" }, results[1..].Select(row => row[0]).ToArray());
+        XElement loss = Charts(page).First();
+        Assert.AreEqual(2, loss.Elements("polyline").Count());
+        Assert.ThrowsExactly<ArgumentException>(() => TrainingReport.Compare([("one", ReportedRuns.Long)]));
+        Assert.ThrowsExactly<ArgumentException>(
+            () => TrainingReport.Compare([("a", ReportedRuns.Long), ("a", ReportedRuns.Long)]));
+    }
+
+    [TestMethod]
+    public void A_title_may_be_given_when_the_page_is_saved()
+    {
+        var stream = new MemoryStream();
+        TrainingReport.Of(ReportedRuns.Short).SaveHtml(stream, title: "Another title");
+        Assert.AreEqual(
+            "Another title", Parsed(System.Text.Encoding.UTF8.GetString(stream.ToArray())).Descendants("h1").Single().Value);
+    }
+
+    [TestMethod]
+    [DataRow("safe\u202Etxt.exe", "safe\\u202Etxt.exe")]
+    [DataRow("bell\a", "bell\\u0007")]
+    [DataRow("isolate\u2066x\u2069", "isolate\\u2066x\\u2069")]
+    [DataRow("zero\u200Bwidth", "zero\\u200Bwidth")]
+    [DataRow("line\u2028", "line\\u2028")]
+    [DataRow("نام\u200Cها", "نام\u200Cها")]
+    public void Characters_that_control_the_text_are_shown_as_their_code(string name, string shown)
+    {
+        string page = TrainingReport.Of(ReportedRuns.Short, name).ToHtml();
+        Assert.AreEqual(shown, Parsed(page).Descendants("h1").Single().Value);
+    }
+
+    static string[][] Table(string page, string label) =>
+    [
+        .. Parsed(page).Descendants("div").Single(div => (string?)div.Attribute("aria-label") == label)
+            .Descendants("tr").Select(row => row.Elements().Select(cell => cell.Value).ToArray()),
+    ];
 
     static string Class(XElement element) => (string)element.Attribute("class")!;
 
