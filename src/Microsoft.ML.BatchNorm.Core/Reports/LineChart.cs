@@ -91,7 +91,7 @@ sealed record LineChart(
 
         static string At(ChartSeries series, int index) =>
             index < series.Values.Count && series.Values[index] is { } value
-                ? $"\n{series.Name} {Html.Number(value)}"
+                ? $"\n{Html.Visible(series.Name)} {Html.Number(value)}"
                 : "";
     }
 

@@ -78,7 +78,8 @@ sealed class PhaseRun : IDisposable
     public int BestEpoch => best?.Epoch ?? epoch;
 
     /// <summary>
-    /// What the network that the phase ends with predicts for the validation rows; null if this run has not measured it.
+    /// What the network that the phase ends with predicts for the validation rows; null if this run has not measured
+    /// it.
     /// </summary>
     public Outcome? Outcome => best?.State is null ? lastOutcome : bestOutcome;
 
@@ -200,7 +201,7 @@ sealed class PhaseRun : IDisposable
 
     EvaluationResult Validate(RowSet rows)
     {
-        lastOutcome = ranks is null ? new Outcome(options.Loss, phase.Network.OutputShape.Size, rows.Count) : null;
+        lastOutcome = new Outcome(options.Loss, phase.Network.OutputShape.Size, rows.Count);
         return Evaluate(rows, lastOutcome);
     }
 

@@ -187,6 +187,7 @@ sealed record RunContext(
             if (end.Phase == Setup.Phases.Length - 1)
             {
                 var checkpoint = new TrainingCheckpoint(Setup, end);
+                var (confusion, predictions) = phase.Outcome?.OfAll(Ranks) ?? ([], []);
                 return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch)
                 {
                     TrainingRows = Data.Training.Count,
@@ -194,8 +195,8 @@ sealed record RunContext(
                     Ended = Clock.GetUtcNow(),
                     Duration = Clock.GetElapsedTime(start),
                     RowsPerSecond = time > TimeSpan.Zero ? rows / time.TotalSeconds : 0,
-                    Confusion = phase.Outcome?.Confusion ?? [],
-                    ValidationPredictions = phase.Outcome?.Predictions ?? [],
+                    Confusion = confusion,
+                    ValidationPredictions = predictions,
                 };
             }
             position = RunPosition.StartOf(end.Phase + 1, state, end.History, end.Statistics);

@@ -73,11 +73,12 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
     }
 
     // Platt's calibrator with slope −1 and offset 0 is the sigmoid.
-    private protected override CalibratedNetwork CreateModel(TrainingResult result) =>
+    private protected override CalibratedNetwork CreateModel(
+        TrainingResult result, DataViewSchema.Column label) =>
         new CalibratedNetworkParameters(
             Host, new BatchNormNetworkBinaryModelParameters(Host, new SavedNetwork(result.Network, result.State))
             {
-                TrainingResult = result,
+                TrainingResult = result.WithClassNames(["false", "true"]),
             },
             new PlattCalibrator(Host, -1, 0));
 

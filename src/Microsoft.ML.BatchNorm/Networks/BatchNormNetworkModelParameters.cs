@@ -17,8 +17,10 @@ public interface INetworkModelParameters
     NetworkState State { get; }
 
     /// <summary>
-    /// The training with its history, for <see cref="TrainingReport.Of(BatchNorm.TrainingResult, string)"/>. It is not
-    /// saved: null for a loaded model.
+    /// The training that gave this model, with its history, of which
+    /// <see cref="TrainingReport.Of(BatchNorm.TrainingResult, string)"/> makes a report. It is not saved: null for a
+    /// model that was loaded. As long as the model lives, the result keeps the optimizer's state and the last epoch's
+    /// parameters in memory, with Adam about three times the size of the parameters.
     /// </summary>
     TrainingResult? TrainingResult { get; }
 }

@@ -80,24 +80,30 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
         return classes;
     }
 
-    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(TrainingResult result) =>
-        new(Host, new SavedNetwork(result.Network, result.State)) { TrainingResult = result };
+    private protected override BatchNormNetworkMulticlassModelParameters CreateModel(
+        TrainingResult result, DataViewSchema.Column label) =>
+        new(Host, new SavedNetwork(result.Network, result.State))
+        {
+            TrainingResult = result.WithClassNames(KeyNames(label.Annotations)),
+        };
 
-    private protected override ImmutableArray<string> ClassNames(RoleMappedData data)
+    /// <summary>The keys' values in words; none if they are not known, or neither texts nor numbers.</summary>
+    static ImmutableArray<string> KeyNames(DataViewSchema.Annotations annotations)
     {
-        DataViewSchema.Annotations annotations = data.Schema.Label!.Value.Annotations;
-        return annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type is VectorDataViewType values
-            ? values.ItemType.RawType switch
-            {
-                var type when type == typeof(ReadOnlyMemory<char>) => Names<ReadOnlyMemory<char>>(),
-                var type when type == typeof(float) => Names<float>(),
-                var type when type == typeof(double) => Names<double>(),
-                var type when type == typeof(int) => Names<int>(),
-                var type when type == typeof(uint) => Names<uint>(),
-                var type when type == typeof(long) => Names<long>(),
-                var type when type == typeof(bool) => Names<bool>(),
-                _ => [],
-            }
+        Type? type = (annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type as VectorDataViewType)
+            ?.ItemType.RawType;
+        return type == typeof(ReadOnlyMemory<char>) ? Names<ReadOnlyMemory<char>>()
+            : type == typeof(float) ? Names<float>()
+            : type == typeof(double) ? Names<double>()
+            : type == typeof(sbyte) ? Names<sbyte>()
+            : type == typeof(byte) ? Names<byte>()
+            : type == typeof(short) ? Names<short>()
+            : type == typeof(ushort) ? Names<ushort>()
+            : type == typeof(int) ? Names<int>()
+            : type == typeof(uint) ? Names<uint>()
+            : type == typeof(long) ? Names<long>()
+            : type == typeof(ulong) ? Names<ulong>()
+            : type == typeof(bool) ? Names<bool>()
             : [];
 
         ImmutableArray<string> Names<T>()

@@ -94,7 +94,8 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
         return scale;
     }
 
-    private protected override BatchNormNetworkRegressionModelParameters CreateModel(TrainingResult result) =>
+    private protected override BatchNormNetworkRegressionModelParameters CreateModel(
+        TrainingResult result, DataViewSchema.Column label) =>
         new(Host, new SavedNetwork(result.Network, result.State)) { TrainingResult = result };
 }
 

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
 using Microsoft.ML.Runtime;
@@ -113,7 +112,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         TrainingOptions run = training with { Seed = seed, StandardizesTargets = scale is not null };
         TrainingResult result =
             new TrainingRun(Host, channel, options, run, scale).Train(start, rows.Data, held?.Data);
-        return CreateModel(result.WithClassNames(ClassNames(data)));
+        return CreateModel(result, data.Schema.Label!.Value);
 
         TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(
             Host, run => TrainingRows.Read(run, channel, from, isValidation, options.NonFinite, memory),
@@ -133,10 +132,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// <summary>Checks the label column, and returns the number of outputs that it needs.</summary>
     private protected abstract int CheckLabel(RoleMappedData data);
 
-    private protected abstract TModel CreateModel(TrainingResult result);
-
-    /// <summary>The names of the classes; empty if there are none.</summary>
-    private protected virtual ImmutableArray<string> ClassNames(RoleMappedData data) => [];
+    private protected abstract TModel CreateModel(TrainingResult result, DataViewSchema.Column label);
 
     /// <summary>The scale to standardize targets with, from the rows kept for training; null for none.</summary>
     private protected virtual TargetScale? Scale(

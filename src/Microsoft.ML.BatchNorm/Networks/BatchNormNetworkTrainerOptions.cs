@@ -58,8 +58,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public Optimizer Optimizer { get; set; } = Optimizer.Adam(Defaults.LearningRate);
 
     /// <summary>
-    /// The learning rate, at least 0, instead of that of <see cref="Optimizer"/>; null for the optimizer's own. The
-    /// phases of <see cref="FineTune"/> have their own rates. Default: null.
+    /// The learning rate, at least 0, which replaces that of <see cref="Optimizer"/>; null for the optimizer's own. It
+    /// must be null where <see cref="FineTune"/> is set, since its phases have their own. Default: null, which is 0.001
+    /// with the default optimizer.
     /// </summary>
     public double? LearningRate { get; set; }
 
@@ -116,27 +117,24 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public bool RecomputeStatistics { get; set; } = true;
 
     /// <summary>
-    /// Receives the progress: epoch, step, loss, metrics, learning rate and rows per second, about ten times a second and
-    /// at the end of each epoch, on the thread that trains. <see cref="MLContext.Log"/> has the end of each epoch as well.
-    /// Default: null.
+    /// Receives the progress, with epoch, step, loss, metrics, rows per second and learning rate: about ten times a
+    /// second and at the end of each epoch, on the thread that trains. Training waits until it returns. A
+    /// <see cref="Progress{T}"/> passes the reports on to another thread, where they may come late and out of order; a
+    /// class of your own gets them at once. <see cref="MLContext.Log"/> has the end of each epoch too. Default: null.
     /// </summary>
-    /// <example>
-    /// <code>
-    /// Progress = new Progress&lt;TrainingProgress&gt;(now => Console.WriteLine($"{now.Epoch}: {now.Loss:F3}")),
-    /// </code>
-    /// </example>
     public IProgress<TrainingProgress>? Progress { get; set; }
 
     /// <summary>
-    /// Whether each epoch measures the metric on the training rows in inference mode, for
-    /// <see cref="EpochResult.Metric"/> and the training report. It takes a pass over the rows. Default: false.
+    /// Whether each epoch measures the metric of the training rows in inference mode, as
+    /// <see cref="EpochResult.Metric"/> says, which takes one more pass over them. The training report then compares
+    /// training and validation by it. Default: false.
     /// </summary>
     public bool EvaluateTrainingData { get; set; }
 
     /// <summary>
-    /// Whether each epoch records how far the moving statistics are from the exact ones, for the training report. This
-    /// takes as long as <see cref="RecomputeStatistics"/>, once per epoch, and does not change what is learned. Default:
-    /// false.
+    /// Whether each epoch measures how far the moving statistics are from the exact ones of the training rows, which
+    /// the training report shows. This takes as long as <see cref="RecomputeStatistics"/>, once per epoch, and does not
+    /// change what is learned. Default: false.
     /// </summary>
     public bool RecordStatistics { get; set; }
 
@@ -211,6 +209,9 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
         host.CheckUserArg(
             LearningRate is not { } rate || rate >= 0 && double.IsFinite(rate), nameof(LearningRate),
             Invariant($"LearningRate must be finite and at least 0, or null, not {LearningRate}."));
+        host.CheckUserArg(
+            LearningRate is null || FineTune is null, nameof(LearningRate),
+            "LearningRate must be null where FineTune is set: each of its phases has a learning rate.");
         host.CheckUserArg(
             LearningRateSchedule is not null, nameof(LearningRateSchedule), "LearningRateSchedule must not be null.");
         host.CheckUserArg(

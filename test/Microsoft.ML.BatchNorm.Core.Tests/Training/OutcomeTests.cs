@@ -78,14 +78,52 @@ public class OutcomeTests
     }
 
     [TestMethod]
-    public void Without_validation_and_on_several_ranks_there_is_none()
+    public void Without_validation_there_is_none()
     {
-        TrainingOptions options = new() { Epochs = 1, BatchSize = 20 };
-        Assert.AreEqual(0, Train(options, null).Confusion.Length);
+        TrainingResult result = Train(new() { Epochs = 1 }, null);
+        Assert.AreEqual((0, 0, 0), (
+            result.Confusion.Length, result.ValidationPredictions.Length, result.ValidationRows));
+    }
+
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    public void Several_ranks_have_the_confusion_of_the_rows_of_all(int size)
+    {
+        TrainingOptions options = new() { Epochs = 2, BatchSize = 20, ValidationSplit = 0.3 };
+        TrainingResult[] ranks = ThreadCollective.Run(size, collective => NetworkTrainer.Train(
+            network, network.Initialize(1), Classes(100, 1).Share(collective), options,
+            engine: new CpuEngine(1, collective)));
+        TrainingResult one = NetworkTrainer.Train(network, network.Initialize(1), Classes(100, 1), options);
+        foreach (TrainingResult rank in ranks)
+        {
+            CollectionAssert.AreEqual(one.Confusion.ToArray(), rank.Confusion.ToArray());
+            Assert.AreEqual((70, 30), (rank.TrainingRows, rank.ValidationRows));
+        }
+    }
+
+    [TestMethod]
+    public void Several_ranks_have_the_predictions_of_the_rows_of_all()
+    {
+        Network regression = Network.Input(2).Dense(1);
+        TrainingOptions options = new() { Loss = Loss.MeanSquaredError, Epochs = 1, ValidationSplit = 0.3 };
         TrainingResult[] ranks = ThreadCollective.Run(2, collective => NetworkTrainer.Train(
-            network, network.Initialize(1), Classes(100, 1).Share(collective),
-            options with { ValidationSplit = 0.3 }, engine: new CpuEngine(1, collective)));
-        Assert.AreEqual((0, 30), (ranks[0].Confusion.Length, ranks[0].ValidationRows));
+            regression, regression.Initialize(1), Runs.Data(50).Share(collective), options,
+            engine: new CpuEngine(1, collective)));
+        Assert.AreEqual(15, ranks[0].ValidationPredictions.Length);
+        CollectionAssert.AreEqual(
+            ranks[0].ValidationPredictions.ToArray(), ranks[1].ValidationPredictions.ToArray());
+    }
+
+    [TestMethod]
+    public void A_run_that_is_resumed_has_the_outcome_if_it_measures_the_epoch_of_its_state()
+    {
+        TrainingData data = Classes(100, seed: 1), validation = Classes(70, seed: 2);
+        TrainingResult whole = Train(new() { Epochs = 4 }, validation), half = Train(new() { Epochs = 2 }, validation);
+        TrainingResult resumed = NetworkTrainer.Resume(half.Checkpoint.WithEpochs(4), data, validation);
+        Assert.AreEqual(whole.State, resumed.State);
+        CollectionAssert.AreEqual(whole.Confusion.ToArray(), resumed.Confusion.ToArray());
+        Assert.IsTrue(NetworkTrainer.Resume(half.Checkpoint, data, validation).Confusion.IsEmpty);
     }
 
     static TrainingResult Train(TrainingOptions options, TrainingData? validation) =>

@@ -69,7 +69,9 @@ public class WatchedTrainingTests
             context.Transforms.CustomMapping<Classed, Flagged>(
                 (from, to) => to.Label = from.Number > 0, contractName: null)
             .Fit(Numbers()).Transform(Numbers()));
-        Assert.AreEqual(1, ((INetworkModelParameters)binary.Model.SubModel).TrainingResult!.History.Length);
+        TrainingResult flagged = binary.Model.SubModel.TrainingResult!;
+        Assert.AreEqual(1, flagged.History.Length);
+        CollectionAssert.AreEqual(new[] { "false", "true" }, flagged.ClassNames.ToArray());
         var regression = context.Regression.Trainers.BatchNormNetwork("Number", epochs: 1).Fit(Numbers());
         Assert.AreEqual(1, regression.Model.TrainingResult!.History.Length);
         Assert.IsNotNull(plain);
@@ -97,6 +99,25 @@ public class WatchedTrainingTests
     public void A_learning_rate_out_of_range_is_an_error(double rate) => Assert.Contains(
         "LearningRate", Assert.ThrowsExactly<ArgumentOutOfRangeException>(
             () => Fit(new() { LearningRate = rate })).Message);
+
+    [TestMethod]
+    public void A_learning_rate_beside_a_plan_is_an_error()
+    {
+        var error = Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => Fit(new()
+        {
+            LearningRate = 0.1, FineTune = FineTune.HeadThenAll(1, 1, 0.01, 0.001),
+        }));
+        Assert.Contains("each of its phases has a learning rate", error.Message);
+    }
+
+    [TestMethod]
+    public void The_log_and_ML_NET_s_progress_go_on_beside_the_option()
+    {
+        var own = new MLContext(1);
+        List<string> with = Messages.Of(own);
+        Blobs.Multiclass(own, options => (options.Epochs, options.Progress) = (2, new Reports())).Fit(Blobs.View(own));
+        Assert.AreEqual(2, with.Count(message => message.StartsWith("Epoch ", StringComparison.Ordinal)));
+    }
 
     [TestMethod]
     public void Watching_changes_no_bit() => Assert.AreEqual(
