@@ -119,7 +119,7 @@ static class RowLoss
         return greatest + Math.Log(sum);
     }
 
-    static int FirstGreatest(ReadOnlySpan<float> output)
+    public static int FirstGreatest(ReadOnlySpan<float> output)
     {
         int best = 0;
         for (int i = 1; i < output.Length; i++)

@@ -114,9 +114,10 @@ sealed record ChartBar(string Name, double Value, string Style);
 /// <param name="AreLogarithms">
 /// Whether the values are logarithms of ratios, to base 2; the axis then has the ratios.
 /// </param>
+/// <param name="Noun">What has the values.</param>
 sealed record HistogramChart(
     string Title, string Subject, string Unit, IReadOnlyList<double> Values, double Least = 0,
-    bool AreLogarithms = false)
+    bool AreLogarithms = false, string Noun = "channel")
 {
     const int MostTicks = 6, MostBins = 30, LeastBins = 6;
 
@@ -133,7 +134,7 @@ sealed record HistogramChart(
                 Math.Ceiling(low / stride - 1e-9) * stride, Math.Floor(high / stride + 1e-9) * stride, stride))),
             ChartAxis.Whole(0, bins.Counts.Max(), 0, 4));
         var drawing = new Drawing(ChartFrame.Width, ChartFrame.Height);
-        frame.Draw(drawing, Unit, "channels");
+        frame.Draw(drawing, Unit, $"{Noun}s");
         for (int i = 0; i < bins.Counts.Length; i++)
         {
             if (bins.Counts[i] == 0)
@@ -141,10 +142,10 @@ sealed record HistogramChart(
             double first = frame.AtX(bins.Edge(i)), last = frame.AtX(bins.Edge(i + 1)), top = frame.AtY(bins.Counts[i]);
             drawing.Box(
                 "bar", first + 0.5, top, last - first - 1, frame.AtY(0) - top,
-                $"{edges[i].Text} to {edges[i + 1].Text}: {Html.Count(bins.Counts[i], "channel")}");
+                $"{edges[i].Text} to {edges[i + 1].Text}: {Html.Count(bins.Counts[i], Noun)}");
         }
         return Figure.Of(Title, drawing.ToSvg(
-            $"{Title} of {Subject}: {Html.Count(Values.Count, "channel")} from {Html.Number(Values.Min())} to "
+            $"{Title} of {Subject}: {Html.Count(Values.Count, Noun)} from {Html.Number(Values.Min())} to "
             + $"{Html.Number(Values.Max())}, {Html.Number(Values.Average())} on average."));
     }
 

@@ -11,20 +11,28 @@ sealed class Drawing(int width, int height)
     public void Line(string style, double x1, double y1, double x2, double y2) =>
         Append($"<line class=\"{style}\" x1=\"{x1:0.##}\" y1=\"{y1:0.##}\" x2=\"{x2:0.##}\" y2=\"{y2:0.##}\"/>");
 
-    public void Circle(string style, double x, double y, double radius) =>
-        Append($"<circle class=\"{style}\" cx=\"{x:0.##}\" cy=\"{y:0.##}\" r=\"{radius:0.##}\"/>");
+    /// <param name="style">The class.</param>
+    /// <param name="x">The center's horizontal position.</param>
+    /// <param name="y">The center's vertical position.</param>
+    /// <param name="radius">The radius.</param>
+    /// <param name="title">The tooltip; empty for none.</param>
+    public void Circle(string style, double x, double y, double radius, string title = "")
+    {
+        Append($"<circle class=\"{style}\" cx=\"{x:0.##}\" cy=\"{y:0.##}\" r=\"{radius:0.##}\"");
+        End("circle", title);
+    }
 
     /// <param name="style">The class.</param>
     /// <param name="x">The left edge.</param>
     /// <param name="y">The upper edge.</param>
     /// <param name="width">The width.</param>
     /// <param name="height">The height.</param>
-    /// <param name="title">The tooltip; empty for none.</param>
+    /// <param name="title">The tooltip, in lines; empty for none.</param>
     public void Box(string style, double x, double y, double width, double height, string title = "")
     {
         Append($"<rect class=\"{style}\" x=\"{x:0.##}\" y=\"{y:0.##}\" width=\"{width:0.##}\"");
         Append($" height=\"{height:0.##}\"");
-        text.Append(title.Length == 0 ? "/>" : $"><title>{Html.Escape(title)}</title></rect>");
+        End("rect", title);
     }
 
     public void Polyline(string style, IEnumerable<(double X, double Y)> points)
@@ -50,6 +58,10 @@ sealed class Drawing(int width, int height)
         CultureInfo.InvariantCulture,
         $"<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" ")
         + $"aria-label=\"{Html.Escape(label)}\">{text}</svg>";
+
+    void End(string tag, string title) => text.Append(title.Length == 0
+        ? "/>"
+        : $"><title>{string.Join('\n', title.Split('\n').Select(Html.Escape))}</title></{tag}>");
 
     void Append(FormattableString markup) => text.Append(markup.ToString(CultureInfo.InvariantCulture));
 }
@@ -79,11 +91,12 @@ static class TextSize
 {
     const double Latin = 7.7, Capital = 9.5, Wide = 13;
 
-    public static double Width(string text) => text.EnumerateRunes().Sum(Width);
+    public static double Width(string text) => Html.Visible(text).EnumerateRunes().Sum(Width);
 
     /// <summary>The text, cut to a width with an ellipsis; empty if there is no room for two letters.</summary>
     public static string Fit(string text, double width)
     {
+        text = Html.Visible(text);
         if (Width(text) <= width)
             return text;
         var cut = new StringBuilder();

@@ -13,7 +13,7 @@ sealed record LineChart(
     string Title, string Subject, string Unit, IReadOnlyList<ChartSeries> Series, IReadOnlyList<PhaseSpan> Phases,
     int Best = 0)
 {
-    const int MostMarkers = 40, MostTicks = 5, StripHeight = 17;
+    const int MostMarkers = 40, MostTicks = 5, StripHeight = 17, MostStrips = 200;
 
     /// <summary>The chart as a figure; empty if there is no finite value.</summary>
     public string ToHtml(bool logarithmic)
@@ -34,6 +34,7 @@ sealed record LineChart(
             drawing.Line("best", frame.AtX(Best), frame.Top, frame.AtX(Best), ChartFrame.Bottom);
         foreach (ChartSeries series in drawn)
             Draw(drawing, frame, series, epochs);
+        DrawValues(drawing, frame, drawn, epochs);
         return Figure.Of(Title, drawing.ToSvg(Label(drawn)), [
             .. drawn.Select(series => (series.Style, series.Name)),
             .. Best > 0 ? new[] { ("best", $"best epoch ({Best})") } : [],
@@ -74,6 +75,24 @@ sealed record LineChart(
                 drawing.Circle($"marker {series.Style}", x, y, 2.4);
             run.Clear();
         }
+    }
+
+    /// <summary>Strips over the epochs, whose tooltips have the values there.</summary>
+    static void DrawValues(Drawing drawing, ChartFrame frame, ChartSeries[] drawn, int epochs)
+    {
+        int step = Math.Max(1, (epochs + MostStrips - 1) / MostStrips);
+        for (int epoch = 1; epoch <= epochs; epoch += step)
+        {
+            double first = frame.AtX(epoch - 0.5), last = frame.AtX(Math.Min(epochs, epoch + step - 1) + 0.5);
+            drawing.Box(
+                "strip", first, frame.Top, last - first, ChartFrame.Bottom - frame.Top,
+                $"epoch {epoch}" + string.Concat(drawn.Select(series => At(series, epoch - 1))));
+        }
+
+        static string At(ChartSeries series, int index) =>
+            index < series.Values.Count && series.Values[index] is { } value
+                ? $"\n{Html.Visible(series.Name)} {Html.Number(value)}"
+                : "";
     }
 
     string Label(ChartSeries[] drawn) =>

@@ -67,11 +67,13 @@ static class ReportStyle
     const string Light = """
         --page:#f6f6f3;--card:#ffffff;--ink:#1c1d1f;--soft:#55585e;--rule:#dddeda;--grid:#e9e9e5;
         --phase:#eef1f7;--phase-odd:#f7f1e8;--s1:#1c69ad;--s2:#b84a00;--s3:#24734a;--s4:#6d45a8;--s5:#b0276b;
+        --right1:#e2edf7;--right2:#c3d9ee;--right3:#9cc1e3;--wrong1:#f9e6d8;--wrong2:#f3c6a5;--wrong3:#e9a06b;
         """;
 
     const string Dark = """
         --page:#131417;--card:#1d1f23;--ink:#eceded;--soft:#b0b4bc;--rule:#3a3d43;--grid:#2c2f34;
         --phase:#222a38;--phase-odd:#322a20;--s1:#74b6f5;--s2:#f5a75c;--s3:#7fd0a0;--s4:#c5a3f5;--s5:#f78fbd;
+        --right1:#22303f;--right2:#2a4560;--right3:#335d86;--wrong1:#3a2a1e;--wrong2:#5a3b22;--wrong3:#7d4d24;
         """;
 
     public const string Css = $$"""
@@ -93,7 +95,6 @@ static class ReportStyle
         padding:10px 8px 8px}
         .bn-report figcaption{font-weight:600;padding:0 4px 4px;overflow-wrap:anywhere}
         .bn-report .chart{display:block;width:100%;max-width:560px;height:auto;margin:0 auto;font-size:12px}
-        .bn-report .charts+.wide{margin-top:12px}
         .bn-report .verdict{font-size:1.13em;font-weight:600;color:var(--ink)}
         .bn-report .tall{margin-top:12px}
         .bn-report .tall .wide{max-height:85vh;overflow:auto}
@@ -101,7 +102,10 @@ static class ReportStyle
         color:var(--soft)} }
         .bn-report .tall thead th{position:sticky;top:0;background:var(--card);z-index:1}
         .bn-report .tall thead th:first-child{z-index:2}
+        .bn-report .charts+.wide,.bn-report .facts+.wide{margin-top:12px}
+        .bn-report h3{font-size:1em;margin-top:20px;margin-bottom:8px}
         .bn-report .layer{margin-bottom:16px}
+        .bn-report .epochs{margin-top:12px}
         .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}
         .bn-report .wide{overflow-x:auto;width:fit-content;max-width:100%;box-sizing:border-box;
@@ -116,6 +120,9 @@ static class ReportStyle
         .bn-report th{font-weight:600}
         .bn-report thead th{color:var(--soft)}
         .bn-report .number.number{text-align:right;font-variant-numeric:tabular-nums}
+        .bn-report td.right1{background:var(--right1)}.bn-report td.wrong1{background:var(--wrong1)}
+        .bn-report td.right2{background:var(--right2)}.bn-report td.wrong2{background:var(--wrong2)}
+        .bn-report td.right3{background:var(--right3)}.bn-report td.wrong3{background:var(--wrong3)}
         .bn-report .legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:4px 0 0;padding:0 4px;
         font-size:.87em;color:var(--soft)}
         .bn-report .legend li{display:flex;align-items:center;gap:6px;margin:0}
@@ -128,6 +135,7 @@ static class ReportStyle
         .bn-report .axis{stroke:var(--soft)}
         .bn-report .phase{fill:var(--phase)}
         .bn-report .phase.odd{fill:var(--phase-odd)}
+        .bn-report .strip{fill:transparent}.bn-report .strip:hover{fill:var(--soft);fill-opacity:.12}
         .bn-report .boundary{stroke:var(--soft);stroke-dasharray:2 3}
         .bn-report .best{stroke:var(--ink);stroke-dasharray:1 3;stroke-width:1.6}
         .bn-report .bar{fill:var(--s1)}.bn-report .bar.drifted{fill:var(--s2)}

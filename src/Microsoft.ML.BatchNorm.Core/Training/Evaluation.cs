@@ -19,10 +19,11 @@ sealed class Evaluation(Network network, TrainingOptions options)
     /// <param name="rows">The rows to measure on.</param>
     /// <param name="ranks">The ranks that have shares of the rows; null for one. Several exchange two messages.</param>
     /// <param name="check">Called before each part of the rows; it may throw.</param>
+    /// <param name="outcome">Receives what is predicted; or null.</param>
     public EvaluationResult Of(
-        ITrainingSession session, RowSet rows, ICollective? ranks = null, Action? check = null)
+        ITrainingSession session, RowSet rows, ICollective? ranks = null, Action? check = null, Outcome? outcome = null)
     {
-        (WeightedMean loss, WeightedMean metric) = ranks.Do(() => Measure(session, rows, check));
+        (WeightedMean loss, WeightedMean metric) = ranks.Do(() => Measure(session, rows, check, outcome));
         if (ranks is not null)
         {
             (WeightedMean Loss, WeightedMean Metric)[] all = ranks.Gather((loss, metric));
@@ -36,7 +37,8 @@ sealed class Evaluation(Network network, TrainingOptions options)
         return new EvaluationResult(loss.Value, metric.Value);
     }
 
-    (WeightedMean Loss, WeightedMean Metric) Measure(ITrainingSession session, RowSet rows, Action? check)
+    (WeightedMean Loss, WeightedMean Metric) Measure(
+        ITrainingSession session, RowSet rows, Action? check, Outcome? outcome)
     {
         TrainingData data = rows.Data;
         IReadOnlyCollection<int> own = rows.Own;
@@ -57,6 +59,8 @@ sealed class Evaluation(Network network, TrainingOptions options)
                 double weight = part.Weights.IsEmpty ? 1 : part.Weights[i];
                 loss.Add(RowLoss.Of(options.Loss, output, target), weight * options.ClassWeight(target[0]));
                 metric.Add(RowLoss.Metric(options.Loss, output, target), weight);
+                if (weight > 0)
+                    outcome?.Add(output, target);
             }
         }
         return (loss, metric);

@@ -25,6 +25,9 @@ sealed class PhaseRun : IDisposable
     ImmutableArray<StatisticsDistance> statistics;
     BestEpoch? best;
 
+    /// <summary>What the network of the last and of the best epoch predicts for the validation rows.</summary>
+    Outcome? lastOutcome, bestOutcome;
+
     /// <summary>The state that the last epoch was measured with, if its statistics were recomputed for that.</summary>
     NetworkState? measured;
 
@@ -74,6 +77,15 @@ sealed class PhaseRun : IDisposable
         && options.EarlyStopping is { } stopping && epoch - (best?.Epoch ?? 0) >= stopping.Patience;
 
     public int BestEpoch => best?.Epoch ?? epoch;
+
+    /// <summary>
+    /// What the network that the phase ends with predicts for the validation rows; null if this run has not measured
+    /// it.
+    /// </summary>
+    public Outcome? Outcome => best?.State is null ? lastOutcome : bestOutcome;
+
+    /// <summary>The rows of the epochs that ended here, and the time that they took, without validation.</summary>
+    public (long Rows, TimeSpan Time) Trained => timer.Total;
 
     /// <summary>
     /// Runs the phase to its end. The position has the state of the last epoch, without recomputed statistics.
@@ -142,7 +154,7 @@ sealed class PhaseRun : IDisposable
         NetworkState trained = State();
         bool isMeasured = context.Data.Validation is not null || options.EvaluateTrainingData;
         measured = recomputes && isMeasured ? Recomputed() : null;
-        EvaluationResult? validation = context.Data.Validation is { } rows ? Evaluate(rows) : null;
+        EvaluationResult? validation = context.Data.Validation is { } rows ? Validate(rows) : null;
         double? metric = options.EvaluateTrainingData ? Evaluate(context.Data.Training).Metric : null;
         NetworkState? exact = measured;
         StatisticsDistance[] distances = options.RecordStatistics && moving.Length > 0
@@ -191,8 +203,14 @@ sealed class PhaseRun : IDisposable
             context.Progress?.Report(progress);
     }
 
-    EvaluationResult Evaluate(RowSet rows) =>
-        evaluation.Of(session, rows, ranks, ranks is null ? ThrowIfCanceled : ThrowIfAsked);
+    EvaluationResult Validate(RowSet rows)
+    {
+        lastOutcome = new Outcome(options.Loss, phase.Network.OutputShape.Size, rows.Count);
+        return Evaluate(rows, lastOutcome);
+    }
+
+    EvaluationResult Evaluate(RowSet rows, Outcome? outcome = null) =>
+        evaluation.Of(session, rows, ranks, ranks is null ? ThrowIfCanceled : ThrowIfAsked, outcome);
 
     void KeepIfBest(double loss)
     {
@@ -202,6 +220,7 @@ sealed class PhaseRun : IDisposable
         {
             State = options.EarlyStopping is { RestoreBest: true } ? measured ?? State() : null,
         };
+        bestOutcome = lastOutcome;
     }
 
     NetworkState Finish(RunPosition end) =>
@@ -320,6 +339,9 @@ sealed class ProgressTimer(TimeProvider clock)
     long earlierRows, firstRow, start, reported;
     TimeSpan earlierTime;
 
+    /// <summary>The rows of all epochs that have ended, and their time.</summary>
+    public (long Rows, TimeSpan Time) Total { get; private set; }
+
     /// <summary>Starts an epoch after its first rows, which an earlier run trained on.</summary>
     public void StartEpoch(long rowsBefore)
     {
@@ -350,6 +372,7 @@ sealed class ProgressTimer(TimeProvider clock)
     {
         TimeSpan time = clock.GetElapsedTime(start);
         double rate = RowsPerSecond(rows - firstRow, time);
+        Total = (Total.Rows + rows - firstRow, Total.Time + time);
         earlier.Enqueue((rows - firstRow, time));
         earlierRows += rows - firstRow;
         earlierTime += time;

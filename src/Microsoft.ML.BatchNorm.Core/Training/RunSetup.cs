@@ -177,14 +177,27 @@ sealed record RunContext(
         if (Ranks is not null)
             RankAgreement.CheckStart(Ranks, Setup, position);
         Ranks.Do(CheckFolder);
+        long start = Clock.GetTimestamp(), rows = 0;
+        TimeSpan time = default;
         while (true)
         {
             using var phase = new PhaseRun(this, position);
             (RunPosition end, NetworkState state) = phase.Run();
+            (rows, time) = (rows + phase.Trained.Rows, time + phase.Trained.Time);
             if (end.Phase == Setup.Phases.Length - 1)
             {
                 var checkpoint = new TrainingCheckpoint(Setup, end);
-                return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch);
+                var (confusion, predictions) = phase.Outcome?.OfAll(Ranks) ?? ([], []);
+                return new TrainingResult(checkpoint, state, phase.StoppedEarly, phase.BestEpoch)
+                {
+                    TrainingRows = Data.Training.Count,
+                    ValidationRows = Data.Validation?.Count ?? 0,
+                    Ended = Clock.GetUtcNow(),
+                    Duration = Clock.GetElapsedTime(start),
+                    RowsPerSecond = time > TimeSpan.Zero ? rows / time.TotalSeconds : 0,
+                    Confusion = confusion,
+                    ValidationPredictions = predictions,
+                };
             }
             position = RunPosition.StartOf(end.Phase + 1, state, end.History, end.Statistics);
         }

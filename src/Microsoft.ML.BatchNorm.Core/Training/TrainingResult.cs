@@ -41,11 +41,55 @@ public sealed class TrainingResult
     /// </summary>
     public int BestEpoch { get; }
 
+    /// <summary>How many rows there are to train on, of all ranks.</summary>
+    public int TrainingRows { get; internal init; }
+
+    /// <summary>How many rows there are to validate with, of all ranks; 0 for none.</summary>
+    public int ValidationRows { get; internal init; }
+
+    /// <summary>When the run ended.</summary>
+    public DateTimeOffset Ended { get; internal init; }
+
+    /// <summary>How long the run took, with its validation; if it was resumed, the time since then.</summary>
+    public TimeSpan Duration { get; internal init; }
+
+    /// <summary>Rows trained on per second, without validation; 0 if no epoch was trained.</summary>
+    public double RowsPerSecond { get; internal init; }
+
+    /// <summary>
+    /// How many validation rows of each class <see cref="State"/> takes for which class, in the order of the classes,
+    /// for <see cref="Loss.SoftmaxCrossEntropy"/> and for <see cref="Loss.BinaryCrossEntropy"/> on one output. Rows of
+    /// weight 0 do not count; every other row counts once. Empty for other losses, without validation, and if the run
+    /// was resumed from a checkpoint that lies behind the epoch of <see cref="State"/>.
+    /// </summary>
+    public ImmutableArray<ConfusionCount> Confusion { get; internal init; } = [];
+
+    /// <summary>
+    /// The targets of validation rows and what <see cref="State"/> predicts for them, for a regression on one output:
+    /// all rows up to 2,000, and every n-th row of more. Empty for other losses, and where <see cref="Confusion"/>
+    /// would be.
+    /// </summary>
+    public ImmutableArray<TargetPrediction> ValidationPredictions { get; internal init; } = [];
+
+    /// <summary>
+    /// The names of the classes, where ML.NET's trainers have found them in the label column; empty if there are none,
+    /// and for a run of <see cref="NetworkTrainer"/>.
+    /// </summary>
+    public ImmutableArray<string> ClassNames { get; private set; } = [];
+
     /// <summary>
     /// The end of the run as a checkpoint: the last epoch's parameters and optimizer, the best epoch's parameters, and
     /// the history. <see cref="TrainingCheckpoint.WithEpochs"/> lets the run go on from there.
     /// </summary>
     public TrainingCheckpoint Checkpoint { get; }
+
+    /// <summary>This result with names for its classes.</summary>
+    internal TrainingResult WithClassNames(ImmutableArray<string> names)
+    {
+        var named = (TrainingResult)MemberwiseClone();
+        named.ClassNames = names;
+        return named;
+    }
 
     /// <summary>Writes <see cref="Checkpoint"/>.</summary>
     /// <inheritdoc cref="TrainingCheckpoint.Save"/>

@@ -73,9 +73,13 @@ public sealed class BatchNormNetworkBinaryTrainer : BatchNormNetworkTrainerBase<
     }
 
     // Platt's calibrator with slope −1 and offset 0 is the sigmoid.
-    private protected override CalibratedNetwork CreateModel(Network network, NetworkState state) =>
+    private protected override CalibratedNetwork CreateModel(
+        TrainingResult result, DataViewSchema.Column label) =>
         new CalibratedNetworkParameters(
-            Host, new BatchNormNetworkBinaryModelParameters(Host, new SavedNetwork(network, state)),
+            Host, new BatchNormNetworkBinaryModelParameters(Host, new SavedNetwork(result.Network, result.State))
+            {
+                TrainingResult = result.WithClassNames(["false", "true"]),
+            },
             new PlattCalibrator(Host, -1, 0));
 
     static SchemaShape.Column Scalar(string name, DataViewType type, IEnumerable<SchemaShape.Column> annotations) =>

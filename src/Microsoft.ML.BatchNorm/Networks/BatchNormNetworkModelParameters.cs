@@ -14,6 +14,14 @@ public interface INetworkModelParameters
 
     /// <summary>What the network has learned.</summary>
     NetworkState State { get; }
+
+    /// <summary>
+    /// The training that gave this model, with its history, of which
+    /// <see cref="TrainingReport.Of(BatchNorm.TrainingResult, string)"/> makes a report. It is not saved: null for a
+    /// model that was loaded. As long as the model lives, the result keeps the optimizer's state and the last epoch's
+    /// parameters in memory, with Adam about three times the size of the parameters.
+    /// </summary>
+    TrainingResult? TrainingResult { get; }
 }
 
 /// <summary>
@@ -46,6 +54,9 @@ public abstract class BatchNormNetworkModelParametersBase<TOutput>
 
     /// <inheritdoc/>
     public NetworkState State => Predictor.State;
+
+    /// <inheritdoc/>
+    public TrainingResult? TrainingResult { get; internal init; }
 
     internal IHost HostEnvironment => Host;
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.ML;
 using Microsoft.ML.BatchNorm;
 using Microsoft.ML.Data;
@@ -80,8 +81,38 @@ public sealed class BatchNormNetworkMulticlassTrainer : BatchNormNetworkTrainerB
     }
 
     private protected override BatchNormNetworkMulticlassModelParameters CreateModel(
-        Network network, NetworkState state) =>
-        new(Host, new SavedNetwork(network, state));
+        TrainingResult result, DataViewSchema.Column label) =>
+        new(Host, new SavedNetwork(result.Network, result.State))
+        {
+            TrainingResult = result.WithClassNames(KeyNames(label.Annotations)),
+        };
+
+    /// <summary>The keys' values in words; none if they are not known, or neither texts nor numbers.</summary>
+    static ImmutableArray<string> KeyNames(DataViewSchema.Annotations annotations)
+    {
+        Type? type = (annotations.Schema.GetColumnOrNull(AnnotationUtils.Kinds.KeyValues)?.Type as VectorDataViewType)
+            ?.ItemType.RawType;
+        return type == typeof(ReadOnlyMemory<char>) ? Names<ReadOnlyMemory<char>>()
+            : type == typeof(float) ? Names<float>()
+            : type == typeof(double) ? Names<double>()
+            : type == typeof(sbyte) ? Names<sbyte>()
+            : type == typeof(byte) ? Names<byte>()
+            : type == typeof(short) ? Names<short>()
+            : type == typeof(ushort) ? Names<ushort>()
+            : type == typeof(int) ? Names<int>()
+            : type == typeof(uint) ? Names<uint>()
+            : type == typeof(long) ? Names<long>()
+            : type == typeof(ulong) ? Names<ulong>()
+            : type == typeof(bool) ? Names<bool>()
+            : [];
+
+        ImmutableArray<string> Names<T>()
+        {
+            VBuffer<T> keys = default;
+            annotations.GetValue(AnnotationUtils.Kinds.KeyValues, ref keys);
+            return [.. keys.DenseValues().Select(key => FormattableString.Invariant($"{key}"))];
+        }
+    }
 }
 
 /// <summary>A network that gives the probability of each class: the softmax of its outputs.</summary>

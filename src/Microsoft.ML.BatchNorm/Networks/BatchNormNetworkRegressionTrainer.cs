@@ -95,8 +95,8 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     }
 
     private protected override BatchNormNetworkRegressionModelParameters CreateModel(
-        Network network, NetworkState state) =>
-        new(Host, new SavedNetwork(network, state));
+        TrainingResult result, DataViewSchema.Column label) =>
+        new(Host, new SavedNetwork(result.Network, result.State)) { TrainingResult = result };
 }
 
 /// <summary>A network whose one output is the predicted value.</summary>

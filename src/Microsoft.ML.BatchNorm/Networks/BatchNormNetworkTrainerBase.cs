@@ -114,7 +114,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         TrainingOptions run = training with { Seed = seed, StandardizesTargets = scale is not null };
         TrainingResult result =
             new TrainingRun(Host, channel, options, run, scale).Train(start, rows.Data, held?.Data);
-        return CreateModel(result.Network, result.State);
+        return CreateModel(result, data.Schema.Label!.Value);
 
         TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(
             Host, run => TrainingRows.Read(run, channel, from, isValidation, options.NonFinite, memory),
@@ -134,7 +134,7 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     /// <summary>Checks the label column, and returns the number of outputs that it needs.</summary>
     private protected abstract int CheckLabel(RoleMappedData data);
 
-    private protected abstract TModel CreateModel(Network network, NetworkState state);
+    private protected abstract TModel CreateModel(TrainingResult result, DataViewSchema.Column label);
 
     /// <summary>The scale to standardize targets with, from the rows kept for training; null for none.</summary>
     private protected virtual TargetScale? Scale(

@@ -58,6 +58,13 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// <summary>How gradients change parameters. Default: Adam with a learning rate of 0.001.</summary>
     public Optimizer Optimizer { get; set; } = Optimizer.Adam(Defaults.LearningRate);
 
+    /// <summary>
+    /// The learning rate, at least 0, which replaces that of <see cref="Optimizer"/>; null for the optimizer's own. It
+    /// must be null where <see cref="FineTune"/> is set, since its phases have their own. Default: null, which is 0.001
+    /// with the default optimizer.
+    /// </summary>
+    public double? LearningRate { get; set; }
+
     /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
     public LearningRateSchedule LearningRateSchedule { get; set; } = LearningRateSchedule.Constant;
 
@@ -109,6 +116,28 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// and a warning says so. Default: true.
     /// </summary>
     public bool RecomputeStatistics { get; set; } = true;
+
+    /// <summary>
+    /// Receives the progress, with epoch, step, loss, metrics, rows per second and learning rate: about ten times a
+    /// second and at the end of each epoch, on the thread that trains. Training waits until it returns. A
+    /// <see cref="Progress{T}"/> passes the reports on to another thread, where they may come late and out of order; a
+    /// class of your own gets them at once. <see cref="MLContext.Log"/> has the end of each epoch too. Default: null.
+    /// </summary>
+    public IProgress<TrainingProgress>? Progress { get; set; }
+
+    /// <summary>
+    /// Whether each epoch measures the metric of the training rows in inference mode, as
+    /// <see cref="EpochResult.Metric"/> says, which takes one more pass over them. The training report then compares
+    /// training and validation by it. Default: false.
+    /// </summary>
+    public bool EvaluateTrainingData { get; set; }
+
+    /// <summary>
+    /// Whether each epoch measures how far the moving statistics are from the exact ones of the training rows, which
+    /// the training report shows. This takes as long as <see cref="RecomputeStatistics"/>, once per epoch, and does not
+    /// change what is learned. Default: false.
+    /// </summary>
+    public bool RecordStatistics { get; set; }
 
     /// <summary>
     /// A file that receives a <see cref="TrainingCheckpoint"/> at the end of each epoch, or null for none. You can only
@@ -179,6 +208,12 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
             "NetworkFactory must be null where Network is set.");
         host.CheckUserArg(Optimizer is not null, nameof(Optimizer), "Optimizer must not be null.");
         host.CheckUserArg(
+            LearningRate is not { } rate || rate >= 0 && double.IsFinite(rate), nameof(LearningRate),
+            Invariant($"LearningRate must be finite and at least 0, or null, not {LearningRate}."));
+        host.CheckUserArg(
+            LearningRate is null || FineTune is null, nameof(LearningRate),
+            "LearningRate must be null where FineTune is set: each of its phases has a learning rate.");
+        host.CheckUserArg(
             LearningRateSchedule is not null, nameof(LearningRateSchedule), "LearningRateSchedule must not be null.");
         host.CheckUserArg(
             Freeze is not null && Array.TrueForAll(Freeze, pattern => !string.IsNullOrEmpty(pattern)),
@@ -192,7 +227,7 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
         return new TrainingOptions
         {
             Loss = loss!,
-            Optimizer = Optimizer!,
+            Optimizer = LearningRate is { } given ? Optimizer! with { LearningRate = given } : Optimizer!,
             LearningRateSchedule = LearningRateSchedule!,
             Epochs = Epochs,
             BatchSize = BatchSize,
@@ -202,6 +237,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
             ValidationSplit = ValidationSplit,
             EarlyStopping = EarlyStopping,
             RecomputeStatistics = RecomputeStatistics,
+            EvaluateTrainingData = EvaluateTrainingData,
+            RecordStatistics = RecordStatistics,
             CheckpointPath = CheckpointPath,
         };
 

@@ -23,7 +23,7 @@ sealed class TrainingRun(
         {
             TrainingResult result = NetworkTrainer.Start(
                 start.Network, start.State, data, training, options.FineTune, validation, engine,
-                new Report(channel, progress), TimeProvider.System, options.CancellationToken,
+                new Report(channel, progress, options.Progress), TimeProvider.System, options.CancellationToken,
                 () => host is ICancelable { IsCanceled: true });
             if (result.StoppedEarly)
                 channel.Info($"Training stopped early; epoch {result.BestEpoch} has the lowest validation loss.");
@@ -80,24 +80,28 @@ sealed class TrainingRun(
         }
     }
 
-    /// <summary>Keeps the last progress, for which ML.NET may ask, and reports the end of each epoch.</summary>
+    /// <summary>
+    /// Keeps the last progress, for which ML.NET may ask, reports the end of each epoch, and passes everything on.
+    /// </summary>
     sealed class Report : IProgress<TrainingProgress>
     {
         static readonly string[] metrics = ["loss", "validation loss", "rows/s"], units = ["epochs", "steps"];
 
         readonly IChannel channel;
         readonly IProgressChannel progress;
+        readonly IProgress<TrainingProgress>? user;
         volatile TrainingProgress? last;
 
-        public Report(IChannel channel, IProgressChannel progress)
+        public Report(IChannel channel, IProgressChannel progress, IProgress<TrainingProgress>? user)
         {
-            (this.channel, this.progress) = (channel, progress);
+            (this.channel, this.progress, this.user) = (channel, progress, user);
             progress.SetHeader(new ProgressHeader(metrics, units), Fill);
         }
 
         void IProgress<TrainingProgress>.Report(TrainingProgress value)
         {
             last = value;
+            user?.Report(value);
             if (!value.IsEndOfEpoch)
                 return;
             progress.Checkpoint(

@@ -16,8 +16,12 @@ public class BrowserTests
             TrainingReport.Of(ReportedRuns.Short).ToHtml(), ReportedRuns.Drift.ToHtml(), ReportedRuns.NoDrift.ToHtml(),
             ReportedRuns.Extreme.ToHtml(title: new string('W', 200)), ReportedRuns.Empty.ToHtml(),
             ReportedRuns.Shapes.ToHtml(), ReportedRuns.Same.ToHtml(),
+            TrainingReport.Of(ReportedRuns.Regression).ToHtml(), TrainingReport.Of(ReportedRuns.ManyClasses).ToHtml(),
+            TrainingReport.Compare(
+                [(new string('W', 60), ReportedRuns.Planned), (ReportedRuns.Hostile, ReportedRuns.Long)]).ToHtml(),
         ];
-        int[] charts = [3 + 2 * 4, 3 + 2 * 4, 2 + 2 * 2, 6, 3, 6, 0, 3 + 2 + 5 + 3, 6];
+        int[] charts =
+            [3 + 2 * 4, 3 + 2 * 4, 2 + 2 * 2, 6, 3, 6, 0, 3 + 2 + 5 + 3, 6, 3 + 2 + 2, 3 + 2, 5];
         Measured[] measured = Measured.Of(Installed(), dark, pages, Phone, Desk);
         Assert.AreEqual(2 * pages.Length, measured.Length);
         for (int i = 0; i < measured.Length; i++)

@@ -35,6 +35,24 @@ static class ReportedRuns
     /// <summary>One epoch, nothing validated, nothing recorded.</summary>
     public static TrainingResult Short { get; } = Train(new TrainingOptions { Epochs = 1 });
 
+    /// <summary>A regression with rows to validate.</summary>
+    public static TrainingResult Regression { get; } = NetworkTrainer.Train(
+        Network.Input(2).Dense(8).BatchNormalization().ReLU().Dense(1),
+        Network.Input(2).Dense(8).BatchNormalization().ReLU().Dense(1).Initialize(1),
+        new TrainingData(90, Sample.Floats(180, 1), Sample.Floats(90, 2)),
+        new TrainingOptions { Loss = Loss.MeanSquaredError, Epochs = 4, ValidationSplit = 0.3 });
+
+    /// <summary>Thirty classes that the network knows by heart: their labels mean nothing.</summary>
+    public static TrainingResult ManyClasses { get; } = NetworkTrainer.Train(
+        Network.Input(8).Dense(64).BatchNormalization().ReLU().Dense(30),
+        Network.Input(8).Dense(64).BatchNormalization().ReLU().Dense(30).Initialize(1),
+        new TrainingData(
+            300, Sample.Floats(2400, 1), Enumerable.Range(0, 300).Select(row => row * 7 % 30 + 0f).ToArray()),
+        new TrainingOptions
+        {
+            Epochs = 60, Optimizer = Optimizer.Adam(0.02), ValidationSplit = 0.2, EvaluateTrainingData = true,
+        });
+
     /// <summary>Forty channels: some shifted, some wider, one constant that has become another.</summary>
     public static DriftReport Drift { get; } = Compare(40);
 

@@ -12,6 +12,8 @@ public class TrainingReportTests
         [TrainingReport.Of(ReportedRuns.Planned).ToHtml()], [TrainingReport.Of(ReportedRuns.Long).ToHtml()],
         [TrainingReport.Of(ReportedRuns.Short).ToHtml()], [ReportedRuns.Drift.ToHtml()],
         [ReportedRuns.NoDrift.ToHtml()], [ReportedRuns.Shapes.ToHtml()], [ReportedRuns.Same.ToHtml()],
+        [TrainingReport.Of(ReportedRuns.Regression).ToHtml()],
+        [TrainingReport.Compare([("planned", ReportedRuns.Planned), ("long", ReportedRuns.Long)]).ToHtml()],
     ];
 
     [TestMethod]
@@ -193,7 +195,368 @@ public class TrainingReportTests
             Charts(TrainingReport.Of(ReportedRuns.Long).ToHtml()).Count(), Charts(page).Count());
     }
 
-    static string Class(XElement element) => (string)element.Attribute("class")!;
+    [TestMethod]
+    public void The_settings_say_how_the_run_was_made()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        Dictionary<string, string> settings = Settings(result);
+        Assert.AreEqual("softmax cross-entropy", settings["Objective"]);
+        Assert.AreEqual("Adam, β₁ 0.9, β₂ 0.999, ε 1e-7", settings["Optimizer"]);
+        Assert.AreEqual(
+            "head 0.01, all but the base's statistics 0.001, everything 0.0001", settings["Learning rate"]);
+        Assert.AreEqual("none", settings["Weight decay"]);
+        Assert.AreEqual("constant", settings["Schedule"]);
+        Assert.AreEqual("32", settings["Batch size"]);
+        Assert.AreEqual("head 1, all but the base's statistics 1, everything 12", settings["Epochs"]);
+        Assert.AreEqual("patience 8 epochs, best epoch restored", settings["Early stopping"]);
+        Assert.AreEqual("0", settings["Seed"]);
+        Assert.AreEqual("120", settings["Training rows"]);
+        Assert.AreEqual("30", settings["Validation rows"]);
+        Assert.AreEqual($"{result.Ended:yyyy-MM-dd HH:mm} UTC", settings["Date"]);
+        Assert.AreEqual("Microsoft.ML.BatchNorm 0.1.0", settings["Version"]);
+
+        settings = Settings(ReportedRuns.Train(new TrainingOptions
+        {
+            Epochs = 2, BatchSize = 40, Seed = -7, Optimizer = Optimizer.AdamW(0.002, 0.05, DecayedParameters.All),
+            GradientClipNorm = 3, ClassWeights = [1, 2, 0.5], Shuffle = false, RecomputeStatistics = true,
+            LearningRateSchedule = LearningRateSchedule.Cosine(0.1).WithWarmUp(1), ValidationSplit = 0.2,
+            EarlyStopping = new EarlyStopping { Patience = 1, MinimumImprovement = 0.01, RestoreBest = false },
+        }));
+        Assert.AreEqual("0.002", settings["Learning rate"]);
+        Assert.AreEqual("0.05 of all parameters", settings["Weight decay"]);
+        Assert.AreEqual("warm-up over 1 epoch, then cosine, down to 0.1 times the rate", settings["Schedule"]);
+        Assert.AreEqual(
+            "patience 1 epoch, improvement of at least 0.01, last epoch kept", settings["Early stopping"]);
+        Assert.AreEqual("at most 3", settings["Gradient norm"]);
+        Assert.AreEqual("1, 2, 0.5", settings["Class weights"]);
+        Assert.AreEqual(("no", "yes", "-7"), (
+            settings["Rows shuffled"], settings["Statistics recomputed"], settings["Seed"]));
+    }
+
+    [TestMethod]
+    public void The_facts_have_the_time_and_the_rate()
+    {
+        Dictionary<string, string> facts = Parsed(TrainingReport.Of(ReportedRuns.Short).ToHtml()).Descendants("dt")
+            .ToDictionary(name => name.Value, name => name.ElementsAfterSelf("dd").First().Value);
+        StringAssert.Matches(facts["Time"], new Regex("^[0-9.]+ (ms|s)$"));
+        Assert.AreEqual($"{(long)ReportedRuns.Short.RowsPerSecond:N0}", facts["Rows per second"]);
+        Assert.IsFalse(TrainingReport.Of(ReportedRuns.Short.Checkpoint).ToHtml().Contains("Rows per second"));
+    }
+
+    [TestMethod]
+    [DataRow(0.5, "500 ms")]
+    [DataRow(59.94, "59.9 s")]
+    [DataRow(600, "10.0 min")]
+    [DataRow(7200, "2.0 h")]
+    public void A_time_has_the_unit_that_fits(double seconds, string text) =>
+        Assert.AreEqual(text, Html.Duration(TimeSpan.FromSeconds(seconds)));
+
+    [TestMethod]
+    public void Below_the_curves_is_a_table_of_their_values()
+    {
+        string[][] epochs = Table(TrainingReport.Of(ReportedRuns.Planned).ToHtml(), "Epochs");
+        CollectionAssert.AreEqual(
+            new[]
+            {
+                "Epoch", "Phase", "Training loss", "Validation loss", "Training accuracy", "Validation accuracy",
+                "Learning rate",
+            },
+            epochs[0]);
+        Assert.AreEqual(1 + ReportedRuns.Planned.History.Length, epochs.Length);
+        EpochResult third = ReportedRuns.Planned.History[2];
+        CollectionAssert.AreEqual(
+            new[] { "3", "everything", Html.Number(third.Loss), Html.Number(third.ValidationLoss!.Value) },
+            epochs[3][..4]);
+    }
+
+    [TestMethod]
+    public void In_plain_text_a_report_has_results_epochs_classes_and_settings()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        string text = TrainingReport.Of(result, "A \u202Etitle").ToString();
+        StringAssert.StartsWith(text, "A \\u202Etitle\n\nEpochs: ");
+        StringAssert.Contains(text, $"\nValidation loss: {Html.Number(result.History[^1].ValidationLoss!.Value)}");
+        string[] lines = text.Split('\n');
+        int epochs = Array.FindIndex(lines, line => line.StartsWith("Epoch  Phase", StringComparison.Ordinal));
+        StringAssert.StartsWith(lines[epochs + result.History.Length], $"   {result.History.Length}  everything");
+        int matrix = Array.IndexOf(lines, "Confusion matrix");
+        Assert.AreEqual(
+            $"2 {result.Confusion.Where(one => one is { Actual: 2, Predicted: 2 }).Sum(one => one.Rows)}",
+            $"{lines[matrix + 4].Split(' ')[0]} {lines[matrix + 4].Split(' ')[^1]}");
+        CollectionAssert.Contains(lines, "Batch size             32");
+        Assert.IsTrue(Array.TrueForAll(lines, line => line == line.TrimEnd()));
+    }
+
+    [TestMethod]
+    public void A_chart_tells_its_values_where_the_pointer_is()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        string[] values =
+        [
+            .. Charts(TrainingReport.Of(result).ToHtml()).First().Elements("rect")
+                .Where(rect => Class(rect) == "strip").Select(rect => rect.Element("title")!.Value),
+        ];
+        Assert.AreEqual(result.History.Length, values.Length);
+        string[] first = values[0].Split('\n');
+        Assert.AreEqual("epoch 1", first[0]);
+        Assert.AreEqual(
+            result.History[0].Loss, double.Parse(first[1].Split(' ')[1], CultureInfo.InvariantCulture),
+            1e-3 * result.History[0].Loss);
+        StringAssert.StartsWith(first[2], "validation ");
+    }
+
+    [TestMethod]
+    public void Validation_rows_have_a_confusion_matrix_and_the_classes_their_figures()
+    {
+        TrainingResult result = ReportedRuns.Planned;
+        string page = TrainingReport.Of(result).ToHtml();
+        string[][] matrix = Table(page, "Confusion matrix"), classes = Table(page, "Classes");
+        CollectionAssert.AreEqual(new[] { "Class", "taken for 0", "taken for 1", "taken for 2" }, matrix[0]);
+        Assert.AreEqual(
+            30, matrix[1..].SelectMany(row => row[1..]).Sum(cell => int.Parse(cell, CultureInfo.InvariantCulture)));
+        foreach (ConfusionCount one in result.Confusion)
+            Assert.AreEqual($"{one.Rows}", matrix[1 + one.Actual][1 + one.Predicted]);
+        int right = result.Confusion.Where(one => one is { Actual: 1, Predicted: 1 }).Sum(one => one.Rows),
+            actual = result.Confusion.Where(one => one.Actual == 1).Sum(one => one.Rows),
+            taken = result.Confusion.Where(one => one.Predicted == 1).Sum(one => one.Rows);
+        CollectionAssert.AreEqual(new[] { "Class", "Rows", "Recall", "Precision", "F1" }, classes[0]);
+        CollectionAssert.AreEqual(
+            new[]
+            {
+                "1", $"{actual}", Html.Number((double)right / actual), Html.Number((double)right / taken),
+                Html.Number(2.0 * right / (actual + taken)),
+            },
+            classes[2]);
+        Assert.AreEqual(
+            result.Confusion.Count(one => one.Actual != one.Predicted),
+            Parsed(page).Descendants("td").Count(cell => Class(cell).Contains("wrong")), "Each error is marked.");
+    }
+
+    [TestMethod]
+    public void A_class_that_occurs_nowhere_has_no_figures()
+    {
+        Network network = Network.Input(2).Dense(4);
+        TrainingResult result = NetworkTrainer.Train(
+            network, network.Initialize(1), new TrainingData(20, Sample.Floats(40, 1), new float[20]),
+            new TrainingOptions { Epochs = 30, Optimizer = Optimizer.Adam(0.3), ValidationSplit = 0.5 });
+        string[][] classes = Table(TrainingReport.Of(result).ToHtml(), "Classes");
+        CollectionAssert.AreEqual(new[] { "0", "10", "1", "1", "1" }, classes[1]);
+        CollectionAssert.AreEqual(new[] { "3", "0", "–", "–", "–" }, classes[4]);
+    }
+
+    [TestMethod]
+    public void Many_classes_are_listed_by_their_confusions_with_their_names()
+    {
+        string page = TrainingReport.Of(
+            ReportedRuns.ManyClasses.WithClassNames([.. Enumerable.Range(0, 80).Select(index => $"kind {index}")]))
+            .ToHtml();
+        string[][] confusions = Table(page, "Most frequent confusions");
+        CollectionAssert.AreEqual(new[] { "Class", "Taken for", "Rows", "Share of the class" }, confusions[0]);
+        StringAssert.StartsWith(confusions[1][0], "kind ");
+        int[] rows = [.. confusions[1..].Select(row => int.Parse(row[2], CultureInfo.InvariantCulture))];
+        CollectionAssert.AreEqual(rows.OrderDescending().ToArray(), rows);
+        Assert.AreEqual(20, rows.Length);
+        Assert.IsFalse(page.Contains("Confusion matrix", StringComparison.Ordinal));
+        StringAssert.Contains(page, "The worst 60 classes");
+        double[] scores =
+        [
+            .. Table(page, "Classes")[1..].Select(row => double.Parse(row[4], CultureInfo.InvariantCulture)),
+        ];
+        CollectionAssert.AreEqual(scores.Order().ToArray(), scores);
+    }
+
+    [TestMethod]
+    public void A_regression_has_residuals()
+    {
+        string page = TrainingReport.Of(ReportedRuns.Regression).ToHtml();
+        string[] titles = [.. Charts(page).Select(chart => chart.ElementsBeforeSelf().First().Value)];
+        CollectionAssert.IsSubsetOf(new[] { "Residuals", "Prediction and target" }, titles);
+        XElement scatter = Charts(page).Single(
+            chart => chart.ElementsBeforeSelf().First().Value == "Prediction and target");
+        Assert.AreEqual(
+            ReportedRuns.Regression.ValidationPredictions.Length, scatter.Elements("circle").Count());
+    }
+
+    [TestMethod]
+    public void A_gap_to_the_training_rows_is_remarked_and_chance_is_not()
+    {
+        const string Remark = "knows its training rows better";
+        StringAssert.Contains(TrainingReport.Of(ReportedRuns.ManyClasses).ToHtml(), Remark);
+        StringAssert.Contains(TrainingReport.Of(ReportedRuns.ManyClasses).ToString(), Remark);
+        Assert.IsFalse(TrainingReport.Of(ReportedRuns.Long).ToHtml().Contains(Remark, StringComparison.Ordinal));
+        Assert.IsFalse(TrainingReport.Of(ReportedRuns.Short).ToHtml().Contains(Remark, StringComparison.Ordinal));
+    }
+
+    [TestMethod]
+    [DataRow(true, 0.1, 0.3, null, null, true)]
+    [DataRow(true, 1e-6, 0.01, null, null, false)]
+    [DataRow(true, 0.1, 0.15, null, null, false)]
+    [DataRow(true, 0.1, 0.3, 0.99, 0.985, false)]
+    [DataRow(true, 0.1, 0.3, 0.99, 0.9, true)]
+    [DataRow(false, 1e4, 3e4, null, null, true)]
+    [DataRow(false, 1e-4, 3e-4, 0.01, 0.011, false)]
+    [DataRow(false, 1e-4, 3e-4, 0.01, 0.02, true)]
+    public void A_gap_is_one_of_metrics_where_both_are_known_and_else_of_losses(
+        bool isAccuracy, double loss, double validationLoss, double? metric, double? validationMetric, bool isRemarked)
+    {
+        TrainingResult run = isAccuracy ? ReportedRuns.Planned : ReportedRuns.Regression;
+        var page = new TrainingPage("", run.Checkpoint.Setup,
+            [
+                new EpochResult
+                {
+                    Epoch = 1, Loss = loss, ValidationLoss = validationLoss, Metric = metric,
+                    ValidationMetric = validationMetric, LearningRate = 1,
+                },
+            ],
+            [], run.State, Rows(run, 1000));
+        Assert.AreEqual(isRemarked, Remark.Of(page).Length > 0);
+    }
+
+    [TestMethod]
+    [DataRow(0.5, true)]
+    [DataRow(0.21, false)]
+    public void A_validation_loss_that_has_risen_since_its_best_epoch_is_remarked(double last, bool isRemarked)
+    {
+        TrainingResult run = Rows(ReportedRuns.Long, 1000);
+        EpochResult[] history = [.. new[] { 0.6, 0.2, 0.3, last }.Select((loss, i) => new EpochResult
+        {
+            Epoch = i + 1, Loss = 0.4, ValidationLoss = loss, LearningRate = 1,
+        })];
+        var ended = new TrainingResult(run.Checkpoint, run.State, stoppedEarly: false, bestEpoch: 2)
+        {
+            ValidationRows = 1000,
+        };
+        string remark = Remark.Of(new TrainingPage("", run.Checkpoint.Setup, [.. history], [], run.State, ended));
+        Assert.AreEqual(
+            isRemarked
+                ? "The validation loss was lowest in epoch 2, at 0.2, and has risen to 0.5: EarlyStopping would keep "
+                    + "that epoch."
+                : "",
+            remark);
+    }
+
+    [TestMethod]
+    public void Compared_runs_share_their_charts_and_list_what_differs()
+    {
+        TrainingReport report = TrainingReport.Compare(
+            [("planned", ReportedRuns.Planned), ("long", ReportedRuns.Long)], "Two runs");
+        string page = report.ToHtml();
+        string[][] settings = Table(page, "Settings that differ"), results = Table(page, "Results");
+        CollectionAssert.AreEqual(new[] { "Setting", "planned", "long" }, settings[0]);
+        CollectionAssert.AreEqual(
+            new[] { "Learning rate", "Schedule", "Epochs", "Early stopping", "Statistics recomputed" },
+            settings[1..].Select(row => row[0]).ToArray());
+        CollectionAssert.AreEqual(new[] { "planned", "long" }, results[1..].Select(row => row[0]).ToArray());
+        XElement[] charts = [.. Charts(page)];
+        CollectionAssert.AreEqual(
+            new[] { "Training loss", "Validation loss", "Training metric", "Validation metric", "Learning rate" },
+            charts.Select(chart => chart.ElementsBeforeSelf().First().Value).ToArray());
+        foreach (XElement chart in charts)
+            Assert.AreEqual(2, chart.Elements("polyline").Count());
+        string[] tip = charts[0].Elements("rect").Last().Element("title")!.Value.Split('\n');
+        CollectionAssert.AreEqual(
+            new[] { "epoch 70", $"long {Html.Number(ReportedRuns.Long.History[^1].Loss)}" }, tip);
+        StringAssert.Contains(report.ToString(), "\nSetting ");
+        Assert.AreEqual("Two runs", report.Title);
+    }
+
+    [TestMethod]
+    public void Compared_runs_of_other_networks_list_the_layers_that_differ()
+    {
+        Network one = Network.Input(2).Dense(8, name: "dense").BatchNormalization(name: "norm").Dense(3, name: "top"),
+            other = Network.Input(2).Dense(8, name: "dense")
+                .BatchNormalization(BatchNormalizationOptions.Keras with { Momentum = 0.9 }, name: "norm")
+                .Dense(3, name: "top").Freeze("dense");
+        string page = TrainingReport.Compare([("a", Run(one)), ("b", Run(other))]).ToHtml();
+        string[][] settings = Table(page, "Settings that differ");
+        CollectionAssert.AreEqual(
+            new[] { "Layer dense", "Dense [8]", "Dense [8], frozen" }, settings[1]);
+        CollectionAssert.AreEqual(
+            new[]
+            {
+                "Layer norm", "BatchNormalization [8], momentum 0.99, ε 0.001",
+                "BatchNormalization [8], momentum 0.9, ε 0.001",
+            },
+            settings[2]);
+        Assert.AreEqual(3, settings.Length);
+        StringAssert.Contains(
+            TrainingReport.Compare([("a", Run(one)), ("b", Run(one))]).ToHtml(), "All settings are the same.");
+
+        static TrainingResult Run(Network network) => NetworkTrainer.Train(
+            network, network.Initialize(1), new TrainingData(20, Sample.Floats(40, 1), new float[20]),
+            new TrainingOptions { Epochs = 1 });
+    }
+
+    [TestMethod]
+    public void Losses_of_different_kinds_are_not_in_one_chart()
+    {
+        string page = TrainingReport.Compare([("a", ReportedRuns.Regression), ("b", ReportedRuns.Long)]).ToHtml();
+        CollectionAssert.AreEqual(
+            new[] { "Learning rate" },
+            Charts(page).Select(chart => chart.ElementsBeforeSelf().First().Value).ToArray());
+        StringAssert.Contains(page, "different losses");
+    }
+
+    [TestMethod]
+    public void Runs_to_compare_are_two_to_five_with_names_of_their_own()
+    {
+        Assert.ThrowsExactly<ArgumentException>(() => TrainingReport.Compare([("one", ReportedRuns.Long)]));
+        Assert.ThrowsExactly<ArgumentException>(() => TrainingReport.Compare(
+            Enumerable.Range(0, 6).Select(i => ($"{i}", ReportedRuns.Long))));
+        Assert.ThrowsExactly<ArgumentException>(
+            () => TrainingReport.Compare([("a", ReportedRuns.Long), ("a", ReportedRuns.Long)]));
+        Assert.ThrowsExactly<ArgumentNullException>(
+            () => TrainingReport.Compare([("a", ReportedRuns.Long), (null!, ReportedRuns.Long)]));
+        Assert.ThrowsExactly<ArgumentNullException>(
+            () => TrainingReport.Compare([("a", ReportedRuns.Long), ("b", null!)]));
+    }
+
+    [TestMethod]
+    public void A_title_may_be_given_when_the_page_is_saved()
+    {
+        var stream = new MemoryStream();
+        TrainingReport.Of(ReportedRuns.Short).SaveHtml(stream, title: "Another title");
+        Assert.AreEqual(
+            "Another title",
+            Parsed(System.Text.Encoding.UTF8.GetString(stream.ToArray())).Descendants("h1").Single().Value);
+    }
+
+    [TestMethod]
+    [DataRow("safe\u202Etxt.exe", "safe\\u202Etxt.exe")]
+    [DataRow("bell\a", "bell\\u0007")]
+    [DataRow("isolate\u2066x\u2069", "isolate\\u2066x\\u2069")]
+    [DataRow("zero\u200Bwidth", "zero\\u200Bwidth")]
+    [DataRow("line\u2028", "line\\u2028")]
+    [DataRow("two\nlines", "two\\u000Alines")]
+    [DataRow("soft\u00ADhyphen", "soft\\u00ADhyphen")]
+    [DataRow("tag\U000E0041", "tag\\U000E0041")]
+    [DataRow("\U0001F600 ö", "\U0001F600 ö")]
+    [DataRow("نام\u200Cها", "نام\u200Cها")]
+    public void Characters_that_control_the_text_are_shown_as_their_code(string name, string shown)
+    {
+        string page = TrainingReport.Of(ReportedRuns.Short, name).ToHtml();
+        Assert.AreEqual(shown, Parsed(page).Descendants("h1").Single().Value);
+        StringAssert.StartsWith(TrainingReport.Of(ReportedRuns.Short, name).ToString(), $"{shown}\n");
+        Assert.AreEqual(TextSize.Fit(shown, 60), TextSize.Fit(name, 60));
+        string compared = TrainingReport.Compare([(name, ReportedRuns.Short), ("other", ReportedRuns.Long)]).ToHtml();
+        Assert.IsTrue(Charts(compared).First().Descendants("title").First().Value.Split('\n')[1].StartsWith(shown));
+        Assert.AreEqual(shown, Table(compared, "Results")[1][0]);
+    }
+
+    static string[][] Table(string page, string label) =>
+    [
+        .. Parsed(page).Descendants("div").Single(div => (string?)div.Attribute("aria-label") == label)
+            .Descendants("tr").Select(row => row.Elements().Select(cell => cell.Value).ToArray()),
+    ];
+
+    static Dictionary<string, string> Settings(TrainingResult result) =>
+        Table(TrainingReport.Of(result).ToHtml(), "Settings")[1..].ToDictionary(row => row[0], row => row[1]);
+
+    /// <summary>A result of a run with so many rows to validate with.</summary>
+    static TrainingResult Rows(TrainingResult run, int rows) =>
+        new(run.Checkpoint, run.State, run.StoppedEarly, bestEpoch: 1) { ValidationRows = rows };
+
+    static string Class(XElement element) => (string?)element.Attribute("class") ?? "";
 
     static IEnumerable<XElement> Charts(string page) =>
         Parsed(page).Descendants("svg").Where(svg => Class(svg) == "chart");
