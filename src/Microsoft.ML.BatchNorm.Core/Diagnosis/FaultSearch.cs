@@ -137,7 +137,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
             // Two random directions in many channels have a cosine near 0, and an average over shuffled batches has a
             // square error of 1/(the rows that it remembers).
             double chance = group.Count() / (batchSize * Remembered(group.Key));
-            if (!(product / Math.Sqrt(held * given) > 0.7 && given > 5 * chance))
+            if (!(product / Math.Sqrt(held * given) > 0.7 && given > 3 * chance))
                 continue;
             foreach (int i in group)
                 found[i] = (NormalizationFault.RowOrder,
