@@ -139,6 +139,7 @@ public static class BatchNormalizationExtensions
     /// <returns>The model with the layers no longer frozen.</returns>
     /// <example>
     /// <code>
+    /// var frozen = model.FreezeBatchNormalization();
     /// ITransformer tuned = frozen.UnfreezeBatchNormalization().FineTuneBatchNormalization(newRows);
     /// </code>
     /// </example>
