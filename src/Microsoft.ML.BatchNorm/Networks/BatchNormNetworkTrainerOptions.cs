@@ -67,8 +67,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     public int? BatchSize { get; set; }
 
     /// <summary>
-    /// How gradients change parameters. Null for Adam with a learning rate of 0.001, and for the default network without
-    /// <see cref="EarlyStopping"/> AdamW with a learning rate of 0.02 and a weight decay of 1. Default: null.
+    /// How gradients change parameters. Null for Adam with a learning rate of 0.001, and for the default network
+    /// without <see cref="EarlyStopping"/> AdamW with a learning rate of 0.02 and a weight decay of 1. Default: null.
     /// </summary>
     /// <inheritdoc cref="Epochs" path="/remarks"/>
     public Optimizer? Optimizer { get; set; }
@@ -235,8 +235,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
     /// <summary>
     /// The options of a run that trains the default network. Its kernel stands between two normalizations, so that a
-    /// high learning rate that falls to 0 is safe. A run that may stop early does not come to the end of a schedule, and
-    /// keeps a small rate.
+    /// high learning rate that falls to 0 is safe. A run that may stop early does not come to the end of a schedule,
+    /// and keeps a small rate.
     /// </summary>
     /// <param name="run">The options of the run for a network that was given.</param>
     /// <param name="rows">The number of rows to train on, of all ranks.</param>

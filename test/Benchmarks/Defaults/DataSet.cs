@@ -5,7 +5,7 @@ using Microsoft.ML.Data;
 namespace Microsoft.ML.BatchNorm.Benchmarks;
 
 /// <summary>What a label is, and with that which trainers there are and what is measured.</summary>
-enum Task
+enum Problem
 {
     /// <summary>Several classes; the share of rows whose class is found.</summary>
     Multiclass,
@@ -18,17 +18,18 @@ enum Task
 }
 
 /// <summary>Rows with a label, from a file of the samples or the tests or made by a formula.</summary>
-sealed record DataSet(string Name, Task Task, IReadOnlyList<LabeledRow> Rows)
+sealed record DataSet(string Name, Problem Problem, IReadOnlyList<LabeledRow> Rows)
 {
     const int Houses = 2000;
 
     public static IReadOnlyList<DataSet> All { get; } =
     [
-        FromFile("iris", "iris.csv", Task.Multiclass), FromFile("wine", "wine.csv", Task.Multiclass),
-        FromFile("breast cancer", "breast_cancer.csv", Task.Binary),
-        FromFile("digits", "digits.csv.gz", Task.Multiclass),
-        new("houses", Task.Regression, MakeHouses()), new("Friedman 1, 200 rows", Task.Regression, MakeFriedman(200)),
-        new("Friedman 1, 1,000 rows", Task.Regression, MakeFriedman(1000)),
+        FromFile("iris", "iris.csv", Problem.Multiclass), FromFile("wine", "wine.csv", Problem.Multiclass),
+        FromFile("breast cancer", "breast_cancer.csv", Problem.Binary),
+        FromFile("digits", "digits.csv.gz", Problem.Multiclass),
+        new("houses", Problem.Regression, MakeHouses()),
+        new("Friedman 1, 200 rows", Problem.Regression, MakeFriedman(200)),
+        new("Friedman 1, 1,000 rows", Problem.Regression, MakeFriedman(1000)),
     ];
 
     int Classes => 1 + (int)Rows.Max(row => row.Value);
@@ -39,12 +40,12 @@ sealed record DataSet(string Name, Task Task, IReadOnlyList<LabeledRow> Rows)
         var schema = SchemaDefinition.Create(typeof(LabeledRow));
         schema[nameof(LabeledRow.Features)].ColumnType =
             new VectorDataViewType(NumberDataViewType.Single, Rows[0].Features.Length);
-        if (Task == Task.Multiclass)
+        if (Problem == Problem.Multiclass)
             schema[nameof(LabeledRow.Key)].ColumnType = new KeyDataViewType(typeof(uint), Classes);
         return context.Data.LoadFromEnumerable(rows.Select(row => Rows[row]).ToArray(), schema);
     }
 
-    static DataSet FromFile(string name, string file, Task task)
+    static DataSet FromFile(string name, string file, Problem task)
     {
         using FileStream packed = File.OpenRead(Path.Combine(AppContext.BaseDirectory, "data", file));
         bool isPacked = file.EndsWith(".gz", StringComparison.Ordinal);
