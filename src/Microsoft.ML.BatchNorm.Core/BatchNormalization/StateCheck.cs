@@ -6,6 +6,9 @@ namespace Microsoft.ML.BatchNorm;
 /// <summary>Checks of the values that a state may hold.</summary>
 static class StateCheck
 {
+    /// <summary>The greatest count up to which a double holds every whole number.</summary>
+    const double MostCount = 1L << 53;
+
     public static void Finite<T>(ReadOnlySpan<T> values, int channels, string name)
         where T : struct, IFloatingPointIeee754<T> =>
         Throw(FiniteFault(values, channels, name), name);
@@ -32,11 +35,11 @@ static class StateCheck
     {
         for (int i = 0; i < values.Length; i++)
         {
-            if (!(values[i] >= 0) || !double.IsInteger(values[i]))
+            if (!(values[i] is >= 0 and <= MostCount) || !double.IsInteger(values[i]))
                 return string.Create(
                     CultureInfo.InvariantCulture,
                     $"The {name} of channel {i / perChannel} is {values[i]}; "
-                    + $"it must be a whole number and not negative.");
+                    + $"it must be a whole number up to 2^53 and not negative.");
         }
         return null;
     }

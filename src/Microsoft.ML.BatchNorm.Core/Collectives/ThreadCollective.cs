@@ -6,11 +6,12 @@ namespace Microsoft.ML.BatchNorm;
 
 /// <summary>
 /// Ranks that are threads of one process: with them, a program for several processes can be tested anywhere, without
-/// MPI. Calls that do not match are errors on every rank.
+/// MPI. Calls that do not match are errors on every rank, and so is a call from another thread of a rank.
 /// </summary>
 public sealed class ThreadCollective : ICollective
 {
     readonly Meeting meeting;
+    readonly int thread = Environment.CurrentManagedThreadId;
 
     ThreadCollective(Meeting meeting, int rank) => (this.meeting, Rank) = (meeting, rank);
 
@@ -73,7 +74,7 @@ public sealed class ThreadCollective : ICollective
         if (all.Length != (long)Size * mine.Length)
             throw new ArgumentException(
                 $"There is room for {all.Length} bytes; {Size} ranks have {mine.Length} each.", nameof(all));
-        byte[][] given = meeting.Exchange(Rank, $"Gather of {mine.Length} bytes", mine);
+        byte[][] given = Exchange($"Gather of {mine.Length} bytes", mine);
         for (int rank = 0; rank < Size; rank++)
             given[rank].CopyTo(all[(rank * mine.Length)..]);
     }
@@ -81,7 +82,7 @@ public sealed class ThreadCollective : ICollective
     /// <inheritdoc/>
     public void Sum(Span<float> values)
     {
-        byte[][] given = meeting.Exchange(Rank, $"Sum of {values.Length} floats", MemoryMarshal.AsBytes(values));
+        byte[][] given = Exchange($"Sum of {values.Length} floats", MemoryMarshal.AsBytes(values));
         values.Clear();
         foreach (byte[] addends in given)
         {
@@ -94,7 +95,7 @@ public sealed class ThreadCollective : ICollective
     /// <inheritdoc/>
     public void Sum(Span<double> values)
     {
-        byte[][] given = meeting.Exchange(Rank, $"Sum of {values.Length} doubles", MemoryMarshal.AsBytes(values));
+        byte[][] given = Exchange($"Sum of {values.Length} doubles", MemoryMarshal.AsBytes(values));
         values.Clear();
         foreach (byte[] addends in given)
         {
@@ -109,7 +110,7 @@ public sealed class ThreadCollective : ICollective
     {
         if ((uint)root >= (uint)Size)
             throw Check.OutOfRange(root, nameof(root), $"from 0 to {Size - 1}");
-        byte[][] given = meeting.Exchange(Rank, $"Broadcast of {values.Length} bytes from rank {root}", values);
+        byte[][] given = Exchange($"Broadcast of {values.Length} bytes from rank {root}", values);
         given[root].CopyTo(values);
     }
 
@@ -121,6 +122,11 @@ public sealed class ThreadCollective : ICollective
         meeting.ThrowIfEnded();
         throw new InvalidOperationException(reason);
     }
+
+    byte[][] Exchange(string call, ReadOnlySpan<byte> values) => Environment.CurrentManagedThreadId == thread
+        ? meeting.Exchange(Rank, call, values)
+        : throw new InvalidOperationException(
+            "The calls of a collective come from one thread: the one that ThreadCollective.Run has started for the rank.");
 
     /// <summary>Where the ranks meet for each call.</summary>
     sealed class Meeting(int size)

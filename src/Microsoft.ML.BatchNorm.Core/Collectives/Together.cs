@@ -17,7 +17,10 @@ static class Together
     /// <summary>The collective, or null if it has one rank: then there is nothing to exchange.</summary>
     public static ICollective? IfSeveral(this ICollective? ranks) => ranks is { Size: > 1 } ? ranks : null;
 
-    /// <summary>Does some work on each rank; if it throws on one, all ranks throw. One message.</summary>
+    /// <summary>
+    /// Does some work on each rank; if it throws on one, all ranks throw, and the others dispose their results. One
+    /// message.
+    /// </summary>
     /// <param name="ranks">The ranks; null for one.</param>
     /// <param name="work">The work, which makes no call of the collective.</param>
     public static T Do<T>(this ICollective? ranks, Func<T> work)
@@ -34,8 +37,16 @@ static class Together
         {
             error = exception;
         }
-        ranks.ThrowIfAny(error);
-        return result!;
+        try
+        {
+            ranks.ThrowIfAny(error);
+            return result!;
+        }
+        catch
+        {
+            (result as IDisposable)?.Dispose();
+            throw;
+        }
     }
 
     /// <inheritdoc cref="Do{T}"/>

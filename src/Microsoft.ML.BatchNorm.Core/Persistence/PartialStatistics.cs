@@ -35,6 +35,7 @@ public sealed record PartialStatistics(string Shard, BatchStatistics Statistics)
     /// <exception cref="ArgumentException">
     /// There is no record, there are two of one shard, or the numbers of channels differ.
     /// </exception>
+    /// <exception cref="InvalidDataException">The variance of a channel overflows a double.</exception>
     public static BatchStatistics Merge(IEnumerable<PartialStatistics> parts)
     {
         ArgumentNullException.ThrowIfNull(parts);
@@ -55,6 +56,7 @@ public sealed record PartialStatistics(string Shard, BatchStatistics Statistics)
                     + $"{SafetensorsEntry.Quote(ordered[0].Shard)} has {merged.Channels}.", nameof(parts));
             merged.Merge(statistics);
         }
+        VarianceOverflow.ThrowIfAny(merged);
         return merged;
     }
 
@@ -77,7 +79,7 @@ public sealed record PartialStatistics(string Shard, BatchStatistics Statistics)
         stream.Write(Encoding.UTF8.GetBytes(Definition.ToText(record, json) + "\n"));
     }
 
-    /// <summary>Reads records that are lines of JSON; empty lines are skipped.</summary>
+    /// <summary>Reads records that are lines of JSON; empty lines and a byte order mark are skipped.</summary>
     /// <param name="stream">Read to its end while the records are enumerated.</param>
     /// <remarks>
     /// Memory grows with the bytes that arrive, and a line has at most 64 MB. A record must not have unknown members.
@@ -89,7 +91,8 @@ public sealed record PartialStatistics(string Shard, BatchStatistics Statistics)
     public static IEnumerable<PartialStatistics> LoadLines(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        return Lines(stream).Select((line, index) => string.IsNullOrWhiteSpace(line) ? null : OfLine(line, index + 1))
+        return Lines(stream).Select((line, index) => index == 0 ? line.TrimStart('\uFEFF') : line)
+            .Select((line, index) => string.IsNullOrWhiteSpace(line) ? null : OfLine(line, index + 1))
             .OfType<PartialStatistics>();
     }
 
@@ -249,12 +252,17 @@ sealed class ShardConverter : JsonConverter<string>
         reader.TokenType switch
         {
             JsonTokenType.String => reader.GetString(),
-            JsonTokenType.Number => Encoding.UTF8.GetString(reader.ValueSpan),
+            JsonTokenType.Number => Number(reader.ValueSpan),
             _ => throw new JsonException("The shard is neither a string nor a number."),
         };
 
     public override void Write(Utf8JsonWriter writer, string value, JsonSerializerOptions options) =>
         writer.WriteStringValue(value);
+
+    /// <summary>One number is one key, however it is written: programs make 3.0 of 3.</summary>
+    static string Number(ReadOnlySpan<byte> text) => text.IndexOfAny(".eE"u8) < 0
+        ? Encoding.UTF8.GetString(text)
+        : (double.Parse(text, CultureInfo.InvariantCulture) + 0.0).ToString("R", CultureInfo.InvariantCulture);
 }
 
 [JsonSourceGenerationOptions(

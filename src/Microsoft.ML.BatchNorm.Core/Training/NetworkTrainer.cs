@@ -132,12 +132,16 @@ public static class NetworkTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(data);
         RunSetup setup = checkpoint.Setup;
-        if (setup.Options.StandardizesTargets)
-            throw new ArgumentException(
-                "The checkpoint is of ML.NET's regression trainer, which trains on standardized labels: go on from its "
-                + "State, or from a model with Fit(rows, model).", nameof(checkpoint));
         engine ??= new CpuEngine();
         ICollective? ranks = engine.Collective.IfSeveral();
+        // As many messages as Start has: if some ranks start a run and others resume one, CheckStart says so.
+        ranks.Do(() =>
+        {
+            if (setup.Options.StandardizesTargets)
+                throw new ArgumentException(
+                    "The checkpoint is of ML.NET's regression trainer, which trains on standardized labels: go on from "
+                    + "its State, or from a model with Fit(rows, model).", nameof(checkpoint));
+        });
         RunData rows = RunData.Of(
             ranks, data, validation, setup.Network, setup.Options, cancellationToken.ThrowIfCancellationRequested);
         ranks.Do(() =>

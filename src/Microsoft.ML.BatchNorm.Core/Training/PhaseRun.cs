@@ -187,8 +187,11 @@ sealed class PhaseRun : IDisposable
             KeepIfBest(validation.Loss);
         if (ranks is not null)
             RankAgreement.CheckParameters(ranks, phase.Network, State(), epoch);
-        ranks.Do(WriteCheckpoint);
-        Report(progress);
+        ranks.Do(() =>
+        {
+            WriteCheckpoint();
+            Report(progress);
+        });
     }
 
     void WriteCheckpoint()

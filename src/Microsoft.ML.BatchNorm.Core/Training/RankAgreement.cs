@@ -39,11 +39,26 @@ static class RankAgreement
         int[] different = Different(ranks, [checksum.Value, ChecksumOf(setup.Network, position.State)]);
         if (different.Length > 0)
             throw new ArgumentException(
-                $"{Name(different)} another network, other options or other parameters to begin with than rank 0. Give "
-                + "the same to all; with ML.NET, give the MLContext a seed.");
+                $"{Name(different)} another network, other options or other parameters to begin with "
+                + "than rank 0. Give the same to all, and resume a run on all, from the same checkpoint; with ML.NET, "
+                + "give the MLContext a seed.");
 
         static string Name(int[] ranks) =>
             ranks.Length == 1 ? $"Rank {ranks[0]} has" : $"Ranks {string.Join(", ", ranks)} have";
+    }
+
+    /// <summary>The ranks whose bytes differ from those of rank 0, as text; or null. One message.</summary>
+    public static string? Different(ICollective ranks, ReadOnlySpan<byte> given)
+    {
+        var checksum = new Crc32C();
+        checksum.Append(given);
+        int[] different = Different(ranks, [checksum.Value]);
+        return different.Length switch
+        {
+            0 => null,
+            1 => $"rank {different[0]}",
+            _ => $"ranks {string.Join(", ", different)}",
+        };
     }
 
     /// <summary>Checks that all ranks have the same bits. One message.</summary>

@@ -107,6 +107,15 @@ abstract class ColumnFit
             : new Values<double>(spec, column, layout, state, (fit, shape, x) => fit.Add(shape, x));
     }
 
+    /// <summary>Writes what several ranks must have in common.</summary>
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(spec.Output);
+        RankColumns.WriteNames(writer, column);
+        writer.Flush();
+        state.Save(writer.BaseStream, spec.Options);
+    }
+
     public void Start(IStatisticsEngine engine) => fit = engine.StartFit(spec.Options, state);
 
     /// <summary>Takes the fitted state.</summary>

@@ -34,6 +34,8 @@ sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
     {
         ColumnFit[] populations = [.. columns.Where(column => column.Moves && column.IsPopulation)];
         ColumnFit[] averages = [.. columns.Where(column => column.Moves && !column.IsPopulation)];
+        if (options.Engine?.Collective.IfSeveral() is { } ranks)
+            CheckSame(ranks, columns);
         if (populations.Length + averages.Length == 0)
             return;
         IStatisticsEngine engine = EngineChoice.Of(host, channel, options.Engine);
@@ -65,6 +67,20 @@ sealed class StatisticsFitter(IHost host, IChannel channel, Options options)
         int elements = Math.Clamp(
             AllPopulationElements / columns.Length, LeastPopulationElements, PopulationElements);
         return column => Math.Clamp(elements / column.Layout.Count, LeastPopulationRows, MostPopulationRows);
+    }
+
+    /// <summary>The ranks merge one column after the other, without a look at what they are.</summary>
+    void CheckSame(ICollective ranks, ColumnFit[] columns)
+    {
+        string? others = RankColumns.Different(ranks, writer =>
+        {
+            writer.Write(options.KeepHistograms);
+            Array.ForEach(columns, column => column.Write(writer));
+        });
+        host.CheckUserArg(
+            others is null, nameof(options.Columns),
+            "The columns differ from those of rank 0, in number, order, channels, slot names, options or earlier " +
+            $"statistics, on {others}. {RankColumns.Advice}");
     }
 
     void RunAverages(

@@ -72,7 +72,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
     }
 
     private protected override TargetScale? Scale(
-        IHost host, IChannel channel, Network network, RowSet kept, ICollective? ranks)
+        IChannel channel, Network network, RowSet kept, ICollective? ranks, Action check)
     {
         if (TargetScale.IsCentered(network) is not { } isCentered)
         {
@@ -82,7 +82,7 @@ public sealed class BatchNormNetworkRegressionTrainer : BatchNormNetworkTrainerB
                 "are far from mean 0 and deviation 1, end the network in a Dense layer.");
             return null;
         }
-        TargetScale scale = TargetScale.Of(kept.Data, kept.Own, isCentered, ranks, host.CheckAlive);
+        TargetScale scale = TargetScale.Of(kept.Data, kept.Own, isCentered, ranks, check);
         channel.Info(FormattableString.Invariant(
             $"Trained on (label - {scale.Mean:G6}) / {scale.Deviation:G6}; losses are in the label's unit."));
         if (loss is HuberLoss huber && huber.Delta < 1e-4 * scale.Deviation)

@@ -89,26 +89,29 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
     {
         Host.CheckValue(trainContext, nameof(trainContext));
         RoleMappedData data = trainContext.TrainingSet;
-        data.CheckFeatureFloatVector();
-        int outputs = CheckLabel(data);
-        TensorShape input = ColumnShape.OfRow(data.Schema.Feature!.Value.Type);
-        RoleMappedData? validation = Validation(trainContext, input);
-
+        ICollective? ranks = options.Engine?.Collective.IfSeveral();
         using IChannel channel = Host.Start("Training");
         int seed = options.Seed ?? Host.Rand.Next();
-        var choice = new NetworkChoice(Host, options, input, outputs);
-        SavedNetwork start = choice.Choose(Previous(trainContext.InitialPredictor), seed);
+        (NetworkChoice choice, SavedNetwork start, RoleMappedData? validation) = ranks.Do(() =>
+        {
+            data.CheckFeatureFloatVector();
+            int outputs = CheckLabel(data);
+            TensorShape input = ColumnShape.OfRow(data.Schema.Feature!.Value.Type);
+            RoleMappedData? validation = Validation(trainContext, input);
+            var choice = new NetworkChoice(Host, options, input, outputs);
+            return (choice, choice.Choose(Previous(trainContext.InitialPredictor), seed), validation);
+        });
+        if (ranks is not null)
+            CheckSame(ranks, start.Network, data.Schema);
         long memory = options.DataBytesInMemory ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
-        using TrainingRows rows = Read(data, isValidation: false);
+        using TrainingRows rows = ranks.Do(() => Read(data, isValidation: false));
         memory = Math.Max(0, memory - rows.BytesInMemory);
-        using TrainingRows? held = validation is null ? null : Read(validation, isValidation: true);
-        ICollective? ranks = options.Engine?.Collective.IfSeveral();
+        using TrainingRows? held = ranks.Do(() => validation is null ? null : Read(validation, isValidation: true));
         RowShares? shares = RankAgreement.SharesOf(ranks, rows.Data, held?.Data).Training;
         RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed, shares).Training;
         DataWarnings.Warn(
             channel, start.Network, rows.Data, givesLogits: PredictionKind != PredictionKind.Regression);
-        TargetScale? scale = Cancellation.Run(
-            Host, run => Scale(run, channel, start.Network, kept, ranks), options.CancellationToken);
+        TargetScale? scale = Scale(channel, start.Network, kept, ranks, CheckAlive);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
         TrainingOptions run = choice.IsDefault ? options.ForDefaultNetwork(training, kept.Count) : training;
@@ -120,6 +123,12 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(
             Host, run => TrainingRows.Read(run, channel, from, isValidation, options.NonFinite, memory),
             options.CancellationToken);
+
+        void CheckAlive()
+        {
+            options.CancellationToken.ThrowIfCancellationRequested();
+            Host.CheckAlive();
+        }
     }
 
     /// <summary>Registers a trainer's host, which checks what the base's constructor needs.</summary>
@@ -139,7 +148,21 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
 
     /// <summary>The scale to standardize targets with, from the rows kept for training; null for none.</summary>
     private protected virtual TargetScale? Scale(
-        IHost host, IChannel channel, Network network, RowSet kept, ICollective? ranks) => null;
+        IChannel channel, Network network, RowSet kept, ICollective? ranks, Action check) => null;
+
+    void CheckSame(ICollective ranks, Network network, RoleMappedSchema schema)
+    {
+        string? others = RankColumns.Different(ranks, writer =>
+        {
+            writer.Write(Definition.ToText(network));
+            RankColumns.WriteNames(writer, schema.Label!.Value);
+            RankColumns.WriteNames(writer, schema.Feature!.Value);
+        });
+        Host.CheckUserArg(
+            others is null, nameof(options.Network),
+            "The network, the label's key values or the features' slot names differ from those of rank 0 on " +
+            $"{others}. {RankColumns.Advice}");
+    }
 
     INetworkModelParameters? Previous(IPredictor? predictor) => predictor is null
         ? null

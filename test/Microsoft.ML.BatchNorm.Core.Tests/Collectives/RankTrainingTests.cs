@@ -175,6 +175,40 @@ public class RankTrainingTests
     }
 
     [TestMethod]
+    public void A_run_that_only_rank_0_resumes_is_an_error_on_all()
+    {
+        TrainingCheckpoint half = Train(2, lesson.Options with { Epochs = 2, EarlyStopping = null })[0].Checkpoint;
+
+        // As on machines of which only the first has the checkpoint's file.
+        string[] errors = ErrorsOf<ArgumentException>(2, collective =>
+        {
+            TrainingData share = lesson.Data.Share(collective);
+            var engine = new CpuEngine(1, collective);
+            return collective.Rank == 0
+                ? NetworkTrainer.Resume(half, share, engine: engine)
+                : NetworkTrainer.Train(lesson.Network, lesson.State, share, half.Setup.Options, engine: engine);
+        });
+
+        foreach (string error in errors)
+        {
+            Assert.StartsWith("Rank 1 has another network", error);
+            Assert.Contains("resume", error);
+        }
+    }
+
+    [TestMethod]
+    public void An_exception_of_the_receiver_of_an_epoch_s_progress_is_an_error_on_all()
+    {
+        string[] errors = ErrorsOf<InvalidDataException>(2, collective => NetworkTrainer.Train(
+            lesson.Network, lesson.State, lesson.Data.Share(collective), lesson.Options,
+            engine: new CpuEngine(1, collective), progress: new Failing()));
+
+        Assert.StartsWith("Rank 0: ", errors[1]);
+        foreach (string error in errors)
+            Assert.Contains("the window is closed", error);
+    }
+
+    [TestMethod]
     [DataRow(0)]
     [DataRow(1)]
     [DataRow(2)]
@@ -400,6 +434,15 @@ public class RankTrainingTests
 
         public void Read(ReadOnlySpan<int> rows, Span<float> features, Span<float> targets, Span<float> weights) =>
             data.Read(rows, features, targets, weights);
+    }
+
+    sealed class Failing : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress value)
+        {
+            if (value.IsEndOfEpoch)
+                throw new InvalidDataException("the window is closed");
+        }
     }
 
     /// <summary>Calls back before each step and each prediction.</summary>

@@ -96,6 +96,37 @@ public class ThreadCollectiveTests
     }
 
     [TestMethod]
+    public void A_call_from_another_thread_is_an_error_as_it_is_with_MPI()
+    {
+        double[] sums = ThreadCollective.Run(2, ranks =>
+        {
+            Exception? error = null;
+            var thread = new Thread(() => error = Caught(() => ranks.Sum(new double[1])));
+            thread.Start();
+            thread.Join();
+            Assert.Contains("come from one thread", error?.Message ?? "");
+            double[] own = [1 + ranks.Rank];
+            ranks.Sum(own);
+            return own[0];
+        });
+
+        CollectionAssert.AreEqual(new double[] { 3, 3 }, sums);
+
+        static Exception? Caught(Action work)
+        {
+            try
+            {
+                work();
+                return null;
+            }
+            catch (InvalidOperationException error)
+            {
+                return error;
+            }
+        }
+    }
+
+    [TestMethod]
     public void Calls_that_do_not_match_are_an_error_instead_of_a_wait()
     {
         AssertFails("do not match", ranks => ranks.Sum(new double[1 + ranks.Rank]));

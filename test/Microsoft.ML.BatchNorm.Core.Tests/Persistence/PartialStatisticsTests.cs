@@ -88,6 +88,58 @@ public class PartialStatisticsTests
     }
 
     [TestMethod]
+    [DataRow("3", "3.0")]
+    [DataRow("3", "0.3e1")]
+    [DataRow("3", "\"3\"")]
+    [DataRow("0", "-0.0")]
+    [DataRow("2.5", "25e-1")]
+    public void One_number_is_one_key_however_it_is_written(string first, string second)
+    {
+        PartialStatistics[] read = [.. FromLines(Encoding.UTF8.GetBytes($"{Line(first)}\n{Line(second)}\n"))];
+
+        Assert.Contains("two records", Assert.ThrowsExactly<ArgumentException>(
+            () => PartialStatistics.Merge(read)).Message);
+
+        static string Line(string key) =>
+            $$"""{"format": "batchnorm.partial/1", "shard": {{key}}, "count": [2], "mean": [1], "m2": [3]}""";
+    }
+
+    [TestMethod]
+    public void Keys_that_no_double_can_hold_stay_apart()
+    {
+        PartialStatistics[] read =
+        [
+            .. FromLines("""
+                {"format": "batchnorm.partial/1", "shard": 12345678901234567890123, "count": [2], "mean": [1], "m2": [3]}
+                {"format": "batchnorm.partial/1", "shard": 12345678901234567890124, "count": [2], "mean": [1], "m2": [3]}
+                """u8.ToArray()),
+        ];
+
+        Assert.AreEqual(4, PartialStatistics.Merge(read).Count[0]);
+    }
+
+    [TestMethod]
+    public void A_byte_order_mark_before_the_first_line_is_skipped()
+    {
+        byte[] bytes = [.. Encoding.UTF8.Preamble, .. Line(shards[0]), .. Line(shards[1])];
+
+        Assert.HasCount(2, FromLines(bytes));
+        Assert.IsEmpty(FromLines([.. Encoding.UTF8.Preamble]));
+        Assert.StartsWith("Line 2: ", Assert.ThrowsExactly<InvalidDataException>(
+            () => FromLines([.. Line(shards[0]), .. bytes])).Message);
+    }
+
+    [TestMethod]
+    public void Shards_whose_merged_variance_is_beyond_a_double_are_an_error()
+    {
+        PartialStatistics[] far = [.. ((double[])[1e308, -1e308, 0]).Select((mean, shard) =>
+            new PartialStatistics($"{shard}", new BatchStatistics([2, 2], [0, mean], [1, 1])))];
+
+        Assert.Contains("channel 1", Assert.ThrowsExactly<InvalidDataException>(
+            () => PartialStatistics.Merge(far)).Message);
+    }
+
+    [TestMethod]
     [DataRow("""{"format": "batchnorm.partial/2", "shard": 1, "count": [1], "mean": [0], "m2": [0]}""", "partial/2")]
     [DataRow("""{"shard": 1, "count": [1], "mean": [0], "m2": [0]}""", "format")]
     [DataRow("""{@, "count": [1], "mean": [0], "m2": [0]}""", "shard")]
@@ -104,6 +156,10 @@ public class PartialStatisticsTests
     [DataRow("""{@, "shard": 1, "count": [1], "mean": [1], "mean_rset": [0], "m2": [0]}""", "mean_rset")]
     [DataRow("""{@, "shard": 1, "shard": 2, "count": [1], "mean": [1], "m2": [0]}""", "shard")]
     [DataRow("""{@, "shard": 1, "count": null, "mean": [1], "m2": [0]}""", "count")]
+    [DataRow("""{@, "shard": 1, "count": [1], "mean": [NaN], "m2": [0]}""", "JSON")]
+    [DataRow("""{@, "shard": 1, "count": [1], "mean": [0], "m2": [0]} x""", "JSON")]
+    [DataRow("""{@, "shard": 1, "count": [1e308], "mean": [0], "m2": [0]}""", "whole number")]
+    [DataRow("""{@, "shard": "", "count": [1], "mean": [0]}""", "no \"m2\"")]
     [DataRow("""[1]""", "JSON")]
     [DataRow("""null""", "null")]
     [DataRow("""{"format": """, "JSON")]

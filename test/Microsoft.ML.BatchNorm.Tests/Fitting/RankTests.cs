@@ -1,4 +1,5 @@
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Trainers;
 using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Fitting;
@@ -169,10 +170,142 @@ public class RankTests
         }
     }
 
+    [TestMethod]
+    [DataRow("channels")]
+    [DataRow("options")]
+    [DataRow("order")]
+    [DataRow("one column")]
+    [DataRow("earlier statistics")]
+    [DataRow("slot names")]
+    public void Columns_that_are_not_the_same_on_all_ranks_are_an_error_on_all(string difference)
+    {
+        string[] errors = ThreadCollective.Run(3, collective =>
+        {
+            bool isOther = collective.Rank == 2;
+            var context = new MLContext(1);
+            IDataView view = difference switch
+            {
+                "slot names" => Coded(isOther ? ["b", "a", "c"] : ["a", "b", "c"]),
+                "channels" when isOther => Twice(View.Floats(20, 4)),
+                _ => Twice(View.Floats(20, 9)),
+            };
+            InputOutputColumnPair[] columns = [new("X"), new("Y")];
+            if (isOther && difference == "order")
+                Array.Reverse(columns);
+            if (isOther && difference == "one column")
+                columns = columns[..1];
+            double epsilon = isOther && difference == "options" ? 1e-3 : 1e-5;
+            BatchNormalizationEstimator together = Estimator(new CpuEngine(1, collective));
+            return Assert.Throws<ArgumentException>(() => difference == "earlier statistics"
+                ? together.Fit(view, Estimator(null).Fit(isOther ? Twice(View.Floats(21, 9)) : view))
+                : together.Fit(view)).Message;
+
+            BatchNormalizationEstimator Estimator(IStatisticsEngine? engine) =>
+                context.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
+                {
+                    Columns = columns,
+                    Layer = new() { Epsilon = epsilon },
+                    Engine = engine,
+                });
+
+            IDataView Twice(float[][] rows) =>
+                Copied(View.Vectors(View.Dense(rows), rows[0].Length));
+
+            IDataView Coded(string[] order)
+            {
+                IDataView names = context.Data.LoadFromEnumerable(order.Select(name => new Named { Name = name }));
+                return Copied(context.Transforms.Categorical.OneHotEncoding("X", "Name").Fit(names).Transform(names));
+            }
+
+            IDataView Copied(IDataView from) => context.Transforms.CopyColumns("Y", "X").Fit(from).Transform(from);
+        });
+
+        foreach (string error in errors)
+            Assert.Contains("or earlier statistics, on rank 2. Give a step", error);
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void Keys_of_each_rank_s_own_are_an_error_on_all(bool isFeature)
+    {
+        string[] errors = ThreadCollective.Run(2, collective =>
+        {
+            var context = new MLContext(1);
+            Blobs.Row[] own = Blobs.Rows();
+            // Rank 1 meets the values in another order, so that each has another key there.
+            if (collective.Rank == 1)
+                Array.Reverse(own);
+            IDataView view = context.Data.LoadFromEnumerable(own);
+            Action<BatchNormNetworkTrainerOptions> change = options =>
+            {
+                options.Engine = new CpuEngine(1, collective);
+                options.FeatureColumnName = isFeature ? "Code" : "Features";
+            };
+            IEstimator<ITransformer> pipeline = isFeature
+                ? context.Transforms.Categorical.OneHotEncoding("Code", "Color")
+                    .Append(Blobs.Regression(context, change))
+                : context.Transforms.Conversion.MapValueToKey("Label", "Color")
+                    .Append(Blobs.Multiclass(context, change));
+            return Assert.Throws<ArgumentException>(() => pipeline.Fit(view)).Message;
+        });
+
+        foreach (string error in errors)
+            Assert.Contains("features' slot names differ from those of rank 0 on rank 1. Give a step", error);
+    }
+
+    [TestMethod]
+    [DataRow("not finite")]
+    [DataRow("no rows")]
+    [DataRow("no validation rows")]
+    [DataRow("a class less")]
+    [DataRow("canceled")]
+    public void A_trainer_that_fails_on_one_rank_fails_on_all(string fault)
+    {
+        string[] errors = ThreadCollective.Run(3, collective =>
+        {
+            bool isOther = collective.Rank == 1;
+            var context = new MLContext(1);
+            Blobs.Row[] own = Blobs.Rows();
+            if (isOther && fault == "not finite")
+                own[7].Features[2] = float.NaN;
+            IDataView view = Blobs.Keyed(context, own), none = Blobs.Keyed(context, []);
+            if (fault == "a class less")
+            {
+                view = context.Data.LoadFromEnumerable(
+                    isOther ? own.Where(row => row.Color != Blobs.Names[2]) : own);
+                view = context.Transforms.Conversion.MapValueToKey("Label", "Color").Fit(view).Transform(view);
+            }
+            using var source = new CancellationTokenSource();
+            if (isOther && fault == "canceled")
+                source.Cancel();
+            BatchNormNetworkMulticlassTrainer trainer = Blobs.Multiclass(context, options =>
+            {
+                options.Engine = new CpuEngine(1, collective);
+                options.NonFinite = NonFinite.Throw;
+                options.CancellationToken = source.Token;
+                if (fault == "a class less")
+                    options.Network = Network.Input(4).Dense(3);
+            });
+            IDataView train = isOther && fault == "no rows" ? none : view;
+            return Assert.Throws<Exception>(() => fault == "no validation rows"
+                ? trainer.Fit(train, isOther ? none : view)
+                : trainer.Fit(train)).Message;
+        });
+
+        Assert.StartsWith("Rank 1: ", errors[0]);
+        Assert.StartsWith("Rank 1: ", errors[2]);
+    }
+
     static BatchNormalizationState Fit(MLContext context, IDataView view, IStatisticsEngine engine) =>
         context.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
         {
             Columns = [new InputOutputColumnPair("X")],
             Engine = engine,
         }).Fit(view).Columns[0].State;
+
+    sealed class Named
+    {
+        public string Name { get; set; } = "";
+    }
 }
