@@ -12,8 +12,8 @@ public class ArrayPropertyTests
         new([1, 2], [4, 9], [0.5f, 0.25f], [3, 4], renorm: new RenormStatistics([5, 6], [7, 8], [9, 10]));
 
     /// <summary>
-    /// The values of <see cref="BatchStatistics"/> and <see cref="ChannelHistograms"/> change, so that only a copy could be
-    /// immutable.
+    /// The values of <see cref="BatchStatistics"/> and <see cref="ChannelHistograms"/> change, so that only a copy could
+    /// be immutable.
     /// </summary>
     [TestMethod]
     public void Every_property_that_is_a_span_has_an_immutable_array_beside_it() => Assert.AreEqual(
