@@ -27,20 +27,20 @@ static class RankAgreement
     }
 
     /// <summary>
-    /// Checks that all ranks have the same network, options, position and parameters to begin with. One message.
+    /// Checks that all ranks have the same network, options, engine, position and parameters to begin with. One message.
     /// </summary>
     /// <exception cref="ArgumentException">They differ; the message names the ranks.</exception>
-    public static void CheckStart(ICollective ranks, RunSetup setup, RunPosition position)
+    public static void CheckStart(ICollective ranks, RunSetup setup, RunPosition position, string engine)
     {
         string definition = Definition.ToText(
             new CheckpointDefinition(setup, position, position.Optimizer.Steps), TrainingCheckpoint.Json);
         var checksum = new Crc32C();
-        checksum.Append(Encoding.UTF8.GetBytes(definition));
+        checksum.Append(Encoding.UTF8.GetBytes(definition + engine));
         int[] different = Different(ranks, [checksum.Value, ChecksumOf(setup.Network, position.State)]);
         if (different.Length > 0)
             throw new ArgumentException(
-                $"{Name(different)} another network, other options or other parameters to begin with "
-                + "than rank 0. Give the same to all, and resume a run on all, from the same checkpoint; with ML.NET, "
+                $"{Name(different)} another network, other options, another engine or other parameters to begin "
+                + "with than rank 0. Give the same to all, and resume a run on all, from the same checkpoint; with ML.NET, "
                 + "give the MLContext a seed.");
 
         static string Name(int[] ranks) =>

@@ -175,7 +175,7 @@ sealed record RunContext(
     public TrainingResult Run(RunPosition position)
     {
         if (Ranks is not null)
-            RankAgreement.CheckStart(Ranks, Setup, position);
+            RankAgreement.CheckStart(Ranks, Setup, position, Engine.ToString()!);
         Ranks.Do(CheckFolder);
         long start = Clock.GetTimestamp(), rows = 0;
         TimeSpan time = default;

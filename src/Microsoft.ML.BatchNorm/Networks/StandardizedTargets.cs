@@ -13,6 +13,9 @@ sealed class StandardizedTargets(ITrainingEngine engine, TargetScale scale) : IT
 {
     public ICollective? Collective => engine.Collective;
 
+    /// <summary>The name of the engine that trains, by which ranks see whether they have the same.</summary>
+    public override string ToString() => engine.ToString()!;
+
     public ITrainingSession Start(Network network, NetworkState state, TrainingOptions options, TrainingData data)
     {
         var standardized = new TrainingData(data, target => (float)((target - scale.Mean) / scale.Deviation));

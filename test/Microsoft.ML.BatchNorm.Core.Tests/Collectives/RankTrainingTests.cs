@@ -301,6 +301,21 @@ public class RankTrainingTests
     }
 
     [TestMethod]
+    public void Another_engine_on_one_rank_is_an_error_on_all()
+    {
+        string[] errors = ErrorsOf<ArgumentException>(2, collective =>
+        {
+            var engine = new CpuEngine(1, collective);
+            return NetworkTrainer.Train(
+                lesson.Network, lesson.State, lesson.Data.Share(collective), lesson.Options,
+                engine: collective.Rank == 0 ? engine : new SteppingEngine(engine, _ => { }));
+        });
+
+        foreach (string error in errors)
+            Assert.StartsWith("Rank 1 has another network, other options, another engine", error);
+    }
+
+    [TestMethod]
     public void Validation_rows_on_some_ranks_are_an_error_on_all()
     {
         string[] errors = ErrorsOf<ArgumentException>(3, collective => NetworkTrainer.Train(

@@ -16,6 +16,8 @@ public class DaskTests
 
         if __name__ == "__main__":
             from dask.distributed import Client, LocalCluster
+            single = np.array([[1e6], [1e6 + 1 / 16], [1e6 + 1 / 16]], dtype=np.float32)
+            assert record(0, single) == record(0, single.astype(np.float64)), record(0, single)
             shards = np.array_split(np.fromfile(sys.argv[1]).reshape(-1, int(sys.argv[2])), int(sys.argv[3]))
             with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
                 with Client(cluster) as client:

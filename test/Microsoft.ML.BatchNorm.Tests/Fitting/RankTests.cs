@@ -285,7 +285,7 @@ public class RankTests
                 options.NonFinite = NonFinite.Throw;
                 options.CancellationToken = source.Token;
                 if (fault == "a class less")
-                    options.Network = Network.Input(4).Dense(3);
+                    (options.Network, options.NetworkFactory) = (Network.Input(4).Dense(3), null);
             });
             IDataView train = isOther && fault == "no rows" ? none : view;
             return Assert.Throws<Exception>(() => fault == "no validation rows"
