@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using System.Numerics;
 using System.Runtime.InteropServices;
 
@@ -150,6 +151,7 @@ public sealed class ChannelHistograms
     }
 
     /// <summary>Empty histograms of the same grid.</summary>
+    [Pure]
     public ChannelHistograms NewEmpty() => new(mean, deviation, inverse, counts: null);
 
     internal ChannelHistograms Copy() => new(mean, deviation, inverse, [.. counts]);
