@@ -6,6 +6,8 @@ if (args is [var only] && only.Equals("ranks", StringComparison.OrdinalIgnoreCas
     Mpi.Run(args, RankBenchmark.Run);
     return 0;
 }
+if (args is ["defaults", .. string[] rest])
+    return DefaultsBenchmark.Run(rest);
 if (Request.Of(args) is not { } request)
 {
     Console.WriteLine(Request.Help);

@@ -11,6 +11,11 @@ sealed record Request(IReadOnlyList<string> Words, string? Device, bool Lists)
                      Default: a GPU where libtorch can use one, which takes -p:Cuda=true; else the CPU.
         --list       prints the names of the comparisons, and runs none.
 
+        dotnet run -c Release --project test/Benchmarks -- defaults [--seeds N] [WORD]...
+
+        Compares how well the default trainers and those of ML.NET predict: by cross-validation, on the data sets with
+        every word in their names. --seeds says with how many seeds; default: 10.
+
         mpirun -n 2 dotnet test/Benchmarks/bin/Release/net10.0/Microsoft.ML.BatchNorm.Benchmarks.dll ranks
 
         Measures messages between ranks and steps on them, and models how training scales up to 1,024 ranks.

@@ -1,3 +1,4 @@
+using System.Diagnostics.Contracts;
 using System.Numerics;
 using System.Runtime.InteropServices;
 
@@ -27,6 +28,9 @@ public sealed class ChannelHistograms
     /// <summary>The number of bins per channel.</summary>
     public const int Bins = Zero + 2;
 
+    /// <summary>The most channels, whose counts are as many as an array can hold.</summary>
+    internal static int MostChannels => Array.MaxLength / Bins;
+
     /// <summary>The bins on one side of the mean, the last of which is open.</summary>
     internal const int Side = 2 * BinsPerOctave + Octaves * BinsPerOctave + 1;
 
@@ -48,6 +52,7 @@ public sealed class ChannelHistograms
 
     /// <summary>Empty histograms on the grid of exact statistics.</summary>
     /// <param name="statistics">The statistics: the grid takes their means and population deviations.</param>
+    /// <exception cref="ArgumentException">There are over 21 million channels.</exception>
     /// <exception cref="InvalidDataException">A variance overflowed.</exception>
     public ChannelHistograms(BatchStatistics statistics)
         : this(Check.NotNull(statistics).Mean.ToArray(), Deviations(statistics), inverse: null, counts: null)
@@ -72,6 +77,8 @@ public sealed class ChannelHistograms
 
     ChannelHistograms(double[] mean, double[] deviation, double[]? inverse, double[]? counts)
     {
+        if (mean.Length > MostChannels)
+            throw new ArgumentException($"There are {mean.Length} channels, and histograms of {MostChannels} at most.");
         (this.mean, this.deviation) = (mean, deviation);
         this.inverse = inverse ?? Array.ConvertAll(deviation, width => Math.Min(Finest / width, double.MaxValue));
         this.counts = counts ?? new double[mean.Length * Bins];
@@ -144,6 +151,7 @@ public sealed class ChannelHistograms
     }
 
     /// <summary>Empty histograms of the same grid.</summary>
+    [Pure]
     public ChannelHistograms NewEmpty() => new(mean, deviation, inverse, counts: null);
 
     internal ChannelHistograms Copy() => new(mean, deviation, inverse, [.. counts]);

@@ -146,8 +146,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
         diagnosis.Verdict = diagnosis.Judge();
         return diagnosis;
 
-        NetworkState? Replay(double momentum) => (training ?? measurement).Replay(
-            trainingExact ?? exact, options.TrainingBatchSize ?? options.BatchSize, momentum);
+        NetworkState Replay(double momentum, int batchSize) =>
+            (training ?? measurement).Replay(trainingExact ?? exact, batchSize, momentum);
 
         double[]? WithEpsilon(double epsilon)
         {

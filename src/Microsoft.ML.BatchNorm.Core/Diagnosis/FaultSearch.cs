@@ -38,11 +38,12 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
 
     /// <summary>The fault of each layer, with its sentence.</summary>
     /// <param name="replay">
-    /// Gives the statistics that an unshuffled pass over the training rows leaves, for layers with that momentum.
+    /// Gives the statistics that an unshuffled pass over the training rows leaves, for layers with that momentum and for
+    /// a batch size.
     /// </param>
     /// <param name="withEpsilon">Gives the displacements of all layers with another ε.</param>
     public (NormalizationFault Fault, string Finding)[] Run(
-        Func<double, NetworkState?> replay, Func<double, double[]?> withEpsilon)
+        Func<double, int, NetworkState> replay, Func<double, double[]?> withEpsilon)
     {
         var found = new (NormalizationFault Fault, string Finding)[layers.Count];
         for (int i = 0; i < layers.Count; i++)
@@ -113,31 +114,14 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
     /// <summary>
     /// The statistics point from the exact ones to where an unshuffled pass over the training rows leaves them.
     /// </summary>
-    void FindOrder((NormalizationFault Fault, string Finding)[] found, Func<double, NetworkState?> replay)
+    void FindOrder((NormalizationFault Fault, string Finding)[] found, Func<double, int, NetworkState> replay)
     {
-        int batchSize = known.TrainingBatchSize ?? known.BatchSize;
+        // If the batch size of the training is not known, small and usual ones are tried.
+        int[] batchSizes = known.TrainingBatchSize is { } size ? [size] : [8, known.BatchSize];
         foreach (IGrouping<double, int> group in Open(found).Where(i => layers[i].IsAverage && !FitsTraining(layers[i])
             && IsOff(layers[i], LeastKnown, ErrorsKnown)).ToArray().GroupBy(i => layers[i].Options.EffectiveMomentum))
         {
-            if (group.Key >= 1 || replay(group.Key) is not { } replayed)
-                continue;
-            double product = 0, held = 0, given = 0;
-            foreach (int i in group)
-            {
-                MeasuredLayer layer = layers[i];
-                BatchNormalizationState ordered = replayed[layer.Node.Path].BatchNormalization!;
-                double[] mine = layer.Offsets(layer.State), theirs = layer.Offsets(ordered);
-                for (int k = 0; k < mine.Length; k++)
-                {
-                    product += mine[k] * theirs[k] / mine.Length;
-                    held += mine[k] * mine[k] / mine.Length;
-                    given += theirs[k] * theirs[k] / mine.Length;
-                }
-            }
-            // Two random directions in many channels have a cosine near 0, and an average over shuffled batches has a
-            // square error of 1/(the rows that it remembers).
-            double chance = group.Count() / (batchSize * Remembered(group.Key));
-            if (!(product / Math.Sqrt(held * given) > 0.7 && given > 5 * chance))
+            if (group.Key >= 1 || !batchSizes.Any(batchSize => Leads(group, batchSize, replay(group.Key, batchSize))))
                 continue;
             foreach (int i in group)
                 found[i] = (NormalizationFault.RowOrder,
@@ -145,6 +129,28 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
                     + "shuffling leaves the same. Shuffle the rows (TrainingOptions.Shuffle), and recompute the "
                     + "statistics.");
         }
+    }
+
+    /// <summary>Whether the statistics of layers point from the exact ones to those that a pass has left.</summary>
+    bool Leads(IGrouping<double, int> group, int batchSize, NetworkState replayed)
+    {
+        double product = 0, held = 0, given = 0;
+        foreach (int i in group)
+        {
+            MeasuredLayer layer = layers[i];
+            BatchNormalizationState ordered = replayed[layer.Node.Path].BatchNormalization!;
+            double[] mine = layer.Offsets(layer.State), theirs = layer.Offsets(ordered);
+            for (int k = 0; k < mine.Length; k++)
+            {
+                product += mine[k] * theirs[k] / mine.Length;
+                held += mine[k] * mine[k] / mine.Length;
+                given += theirs[k] * theirs[k] / mine.Length;
+            }
+        }
+        // Two random directions in many channels have a cosine near 0, and an average over shuffled batches has a
+        // square error of 1/(the rows that it remembers).
+        double chance = group.Count() / (batchSize * Remembered(group.Key));
+        return product / Math.Sqrt(held * given) > 0.7 && given > 3 * chance;
     }
 
     /// <summary>

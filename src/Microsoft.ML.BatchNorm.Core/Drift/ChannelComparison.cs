@@ -5,7 +5,7 @@ namespace Microsoft.ML.BatchNorm;
 /// <param name="statistics">The new values.</param>
 /// <param name="squares">Their squared deviations from the training mean, or null.</param>
 /// <param name="histograms">How they are distributed, on the grid of the state's histograms; or null.</param>
-/// <param name="positions">How many values a channel has, missing ones included; null if that is not known.</param>
+/// <param name="positions">How many values each channel has, missing ones included; null if that is not known.</param>
 /// <param name="valuesPerRow">How many of them are in a row.</param>
 sealed class ChannelComparison(
     BatchNormalizationState state, BatchStatistics statistics, BatchStatistics? squares,

@@ -109,7 +109,8 @@ public sealed class DriftReport : IReport
                 + $"{(drifted.Count == 1 ? "has" : "have")} drifted {level}"
                 + (Channels.Count == 1
                     ? $": {DriftText.Change(drifted[0])}."
-                    : $"; the strongest is {drifted[0].Label}: {DriftText.Change(drifted[0])}.");
+                    : $"; the strongest is {(drifted[0].Name is null ? "channel " : "")}{drifted[0].Label}: "
+                        + $"{DriftText.Change(drifted[0])}.");
         }
         return (Channels.Count == 1 ? "The channel has not drifted" : "No channel has drifted")
             + $" {level}; the least corrected p-value is {DriftText.PValue(PValue)}.";

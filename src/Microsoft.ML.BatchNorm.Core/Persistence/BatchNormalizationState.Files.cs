@@ -79,8 +79,8 @@ public sealed partial class BatchNormalizationState
     /// γ and β are F32 and statistics F64, both of shape [channels]; <c>num_batches_tracked</c> is I64 of shape [].
     /// PyTorch's <c>load_state_dict</c> converts to the type of the module. The options and the population are in the
     /// metadata, which other programs ignore. Values for which the framework has no name are not written:
-    /// <see cref="InitialWeight"/>, and with Keras's names <see cref="BatchesSeen"/>. <see cref="Save"/> keeps
-    /// everything.
+    /// <see cref="InitialWeight"/>, the histograms, and with Keras's names <see cref="BatchesSeen"/>.
+    /// <see cref="Save"/> keeps everything.
     /// </para>
     /// <para>
     /// In the metadata, <c>batchnorm.crc32c</c> is the CRC-32C of the whole file, computed with zeros as its own eight

@@ -109,7 +109,9 @@ static class ReportStyle
         .bn-report .layer .charts{max-width:832px}
         .bn-report summary{font-weight:600;cursor:pointer;padding:4px 0;overflow-wrap:anywhere}
         .bn-report .wide{overflow-x:auto;width:fit-content;max-width:100%;box-sizing:border-box;
-        background:var(--card);border:1px solid var(--rule);border-radius:8px}
+        background:linear-gradient(to left,var(--card) 40%,transparent) right/40px 100% no-repeat local,
+        linear-gradient(to left,var(--rule),transparent) right/14px 100% no-repeat,var(--card);
+        border:1px solid var(--rule);border-radius:8px}
         .bn-report table{border-collapse:collapse;background:none;margin:0;font-size:.92em}
         .bn-report th,.bn-report td{padding:6px 12px;text-align:left;white-space:nowrap;background:none;color:inherit;
         border:0;border-bottom:1px solid var(--rule)}
@@ -124,7 +126,7 @@ static class ReportStyle
         .bn-report td.right2{background:var(--right2)}.bn-report td.wrong2{background:var(--wrong2)}
         .bn-report td.right3{background:var(--right3)}.bn-report td.wrong3{background:var(--wrong3)}
         .bn-report .legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:4px 0 0;padding:0 4px;
-        font-size:.87em;color:var(--soft)}
+        font-size:.87em;color:var(--soft);overflow-wrap:anywhere}
         .bn-report .legend li{display:flex;align-items:center;gap:6px;margin:0}
         .bn-report .key{width:24px;height:10px;flex:none}
         .bn-report text{fill:var(--soft);font-variant-numeric:tabular-nums}

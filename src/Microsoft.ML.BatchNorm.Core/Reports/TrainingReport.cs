@@ -53,7 +53,16 @@ public sealed class TrainingReport : IReport
     /// </exception>
     /// <example>
     /// <code>
-    /// TrainingReport.Compare([("Adam", first), ("SGD", second)]).SaveHtml("compared.html");
+    /// Network network = Network.Input(2).BatchNormalization().Dense(1);
+    /// var random = new Random(1);
+    /// float[] features = [.. Enumerable.Range(0, 200).Select(_ => random.NextSingle())];
+    /// var data = new TrainingData(rows: 100, features, targets: new float[100]);
+    /// TrainingReport.Compare([("Adam", Train(Optimizer.Adam())), ("SGD", Train(Optimizer.Sgd(0.1)))])
+    ///     .SaveHtml("compared.html");
+    ///
+    /// TrainingResult Train(Optimizer optimizer) => NetworkTrainer.Train(
+    ///     network, network.Initialize(seed: 1), data,
+    ///     new TrainingOptions { Loss = Loss.MeanSquaredError, Epochs = 2, Optimizer = optimizer });
     /// </code>
     /// </example>
     public static TrainingReport Compare(

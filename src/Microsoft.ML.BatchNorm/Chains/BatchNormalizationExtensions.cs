@@ -61,8 +61,10 @@ public static class BatchNormalizationExtensions
     /// </exception>
     /// <example>
     /// <code>
-    /// ITransformer model = mlContext.Model.Load("model.zip", out DataViewSchema schema);
-    /// ITransformer tuned = model.FineTuneBatchNormalization(newRows);
+    /// mlContext.Model.Save(model, rows.Schema, "fitted.zip");
+    ///
+    /// ITransformer loaded = mlContext.Model.Load("fitted.zip", out DataViewSchema schema);
+    /// ITransformer tuned = loaded.FineTuneBatchNormalization(newRows);
     /// mlContext.Model.Save(tuned, schema, "tuned.zip");
     /// </code>
     /// </example>
@@ -122,8 +124,8 @@ public static class BatchNormalizationExtensions
     /// <exception cref="ArgumentOutOfRangeException">No layer has one of the names.</exception>
     /// <example>
     /// <code>
-    /// // "Text" goes on, "Pixels" stays.
-    /// ITransformer tuned = model.FreezeBatchNormalization("Pixels").FineTuneBatchNormalization(newRows);
+    /// // The statistics of "Features" stay as they are; those of other layers, if there are any, move.
+    /// ITransformer tuned = model.FreezeBatchNormalization("Features").FineTuneBatchNormalization(newRows);
     /// </code>
     /// </example>
     [Pure]
@@ -139,6 +141,7 @@ public static class BatchNormalizationExtensions
     /// <returns>The model with the layers no longer frozen.</returns>
     /// <example>
     /// <code>
+    /// var frozen = model.FreezeBatchNormalization();
     /// ITransformer tuned = frozen.UnfreezeBatchNormalization().FineTuneBatchNormalization(newRows);
     /// </code>
     /// </example>

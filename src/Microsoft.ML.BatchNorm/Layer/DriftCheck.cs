@@ -92,8 +92,8 @@ sealed class DriftCheck(
             CultureInfo.InvariantCulture,
             $"Column '{column.InputColumnName}' has drifted from the statistics that normalize it: " +
             $"{report.Drifted(Significance).Count} of {report.Channels.Count} channels, by a sample of " +
-            $"{report.Channels.Max(channel => channel.Count):0} values a channel. The worst is {name}: {shift} " +
-            $"(p = {worst.AdjustedPValue:G2}). CompareStatistics tells more, and FineTune moves the statistics on.");
+            $"{report.Channels.Max(channel => channel.Count):0} values per channel. The worst is {name}: {shift} " +
+            $"(p-value {DriftText.PValue(worst.AdjustedPValue)}). CompareStatistics tells more, and FineTune moves the statistics on.");
     }
 
     /// <summary>Which passes over a view are checked, and whether it has warned. For any thread.</summary>

@@ -17,9 +17,18 @@ public static class BatchNormNetworkCatalog
     /// <param name="network">
     /// The network, with one output per class, before the softmax. Null for a small one with batch normalization.
     /// </param>
-    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
-    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
-    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <param name="epochs">
+    /// How many times training goes through the data; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Epochs"/>.
+    /// </param>
+    /// <param name="batchSize">
+    /// The number of rows in a step; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.BatchSize"/>.
+    /// </param>
+    /// <param name="learningRate">
+    /// The optimizer's learning rate; at least 0. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Optimizer"/>.
+    /// </param>
     /// <example>
     /// <code>
     /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
@@ -32,8 +41,8 @@ public static class BatchNormNetworkCatalog
     public static BatchNormNetworkMulticlassTrainer BatchNormNetwork(
         this MulticlassClassificationCatalog.MulticlassClassificationTrainers catalog,
         string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
-        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
-        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        string? exampleWeightColumnName = null, Network? network = null, int? epochs = null,
+        int? batchSize = null, double? learningRate = null) =>
         catalog.BatchNormNetwork(With(
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkMulticlassTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
@@ -104,9 +113,18 @@ public static class BatchNormNetworkCatalog
     /// <param name="network">
     /// The network, with one output, before the sigmoid. Null for a small one with batch normalization.
     /// </param>
-    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
-    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
-    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <param name="epochs">
+    /// How many times training goes through the data; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Epochs"/>.
+    /// </param>
+    /// <param name="batchSize">
+    /// The number of rows in a step; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.BatchSize"/>.
+    /// </param>
+    /// <param name="learningRate">
+    /// The optimizer's learning rate; at least 0. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Optimizer"/>.
+    /// </param>
     /// <example>
     /// <code>
     /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
@@ -119,8 +137,8 @@ public static class BatchNormNetworkCatalog
     public static BatchNormNetworkBinaryTrainer BatchNormNetwork(
         this BinaryClassificationCatalog.BinaryClassificationTrainers catalog,
         string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
-        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
-        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        string? exampleWeightColumnName = null, Network? network = null, int? epochs = null,
+        int? batchSize = null, double? learningRate = null) =>
         catalog.BatchNormNetwork(With(
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkBinaryTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
@@ -188,9 +206,18 @@ public static class BatchNormNetworkCatalog
     /// <param name="featureColumnName">The features, a vector of <see cref="float"/> of known size.</param>
     /// <param name="exampleWeightColumnName">The rows' weights, <see cref="float"/>; null for equal weights.</param>
     /// <param name="network">The network, with one output. Null for a small one with batch normalization.</param>
-    /// <param name="epochs">How many times training goes through the data; at least 1.</param>
-    /// <param name="batchSize">The number of rows in a step; at least 1.</param>
-    /// <param name="learningRate">Adam's learning rate; at least 0.</param>
+    /// <param name="epochs">
+    /// How many times training goes through the data; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Epochs"/>.
+    /// </param>
+    /// <param name="batchSize">
+    /// The number of rows in a step; at least 1. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.BatchSize"/>.
+    /// </param>
+    /// <param name="learningRate">
+    /// The optimizer's learning rate; at least 0. Null for the default of
+    /// <see cref="BatchNormNetworkTrainerOptions.Optimizer"/>.
+    /// </param>
     /// <example>
     /// <code>
     /// var pipeline = mlContext.Transforms.BatchNormalization("Features", "Pixels")
@@ -203,8 +230,8 @@ public static class BatchNormNetworkCatalog
     public static BatchNormNetworkRegressionTrainer BatchNormNetwork(
         this RegressionCatalog.RegressionTrainers catalog,
         string labelColumnName = DefaultColumnNames.Label, string featureColumnName = DefaultColumnNames.Features,
-        string? exampleWeightColumnName = null, Network? network = null, int epochs = Defaults.Epochs,
-        int batchSize = Defaults.BatchSize, double learningRate = Defaults.LearningRate) =>
+        string? exampleWeightColumnName = null, Network? network = null, int? epochs = null,
+        int? batchSize = null, double? learningRate = null) =>
         catalog.BatchNormNetwork(With(
             CatalogUtils.GetEnvironment(catalog), new BatchNormNetworkRegressionTrainer.Options(), labelColumnName,
             featureColumnName, exampleWeightColumnName, network, epochs, batchSize, learningRate));
@@ -266,11 +293,11 @@ public static class BatchNormNetworkCatalog
 
     static TOptions With<TOptions>(
         IHostEnvironment env, TOptions options, string label, string features,
-        string? weights, Network? network, int epochs, int batchSize, double learningRate)
+        string? weights, Network? network, int? epochs, int? batchSize, double? learningRate)
         where TOptions : BatchNormNetworkTrainerOptions
     {
         env.CheckUserArg(
-            learningRate >= 0 && double.IsFinite(learningRate), nameof(learningRate),
+            learningRate is not { } rate || rate >= 0 && double.IsFinite(rate), nameof(learningRate),
             FormattableString.Invariant($"The learningRate must be finite and not negative, not {learningRate}."));
         options.LabelColumnName = label;
         options.FeatureColumnName = features;
@@ -278,7 +305,7 @@ public static class BatchNormNetworkCatalog
         options.Network = network;
         options.Epochs = epochs;
         options.BatchSize = batchSize;
-        options.Optimizer = Optimizer.Adam(learningRate);
+        options.LearningRate = learningRate;
         return options;
     }
 

@@ -114,7 +114,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         TargetScale? scale = Scale(channel, start.Network, kept, ranks, CheckAlive);
         if (scale is { } first && choice.IsFresh(start.Network.Nodes[start.Network.HeadIndex]))
             start = start with { State = first.PutBack(start.Network, start.State) };
-        TrainingOptions run = training with { Seed = seed, StandardizesTargets = scale is not null };
+        TrainingOptions run = choice.IsDefault ? options.ForDefaultNetwork(training, kept.Count) : training;
+        run = run with { Seed = seed, StandardizesTargets = scale is not null };
         TrainingResult result =
             new TrainingRun(Host, channel, options, run, scale).Train(start, rows.Data, held?.Data);
         return CreateModel(result, data.Schema.Label!.Value);

@@ -23,8 +23,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
     /// <summary>
     /// Makes the network from the shape of a row (the feature column's dimensions) and the number of outputs. Null for
-    /// batch normalization of the flattened features, a dense layer of 128 units with batch normalization and ReLU, and
-    /// a dense layer with the outputs. Default: null.
+    /// the default network: batch normalization of the flattened features (with an ε of 1e-5), a dense layer of 128
+    /// units with batch normalization and ReLU, and a dense layer with the outputs. Default: null.
     /// </summary>
     public Func<TensorShape, int, Network>? NetworkFactory { get; set; }
 
@@ -49,24 +49,43 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     /// </summary>
     public FineTuningPlan? FineTune { get; set; }
 
-    /// <summary>How many times training goes through the data; at least 1. Default: 10.</summary>
-    public int Epochs { get; set; } = Defaults.Epochs;
-
-    /// <summary>The number of rows in a step; at least 1. Default: 32.</summary>
-    public int BatchSize { get; set; } = Defaults.BatchSize;
-
-    /// <summary>How gradients change parameters. Default: Adam with a learning rate of 0.001.</summary>
-    public Optimizer Optimizer { get; set; } = Optimizer.Adam(Defaults.LearningRate);
+    /// <summary>
+    /// How many times training goes through the data; at least 1. Null for 10, and for the default network as many as
+    /// make 2,000 steps, but at least 10 and at most 100. Default: null.
+    /// </summary>
+    /// <remarks>
+    /// Epochs, batch size, optimizer and schedule have other values for the default network where you set none: it is
+    /// trained from its first values on, and no <see cref="FineTune"/> is set. A network that you give, and training
+    /// that goes on from a model, keep Keras's numbers.
+    /// </remarks>
+    public int? Epochs { get; set; }
 
     /// <summary>
-    /// The learning rate, at least 0, which replaces that of <see cref="Optimizer"/>; null for the optimizer's own. It
-    /// must be null where <see cref="FineTune"/> is set, since its phases have their own. Default: null, which is 0.001
-    /// with the default optimizer.
+    /// The number of rows in a step; at least 1. Null for 32, and for the default network a hundredth of the training
+    /// rows, but at least 32 and at most 256. Default: null.
+    /// </summary>
+    /// <inheritdoc cref="Epochs" path="/remarks"/>
+    public int? BatchSize { get; set; }
+
+    /// <summary>
+    /// How gradients change parameters. Null for Adam with a learning rate of 0.001, and for the default network
+    /// without <see cref="EarlyStopping"/> AdamW with a learning rate of 0.02 and a weight decay of 1. Default: null.
+    /// </summary>
+    /// <inheritdoc cref="Epochs" path="/remarks"/>
+    public Optimizer? Optimizer { get; set; }
+
+    /// <summary>
+    /// The learning rate, at least 0, instead of that of <see cref="Optimizer"/>; null for the optimizer's own. It must
+    /// be null with <see cref="FineTune"/>, whose phases have their own rates. Default: null.
     /// </summary>
     public double? LearningRate { get; set; }
 
-    /// <summary>The factor of the learning rate, step by step. Default: constant.</summary>
-    public LearningRateSchedule LearningRateSchedule { get; set; } = LearningRateSchedule.Constant;
+    /// <summary>
+    /// The factor of the learning rate, step by step. Null for a constant rate, and for the default network without
+    /// <see cref="EarlyStopping"/> a <see cref="LearningRateSchedule.Cosine"/> down to 0. Default: null.
+    /// </summary>
+    /// <inheritdoc cref="Epochs" path="/remarks"/>
+    public LearningRateSchedule? LearningRateSchedule { get; set; }
 
     /// <summary>
     /// Whether each epoch takes the rows in an order of its own, as <see cref="TrainingOptions.Shuffle"/> describes.
@@ -183,8 +202,8 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
     internal TrainingOptions ForRun(IHost host, Loss loss, double[] classWeights)
     {
         host.CheckUserArg(loss is not null, nameof(TrainingOptions.Loss), "Loss must not be null.");
-        host.CheckUserArg(Epochs > 0, nameof(Epochs), $"Epochs must be positive, not {Epochs}.");
-        host.CheckUserArg(BatchSize > 0, nameof(BatchSize), $"BatchSize must be positive, not {BatchSize}.");
+        host.CheckUserArg(Epochs is null or > 0, nameof(Epochs), $"Epochs must be positive, not {Epochs}.");
+        host.CheckUserArg(BatchSize is null or > 0, nameof(BatchSize), $"BatchSize must be positive, not {BatchSize}.");
         host.CheckUserArg(
             NumberOfThreads is null or > 0, nameof(NumberOfThreads),
             $"NumberOfThreads must be positive or null, not {NumberOfThreads}.");
@@ -206,15 +225,12 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
         host.CheckUserArg(
             Network is null || NetworkFactory is null, nameof(NetworkFactory),
             "NetworkFactory must be null where Network is set.");
-        host.CheckUserArg(Optimizer is not null, nameof(Optimizer), "Optimizer must not be null.");
         host.CheckUserArg(
             LearningRate is not { } rate || rate >= 0 && double.IsFinite(rate), nameof(LearningRate),
             Invariant($"LearningRate must be finite and at least 0, or null, not {LearningRate}."));
         host.CheckUserArg(
             LearningRate is null || FineTune is null, nameof(LearningRate),
             "LearningRate must be null where FineTune is set: each of its phases has a learning rate.");
-        host.CheckUserArg(
-            LearningRateSchedule is not null, nameof(LearningRateSchedule), "LearningRateSchedule must not be null.");
         host.CheckUserArg(
             Freeze is not null && Array.TrueForAll(Freeze, pattern => !string.IsNullOrEmpty(pattern)),
             nameof(Freeze), "Freeze must be paths of layers, neither null nor empty.");
@@ -227,10 +243,10 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
         return new TrainingOptions
         {
             Loss = loss!,
-            Optimizer = LearningRate is { } given ? Optimizer! with { LearningRate = given } : Optimizer!,
-            LearningRateSchedule = LearningRateSchedule!,
-            Epochs = Epochs,
-            BatchSize = BatchSize,
+            Optimizer = WithRate(Optimizer ?? Optimizer.Adam(Defaults.LearningRate)),
+            LearningRateSchedule = LearningRateSchedule ?? LearningRateSchedule.Constant,
+            Epochs = Epochs ?? Defaults.Epochs,
+            BatchSize = BatchSize ?? Defaults.BatchSize,
             Shuffle = Shuffle,
             GradientClipNorm = GradientClipNorm,
             ClassWeights = [.. classWeights!],
@@ -244,6 +260,30 @@ public abstract class BatchNormNetworkTrainerOptions : TrainerInputBaseWithWeigh
 
         static bool IsWeight(double weight) => weight >= 0 && double.IsFinite(weight);
     }
+
+    /// <summary>
+    /// The options of a run that trains the default network. Its kernel stands between two normalizations, so that a
+    /// high learning rate that falls to 0 is safe. A run that may stop early does not come to the end of a schedule,
+    /// and keeps a small rate.
+    /// </summary>
+    /// <param name="run">The options of the run for a network that was given.</param>
+    /// <param name="rows">The number of rows to train on, of all ranks.</param>
+    internal TrainingOptions ForDefaultNetwork(TrainingOptions run, int rows)
+    {
+        const int Steps = 2000, LeastEpochs = 10, MostEpochs = 100;
+        const int BatchesPerEpoch = 100, LeastBatchSize = 32, MostBatchSize = 256;
+        int batchSize = BatchSize ?? Math.Clamp(rows / BatchesPerEpoch, LeastBatchSize, MostBatchSize);
+        double epochs = Math.Clamp(Math.Ceiling((double)Steps * batchSize / rows), LeastEpochs, MostEpochs);
+        run = run with { Epochs = Epochs ?? (int)epochs, BatchSize = batchSize };
+        return EarlyStopping is not null ? run : run with
+        {
+            Optimizer = WithRate(Optimizer ?? Optimizer.AdamW(learningRate: 0.02, weightDecay: 1)),
+            LearningRateSchedule = LearningRateSchedule ?? LearningRateSchedule.Cosine(),
+        };
+    }
+
+    Optimizer WithRate(Optimizer optimizer) =>
+        LearningRate is { } rate ? optimizer with { LearningRate = rate } : optimizer;
 
     internal BatchNormNetworkTrainerOptions Copy()
     {

@@ -17,12 +17,20 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
 {
     const int DefaultUnits = 128, MostListed = 20;
 
+    /// <summary>Of features, small ones count too; an activation is of scale 1.</summary>
+    const double FeatureEpsilon = 1e-5;
+
     HashSet<string> known = [];
 
     /// <summary>
     /// Whether a layer has fresh values, not those of an earlier training; valid after <see cref="Choose"/>.
     /// </summary>
     public bool IsFresh(NetworkNode node) => !known.Contains(node.Path);
+
+    /// <summary>
+    /// Whether the default network is trained from its first values on; valid after <see cref="Choose"/>.
+    /// </summary>
+    public bool IsDefault { get; private set; }
 
     public SavedNetwork Choose(INetworkModelParameters? previous, int seed)
     {
@@ -39,9 +47,11 @@ sealed class NetworkChoice(IHost host, BatchNormNetworkTrainerOptions options, T
     /// <summary>Batch normalization of the features, then one hidden layer with batch normalization.</summary>
     Network Default()
     {
+        IsDefault = options.FineTune is null;
         Network network = Network.Input(input.Dimensions);
         return (input.Rank == 1 ? network : network.Flatten())
-            .BatchNormalization().Dense(DefaultUnits, useBias: false).BatchNormalization().ReLU().Dense(outputs);
+            .BatchNormalization(new BatchNormalizationOptions { Epsilon = FeatureEpsilon })
+            .Dense(DefaultUnits, useBias: false).BatchNormalization().ReLU().Dense(outputs);
     }
 
     Network? Given()

@@ -20,11 +20,13 @@ namespace Microsoft.ML
         /// <exception cref="ArgumentException">The model has no network, or several.</exception>
         /// <example>
         /// <code>
-        /// ITransformer model = mlContext.Model.Load("model.zip", out _);
+        /// mlContext.Model.Save(model, rows.Schema, "trained.zip");
+        ///
+        /// ITransformer loaded = mlContext.Model.Load("trained.zip", out _);
         /// var trainer = mlContext.MulticlassClassification.Trainers.BatchNormNetwork(
         ///     new BatchNormNetworkMulticlassTrainer.Options
         ///     {
-        ///         Pretrained = model.GetNetwork(),
+        ///         Pretrained = loaded.GetNetwork(),
         ///         FineTune = FineTune.HeadThenAll(
         ///             headEpochs: 3, allEpochs: 5, headLearningRate: 0.01, learningRate: 0.001),
         ///     });

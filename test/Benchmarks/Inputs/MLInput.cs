@@ -31,12 +31,13 @@ sealed class MLInput
         ml.Transforms.NormalizeMeanVariance("Y", "X", maximumExampleCount: long.MaxValue, fixZero: false);
 
     /// <summary>The default, exact statistics of the whole data.</summary>
-    public BatchNormalizationEstimator Ours(int threads, bool warnOnDrift = false) => ml.Transforms.BatchNormalization(
-        new BatchNormalizationEstimator.Options
+    public BatchNormalizationEstimator Ours(int threads, bool warnOnDrift = false, bool keepHistograms = false) =>
+        ml.Transforms.BatchNormalization(new BatchNormalizationEstimator.Options
         {
             Columns = [new InputOutputColumnPair("Y", "X")],
             NumberOfThreads = threads,
             WarnOnDrift = warnOnDrift,
+            KeepHistograms = keepHistograms,
         });
 
     /// <summary>Inputs beyond the caches, by name.</summary>

@@ -8,7 +8,7 @@ static class DriftTable
     public static Table Make() => new(
         "drift",
         "The first pass over a view with WarnOnDrift, which is always checked, beside a pass without; and the\n"
-        + "comparison of all rows with the statistics, beside a fit.",
+        + "comparison of all rows with the statistics, without and with histograms, beside a fit.",
         Unit.GigabytesPerSecond, ["without", "a fit"], Comparisons());
 
     static IEnumerable<Comparison> Comparisons()
@@ -29,6 +29,14 @@ static class DriftTable
                 BatchNormalizationTransformer layer = rows.Ours(1).Fit(rows.View);
                 return new Contest(rows.Bytes, () => layer.CompareStatistics(rows.View))
                     .Against(null).Against(() => rows.Ours(1).Fit(rows.View));
+            });
+            yield return new Comparison($"{name} CompareStatistics, KeepHistograms", () =>
+            {
+                MLInput rows = input.Value;
+                BatchNormalizationTransformer plain = rows.Ours(1).Fit(rows.View);
+                BatchNormalizationTransformer keeping = rows.Ours(1, keepHistograms: true).Fit(rows.View);
+                return new Contest(rows.Bytes, () => keeping.CompareStatistics(rows.View))
+                    .Against(() => plain.CompareStatistics(rows.View)).Against(() => rows.Ours(1).Fit(rows.View));
             });
         }
     }

@@ -17,6 +17,9 @@ static class FitTable
             yield return new Comparison($"{name}, 1 thread", () => new Contest(
                 input.Value.Bytes, () => input.Value.Ours(1).Fit(input.Value.View))
                 .Against(() => input.Value.Reference.Fit(input.Value.View)).Against(null));
+            yield return new Comparison($"{name}, KeepHistograms, 1 thread", () => new Contest(
+                input.Value.Bytes, () => input.Value.Ours(1, keepHistograms: true).Fit(input.Value.View))
+                .Against(null).Against(() => input.Value.Ours(1).Fit(input.Value.View)));
             yield return new Comparison($"{name} behind Concatenate, {Subject.Threads(all)}", () => new Contest(
                 input.Value.Bytes, () => input.Value.Ours(all).Fit(input.Value.Computed)) { HasThreads = true }
                 .Against(() => input.Value.Reference.Fit(input.Value.Computed))

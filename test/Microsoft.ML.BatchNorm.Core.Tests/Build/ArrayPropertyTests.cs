@@ -11,12 +11,15 @@ public class ArrayPropertyTests
     static readonly BatchNormalizationState state =
         new([1, 2], [4, 9], [0.5f, 0.25f], [3, 4], renorm: new RenormStatistics([5, 6], [7, 8], [9, 10]));
 
-    /// <summary>The values of <see cref="BatchStatistics"/> change, so that only a copy could be immutable.</summary>
+    /// <summary>
+    /// The values of <see cref="BatchStatistics"/> and <see cref="ChannelHistograms"/> change, so that only a copy could
+    /// be immutable.
+    /// </summary>
     [TestMethod]
     public void Every_property_that_is_a_span_has_an_immutable_array_beside_it() => Assert.AreEqual(
         "",
         string.Join('\n', typeof(BatchNormalizationState).Assembly.GetExportedTypes()
-            .Where(type => type != typeof(BatchStatistics))
+            .Where(type => type != typeof(BatchStatistics) && type != typeof(ChannelHistograms))
             .SelectMany(type => type.GetProperties())
             .Where(property => IsOf(property.PropertyType, typeof(ReadOnlySpan<>)))
             .Where(property => property.DeclaringType!.GetProperty($"{property.Name}Array")?.PropertyType

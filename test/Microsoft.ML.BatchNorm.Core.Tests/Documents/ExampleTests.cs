@@ -15,12 +15,18 @@ public class ExampleTests
     public static void Build(TestContext context)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("examples-");
-        string weights = Path.Combine(folder.FullName, "resnet18.safetensors");
-        Network network = Architectures.ResNet18();
-        using (FileStream stream = File.Create(weights))
-            network.SaveSafetensors(stream, network.Initialize(seed: 1), TensorNaming.PyTorch);
-        library = BlockLibrary.Build(All, ["Microsoft.ML.BatchNorm.Core"], weights);
-        folder.Delete(recursive: true);
+        try
+        {
+            string weights = Path.Combine(folder.FullName, "resnet18.safetensors");
+            Network network = Architectures.ResNet18();
+            using (FileStream stream = File.Create(weights))
+                network.SaveSafetensors(stream, network.Initialize(seed: 1), TensorNaming.PyTorch);
+            library = BlockLibrary.Build(All, ["Microsoft.ML.BatchNorm.Core"], weights);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
     }
 
     [ClassCleanup]

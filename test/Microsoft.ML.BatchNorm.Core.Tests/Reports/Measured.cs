@@ -20,12 +20,12 @@ sealed partial record Measured(
 {
     static readonly JsonSerializerOptions json = new() { PropertyNameCaseInsensitive = true };
 
-    /// <summary>Every page at every width, in the order of pages, then widths.</summary>
+    /// <summary>Every page at every width, with its details open, in the order of pages, then widths.</summary>
     public static Measured[] Of(string browser, bool dark, IEnumerable<string> pages, params int[] widths)
     {
         IEnumerable<string> frames = pages.SelectMany(page => widths.Select(width =>
             $"<iframe style=\"border:0;width:{width}px;height:900px\" "
-            + $"srcdoc=\"{WebUtility.HtmlEncode(page)}\"></iframe>"));
+            + $"srcdoc=\"{WebUtility.HtmlEncode(page.Replace("<details ", "<details open "))}\"></iframe>"));
         string script = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Reports", "measure.js"));
         string harness =
             $"<!DOCTYPE html><meta charset=\"utf-8\"><body>{string.Concat(frames)}<pre></pre><script>{script}</script>";

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Reflection;
+using System.Text.RegularExpressions;
 
 namespace Microsoft.ML.BatchNorm.Tests.Reports;
 
@@ -36,7 +37,7 @@ public class NotebookTests
     {
         string page = TrainingReport.Of(ReportedRuns.Short).ToHtml();
         string style = page.Split("<style>")[1].Split("</style>")[0];
-        string rules = style.Replace("@media (prefers-color-scheme:dark){", "").Replace("@media print{", "");
+        string rules = Regex.Replace(style, @"@media [^{]*\{", "");
         string[] all = [.. rules.Split('}').Select(rule => rule.Split('{')[0].Trim())];
         foreach (string selectors in all.Where(text => text.Length > 0))
         {

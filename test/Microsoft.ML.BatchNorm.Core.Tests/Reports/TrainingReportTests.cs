@@ -282,7 +282,7 @@ public class TrainingReportTests
         int matrix = Array.IndexOf(lines, "Confusion matrix");
         Assert.AreEqual(
             $"2 {result.Confusion.Where(one => one is { Actual: 2, Predicted: 2 }).Sum(one => one.Rows)}",
-            $"{lines[matrix + 4].Split(' ')[0]} {lines[matrix + 4].Split(' ')[^1]}");
+            $"{lines[matrix + 4].TrimStart()[0]} {lines[matrix + 4].Split(' ')[^1]}");
         CollectionAssert.Contains(lines, "Batch size             32");
         Assert.IsTrue(Array.TrueForAll(lines, line => line == line.TrimEnd()));
     }
@@ -338,10 +338,10 @@ public class TrainingReportTests
         Network network = Network.Input(2).Dense(4);
         TrainingResult result = NetworkTrainer.Train(
             network, network.Initialize(1), new TrainingData(20, Sample.Floats(40, 1), new float[20]),
-            new TrainingOptions { Epochs = 30, Optimizer = Optimizer.Adam(0.3), ValidationSplit = 0.5 });
+            new TrainingOptions { Epochs = 200, Optimizer = Optimizer.Adam(0.3), ValidationSplit = 0.5 });
         string[][] classes = Table(TrainingReport.Of(result).ToHtml(), "Classes");
-        CollectionAssert.AreEqual(new[] { "0", "10", "1", "1", "1" }, classes[1]);
-        CollectionAssert.AreEqual(new[] { "3", "0", "–", "–", "–" }, classes[4]);
+        Assert.AreEqual("0 10 1 1 1", string.Join(' ', classes[1]));
+        Assert.AreEqual("3 0 – – –", string.Join(' ', classes[4]));
     }
 
     [TestMethod]

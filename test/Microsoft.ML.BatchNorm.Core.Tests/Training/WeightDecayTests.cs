@@ -28,11 +28,11 @@ public class WeightDecayTests
     [TestMethod]
     public void A_report_says_how_much_of_what_decays()
     {
-        Assert.AreEqual("Adam", LossText.Optimizer(Optimizer.Adam()));
-        Assert.AreEqual("AdamW, weight decay 0.01 of kernels", LossText.Optimizer(Optimizer.AdamW()));
+        Assert.AreEqual("none", LossText.WeightDecay(Optimizer.Adam()));
+        Assert.AreEqual("0.01 of kernels", LossText.WeightDecay(Optimizer.AdamW()));
         Assert.AreEqual(
-            "SGD, weight decay 0.1 of all parameters",
-            LossText.Optimizer(
+            "0.1 of all parameters",
+            LossText.WeightDecay(
                 Optimizer.Sgd() with { WeightDecay = 0.1, DecayedParameters = DecayedParameters.All }));
     }
 

@@ -24,7 +24,6 @@ public class OptionMessageTests
         Trainer(
             options => options.Network = Network.Input(4).Dense(3),
             "NetworkFactory must be null where Network is set."),
-        Trainer(options => options.Optimizer = null!, "Optimizer must not be null."),
         Trainer(options => options.Freeze = [""], "Freeze must be paths of layers"),
         Trainer(
             options => options.ClassWeights = [1, -1.5, 1], "ClassWeights must be finite and not negative, not -1.5."),

@@ -77,7 +77,7 @@ public class LabelUnitTests
                 if (log.Message.Split("loss ") is [_, var training, var validation])
                     progress.Add((Number(training), Number(validation)));
             };
-            Trainer(logged, options => options.ValidationSplit = 0.2)
+            Trainer(logged, options => (options.ValidationSplit, options.Epochs) = (0.2, 10))
                 .Fit(Split(price => unit * Standard(price)).TrainSet);
             Assert.AreEqual(10, progress.Count);
             return progress[^1];

@@ -29,8 +29,10 @@ public class TrainerOptionTests
         ],
         ["EarlyStopping"] = [options => options.EarlyStopping = new EarlyStopping()],
         ["NetworkFactory"] = [options => options.Network = Network.Input(4).Dense(3)],
-        ["Optimizer"] = [options => options.Optimizer = null!],
-        ["LearningRateSchedule"] = [options => options.LearningRateSchedule = null!],
+        ["LearningRate"] =
+        [
+            options => options.LearningRate = -1, options => options.LearningRate = double.NaN,
+        ],
         ["Freeze"] = [options => options.Freeze = null!, options => options.Freeze = [""]],
         ["ClassWeights"] =
         [
@@ -216,7 +218,7 @@ public class TrainerOptionTests
         foreach (PropertyInfo property in ofRun)
         {
             PropertyInfo ofTrainer = typeof(BatchNormNetworkTrainerOptions).GetProperty(property.Name)!;
-            Assert.AreEqual(property.PropertyType, ofTrainer.PropertyType, property.Name);
+            Assert.AreEqual(Plain(property.PropertyType), Plain(ofTrainer.PropertyType), property.Name);
             ofTrainer.SetValue(options, Other(ofTrainer.GetValue(options), property.PropertyType));
         }
         TrainingOptions run = options.ForRun(host, Loss.Huber(2), [1, 2]);
@@ -228,12 +230,14 @@ public class TrainerOptionTests
         Assert.AreEqual(Loss.Huber(2), run.Loss);
         CollectionAssert.AreEqual(new double[] { 1, 2 }, run.ClassWeights.ToArray());
 
+        static Type Plain(Type type) => Nullable.GetUnderlyingType(type) ?? type;
+
         static object Other(object? value, Type type) => value switch
         {
             bool flag => !flag,
-            int number => number + 1,
-            Optimizer => Optimizer.Sgd(),
-            LearningRateSchedule => LearningRateSchedule.Cosine(),
+            _ when type == typeof(int) => 7,
+            _ when type == typeof(Optimizer) => Optimizer.Sgd(),
+            _ when type == typeof(LearningRateSchedule) => LearningRateSchedule.Cosine(),
             _ when type == typeof(string) => "checkpoint",
             _ when type == typeof(EarlyStopping) => new EarlyStopping(),
             _ => 0.5,

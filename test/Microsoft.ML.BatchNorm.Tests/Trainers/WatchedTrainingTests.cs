@@ -16,7 +16,11 @@ public class WatchedTrainingTests
     public void Progress_is_reported_on_the_training_thread()
     {
         var reports = new Reports();
-        Fit(new() { Epochs = 3, Progress = reports, ValidationData = others, LearningRate = 0.02 });
+        Fit(new()
+        {
+            Epochs = 3, Progress = reports, ValidationData = others, LearningRate = 0.02,
+            LearningRateSchedule = LearningRateSchedule.Constant,
+        });
 
         Assert.IsTrue(reports.All.TrueForAll(one => one.Thread == Environment.CurrentManagedThreadId));
         TrainingProgress[] ends = [.. reports.All.Select(one => one.Value).Where(value => value.IsEndOfEpoch)];
@@ -86,7 +90,7 @@ public class WatchedTrainingTests
     [TestMethod]
     public void A_learning_rate_replaces_that_of_the_optimizer_and_nothing_else()
     {
-        NetworkState named = Fit(new() { Epochs = 2, LearningRate = 0.03 }).State;
+        NetworkState named = Fit(new() { Epochs = 2, Optimizer = Optimizer.Adam(), LearningRate = 0.03 }).State;
         Assert.AreEqual(named, Fit(new() { Epochs = 2, Optimizer = Optimizer.Adam(0.03) }).State);
         Assert.AreEqual(
             Fit(new() { Epochs = 2, Optimizer = Optimizer.Sgd(0.1, momentum: 0.9) }).State,

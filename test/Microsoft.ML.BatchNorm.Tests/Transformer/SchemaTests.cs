@@ -89,8 +89,8 @@ public class SchemaTests
     }
 
     [TestMethod]
-    [DataRow(3, "not 3, got")]
-    [DataRow(-3, "not -3, got")]
+    [DataRow(3, "not 3: a row of it has 2 dimensions")]
+    [DataRow(-3, "not -3: a row of it has 2 dimensions")]
     public void An_axis_that_a_row_does_not_have_is_a_schema_mismatch(int axis, string expected) =>
         AssertMismatch(
             Layers.Transformer(2, new() { Axis = axis }), View.Vectors(View.Dense(View.Floats(1, 4)), 2, 2), expected);

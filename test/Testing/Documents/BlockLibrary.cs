@@ -5,12 +5,11 @@ namespace Microsoft.ML.BatchNorm.Testing;
 
 /// <summary>
 /// The blocks of the documents as one library, built once against the assemblies beside the tests, as a user's project
-/// would be, and run in this process in a folder of their own.
+/// would be, and run in this process in a folder of their own, whose name is the library's: a process loads no two
+/// libraries of one name.
 /// </summary>
 sealed class BlockLibrary : IDisposable
 {
-    const string Name = "Blocks";
-
     readonly DirectoryInfo folder;
     readonly Dictionary<string, BlockChain> chains;
     readonly Assembly assembly;
@@ -19,7 +18,7 @@ sealed class BlockLibrary : IDisposable
     {
         this.folder = folder;
         this.chains = chains.ToDictionary(chain => chain.Name);
-        assembly = Assembly.LoadFrom(Path.Combine(folder.FullName, "out", $"{Name}.dll"));
+        assembly = Assembly.LoadFrom(Path.Combine(folder.FullName, "out", $"{folder.Name}.dll"));
     }
 
     /// <summary>The chains of all documents that need this.</summary>
@@ -44,7 +43,7 @@ sealed class BlockLibrary : IDisposable
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.props"), "<Project />");
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Build.targets"), "<Project />");
             File.WriteAllText(Path.Combine(folder.FullName, "Directory.Packages.props"), "<Project />");
-            string project = Path.Combine(folder.FullName, $"{Name}.csproj");
+            string project = Path.Combine(folder.FullName, $"{folder.Name}.csproj");
             Project(references).Save(project);
             DotNetBuild.Execute(
                 ["build", project, "--output", Path.Combine(folder.FullName, "out"), "-tl:off", "-verbosity:quiet"]);

@@ -40,9 +40,12 @@ static class BatchNormalizationTensors
             yield return Kept(name, TensorType.F64, shape, isOptional: options.Renorm is null);
         foreach (string name in Population)
             yield return Kept(name, TensorType.F64, shape, isOptional: true);
-        var bins = new TensorShape(channels, ChannelHistograms.Bins);
-        foreach (string name in Histograms)
-            yield return Kept(name, TensorType.F64, name == Histograms[2] ? bins : shape, isOptional: true);
+        if (channels <= ChannelHistograms.MostChannels)
+        {
+            var bins = new TensorShape(channels, ChannelHistograms.Bins);
+            foreach (string name in Histograms)
+                yield return Kept(name, TensorType.F64, name == Histograms[2] ? bins : shape, isOptional: true);
+        }
 
         TensorSpec Affine(string name, Initializer initializer, Regularizer? regularizer, Constraint? constraint) =>
             new(name, shape, TensorType.F32, TensorRole.Affine)

@@ -93,7 +93,7 @@ public static class NetworkNormalizationExtensions
     /// <exception cref="OperationCanceledException">The token was canceled, or the context while rows were read.</exception>
     /// <example>
     /// <code>
-    /// ITransformer adapted = model.RecomputeBatchNormalization(rowsOfTheNewCamera);
+    /// ITransformer adapted = model.RecomputeBatchNormalization(newRows);
     /// </code>
     /// </example>
     [Pure]
