@@ -14,7 +14,7 @@ sealed class TrainingRun(
 
     public TrainingResult Train(SavedNetwork start, TrainingData data, TrainingData? validation)
     {
-        options.Engine?.Collective.IfSeveral().Do(host.CheckAlive);
+        (options.Engine?.Collective.IfSeveral()).Do(host.CheckAlive);
         using IProgressChannel progress = host.StartProgressChannel("Training");
         ITrainingEngine engine = EngineChoice.Of(host, channel, options.Engine, options.NumberOfThreads);
         if (scale is { } targets)
