@@ -388,7 +388,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
             if (layer.ConstantChannels > 0)
                 notes.Add(
                     $"{name}: {Html.Count(layer.ConstantChannels)} of {Html.Count(layer.State.Channels, "channel")} "
-                    + $"{(layer.ConstantChannels == 1 ? "is" : "are")} constant on these rows and {(layer.ConstantChannels == 1 ? "gives" : "give")} the same in every row.");
+                    + (layer.ConstantChannels == 1 ? "is constant on these rows and gives" : "are constant on these rows and give")
+                    + " the same in every row.");
             if (layer.Node.Input.Rank == 3 && axis != 1)
                 notes.Add(
                     $"{name}: its channels are axis {axis} of the input {layer.Node.Input}, with the batch as axis 0. "

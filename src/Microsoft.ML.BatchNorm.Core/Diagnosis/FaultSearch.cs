@@ -74,7 +74,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
                 ? "Its mean and variance are still the initializer's: no batch has moved them. Recompute the statistics "
                     + "on the training rows."
                 : $"{Percent(layer.State.InitialWeight)} of its statistics are still the initializer's, after "
-                    + $"{Html.Count(layer.State.BatchesSeen, "batch").Replace("batchs", "batches", StringComparison.Ordinal)} "
+                    + $"{Html.Count(layer.State.BatchesSeen)} {(layer.State.BatchesSeen == 1 ? "batch" : "batches")} "
                     + $"with a momentum of {Number(options.EffectiveMomentum)}. Recompute the statistics on the training "
                     + $"rows, or train with a lower momentum or for more steps.");
         if (isOff && !layer.Moves)
@@ -206,11 +206,13 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
                 + (layer.InTraining is null
                     ? "; if they fit the training rows (TrainingRows tells), these rows come from elsewhere."
                     : "."));
-        if (!IsOff(layer, Least, Errors))
+        bool hasDropoutVariance = layer is { ReadsDropout: true, IsAverage: true }
+            && 1 - 1 / Math.Sqrt(layer.VarianceRatio) > layer.Displacement / 2;
+        if (!IsOff(layer, hasDropoutVariance ? LeastKnown : Least, hasDropoutVariance ? ErrorsKnown : Errors))
             return default;
         if (fitsTraining || !isAverage && layer.InTraining is null && !areTrainingRows)
             return OtherRows(layer);
-        if (layer.ReadsDropout && layer.VarianceRatio > 1)
+        if (hasDropoutVariance)
             return (NormalizationFault.Dropout,
                 $"Dropout or random changes before it make its moving variances about {Number(layer.VarianceRatio)} "
                 + "times those of inference. Recompute the statistics, or move the dropout behind the layer.");
@@ -327,8 +329,7 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
     public double TrainingCount => State.Population is { } population ? population.Count[0] : double.PositiveInfinity;
 
     /// <summary>The root mean square of (m − μ)/√(σ² + ε).</summary>
-    public double MeanShift { get; } = RootMeanSquare(
-        Array.ConvertAll(MeansOf(Node, State, Exact), value => value));
+    public double MeanShift { get; } = RootMeanSquare(MeansOf(Node, State, Exact));
 
     /// <summary>The geometric mean of (v + ε)/(σ² + ε).</summary>
     public double VarianceRatio { get; } = Math.Exp(RatiosOf(Node, State, Exact).Average());
@@ -389,8 +390,8 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
         double[] ratios = new double[moving.Channels];
         for (int c = 0; c < ratios.Length; c++)
         {
-            double held = moving.MovingVariance[c], true2 = exact.MovingVariance[c];
-            ratios[c] = held == true2 ? 0 : Math.Log((held + epsilon) / (true2 + epsilon));
+            double held = moving.MovingVariance[c], measured = exact.MovingVariance[c];
+            ratios[c] = held == measured ? 0 : Math.Log((held + epsilon) / (measured + epsilon));
         }
         return ratios;
     }

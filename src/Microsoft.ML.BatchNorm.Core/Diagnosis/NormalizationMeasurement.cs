@@ -131,7 +131,7 @@ sealed class NormalizationMeasurement : IDisposable
         var order = new EpochOrder(new RowSet(data), shuffles: true, training.Seed, epoch: 0);
         var batches = new Batches(data.Rows, batchSize);
         int outputs = network.OutputShape.Size;
-        double loss = 0, metric = 0, weights = 0;
+        WeightedMean loss = default, metric = default;
         for (long step = 0; step < batches.Count; step++)
         {
             token.ThrowIfCancellationRequested();
@@ -145,12 +145,11 @@ sealed class NormalizationMeasurement : IDisposable
                 double weight = w.Length == 0 ? 1 : w[i];
                 ReadOnlySpan<float> output = predictions.AsSpan(i * outputs, outputs);
                 ReadOnlySpan<float> target = y.AsSpan(i * data.TargetsPerRow, data.TargetsPerRow);
-                loss += weight == 0 ? 0 : weight * RowLoss.Of(training.Loss, output, target);
-                metric += weight == 0 ? 0 : weight * RowLoss.Metric(training.Loss, output, target);
-                weights += weight;
+                loss.Add(RowLoss.Of(training.Loss, output, target), weight);
+                metric.Add(RowLoss.Metric(training.Loss, output, target), weight);
             }
         }
-        return new EvaluationResult(loss / weights, metric / weights);
+        return new EvaluationResult(loss.Value, metric.Value);
     }
 
     /// <summary>
@@ -219,10 +218,10 @@ sealed class NormalizationMeasurement : IDisposable
         double sum = 0;
         for (int c = 0; c < mean.Length; c++)
         {
-            double shift = exact.MovingMean[c] - mean[c], true2 = exact.MovingVariance[c];
-            double scale = Inverse(variance[c]) - Inverse(true2);
+            double shift = exact.MovingMean[c] - mean[c], measured = exact.MovingVariance[c];
+            double scale = Inverse(variance[c]) - Inverse(measured);
             sum += shift == 0 ? 0 : shift * shift * Inverse(variance[c]) * Inverse(variance[c]);
-            sum += scale == 0 || true2 == 0 ? 0 : true2 * scale * scale;
+            sum += scale == 0 || measured == 0 ? 0 : measured * scale * scale;
         }
         double result = Math.Sqrt(sum / mean.Length);
         return double.IsNaN(result) ? double.PositiveInfinity : result;

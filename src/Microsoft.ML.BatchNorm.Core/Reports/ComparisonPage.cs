@@ -36,7 +36,7 @@ sealed record ComparisonPage(string Title, ImmutableArray<TrainingPage> Runs) : 
         string metric = HaveSameMetric ? LossText.Metric(Loss) : "metric";
         var table = new HtmlTable(
             "Results", "Run", "Epochs", "Best epoch", "Training loss", "Validation loss", $"Training {metric}",
-            $"Validation {metric}", "Time", "Rows per second");
+            $"Validation {metric}", "Time with validation", "Rows per second in training");
         foreach (TrainingPage run in Runs)
         {
             EpochResult? shown = run.Shown;

@@ -93,8 +93,8 @@ sealed record TrainingPage(
         }
         if (Result is not null)
         {
-            facts.Add(("Time", Html.Duration(Result.Duration)));
-            facts.Add(("Rows per second", Html.Count((long)Result.RowsPerSecond)));
+            facts.Add(("Time with validation", Html.Duration(Result.Duration)));
+            facts.Add(("Rows per second in training", Html.Count((long)Result.RowsPerSecond)));
         }
         return facts;
 

@@ -65,25 +65,26 @@ sealed class Evaluation(Network network, TrainingOptions options)
         }
         return (loss, metric);
     }
+}
 
-    struct WeightedMean
+/// <summary>A mean that takes its values one by one; NaN while all weights are 0.</summary>
+struct WeightedMean
+{
+    double sum, weights;
+
+    public readonly double Value => sum / weights;
+
+    public void Add(double value, double weight)
     {
-        double sum, weights;
+        if (weight == 0)
+            return;
+        sum += weight * value;
+        weights += weight;
+    }
 
-        public readonly double Value => sum / weights;
-
-        public void Add(double value, double weight)
-        {
-            if (weight == 0)
-                return;
-            sum += weight * value;
-            weights += weight;
-        }
-
-        public void Add(WeightedMean other)
-        {
-            sum += other.sum;
-            weights += other.weights;
-        }
+    public void Add(WeightedMean other)
+    {
+        sum += other.sum;
+        weights += other.weights;
     }
 }

@@ -23,7 +23,7 @@ Mpi.Run(args, ranks =>
     {
         Network = Network.Input(Digits.PixelCount).Dense(64, useBias: false).BatchNormalization().ReLU().Dense(10),
         BatchSize = 64,
-        Epochs = 20,
+        Epochs = 40,
         Engine = engine,
     }));
     var model = pipeline.Fit(share);

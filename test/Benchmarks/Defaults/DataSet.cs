@@ -30,7 +30,13 @@ sealed record DataSet(string Name, Problem Problem, IReadOnlyList<LabeledRow> Ro
         new("houses", Problem.Regression, MakeHouses()),
         new("Friedman 1, 200 rows", Problem.Regression, MakeFriedman(200)),
         new("Friedman 1, 1,000 rows", Problem.Regression, MakeFriedman(1000)),
+        new("checkerboard", Problem.Binary, MakeCheckerboard()) { MayLose = true },
+        new("spirals", Problem.Binary, MakeSpirals()) { MayLose = true },
+        new("counts of words", Problem.Binary, MakeWords()) { MayLose = true },
     ];
+
+    /// <summary>Whether the rows show on what kind of data the network trainers are not the best choice.</summary>
+    public bool MayLose { get; init; }
 
     int Classes => 1 + (int)Rows.Max(row => row.Value);
 
@@ -92,6 +98,58 @@ sealed record DataSet(string Name, Problem Problem, IReadOnlyList<LabeledRow> Ro
             return new LabeledRow(
                 x, (float)(10 * Math.Sin(Math.PI * x[0] * x[1]) + 20 * (x[2] - 0.5) * (x[2] - 0.5) + 10 * x[3]
                     + 5 * x[4] + noise));
+        })];
+    }
+
+    /// <summary>The color of the field of a board of 4 by 4, by two of ten features from 0 to 1.</summary>
+    static LabeledRow[] MakeCheckerboard()
+    {
+        var random = new Random(1);
+        return [.. Enumerable.Range(0, 1000).Select(_ =>
+        {
+            float[] x = [.. Enumerable.Range(0, 10).Select(_ => random.NextSingle())];
+            return new LabeledRow(x, ((int)(4 * x[0]) + (int)(4 * x[1])) % 2);
+        })];
+    }
+
+    /// <summary>Two spirals of one turn and a half around each other, a third of the distance between them thick.</summary>
+    static LabeledRow[] MakeSpirals()
+    {
+        var random = new Random(1);
+        return [.. Enumerable.Range(0, 1000).Select(row =>
+        {
+            double turns = 0.25 + 1.25 * random.NextDouble(), angle = 2 * Math.PI * turns + Math.PI * (row % 2);
+            double radius = turns + (random.NextDouble() - 0.5) / 6;
+            return new LabeledRow([(float)(radius * Math.Cos(angle)), (float)(radius * Math.Sin(angle))], row % 2);
+        })];
+    }
+
+    /// <summary>
+    /// How often 1,000 words occur in texts of 60 words, the k-th in proportion to 1/k; in texts of class 1 every
+    /// seventh of the words from the tenth on is three times as frequent.
+    /// </summary>
+    static LabeledRow[] MakeWords()
+    {
+        const int Words = 1000;
+        var random = new Random(1);
+        double[][] upTo = [.. Enumerable.Range(0, 2).Select(label =>
+        {
+            double[] sums = new double[Words];
+            for (int word = 0; word < Words; word++)
+                sums[word] = (word == 0 ? 0 : sums[word - 1])
+                    + (label == 1 && word >= 10 && word % 7 == 3 ? 3.0 : 1.0) / (word + 1);
+            return sums;
+        })];
+        return [.. Enumerable.Range(0, 600).Select(row =>
+        {
+            double[] sums = upTo[row % 2];
+            float[] counts = new float[Words];
+            for (int i = 0; i < 60; i++)
+            {
+                int place = Array.BinarySearch(sums, sums[^1] * random.NextDouble());
+                counts[place < 0 ? ~place : place]++;
+            }
+            return new LabeledRow(counts, row % 2);
         })];
     }
 }

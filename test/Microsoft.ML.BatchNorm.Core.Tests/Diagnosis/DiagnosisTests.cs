@@ -316,24 +316,6 @@ public class DiagnosisTests
     }
 
     [TestMethod]
-    public void Dropout_before_a_layer_is_named()
-    {
-        Network network = Network.Input(5).BatchNormalization().Dense(32).ReLU().Dropout(0.7)
-            .BatchNormalization(new BatchNormalizationOptions { Momentum = 0.9 }, name: "behind").Dense(3)
-            .WithPreset(NetworkPreset.Keras);
-        float[] many = Sample.Floats(600 * 5, 8);
-        var data = new TrainingData(600, many, Enumerable.Range(0, 600).Select(row => (float)(row % 3)).ToArray());
-        TrainingResult result = NetworkTrainer.Train(
-            network, network.Initialize(3), data,
-            new TrainingOptions { Epochs = 30, Optimizer = Optimizer.Adam(learningRate: 1e-5) });
-
-        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(
-            result, data, new DiagnosisOptions { TrainingRows = data });
-
-        Assert.AreEqual(NormalizationFault.Dropout, diagnosis.Fault, diagnosis.ToString());
-    }
-
-    [TestMethod]
     public void The_page_has_the_verdict_the_tables_and_the_title()
     {
         BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(

@@ -25,6 +25,7 @@ sealed record Ill(
         ["sorted"] = Sorted,
         ["scale"] = Scale,
         ["epsilon"] = Epsilon,
+        ["dropout"] = Dropout,
     };
 
     public BatchNormalizationDiagnosis Diagnose() => BatchNormalizationDiagnosis.Of(Network, State, Rows, Known);
@@ -51,8 +52,14 @@ sealed record Ill(
     {
         Patient patient = Patient.Of(
             names[seed % 2], seed, options => options with { Momentum = seed % 2 == 0 ? 0.999 : 0.998 },
-            run => run with { Epochs = seed % 2 == 0 ? 50 : 60, BatchSize = 10, Optimizer = Optimizer.Adam(learningRate: seed % 2 == 0 ? 0.003 : 0.01) });
-        return Of(NormalizationFault.SlowMomentum, patient, patient.Train, seed % 4 < 2 ? new() : new() { TrainingRows = patient.Train });
+            run => run with
+            {
+                Epochs = seed % 2 == 0 ? 50 : 60, BatchSize = 10,
+                Optimizer = Optimizer.Adam(learningRate: seed % 2 == 0 ? 0.003 : 0.01),
+            });
+        return Of(
+            NormalizationFault.SlowMomentum, patient, patient.Train,
+            seed % 4 < 2 ? new() : new() { TrainingRows = patient.Train });
     }
 
     static Ill Small(int seed, bool isSaid)
@@ -122,7 +129,9 @@ sealed record Ill(
         Patient patient = Patient.Of(names[seed % 4], seed);
         float factor = ((float[])[255, 1 / 255f, 1000, 0.01f])[seed / 4 % 4];
         float[] scaled = Array.ConvertAll(patient.HeldOut.Features.ToArray(), value => value * factor);
-        return Of(NormalizationFault.InputScale, patient, new TrainingData(patient.HeldOut.Rows, scaled, patient.HeldOut.Targets));
+        return Of(
+            NormalizationFault.InputScale, patient,
+            new TrainingData(patient.HeldOut.Rows, scaled, patient.HeldOut.Targets));
     }
 
     static Ill Epsilon(int seed)
@@ -134,7 +143,16 @@ sealed record Ill(
             rows => rows.Map((value, _) => value * 0.01f));
         Network wrong = patient.Network.WithBatchNormalization(
             options => options with { Epsilon = seed % 2 == 0 ? 1e-5 : 1e-3 }, "*");
-        return Of(NormalizationFault.Epsilon, patient with { Network = wrong }, patient.Train, seed % 4 < 2 ? new() : new() { TrainingRows = patient.Train });
+        return Of(
+            NormalizationFault.Epsilon, patient with { Network = wrong }, patient.Train,
+            seed % 4 < 2 ? new() : new() { TrainingRows = patient.Train });
+    }
+
+    static Ill Dropout(int seed)
+    {
+        Patient patient = Patient.Of(
+            names[seed % 4], seed, options => options with { Momentum = 0.9 }, dropout: 0.5f + 0.1f * (seed % 3));
+        return Of(NormalizationFault.Dropout, patient, patient.Train, new() { TrainingRows = patient.Train });
     }
 
     static Ill Of(NormalizationFault fault, Patient patient, TrainingData rows, DiagnosisOptions? known = null) =>
@@ -142,7 +160,8 @@ sealed record Ill(
 
     static float Deviation(TrainingData rows, int column)
     {
-        double[] values = [.. Enumerable.Range(0, rows.Rows).Select(row => (double)rows.Features.Span[row * rows.FeaturesPerRow + column])];
+        double[] values = [.. Enumerable.Range(0, rows.Rows).Select(
+            row => (double)rows.Features.Span[row * rows.FeaturesPerRow + column])];
         double mean = values.Average();
         return (float)Math.Sqrt(values.Average(value => (value - mean) * (value - mean)));
     }

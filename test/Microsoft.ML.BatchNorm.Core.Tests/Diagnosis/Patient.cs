@@ -14,9 +14,11 @@ sealed record Patient(Network Network, NetworkState State, TrainingData Train, T
     /// <param name="options">Changes the options of the batch normalizations.</param>
     /// <param name="run">Changes the options of the run.</param>
     /// <param name="rows">Changes the training rows.</param>
+    /// <param name="dropout">The rate of a dropout before the last hidden kernel; 0 for none.</param>
     public static Patient Of(
         string data, int seed, Func<BatchNormalizationOptions, BatchNormalizationOptions>? options = null,
-        Func<TrainingOptions, TrainingOptions>? run = null, Func<DataSet, DataSet>? rows = null)
+        Func<TrainingOptions, TrainingOptions>? run = null, Func<DataSet, DataSet>? rows = null,
+        float dropout = 0)
     {
         DataSet all = DataSet.Load(data);
         (DataSet train, DataSet held) = all.Split(Math.Min(all.Rows.Length * 2 / 3, 800), seed);
@@ -29,7 +31,7 @@ sealed record Patient(Network Network, NetworkState State, TrainingData Train, T
         BatchNormalizationOptions normal =
             seed % 2 == 0 ? BatchNormalizationOptions.Keras : BatchNormalizationOptions.PyTorch;
         normal = options?.Invoke(normal) ?? normal;
-        Network network = Make(data, all.Features, all.Classes, normal);
+        Network network = Make(data, all.Features, all.Classes, normal, dropout);
         var training = new TrainingOptions
         {
             Epochs = data == "digits" ? 6 : data == "breast_cancer" ? 12 : 30,
@@ -50,13 +52,13 @@ sealed record Patient(Network Network, NetworkState State, TrainingData Train, T
     public BatchNormalizationDiagnosis OnHeldOut(DiagnosisOptions? options = null) => BatchNormalizationDiagnosis.Of(
         Network, State, HeldOut, options ?? new DiagnosisOptions { Loss = Loss.SoftmaxCrossEntropy });
 
-    static Network Make(string data, int features, int classes, BatchNormalizationOptions options)
+    static Network Make(string data, int features, int classes, BatchNormalizationOptions options, float dropout)
     {
         Network input = data == "wine" ? Network.Input(features).BatchNormalization(options) : Network.Input(features);
-        return data == "digits"
+        Network first = data == "digits"
             ? input.Dense(32, useBias: false).BatchNormalization(options).ReLU()
-                .Dense(24).BatchNormalization(options).ReLU().Dense(classes)
-            : input.Dense(12).BatchNormalization(options).ReLU()
-                .Dense(8).BatchNormalization(options).ReLU().Dense(classes);
+            : input.Dense(12).BatchNormalization(options).ReLU();
+        return (dropout > 0 ? first.Dropout(dropout) : first)
+            .Dense(data == "digits" ? 24 : 8).BatchNormalization(options).ReLU().Dense(classes);
     }
 }
