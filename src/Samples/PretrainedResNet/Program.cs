@@ -39,7 +39,7 @@ void Run(int number, string name, Pictures pictures)
         "normalizations as they are (KeepFrozen), with their statistics kept (KeepStatistics), or in training mode " +
         "(Train).");
     double[][] accuracies = Show.Progress(
-        $"{seeds} seeds", seeds * ways.Rows(10 * perKind),
+        seeds == 1 ? "1 seed" : $"{seeds} seeds", seeds * ways.Rows(10 * perKind),
         progress => Enumerable.Range(1, seeds).Select(seed => OfSeed(pictures, seed, progress)).ToArray());
     Show.Table(
         ["accuracy", "mean", "deviation", "worst", "best"],
