@@ -207,6 +207,50 @@ public static class BatchNormalizationExtensions
         return reports;
     }
 
+    /// <summary>Recomputes the statistics of layers of a model, layer by layer.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="rows">The rows that go into it.</param>
+    /// <param name="weight">The share of the new rows, or null.</param>
+    /// <param name="columnNames">The layers, frozen ones too; null for all that are not frozen.</param>
+    /// <param name="cancellationToken">Cancels within a batch.</param>
+    internal static TModel Recompute<TModel>(
+        TModel model, IDataView rows, double? weight, string[]? columnNames, CancellationToken cancellationToken)
+        where TModel : class, ITransformer
+    {
+        NamedLayer[] layers = Choose(model, columnNames ?? []);
+        if (columnNames is null && !HasMovingLayers(model))
+            throw Contracts.ExceptParam(
+                nameof(model), "No statistics may move: all layers are frozen. Name those that are to move, or unfreeze "
+                + "them.");
+        TransformerScope[] scopes = [.. ChainSteps.WithScopes(model).Select(step => step.Scope)];
+        int at = 0, next = 0, last = Array.FindLastIndex(layers, layer => layer.Columns.Count > 0);
+        ChainRows passing = RowsInto(layers, rows);
+        return ChainSteps.Replace(model, step =>
+        {
+            if (next <= last && step is BatchNormalizationTransformer)
+            {
+                NamedLayer layer = layers[next++];
+                BatchNormalizationColumn[] moving = [.. layer.Part.Columns.Where(
+                    column => columnNames is not null || column.Options.MovesStatistics(training: true))];
+                if (moving.Length > 0)
+                    step = layer.With(part => part.Recompute(passing.For(part), weight, moving, cancellationToken));
+            }
+            if (scopes[at++].HasFlag(TransformerScope.Scoring) && next <= last)
+                passing.Pass(step);
+            return step;
+        });
+    }
+
+    internal static bool HasMovingLayers(ITransformer model) => ChainSteps.Find<BatchNormalizationTransformer>(model)
+        .Any(layer => layer.Columns.Any(column => column.Options.MovesStatistics(training: true)));
+
+    /// <summary>Those of the names that name a layer of a model.</summary>
+    internal static string[] NamesOfLayers(ITransformer model, IEnumerable<string> names)
+    {
+        string[] outputs = OutputsOf(ChainSteps.Find<BatchNormalizationTransformer>(model));
+        return [.. names.Intersect(outputs.Concat(UniqueNames(outputs)))];
+    }
+
     static TModel Change<TModel>(
         TModel model, string[] columnNames, Func<BatchNormalizationTransformer, BatchNormalizationTransformer> change)
         where TModel : class, ITransformer
@@ -228,8 +272,12 @@ public static class BatchNormalizationExtensions
         if (transformers.Length == 0)
             throw Contracts.ExceptParam(
                 nameof(model),
-                "The model has no batch normalization layer: none of its steps is a BatchNormalizationTransformer.");
-        string[] outputs = [.. transformers.SelectMany(layer => layer.Columns, (_, column) => column.OutputColumnName)];
+                "The model has no batch normalization layer: none of its steps is a BatchNormalizationTransformer."
+                + (NetworkStep.IsIn(model)
+                    ? " For those inside its network, there are DiagnoseBatchNormalization and "
+                        + "RecomputeBatchNormalization."
+                    : ""));
+        string[] outputs = OutputsOf(transformers);
         string[] names = UniqueNames(outputs);
         foreach (string unknown in columnNames.Where(name => !outputs.Contains(name) && !names.Contains(name)))
         {
@@ -251,6 +299,9 @@ public static class BatchNormalizationExtensions
             return new NamedLayer(transformer, chosen);
         });
     }
+
+    static string[] OutputsOf(IEnumerable<BatchNormalizationTransformer> layers) =>
+        [.. layers.SelectMany(layer => layer.Columns, (_, column) => column.OutputColumnName)];
 
     /// <summary>The names themselves, numbered where one occurs several times.</summary>
     static string[] UniqueNames(string[] outputs)

@@ -48,6 +48,9 @@ public sealed class BatchNormalizationColumn
     internal BatchNormalizationColumn WithTrainable(bool trainable) =>
         new(OutputColumnName, InputColumnName, Options with { Trainable = trainable }, State, Input);
 
+    internal BatchNormalizationColumn WithState(BatchNormalizationState state) =>
+        new(OutputColumnName, InputColumnName, Options, state, Input);
+
     /// <summary>The dimension that an axis is in a row of that rank, which has no batch dimension.</summary>
     internal static int DimensionOf(int axis, int rank) => ChannelLayout.AxisIn(axis, rank + 1) - 1;
 

@@ -132,6 +132,42 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     }
 
     /// <summary>
+    /// Replaces the statistics of the layers that are not frozen by the exact ones of the data, or mixes both. This is
+    /// what to do if the same things are now measured in another way, such as by another camera or in another unit.
+    /// </summary>
+    /// <remarks>
+    /// A mixture is that of the two distributions (<see cref="NetworkTrainer.MergeStatistics"/>). γ, β and the options
+    /// stay: an average moves on from the new statistics when it is fine-tuned. If the weight is neither 0, 1 nor null,
+    /// the number of training values is no longer known, and histograms are dropped.
+    /// </remarks>
+    /// <param name="input">The rows that go into this transformer.</param>
+    /// <param name="weight">
+    /// The share of the new rows: 1 replaces, 0.3 mixes three parts of new rows with seven of old ones, and null weighs
+    /// both by their numbers of values. Default: 1.
+    /// </param>
+    /// <param name="cancellationToken">Cancels within a batch.</param>
+    /// <exception cref="ArgumentException">
+    /// All layers are frozen; or the weight is null, and a layer does not know how many values its statistics are of.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The weight is not from 0 to 1; or a column is missing, has another type or size, or is marked as normalized
+    /// although the one that the layer was fitted to was not.
+    /// </exception>
+    /// <exception cref="OperationCanceledException">
+    /// The context or the token was canceled; nothing is left behind.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">
+    /// A value is not finite and the options do not ignore it, the data has no rows, or the GPU that the context asks
+    /// for is not available.
+    /// </exception>
+    [Pure]
+    public BatchNormalizationTransformer RecomputeStatistics(
+        IDataView input, double? weight = 1, CancellationToken cancellationToken = default) =>
+        Recompute(
+            input, weight, Array.FindAll(columns, column => column.Options.MovesStatistics(training: true)),
+            cancellationToken);
+
+    /// <summary>
     /// Tells per channel how far new data is from the statistics, in one pass, with memory that does not grow with the
     /// rows. Nothing moves; to move the statistics, call <see cref="FineTune"/>.
     /// </summary>
@@ -169,6 +205,36 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
             each => each.First.OutputColumnName,
             each => each.Third.Compare(
                 RowLayout.ChannelNames(each.Second.Column, each.Second.Layout), each.First.InputColumnName));
+    }
+
+    /// <summary>Recomputes the statistics of some columns, frozen or not.</summary>
+    internal BatchNormalizationTransformer Recompute(
+        IDataView input, double? weight, BatchNormalizationColumn[] moving, CancellationToken cancellationToken)
+    {
+        Host.CheckValue(input, nameof(input));
+        if (weight is not (null or >= 0 and <= 1))
+            throw Host.ExceptUserArg(nameof(weight), $"The weight is {weight}; it must be from 0 to 1, or null.");
+        if (moving.Length == 0)
+            throw Host.ExceptParam(
+                nameof(input), "No statistics may move: all layers are frozen. Unfreeze gives a transformer whose "
+                + "statistics move.");
+        if (weight is null && Array.Find(moving, column => column.State.GetPopulation() is null) is { } unknown)
+            throw Host.ExceptParam(
+                nameof(weight), $"The statistics of column '{unknown.OutputColumnName}' do not know of how many values "
+                + "they are: give a weight.");
+        Options settings = Settings.Copy();
+        settings.CancellationToken = cancellationToken;
+        BatchNormalizationTransformer exact = new BatchNormalizationEstimator(Host, settings, Array.ConvertAll(
+            moving, column => Recomputed(column, goesOn: weight is null))).Fit(input);
+        return With(new BatchNormalizationTransformer(Host, Settings, [.. moving.Zip(exact.columns, Mixed)]));
+
+        BatchNormalizationColumn Mixed(BatchNormalizationColumn before, BatchNormalizationColumn now)
+        {
+            BatchNormalizationState state = weight is null or 1
+                ? now.State
+                : before.State.Mixed(now.State, weight, before.Options.EffectiveVarianceConvention);
+            return before.WithState(before.Options.Renorm is null ? state : state.WithRenormAtMovingStatistics());
+        }
     }
 
     /// <summary>The mask column, if there is one and the data has it.</summary>
@@ -225,6 +291,20 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
         BatchNormalizationColumn[] named = names.Length == 0 ? columns : Array.ConvertAll(names, GetColumn);
         return new BatchNormalizationTransformer(Host, Settings, Array.ConvertAll(
             columns, column => named.Contains(column) ? column.WithTrainable(trainable) : column));
+    }
+
+    /// <summary>A column whose exact statistics are fitted, frozen or not.</summary>
+    static ColumnSpec Recomputed(BatchNormalizationColumn column, bool goesOn)
+    {
+        BatchNormalizationOptions options = column.Options with
+        {
+            Trainable = true, UpdateStatistics = true, MovingStatistics = MovingStatistics.Population, Momentum = null,
+            Renorm = null, VirtualBatchSize = null,
+        };
+        return new ColumnSpec(
+            column.OutputColumnName, column.InputColumnName, options,
+            goesOn ? BatchNormalizationEstimator.ForOptions(column.State, options) : column.State.WithoutStatistics(),
+            column.Input);
     }
 
     /// <summary>A column that is read like one whose exact statistics are fitted, frozen or not.</summary>

@@ -6,13 +6,14 @@ using Microsoft.ML.Transforms;
 namespace Microsoft.ML;
 
 /// <summary>
-/// Looks at the batch normalization inside the network of a model, and adapts it to new rows without labels.
+/// Looks at the batch normalization inside the network of a model, and adapts all batch normalization of a model to new
+/// rows without labels.
 /// </summary>
 /// <remarks>
 /// A model is a fitted or loaded chain that has a network among its steps, in chains within it too, or that step alone:
 /// a prediction transformer of a network trainer, or an <see cref="ApplyNetworkTransformer"/>. You pass the rows that go
-/// into the model; the steps before the network are applied for you. Rows with a feature that is not finite are left
-/// out with a warning. Rows that do not fit in half of the memory go through a temporary file.
+/// into the model; the steps before the network are applied for you. A network leaves rows with a feature that is not
+/// finite out, with a warning. Rows that do not fit in half of the memory go through a temporary file.
 /// </remarks>
 public static class NetworkNormalizationExtensions
 {
@@ -67,24 +68,31 @@ public static class NetworkNormalizationExtensions
     }
 
     /// <summary>
-    /// Adapts a model's network to rows of another kind without labels: replaces the moving statistics of its batch
-    /// normalizations by the exact ones of the rows, or mixes both. Nothing else changes.
+    /// Adapts a model to rows of another kind without labels: replaces the moving statistics of its batch normalizations
+    /// by the exact ones of the rows, or mixes both. Nothing else changes.
     /// </summary>
-    /// <param name="model">A fitted or loaded model; it does not change.</param>
+    /// <remarks>
+    /// These are the layers of the model (<see cref="BatchNormalizationTransformer.RecomputeStatistics"/>) and those
+    /// inside its network. A later one gets what the earlier ones give once they are adapted.
+    /// </remarks>
+    /// <param name="model">
+    /// A fitted or loaded model with batch normalization layers, a network, or both; it does not change.
+    /// </param>
     /// <param name="rows">The rows that go into the model. No label is needed.</param>
     /// <param name="weight">
     /// The share of the new rows: 1 replaces, 0.3 mixes three parts of new rows with seven of old ones as
     /// <see cref="NetworkTrainer.MergeStatistics"/> does, and null weighs both by their numbers of values. Default: 1.
     /// </param>
     /// <param name="layers">
-    /// Paths or patterns of the layers to adapt, frozen ones too. Null for all layers that are not frozen.
+    /// The output columns of the layers to adapt, and paths or patterns of those inside the network; frozen ones too.
+    /// Null for all layers that are not frozen.
     /// </param>
     /// <param name="cancellationToken">Cancels while rows are read, and between layers.</param>
     /// <typeparam name="TModel">The model's type.</typeparam>
     /// <returns>The whole model, with the same steps and the same switches.</returns>
     /// <exception cref="ArgumentException">
-    /// The model has no network, or several; no statistics may move; a pattern matches no layer; or the weight is null
-    /// and a layer does not know how many values its statistics are of.
+    /// The model has no batch normalization, or several networks; no statistics may move; a name or pattern matches no
+    /// layer; or the weight is null and a layer does not know how many values its statistics are of.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">
     /// The weight is not from 0 to 1, or a column is missing or of a type that cannot be used.
@@ -102,10 +110,32 @@ public static class NetworkNormalizationExtensions
         CancellationToken cancellationToken = default)
         where TModel : class, ITransformer
     {
-        NetworkStep step = NetworkStep.In(model);
+        Contracts.CheckValue(model, nameof(model));
         Contracts.CheckValue(rows, nameof(rows));
+        Contracts.CheckParam(
+            layers is not { Count: 0 }, nameof(layers), "Name at least one layer, or pass null for all.");
+        bool hasNetwork = NetworkStep.IsIn(model);
+        // Without a network every name must be that of a layer.
+        string[]? ofLayers = hasNetwork && layers is not null
+            ? BatchNormalizationExtensions.NamesOfLayers(model, layers)
+            : layers?.ToArray();
+        string[]? ofNetwork = layers is null ? null : [.. layers.Except(ofLayers!)];
+        bool layersMove = ofLayers is null ? BatchNormalizationExtensions.HasMovingLayers(model) : ofLayers.Length > 0;
+        if (layersMove || !hasNetwork)
+            model = BatchNormalizationExtensions.Recompute(model, rows, weight, ofLayers, cancellationToken);
+        bool networkMoves = ofNetwork is null ? NetworkStep.Moves(model) : ofNetwork.Length > 0;
+        if (networkMoves || !layersMove && hasNetwork)
+            model = RecomputeNetwork(model, rows, weight, ofNetwork, cancellationToken);
+        return model;
+    }
+
+    static TModel RecomputeNetwork<TModel>(
+        TModel model, IDataView rows, double? weight, string[]? paths, CancellationToken cancellationToken)
+        where TModel : class, ITransformer
+    {
+        NetworkStep step = NetworkStep.In(model);
         SavedNetwork before = step.Network;
-        Network moving = layers is null ? before.Network : before.Network.Freeze("*").Unfreeze([.. layers]);
+        Network moving = paths is null ? before.Network : before.Network.Freeze("*").Unfreeze(paths);
         NetworkState after = step.WithRows(
             model, rows, null, data => weight is 1
                 ? NetworkTrainer.Recompute(

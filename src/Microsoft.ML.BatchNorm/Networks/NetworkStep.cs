@@ -19,6 +19,12 @@ sealed record NetworkStep(
     IHost Host, ITransformer Transformer, SavedNetwork Network, string FeatureColumn, Loss? Loss,
     Func<SavedNetwork, ITransformer> With)
 {
+    public static bool IsIn(ITransformer model) => ChainSteps.Of(model).Any(step => Of(step) is not null);
+
+    /// <summary>Whether the model has a network with statistics that may move.</summary>
+    public static bool Moves(ITransformer model) =>
+        IsIn(model) && In(model).Network.Network.Nodes.Any(node => node.MovesStatistics);
+
     /// <exception cref="ArgumentException">The model has no such step, or several.</exception>
     public static NetworkStep In(ITransformer model)
     {
@@ -30,6 +36,8 @@ sealed record NetworkStep(
                 nameof(model), found.Length == 0
                     ? "The model has no network: it must be a prediction transformer of a network trainer, an "
                         + "ApplyNetworkTransformer, or a chain with such a step."
+                        + (ChainSteps.Find<BatchNormalizationTransformer>(model).Any()
+                            ? " CompareStatistics compares its layers with rows." : "")
                     : $"The model has {found.Length} networks. Pass the step of one of them.");
     }
 
