@@ -358,8 +358,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
             : $"Under exact statistics the outputs change by {Rounded(OutputChange)} of their standard deviation"
                 + $"{Metrics()}.";
         if (IsHealthy && isInDoubt && (Rows >= FewRows || options.TrainingRows is not null))
-            return $"Nothing is known to be wrong, but {Html.Count(Rows, "row")} {(Rows == 1 ? "shows" : "show")} too little "
-                + $"of some layers: see the notes. {change}";
+            return $"Nothing is known to be wrong, but {Html.Count(Rows, "row")} {(Rows == 1 ? "shows" : "show")} too "
+                + $"little of some layers: see the notes. {change}";
         if (Worst is not { } worst)
             return Rows < FewRows && options.TrainingRows is null
                 ? $"{Html.Count(Rows, "row")} can show no more than what the state tells, which is nothing wrong. Give "
