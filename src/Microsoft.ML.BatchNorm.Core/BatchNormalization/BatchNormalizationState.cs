@@ -165,6 +165,11 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             new PopulationMoments(statistics));
     }
 
+    /// <summary>The same state with the exact statistics of no values.</summary>
+    internal BatchNormalizationState WithEmptyPopulation() => new(
+        movingMean, movingVariance, gamma, beta, BatchesSeen, InitialWeight, Renorm,
+        new PopulationMoments(new BatchStatistics(Channels)));
+
     /// <summary>The same state with histograms of the values behind its exact statistics.</summary>
     /// <param name="histograms">Histograms of exactly these values; the state keeps a copy.</param>
     /// <exception cref="ArgumentException">

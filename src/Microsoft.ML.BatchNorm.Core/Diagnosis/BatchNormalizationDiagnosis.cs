@@ -61,7 +61,7 @@ public sealed class BatchNormalizationDiagnosis : IReport
 
     /// <summary>
     /// By how much the outputs change under exact statistics: the root mean square, in standard deviations of the
-    /// outputs, of up to 1,024 rows drawn with the seed.
+    /// outputs, of up to 1,024 rows drawn with the seed. NaN if no row has finite outputs.
     /// </summary>
     public double OutputChange { get; private init; }
 
@@ -143,7 +143,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
             Exact = options.Loss is null ? null : measurement.Evaluate(exact),
             Batches = options.Loss is null ? null : measurement.EvaluateBatches(options.BatchSize),
         };
-        diagnosis.Verdict = diagnosis.Judge();
+        diagnosis.Verdict = diagnosis.Judge(measured.Any(
+            layer => layer.EmptyChannels == layer.State.Channels || FaultSearch.Doubt(layer) is not null));
         return diagnosis;
 
         NetworkState Replay(double momentum, int batchSize) =>
@@ -218,11 +219,12 @@ public sealed class BatchNormalizationDiagnosis : IReport
     /// <summary>The verdict, the table of the layers and the notes, as plain text.</summary>
     public override string ToString()
     {
-        var text = new StringBuilder(Verdict).Append('\n');
-        foreach (string[][] table in (string[][][])[EvaluationCells(), LayerCells()])
+        var text = new StringBuilder(Html.Visible(Verdict)).Append('\n');
+        foreach (string[][] cells in (string[][][])[EvaluationCells(), LayerCells()])
         {
-            if (table.Length < 2)
+            if (cells.Length < 2)
                 continue;
+            string[][] table = Array.ConvertAll(cells, row => Array.ConvertAll(row, Html.Visible));
             int[] widths = [.. table[0].Select((_, column) => table.Max(row => row[column].Length))];
             text.Append('\n');
             foreach (string[] row in table)
@@ -231,7 +233,7 @@ public sealed class BatchNormalizationDiagnosis : IReport
         }
         foreach (string line in Layers.Where(layer => layer.Finding.Length > 0)
             .Select(layer => $"{layer.Layer}: {layer.Finding}").Concat(Notes))
-            text.Append('\n').Append(line).Append('\n');
+            text.Append('\n').Append(Html.Visible(line)).Append('\n');
         return text.ToString();
     }
 
@@ -322,6 +324,7 @@ public sealed class BatchNormalizationDiagnosis : IReport
             i => network.Nodes[i].Layer is BatchNormalizationLayer);
         bool[] followsDropout = network.Values.FollowingFrom(
             i => network.Nodes[i].Layer is DropoutLayer { Rate: > 0 } or RandomCropLayer or RandomHorizontalFlipLayer);
+        bool[] followsWeights = network.Values.FollowingFrom(i => network.Nodes[i].ParameterCount > 0);
         bool[] followsCurve = network.Values.FollowingFrom(i => network.Nodes[i].Layer is not (
             DenseLayer or Conv2DLayer or FlattenLayer or GlobalAveragePool2DLayer or DropoutLayer));
         return [.. measurement.Tracked.Select(Of)];
@@ -340,16 +343,23 @@ public sealed class BatchNormalizationDiagnosis : IReport
                 IsFirst = !Any(followsNormalization),
                 ReadsLinear = !Any(followsCurve),
                 ReadsDropout = Any(followsDropout),
+                ReadsWeights = Any(followsWeights),
             };
 
             bool Any(bool[] follows) => node.Inputs.Any(value => value >= 0 && follows[value]);
         }
     }
 
-    string Judge()
+    /// <param name="isInDoubt">Whether the rows show too little of a layer to say that it fits.</param>
+    string Judge(bool isInDoubt)
     {
-        string change = $"Under exact statistics the outputs change by {Rounded(OutputChange)} of their standard "
-            + $"deviation{Metrics()}.";
+        string change = double.IsNaN(OutputChange)
+            ? $"No row has finite outputs, so nothing is known of their change{Metrics()}."
+            : $"Under exact statistics the outputs change by {Rounded(OutputChange)} of their standard deviation"
+                + $"{Metrics()}.";
+        if (IsHealthy && isInDoubt && (Rows >= FewRows || options.TrainingRows is not null))
+            return $"Nothing is known to be wrong, but {Html.Count(Rows, "row")} {(Rows == 1 ? "shows" : "show")} too "
+                + $"little of some layers: see the notes. {change}";
         if (Worst is not { } worst)
             return Rows < FewRows && options.TrainingRows is null
                 ? $"{Html.Count(Rows, "row")} can show no more than what the state tells, which is nothing wrong. Give "
@@ -385,6 +395,13 @@ public sealed class BatchNormalizationDiagnosis : IReport
             MeasuredLayer layer = layers[i];
             string name = layer.Node.Path;
             int axis = ((BatchNormalizationLayer)layer.Node.Layer).AxisIn(layer.Node.Input);
+            if (layer.EmptyChannels > 0)
+                notes.Add(
+                    $"{name}: {Html.Count(layer.EmptyChannels)} of {Html.Count(layer.State.Channels, "channel")} "
+                    + $"{(layer.EmptyChannels == 1 ? "has" : "have")} no value on these rows, which show nothing of "
+                    + $"{(layer.EmptyChannels == 1 ? "it" : "them")}.");
+            if (found[i].Fault == NormalizationFault.None && FaultSearch.Doubt(layer) is { } doubt)
+                notes.Add($"{name}: {doubt}");
             if (layer.ConstantChannels > 0)
                 notes.Add(
                     $"{name}: {Html.Count(layer.ConstantChannels)} of {Html.Count(layer.State.Channels, "channel")} "

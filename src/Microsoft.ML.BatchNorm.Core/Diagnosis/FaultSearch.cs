@@ -99,7 +99,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
                 $"A momentum of {Number(options.EffectiveMomentum)} keeps about "
                 + $"{Number(Remembered(options.EffectiveMomentum))} batches, so its statistics are those of the last few "
                 + "batches. "
-                + (options.EffectiveMomentum <= 0.2
+                + (options.EffectiveMomentum is > 0 and <= 0.2
                     ? $"If that is PyTorch's momentum, write {Number(1 - options.EffectiveMomentum)}: here, as in Keras, "
                         + "it is the share that stays. "
                     : "")
@@ -210,7 +210,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
             && 1 - 1 / Math.Sqrt(layer.VarianceRatio) > layer.Displacement / 2;
         if (!IsOff(layer, hasDropoutVariance ? LeastKnown : Least, hasDropoutVariance ? ErrorsKnown : Errors))
             return default;
-        if (fitsTraining || !isAverage && layer.InTraining is null && !areTrainingRows)
+        if (fitsTraining || layer.IsExact && layer.InTraining is null)
             return OtherRows(layer);
         if (hasDropoutVariance)
             return (NormalizationFault.Dropout,
@@ -219,7 +219,10 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
         return layer.InTraining is not null
             ? (NormalizationFault.SlowMomentum,
                 "Its statistics do not fit the rows that it was trained on: the weights have moved faster than the "
-                + "averages. Recompute the statistics on the training rows, or train with a lower momentum.")
+                + "averages. Recompute the statistics on the training rows, or train with "
+                + (layer.Options.EffectiveMovingStatistics == MovingStatistics.Exponential
+                    ? "a lower momentum."
+                    : "an average that forgets (MovingStatistics.Exponential)."))
             : (NormalizationFault.Unexplained,
                 "Either these rows come from elsewhere than those of the training, or the averages lag behind the "
                 + "weights; TrainingRows tells. Recompute the statistics: on these rows in the first case, on the "
@@ -239,6 +242,14 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
 
     IEnumerable<int> Open((NormalizationFault Fault, string Finding)[] found) =>
         Enumerable.Range(0, layers.Count).Where(i => found[i].Fault == NormalizationFault.None);
+
+    /// <summary>
+    /// A displacement that would be a fault, if the choice of the rows could not explain it; null for any other.
+    /// </summary>
+    public static string? Doubt(MeasuredLayer layer) => layer.Displacement > Least
+        ? $"a displacement of {Html.Number(layer.Displacement)} may be the doing of these rows alone, whose choice "
+            + $"gives {Html.Number(layer.StandardError)}. More rows tell."
+        : null;
 
     /// <summary>
     /// Whether the displacement is at least so large, and so many standard errors. The statistics themselves are also
@@ -312,9 +323,18 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
 
     public bool Moves => Node.MovesStatistics;
 
+    /// <summary>Whether a layer with parameters comes before it, whose outputs a training changes.</summary>
+    public required bool ReadsWeights { get; init; }
+
     /// <summary>Whether the statistics are an exponential average of batches.</summary>
     public bool IsAverage => State.Population is null
         && Options.EffectiveMovingStatistics == MovingStatistics.Exponential;
+
+    /// <summary>
+    /// Whether the statistics are those of rows. Those that a training merges behind weights that move are not.
+    /// </summary>
+    public bool IsExact => State.Population is not null
+        && !(ReadsWeights && Options.EffectiveMovingStatistics == MovingStatistics.Population);
 
     /// <summary>Whether mean and variance are 0 and 1 in all channels, or no batch has moved them.</summary>
     public bool IsInitializer => State.InitialWeight == 1
@@ -322,11 +342,16 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
 
     public int ValuesPerRow => Node.Input.Size / State.Channels;
 
-    /// <summary>The values per channel that the exact statistics of the rows are of.</summary>
-    public double Count => Exact.Population!.Count[0];
+    /// <summary>The most values per channel that the exact statistics of the rows are of.</summary>
+    public double Count => MostOf(Exact.Population!);
 
-    /// <summary>The values per channel that the moving statistics are of; infinite if that is not known.</summary>
-    public double TrainingCount => State.Population is { } population ? population.Count[0] : double.PositiveInfinity;
+    /// <summary>The most values per channel that the moving statistics are of; infinite if that is not known.</summary>
+    public double TrainingCount => State.Population is { } population && MostOf(population) is > 0 and var count
+        ? count
+        : double.PositiveInfinity;
+
+    /// <summary>The number of channels of which the rows have no value.</summary>
+    public int EmptyChannels => Exact.Population!.Count.Count(0);
 
     /// <summary>The root mean square of (m − μ)/√(σ² + ε).</summary>
     public double MeanShift { get; } = RootMeanSquare(MeansOf(Node, State, Exact));
@@ -395,6 +420,8 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
         }
         return ratios;
     }
+
+    static double MostOf(PopulationMoments population) => population.Count.ToArray().Max();
 
     static double RootMeanSquare(double[] values) => Math.Sqrt(values.Average(value => value * value));
 

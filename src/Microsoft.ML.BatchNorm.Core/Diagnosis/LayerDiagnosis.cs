@@ -86,7 +86,7 @@ public sealed record LayerDiagnosis
     /// <summary>
     /// How far the layer's outputs are from what they are under exact statistics, in standard deviations before γ and
     /// β, the root mean square over values and channels: <c>√((μ − m)²/(v + ε) + σ²(1/√(v + ε) − 1/√(σ² + ε))²)</c>.
-    /// 0 if the moving statistics are exact. NaN for a layer that tracks none.
+    /// 1/√0 counts as 0, as in the layer. 0 if the moving statistics are exact.
     /// </summary>
     public required double Displacement { get; init; }
 

@@ -157,7 +157,7 @@ sealed class NormalizationMeasurement : IDisposable
     /// </summary>
     /// <returns>
     /// The root mean square of the whole change, in standard deviations of the outputs under exact statistics; and each
-    /// layer's share of it. Rows with an output that is not finite are left out.
+    /// layer's share of it. Rows with an output that is not finite are left out; NaN if no row is left.
     /// </returns>
     public (double Change, double[] Shares) CompareOutputs(NetworkState exact)
     {
@@ -202,7 +202,7 @@ sealed class NormalizationMeasurement : IDisposable
             }
         }
         if (whole == 0)
-            return (0, shares);
+            return (values == 0 ? double.NaN : 0, shares);
         double variance = 0;
         for (int i = 0; i < outputs; i++)
             variance += spread.Count[i] > 0 ? spread.Variance(i) / outputs : 0;
@@ -226,7 +226,8 @@ sealed class NormalizationMeasurement : IDisposable
         double result = Math.Sqrt(sum / mean.Length);
         return double.IsNaN(result) ? double.PositiveInfinity : result;
 
-        double Inverse(double value) => 1 / Math.Sqrt(value + epsilon);
+        // A layer multiplies by 0 where variance and ε are 0.
+        double Inverse(double value) => value + epsilon > 0 ? 1 / Math.Sqrt(value + epsilon) : 0;
     }
 
     /// <summary>The displacement between the statistics that two states hold for a layer.</summary>

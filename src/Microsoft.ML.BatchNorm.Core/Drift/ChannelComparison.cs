@@ -139,7 +139,7 @@ sealed class ChannelComparison(
         (double now, double allNow) = MissingNow(channel);
         SampleMoments training = Training(channel), current = Current(channel);
         double shift = current.Mean - training.Mean, ratio = Ratio(current.Variance, training.Variance);
-        double distance = shift == 0 ? 0 : shift * shift * (1 / training.Variance + 1 / current.Variance);
+        double distance = shift == 0 ? 0 : Squared(training.Variance) + Squared(current.Variance);
         return new ChannelDrift
         {
             Channel = channel,
@@ -163,6 +163,9 @@ sealed class ChannelComparison(
             MissingPValue = missingPValue,
             AdjustedPValue = 1,
         };
+
+        // A tiny variance has no reciprocal, and a tiny shift no square.
+        double Squared(double variance) => Math.Pow(shift / Math.Sqrt(variance), 2);
     }
 
     static double Ratio(double variance, double training) => variance == training ? 1 : variance / training;

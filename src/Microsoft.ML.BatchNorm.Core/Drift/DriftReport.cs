@@ -1,4 +1,5 @@
 using System.Collections.ObjectModel;
+using System.Globalization;
 
 namespace Microsoft.ML.BatchNorm;
 
@@ -135,16 +136,30 @@ public sealed class DriftReport : IReport
     /// Null to test neither shape nor missing values.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A number of channels or names differs, or the state has no histograms of this grid.
+    /// A number of channels, names or values differs, or the state has no histograms of this grid.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="valuesPerRow"/> is not positive.</exception>
     public static DriftReport Compare(
         BatchNormalizationState state, BatchStatistics statistics, BatchStatistics? squaredDeviations = null,
-        int valuesPerRow = 1, IReadOnlyList<string>? names = null, ChannelHistograms? histograms = null) =>
-        Compare(
+        int valuesPerRow = 1, IReadOnlyList<string>? names = null, ChannelHistograms? histograms = null)
+    {
+        DriftReport report = Compare(
             state, statistics, squaredDeviations, histograms,
             histograms is null ? null : histograms.CountsOf(0)[ChannelHistograms.Missing] + histograms.FiniteCount(0),
             valuesPerRow, names, subject: null);
+        if (histograms is null)
+            return report;
+        for (int c = 0; c < statistics.Channels; c++)
+        {
+            if (histograms.FiniteCount(c) != statistics.Count[c])
+                throw new ArgumentException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"The histograms of channel {c} count {histograms.FiniteCount(c)} values, the statistics "
+                        + $"{statistics.Count[c]}."), nameof(histograms));
+        }
+        return report;
+    }
 
     /// <inheritdoc cref="ChannelComparison"/>
     internal static DriftReport Compare(

@@ -57,7 +57,7 @@ static class DriftText
             Row("channel", "mean", "mean before", "sd", "sd before", "shift", "ratio", "KL", "shape", "missing",
                 "missing before", "p-value"),
             .. channels.Take(shown).Select(channel => Row(
-                channel.Label,
+                Html.Visible(channel.Label),
                 Number(channel.Mean),
                 Number(channel.TrainingMean),
                 Number(Math.Sqrt(channel.Variance)),
@@ -71,7 +71,7 @@ static class DriftText
                 PValue(channel.AdjustedPValue))),
         ];
         int[] widths = [.. cells[0].Select((_, column) => cells.Max(row => row[column].Length))];
-        var text = new StringBuilder(report.Verdict(significance)).Append('\n');
+        var text = new StringBuilder(Html.Visible(report.Verdict(significance))).Append('\n');
         foreach (string[] row in cells)
         {
             text.Append(row[0].PadRight(widths[0]));

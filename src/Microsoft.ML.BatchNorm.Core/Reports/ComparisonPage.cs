@@ -53,8 +53,7 @@ sealed record ComparisonPage(string Title, ImmutableArray<TrainingPage> Runs) : 
     {
         Dictionary<string, string>[] settings =
             [.. Runs.Select(run => run.AllSettings().ToDictionary(setting => setting.Name, setting => setting.Value))];
-        Dictionary<string, string>[] layers =
-            [.. Runs.Select(run => run.Setup.Network.Nodes.ToDictionary(node => node.Path, Describe))];
+        Dictionary<string, string>[] layers = LayerSettings.Of(Runs.Select(run => run.Setup));
         string[] names = Different(settings), paths = Different(layers);
         if (names.Length + paths.Length == 0)
             return null;
@@ -76,15 +75,6 @@ sealed record ComparisonPage(string Title, ImmutableArray<TrainingPage> Runs) : 
         static string ValueOf(Dictionary<string, string> all, string name) =>
             all.GetValueOrDefault(name, HtmlTable.None);
     }
-
-    static string Describe(NetworkNode node) =>
-        $"{node.Layer.Kind} {node.Output}"
-        + (node.Layer is BatchNormalizationLayer { Options: var options }
-            ? $", momentum {Html.Number(options.EffectiveMomentum)}, ε {Html.Number(options.EffectiveEpsilon)}"
-            : "")
-        + (node.ParameterCount > 0 && Network.Switches(node) is not "yes" and var switches
-            ? switches == "no" ? ", frozen" : $", trained: {switches}"
-            : "");
 
     string Curves()
     {

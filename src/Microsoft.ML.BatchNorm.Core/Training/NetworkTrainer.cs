@@ -273,7 +273,7 @@ public static class NetworkTrainer
         Action? check = null)
     {
         if (weight is { } share)
-            Check.Momentum(share, nameof(weight));
+            Check.Share(share, nameof(weight));
         network.CheckState(state);
         string[] moving = [.. network.Nodes.Where(node => node.MovesStatistics).Select(node => node.Path)];
         if (moving.Length == 0)

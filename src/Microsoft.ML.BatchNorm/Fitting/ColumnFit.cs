@@ -124,6 +124,9 @@ abstract class ColumnFit
         try
         {
             state = fit!.Complete();
+            // It is known that the rows have no value; without counts, the initializer would pass for exact.
+            if (IsPopulation && spec.Pretrained is null && state.Population is null)
+                state = state.WithEmptyPopulation();
         }
         catch (InvalidDataException error)
         {

@@ -104,9 +104,10 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
         if (ranks is not null)
             CheckSame(ranks, start.Network, data.Schema);
         long memory = options.DataBytesInMemory ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
-        using TrainingRows rows = ranks.Do(() => Read(data, isValidation: false));
+        using TrainingRows rows = ranks.Do(() => Read(data, TrainingRows.Training));
         memory = Math.Max(0, memory - rows.BytesInMemory);
-        using TrainingRows? held = ranks.Do(() => validation is null ? null : Read(validation, isValidation: true));
+        using TrainingRows? held = ranks.Do(
+            () => validation is null ? null : Read(validation, TrainingRows.Validation));
         RowShares? shares = RankAgreement.SharesOf(ranks, rows.Data, held?.Data).Training;
         RowSet kept = RowSet.Split(rows.Data, held is null ? options.ValidationSplit : 0, seed, shares).Training;
         DataWarnings.Warn(
@@ -120,8 +121,8 @@ public abstract class BatchNormNetworkTrainerBase<TTransformer, TModel> : Traine
             new TrainingRun(Host, channel, options, run, scale).Train(start, rows.Data, held?.Data);
         return CreateModel(result, data.Schema.Label!.Value);
 
-        TrainingRows Read(RoleMappedData from, bool isValidation) => Cancellation.Run(
-            Host, run => TrainingRows.Read(run, channel, from, isValidation, options.NonFinite, memory),
+        TrainingRows Read(RoleMappedData from, string role) => Cancellation.Run(
+            Host, run => TrainingRows.Read(run, channel, from, role, options.NonFinite, memory),
             options.CancellationToken);
 
         void CheckAlive()

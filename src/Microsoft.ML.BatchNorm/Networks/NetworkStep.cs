@@ -68,7 +68,7 @@ sealed record NetworkStep(
         using IChannel channel = Host.Start("Reading");
         using TrainingRows read = Cancellation.Run(
             Host, run => TrainingRows.Read(
-                run, channel, data, isValidation: true, NonFinite.Ignore,
+                run, channel, data, TrainingRows.Given, NonFinite.Ignore,
                 GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2), cancellationToken);
         return work(read.Data);
     }

@@ -24,7 +24,7 @@ sealed class TrainingRows : IDisposable
     readonly DataViewSchema.Column feature;
     readonly string role, folder;
     readonly int length, mostRows;
-    readonly bool isWeighted, isValidation;
+    readonly bool isWeighted;
     readonly NonFinite nonFinite;
     readonly long claimedRows;
     float[] features = [], targets = [], weights = [];
@@ -32,10 +32,9 @@ sealed class TrainingRows : IDisposable
     int rows;
     long unlabeled, unweighted, incomplete;
 
-    TrainingRows(IHost host, RoleMappedData data, bool isValidation, NonFinite nonFinite, long bytesInMemory)
+    TrainingRows(IHost host, RoleMappedData data, string role, NonFinite nonFinite, long bytesInMemory)
     {
-        (this.host, this.isValidation, this.nonFinite) = (host, isValidation, nonFinite);
-        role = isValidation ? "validation" : "training";
+        (this.host, this.role, this.nonFinite) = (host, role, nonFinite);
         folder = ((IHostEnvironmentInternal)host).TempFilePath;
         feature = data.Schema.Feature!.Value;
         length = feature.Type.GetVectorSize();
@@ -43,6 +42,9 @@ sealed class TrainingRows : IDisposable
         mostRows = (int)Math.Min(bytesInMemory / BytesPerRow, Array.MaxLength / length);
         claimedRows = data.Data.GetRowCount() ?? 0;
     }
+
+    /// <summary>What the rows are for, in messages. Those of the training are read in many orders.</summary>
+    public const string Training = "training", Validation = "validation", Given = "given";
 
     /// <summary>The bytes of memory that the rows occupy.</summary>
     public long BytesInMemory => file?.BytesInMemory ?? rows * BytesPerRow;
@@ -52,13 +54,13 @@ sealed class TrainingRows : IDisposable
     /// <param name="host">Reports errors, and may cancel.</param>
     /// <param name="channel">Learns how many rows were skipped, and where the others are if not in memory.</param>
     /// <param name="data">The data, whose feature, label and weight columns were checked.</param>
-    /// <param name="isValidation">Whether the rows are for validation, not for training.</param>
+    /// <param name="role">What the rows are for.</param>
     /// <param name="nonFinite">What happens to a row with a feature that is not finite.</param>
     /// <param name="bytesInMemory">The most bytes of rows in memory.</param>
     public static TrainingRows Read(
-        IHost host, IChannel channel, RoleMappedData data, bool isValidation, NonFinite nonFinite, long bytesInMemory)
+        IHost host, IChannel channel, RoleMappedData data, string role, NonFinite nonFinite, long bytesInMemory)
     {
-        var rows = new TrainingRows(host, data, isValidation, nonFinite, bytesInMemory);
+        var rows = new TrainingRows(host, data, role, nonFinite, bytesInMemory);
         try
         {
             rows.Read(data);
@@ -149,7 +151,7 @@ sealed class TrainingRows : IDisposable
         }
         OnFile(() =>
         {
-            file = new RowFile(folder, length, 1, isWeighted, isMixed: !isValidation);
+            file = new RowFile(folder, length, 1, isWeighted, isMixed: role == Training);
             for (int row = 0; row < rows; row++)
                 Add(row);
         });

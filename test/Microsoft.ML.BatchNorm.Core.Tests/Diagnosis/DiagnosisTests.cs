@@ -222,6 +222,120 @@ public class DiagnosisTests
     }
 
     [TestMethod]
+    [DataRow(0)]
+    [DataRow(2)]
+    public void A_channel_without_values_hides_no_fault_of_others(int missing)
+    {
+        Network network = Network.Input(5)
+            .BatchNormalization(new BatchNormalizationOptions { NonFinite = NonFinite.Ignore }, name: "input").Dense(3);
+        float[] some = [.. features.Select((value, i) => i % 5 == missing ? float.NaN : value)];
+        NetworkState state = Exact(network, some);
+
+        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(
+            network, state, Array.ConvertAll(some, value => value + 50));
+
+        Assert.AreEqual(NormalizationFault.OtherRows, diagnosis.Fault, diagnosis.ToString());
+        Assert.Contains("exact ones of 60 other values", diagnosis.Verdict);
+        Assert.Contains(
+            note => note.StartsWith("input: 1 of 5 channels has no value on these rows", StringComparison.Ordinal),
+            diagnosis.Notes);
+        // The dense layer makes NaN of the missing value in every row.
+        Assert.IsTrue(double.IsNaN(diagnosis.OutputChange));
+        Assert.Contains("No row has finite outputs", diagnosis.Verdict);
+    }
+
+    [TestMethod]
+    public void Statistics_do_not_fit_rows_without_values()
+    {
+        Network network = Network.Input(5)
+            .BatchNormalization(new BatchNormalizationOptions { NonFinite = NonFinite.Ignore }, name: "input").Dense(3);
+
+        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(
+            network, network.Initialize(3), Enumerable.Repeat(float.NaN, 100 * 5).ToArray());
+
+        Assert.IsTrue(diagnosis.IsHealthy);
+        Assert.DoesNotContain("Nothing is wrong", diagnosis.Verdict);
+        Assert.Contains("Nothing is known to be wrong", diagnosis.Verdict);
+        Assert.Contains(
+            note => note.StartsWith("input: 5 of 5 channels have no value on these rows", StringComparison.Ordinal),
+            diagnosis.Notes);
+    }
+
+    [TestMethod]
+    public void Without_an_epsilon_a_channel_that_is_constant_in_a_half_of_the_rows_hides_no_fault()
+    {
+        (Network network, NetworkState state, float[] rows) = Rare(epsilon: 0, shift: 30);
+
+        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(network, state, rows);
+
+        Assert.IsTrue(double.IsFinite(diagnosis.Layers[0].StandardError));
+        Assert.AreEqual(NormalizationFault.OtherRows, diagnosis.Fault, diagnosis.ToString());
+    }
+
+    [TestMethod]
+    public void A_displacement_that_the_choice_of_rows_can_explain_is_not_called_a_fit()
+    {
+        (Network network, NetworkState state, float[] rows) = Rare(epsilon: 1e-9, shift: 2);
+
+        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(network, state, rows);
+
+        Assert.IsTrue(diagnosis.IsHealthy);
+        Assert.DoesNotContain("Nothing is wrong", diagnosis.Verdict);
+        Assert.Contains("Nothing is known to be wrong", diagnosis.Verdict);
+        Assert.Contains(
+            note => note.StartsWith("input: a displacement of 0.8", StringComparison.Ordinal), diagnosis.Notes);
+    }
+
+    [TestMethod]
+    [DataRow(MovingStatistics.Cumulative)]
+    [DataRow(MovingStatistics.Population)]
+    public void Statistics_of_a_whole_training_are_not_taken_for_exact_ones_of_other_rows(MovingStatistics kept)
+    {
+        // The weights before the layer have moved, so its statistics are of no single network's rows.
+        Network network = Network.Input(5).Dense(8)
+            .BatchNormalization(new BatchNormalizationOptions { MovingStatistics = kept }, name: "behind").Dense(3);
+        float[] many = Sample.Floats(600 * 5, 8);
+        var data = new TrainingData(
+            600, many, Enumerable.Range(0, 600).Select(row => many[5 * row] > 0 ? 1f : 0).ToArray());
+        TrainingResult result = NetworkTrainer.Train(
+            network, network.Initialize(3), data,
+            new TrainingOptions { Epochs = 40, Optimizer = Optimizer.Adam(learningRate: 0.1) });
+
+        BatchNormalizationDiagnosis unknown = BatchNormalizationDiagnosis.Of(result, data),
+            known = BatchNormalizationDiagnosis.Of(result, data, new DiagnosisOptions { TrainingRows = data });
+
+        Assert.AreEqual(NormalizationFault.Unexplained, unknown.Fault, unknown.ToString());
+        Assert.AreEqual(NormalizationFault.SlowMomentum, known.Fault, known.ToString());
+        Assert.DoesNotContain("lower momentum", known.Verdict);
+        Assert.Contains("MovingStatistics.Exponential", known.Verdict);
+    }
+
+    [TestMethod]
+    public void Exact_statistics_of_the_rows_themselves_are_compared_with_other_rows()
+    {
+        Network network = Network.Input(5)
+            .BatchNormalization(new BatchNormalizationOptions { MovingStatistics = MovingStatistics.Population })
+            .Dense(3);
+
+        BatchNormalizationDiagnosis diagnosis = BatchNormalizationDiagnosis.Of(
+            network, Exact(network, features), Array.ConvertAll(features, value => value + 3));
+
+        Assert.AreEqual(NormalizationFault.OtherRows, diagnosis.Fault, diagnosis.ToString());
+    }
+
+    [TestMethod]
+    public void Names_do_not_turn_or_break_the_text()
+    {
+        Network network = Network.Input(5).BatchNormalization(name: "a\u202Eb\u001Bc\n").Dense(3);
+
+        string text = BatchNormalizationDiagnosis.Of(network, network.Initialize(), features).ToString();
+
+        Assert.Contains("a\\u202Eb\\u001Bc\\u000A", text);
+        Assert.DoesNotContain("\u202E", text);
+        Assert.DoesNotContain("\u001B", text);
+    }
+
+    [TestMethod]
     public void Rows_from_a_source_give_the_same_report()
     {
         var made = new MadeRows(60, 5);
@@ -342,6 +456,23 @@ public class DiagnosisTests
         {
             folder.Delete(recursive: true);
         }
+    }
+
+    /// <summary>
+    /// Four features that are not 0 in one row each, so that their variance is 0 in a half of the rows, and a fifth
+    /// that has moved by <paramref name="shift"/> since the statistics were taken.
+    /// </summary>
+    static (Network Network, NetworkState State, float[] Rows) Rare(double epsilon, float shift)
+    {
+        Network network = Network.Input(5)
+            .BatchNormalization(new BatchNormalizationOptions { Epsilon = epsilon }, name: "input").Dense(3);
+        float[] before = Sample.Floats(1000 * 5, 3);
+        for (int row = 0; row < 1000; row++)
+        {
+            for (int c = 0; c < 4; c++)
+                before[5 * row + c] = row == 200 * c ? 1 : 0;
+        }
+        return (network, Exact(network, before), [.. before.Select((value, i) => i % 5 < 4 ? value : value + shift)]);
     }
 
     static NetworkState With(NetworkState state, string layer, Func<double, double, (double, double)> change)

@@ -103,8 +103,9 @@ public class MergeStatisticsTests
     [DataRow(-0.1)]
     [DataRow(1.1)]
     [DataRow(double.NaN)]
-    public void A_weight_is_from_0_to_1(double weight) => Assert.ThrowsExactly<ArgumentOutOfRangeException>(
-        () => NetworkTrainer.MergeStatistics(network, state, fresh, weight));
+    public void A_weight_is_from_0_to_1(double weight) => Assert.DoesNotContain(
+        "Keras", Assert.ThrowsExactly<ArgumentOutOfRangeException>(
+            () => NetworkTrainer.MergeStatistics(network, state, fresh, weight)).Message);
 
     [TestMethod]
     public void Where_nothing_moves_that_is_an_error() => Assert.ThrowsExactly<ArgumentException>(

@@ -217,6 +217,30 @@ public sealed class DriftReportTests
         CollectionAssert.AreEqual((int[])[1, 2, 0], report.Drifted().Select(channel => channel.Channel).ToArray());
     }
 
+    /// <summary>The reciprocal of a variance overflows, the shift in deviations does not.</summary>
+    [TestMethod]
+    public void The_divergence_of_tiny_values_is_that_of_the_same_values_on_another_scale()
+    {
+        double[] training = [-2, -1, 0, 1, 2], now = [-1, 0, 1, 2, 4];
+        double expected = Compare(training, now).Channels[0].Divergence;
+        double tiny = Compare(Scaled(training), Scaled(now)).Channels[0].Divergence;
+        Assert.AreEqual(expected, tiny, 1e-3 * expected);
+        // No variance is left of these.
+        Assert.AreEqual(double.PositiveInfinity, Compare([0, 0, 0], [1e-200, 1e-200, 1e-200]).Channels[0].Divergence);
+
+        static double[] Scaled(double[] values) => Array.ConvertAll(values, value => value * 1e-160);
+    }
+
+    [TestMethod]
+    public void Names_do_not_turn_or_break_the_table()
+    {
+        var statistics = new DriftStatistics(State([1, 2, 3]));
+        statistics.Add(ChannelLayout.Features(3, 1), (double[])[101, 102, 103]);
+        string table = statistics.Compare(["a\u202Eb\u001Bc\n"]).ToString();
+        StringAssert.Contains(table, "\na\\u202Eb\\u001Bc\\u000A ");
+        Assert.IsFalse(table.AsSpan().ContainsAny('\u202E', '\u001B'));
+    }
+
     [TestMethod]
     public void Bad_arguments_are_refused()
     {

@@ -129,6 +129,21 @@ public sealed class HistogramDriftTests
             state, new BatchStatistics(1), histograms: new ChannelHistograms([0.0], [1.0])));
     }
 
+    [TestMethod]
+    public void Histograms_of_other_values_than_the_statistics_are_refused()
+    {
+        double[] training = Draw(1, 500, FalseAlarmTests.Normal), now = Draw(2, 300, FalseAlarmTests.Normal);
+        BatchNormalizationState state = State(training, ChannelLayout.Features(500, 1));
+        ChannelHistograms some = state.GetHistograms()!.NewEmpty();
+        some.Add(ChannelLayout.Features(100, 1), now.AsSpan(0, 100));
+        ArgumentException error = Assert.ThrowsExactly<ArgumentException>(
+            () => DriftReport.Compare(state, DriftReportTests.Statistics(now), histograms: some));
+        StringAssert.Contains(error.Message, "channel 0 count 100 values, the statistics 300");
+        some.Add(ChannelLayout.Features(200, 1), now.AsSpan(100));
+        Assert.AreEqual(
+            0, DriftReport.Compare(state, DriftReportTests.Statistics(now), histograms: some).Channels[0].Missing);
+    }
+
     internal static DriftReport Compare(double[] training, double[] current, int channels = 1)
     {
         var statistics =

@@ -444,8 +444,13 @@ public class TrainingReportTests
         string[][] settings = Table(page, "Settings that differ"), results = Table(page, "Results");
         CollectionAssert.AreEqual(new[] { "Setting", "planned", "long" }, settings[0]);
         CollectionAssert.AreEqual(
-            new[] { "Learning rate", "Schedule", "Epochs", "Early stopping", "Statistics recomputed" },
+            new[]
+            {
+                "Learning rate", "Schedule", "Epochs", "Early stopping", "Statistics recomputed", "Layer first",
+                "Layer norm", "Layer second", $"Layer {Html.Visible(ReportedRuns.Hostile)}",
+            },
             settings[1..].Select(row => row[0]).ToArray());
+        CollectionAssert.AreEqual(new[] { "Layer first", "Dense [24], frozen in head", "Dense [24]" }, settings[6]);
         CollectionAssert.AreEqual(new[] { "planned", "long" }, results[1..].Select(row => row[0]).ToArray());
         XElement[] charts = [.. Charts(page)];
         CollectionAssert.AreEqual(
@@ -481,10 +486,82 @@ public class TrainingReportTests
         Assert.AreEqual(3, settings.Length);
         StringAssert.Contains(
             TrainingReport.Compare([("a", Run(one)), ("b", Run(one))]).ToHtml(), "All settings are the same.");
+        Network stated = one.WithBatchNormalization(options => options with
+        {
+            Momentum = 0.99, VarianceConvention = VarianceConvention.Population,
+        }, "norm");
+        StringAssert.Contains(
+            TrainingReport.Compare([("a", Run(one)), ("b", Run(stated))]).ToHtml(), "All settings are the same.");
+    }
 
-        static TrainingResult Run(Network network) => NetworkTrainer.Train(
-            network, network.Initialize(1), new TrainingData(20, Sample.Floats(40, 1), new float[20]),
-            new TrainingOptions { Epochs = 1 });
+    public static IEnumerable<(string, string, string)> Layers =>
+    [
+        ("Dropout [8], rate 0.1", "Dropout [8], rate 0.6", "drop"),
+        ("LeakyReLU [8], negative slope 0.3", "LeakyReLU [8], negative slope 0.2", "leaky"),
+        ("BatchNormalization [8], momentum 0.99, ε 0.001, moving statistics Exponential",
+            "BatchNormalization [8], momentum 0.99, ε 0.001, moving statistics Cumulative", "kept"),
+        ("BatchNormalization [8], momentum 0.99, ε 0.001",
+            "BatchNormalization [8], momentum 0.99, ε 0.001, virtual batch size 16", "virtual"),
+        ("BatchNormalization [8], momentum 0.99, ε 0.001, gamma initializer value 1",
+            "BatchNormalization [8], momentum 0.99, ε 0.001, gamma initializer value 0", "gamma"),
+        ("BatchNormalization [8], momentum 0.99, ε 0.001",
+            "BatchNormalization [8], momentum 0.99, ε 0.001, frozen", "frozen"),
+    ];
+
+    [TestMethod]
+    [DynamicData(nameof(Layers))]
+    public void Compared_runs_tell_layers_apart_that_differ_in_any_setting(string first, string second, string kind)
+    {
+        TrainingResult one = Run(With(isSecond: false)), other = Run(With(isSecond: true));
+        string page = TrainingReport.Compare([("a", one), ("b", other)]).ToHtml();
+
+        string[][] settings = Table(page, "Settings that differ");
+        CollectionAssert.AreEqual(new[] { "Layer it", first, second }, settings[^1]);
+
+        Network With(bool isSecond)
+        {
+            Network before = Network.Input(2).Dense(8);
+            var options = BatchNormalizationOptions.Keras;
+            return (kind switch
+            {
+                "drop" => before.Dropout(isSecond ? 0.6 : 0.1, name: "it"),
+                "leaky" => before.LeakyReLU(isSecond ? 0.2 : null, name: "it"),
+                "frozen" => before.BatchNormalization(
+                    options with { Scale = false, Center = false, Trainable = !isSecond }, name: "it"),
+                _ => before.BatchNormalization(!isSecond ? options : kind switch
+                {
+                    "kept" => options with { MovingStatistics = MovingStatistics.Cumulative },
+                    "virtual" => options with { VirtualBatchSize = 16 },
+                    _ => options with { GammaInitializer = Initializer.Zeros },
+                }, name: "it"),
+            }).Dense(3);
+        }
+    }
+
+    [TestMethod]
+    public void Compared_runs_tell_what_phases_freeze()
+    {
+        Network network = Network.Input(2).Dense(8, name: "base").Dense(3, name: "top");
+        TrainingResult all = Run(network, new FineTuningPlan(new TrainingPhase("one", 1, 0.01, all => all))),
+            top = Run(network, new FineTuningPlan(new TrainingPhase("one", 1, 0.01, all => all.Freeze("base")))),
+            both = Run(network, new FineTuningPlan(
+                new TrainingPhase("one", 1, 0.01, all => all.Freeze("base")),
+                new TrainingPhase("two", 1, 0.01, all => all.Unfreeze("*"))));
+
+        string[][] settings = Table(
+            TrainingReport.Compare([("all", all), ("top", top), ("both", both)]).ToHtml(), "Settings that differ");
+
+        CollectionAssert.AreEqual(
+            new[] { "Layer base", "Dense [8]", "Dense [8], frozen", "Dense [8], frozen in one" }, settings[^1]);
+    }
+
+    static TrainingResult Run(Network network, FineTuningPlan? plan = null)
+    {
+        var data = new TrainingData(20, Sample.Floats(40, 1), new float[20]);
+        var options = new TrainingOptions { Epochs = 1 };
+        return plan is null
+            ? NetworkTrainer.Train(network, network.Initialize(1), data, options)
+            : NetworkTrainer.Train(network, network.Initialize(1), data, options, plan);
     }
 
     [TestMethod]

@@ -151,6 +151,18 @@ public class NetworkDiagnosisTests
                 .RecomputeBatchNormalization(rows)).Message);
     }
 
+    [TestMethod]
+    public void Rows_that_cannot_be_looked_at_are_not_called_validation_data()
+    {
+        IDataView none = context.Data.FilterRowsByColumn(Numbers(rows), "Number", lowerBound: double.MaxValue);
+
+        Exception diagnosed = Assert.Throws<InvalidOperationException>(() => trained.DiagnoseBatchNormalization(none)),
+            adapted = Assert.Throws<InvalidOperationException>(() => trained.RecomputeBatchNormalization(none));
+
+        Assert.AreEqual("The given data has no rows.", diagnosed.Message);
+        Assert.AreEqual("The given data has no rows.", adapted.Message);
+    }
+
     static IDataView Moved(IDataView from)
     {
         float[][] features = Features(from, "Features");

@@ -91,9 +91,32 @@ public class KeepHistogramsTests
         Assert.IsTrue(channel.AdjustedPValue < 1e-10);
         Assert.AreEqual(1, layer.CompareStatistics(Fits.Vectors(some))["Y"].Channels[0].MissingPValue);
 
-        // A column without any value has no grid, and no histograms.
+    }
+
+    [TestMethod]
+    public void A_column_without_any_value_is_counted_as_missing()
+    {
+        BatchNormalizationEstimator estimator = Keeping(
+            options => options.Layer = options.Layer with { NonFinite = NonFinite.Ignore });
         float[][] none = [.. rows.Select(_ => Enumerable.Repeat(float.NaN, 9).ToArray())];
-        Assert.IsNull(estimator.Fit(Fits.Vectors(none)).GetState("Y").GetHistograms());
+        BatchNormalizationTransformer layer = Reloaded(estimator.Fit(Fits.Vectors(none)));
+        BatchNormalizationState state = layer.GetState("Y");
+        Assert.AreEqual((0.0, 0.0), (state.GetPopulation()!.Count[8], state.MovingMean[8]));
+        Assert.AreEqual((1.0, 1.0), (state.MovingVariance[8], layer.InitialWeight));
+        Assert.AreEqual(rows.Length, state.GetHistograms()!.CountsOf(8)[^1]);
+
+        Assert.AreEqual(1, layer.CompareStatistics(Fits.Vectors(none))["Y"].PValue);
+        DriftReport report = layer.CompareStatistics(Fits.Vectors(more))["Y"];
+        Assert.IsTrue(report.IsDrift() && report.Channels.All(channel => channel.AdjustedPValue < 1e-100));
+        Assert.IsTrue(report.Channels.All(channel => double.IsNaN(channel.TrainingMean)));
+
+        BatchNormalizationState tuned = layer.FineTune(Fits.Vectors(more)).GetState("Y");
+        BatchNormalizationState alone = estimator.Fit(Fits.Vectors(more)).GetState("Y");
+        CollectionAssert.AreEqual(alone.MovingMean.ToArray(), tuned.MovingMean.ToArray());
+        Assert.AreEqual(0, tuned.InitialWeight);
+        Assert.AreEqual(
+            (rows.Length, more.Length),
+            (tuned.GetHistograms()!.CountsOf(0)[^1], tuned.GetHistograms()!.CountsOf(0)[..^1].ToArray().Sum()));
     }
 
     [TestMethod]

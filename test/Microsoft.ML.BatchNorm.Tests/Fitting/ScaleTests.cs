@@ -129,6 +129,10 @@ public class ScaleTests
                 options => options.Layer = new() { NonFinite = NonFinite.Ignore }, context)
                 .Fit(Vectors([.. Enumerable.Range(0, 9).Select(i => (float[])[i, float.NaN])])));
         AssertTold(
+            "2 of 2 channels have no value that counts", context => Fits.Estimator(
+                options => options.Layer = new() { NonFinite = NonFinite.Ignore }, context)
+                .Fit(Vectors([.. Enumerable.Range(0, 9).Select(_ => (float[])[float.NaN, float.NaN])])));
+        AssertTold(
             "3 of 3 channels have a single value",
             context => context.Transforms.BatchNormalization("Y", "X").Fit(Vectors((float[][])[[1, 2, 3]])));
 
