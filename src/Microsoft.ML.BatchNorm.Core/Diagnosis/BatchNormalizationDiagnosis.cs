@@ -133,7 +133,7 @@ public sealed class BatchNormalizationDiagnosis : IReport
         MeasuredLayer[] measured = Measure(network, state, measurement, exact, trainingExact);
         (double change, double[] shares) = measurement.CompareOutputs(exact);
         (NormalizationFault Fault, string Finding)[] found =
-            new FaultSearch(measured, options, areTrainingRows).Run(Replay, WithEpsilon);
+            new FaultSearch(measured, options, areTrainingRows).Run(trainingExact ?? exact, Replay, WithEpsilon);
         var diagnosis = new BatchNormalizationDiagnosis(
             options, rows.Rows, measured.Select((layer, i) => Describe(layer, shares[i], found[i])), verdict: null)
         {

@@ -37,18 +37,19 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
     const double OtherScale = 10;
 
     /// <summary>The fault of each layer, with its sentence.</summary>
+    /// <param name="exact">The exact statistics of the training rows, or of the rows if those are not known.</param>
     /// <param name="replay">
     /// Gives the statistics that an unshuffled pass over the training rows leaves, for layers with that momentum and for
     /// a batch size.
     /// </param>
     /// <param name="withEpsilon">Gives the displacements of all layers with another ε.</param>
     public (NormalizationFault Fault, string Finding)[] Run(
-        Func<double, int, NetworkState> replay, Func<double, double[]?> withEpsilon)
+        NetworkState exact, Func<double, int, NetworkState> replay, Func<double, double[]?> withEpsilon)
     {
         var found = new (NormalizationFault Fault, string Finding)[layers.Count];
         for (int i = 0; i < layers.Count; i++)
             found[i] = Known(layers[i]);
-        FindOrder(found, replay);
+        FindOrder(found, exact, replay);
         FindScale(found);
         FindEpsilon(found, withEpsilon);
         for (int i = 0; i < layers.Count; i++)
@@ -114,14 +115,15 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
     /// <summary>
     /// The statistics point from the exact ones to where an unshuffled pass over the training rows leaves them.
     /// </summary>
-    void FindOrder((NormalizationFault Fault, string Finding)[] found, Func<double, int, NetworkState> replay)
+    void FindOrder(
+        (NormalizationFault Fault, string Finding)[] found, NetworkState exact, Func<double, int, NetworkState> replay)
     {
         // If the batch size of the training is not known, small and usual ones are tried.
         int[] batchSizes = known.TrainingBatchSize is { } size ? [size] : [8, known.BatchSize];
         foreach (IGrouping<double, int> group in Open(found).Where(i => layers[i].IsAverage && !FitsTraining(layers[i])
             && IsOff(layers[i], LeastKnown, ErrorsKnown)).ToArray().GroupBy(i => layers[i].Options.EffectiveMomentum))
         {
-            if (group.Key >= 1 || !batchSizes.Any(batchSize => Leads(group, batchSize, replay(group.Key, batchSize))))
+            if (group.Key >= 1 || !batchSizes.Any(batchSize => Leads(group, batchSize, exact, replay(group.Key, batchSize))))
                 continue;
             foreach (int i in group)
                 found[i] = (NormalizationFault.RowOrder,
@@ -132,14 +134,17 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
     }
 
     /// <summary>Whether the statistics of layers point from the exact ones to those that a pass has left.</summary>
-    bool Leads(IGrouping<double, int> group, int batchSize, NetworkState replayed)
+    bool Leads(IGrouping<double, int> group, int batchSize, NetworkState exact, NetworkState replayed)
     {
+        // If the size of the batches is not known, they may be small, which is why all variances may be low.
+        bool isEven = known.TrainingBatchSize is null;
         double product = 0, held = 0, given = 0;
         foreach (int i in group)
         {
             MeasuredLayer layer = layers[i];
             BatchNormalizationState ordered = replayed[layer.Node.Path].BatchNormalization!;
-            double[] mine = layer.Offsets(layer.State), theirs = layer.Offsets(ordered);
+            BatchNormalizationState from = exact[layer.Node.Path].BatchNormalization!;
+            double[] mine = layer.Offsets(from, layer.State, isEven), theirs = layer.Offsets(from, ordered, isEven);
             for (int k = 0; k < mine.Length; k++)
             {
                 product += mine[k] * theirs[k] / mine.Length;
@@ -150,7 +155,7 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
         // Two random directions in many channels have a cosine near 0, and an average over shuffled batches has a
         // square error of 1/(the rows that it remembers).
         double chance = group.Count() / (batchSize * Remembered(group.Key));
-        return product / Math.Sqrt(held * given) > 0.7 && given > 3 * chance;
+        return product / Math.Sqrt(held * given) > 0.7 && given > 2 * chance;
     }
 
     /// <summary>
@@ -216,6 +221,11 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
             return (NormalizationFault.Dropout,
                 $"Dropout or random changes before it make its moving variances about {Number(layer.VarianceRatio)} "
                 + "times those of inference. Recompute the statistics, or move the dropout behind the layer.");
+        if (layer is { InTraining: not null, IsAverage: true } && known.TrainingBatchSize is null)
+            return (NormalizationFault.Unexplained,
+                "Its statistics do not fit the rows that it was trained on: either the batches were small, or the "
+                + "weights have moved faster than the averages; TrainingBatchSize tells. Recompute the statistics on the "
+                + "training rows.");
         return layer.InTraining is not null
             ? (NormalizationFault.SlowMomentum,
                 "Its statistics do not fit the rows that it was trained on: the weights have moved faster than the "
@@ -390,12 +400,16 @@ sealed record MeasuredLayer(NetworkNode Node, BatchNormalizationState State, Bat
         }
     }
 
-    /// <summary>How far statistics are from the exact ones, per channel: shifts of means, halved logarithms of ratios.</summary>
-    public double[] Offsets(BatchNormalizationState statistics) =>
-    [
-        .. MeansOf(Node, statistics, Exact),
-        .. RatiosOf(Node, statistics, Exact).Select(ratio => ratio / 2),
-    ];
+    /// <summary>How far statistics are from exact ones, per channel: shifts of means, halved logarithms of ratios.</summary>
+    /// <param name="exact">The exact statistics.</param>
+    /// <param name="statistics">The statistics.</param>
+    /// <param name="isEven">Whether to leave out the ratio that all channels have in common.</param>
+    public double[] Offsets(BatchNormalizationState exact, BatchNormalizationState statistics, bool isEven)
+    {
+        double[] ratios = RatiosOf(Node, statistics, exact);
+        double common = isEven ? ratios.Average() : 0;
+        return [.. MeansOf(Node, statistics, exact), .. ratios.Select(ratio => (ratio - common) / 2)];
+    }
 
     static double[] MeansOf(NetworkNode node, BatchNormalizationState moving, BatchNormalizationState exact)
     {

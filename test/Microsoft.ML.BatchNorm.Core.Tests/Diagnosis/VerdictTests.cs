@@ -49,6 +49,22 @@ public class VerdictTests
     }
 
     [TestMethod]
+    public void Small_batches_that_are_not_said_do_not_pass_for_rows_in_order()
+    {
+        foreach (int seed in faultSeeds)
+        {
+            Patient patient = Patient.Of(
+                "wine", seed, options => options with { Momentum = 0.9 },
+                run => run with { BatchSize = 2, Epochs = 4, Optimizer = Optimizer.Adam(learningRate: 0.001) });
+            var known = new DiagnosisOptions { TrainingRows = patient.Train };
+
+            foreach (BatchNormalizationDiagnosis diagnosis in (BatchNormalizationDiagnosis[])
+                [patient.OnTraining(), patient.OnTraining(known), patient.OnHeldOut(known)])
+                Assert.AreNotEqual(NormalizationFault.RowOrder, diagnosis.Fault, $"{seed}: {diagnosis}");
+        }
+    }
+
+    [TestMethod]
     public void Recomputing_mends_what_the_verdict_says_it_mends()
     {
         foreach (string kind in (string[])["too few steps", "slow momentum", "fast momentum", "other rows, exact statistics"])
