@@ -287,7 +287,7 @@ public sealed class BatchNormalizationDiagnosis : IReport
         ],
         .. Layers.Select(layer => new[]
         {
-            layer.Layer, layer.Fault == NormalizationFault.None ? "none" : Words(layer.Fault),
+            layer.Layer, $"{layer.Fault}",
             Rounded(layer.Share), Rounded(layer.Displacement), Rounded(layer.StandardError),
             Rounded(layer.DisplacementAsServed), Rounded(layer.DisplacementInTraining ?? double.NaN),
             Rounded(layer.MeanShift), Rounded(layer.VarianceRatio), Rounded(layer.InitialWeight),

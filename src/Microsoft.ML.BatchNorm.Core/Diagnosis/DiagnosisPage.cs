@@ -28,6 +28,8 @@ sealed class DiagnosisPage(BatchNormalizationDiagnosis diagnosis, string title) 
             .OrderByDescending(layer => Math.Abs(layer.Share)).Take(MostBars)
             .OrderBy(diagnosis.Layers.IndexOf)];
         return Html.Heading(2, "Layers")
+            + string.Concat(diagnosis.Layers.Where(layer => layer.Finding.Length > 0)
+                .Select(layer => Html.Paragraph($"{layer.Layer}: {layer.Finding}")))
             + Html.Paragraph(
                 "Displacement is how far a layer's outputs are from those under exact statistics of these rows, in "
                 + "standard deviations, when the layers before it have exact ones; as served, when they are as they are. "
@@ -36,12 +38,11 @@ sealed class DiagnosisPage(BatchNormalizationDiagnosis diagnosis, string title) 
                 Bars("Displacement", "standard deviations", layer => layer.Displacement),
                 Bars("Share of the difference in the outputs", "share", layer => layer.Share),
             ])
-            + string.Concat(diagnosis.Layers.Where(layer => layer.Finding.Length > 0)
-                .Select(layer => Html.Paragraph($"{layer.Layer}: {layer.Finding}")))
             + Table("Layers", diagnosis.LayerCells());
 
         string Bars(string name, string unit, Func<LayerDiagnosis, double> value) => new BarChart(
-            name, unit, [.. shown.Select(layer => new ChartBar(layer.Layer, value(layer), HasFault(layer) ? "drifted" : ""))],
+            name, unit,
+            [.. shown.Select(layer => new ChartBar(layer.Layer, value(layer), HasFault(layer) ? "drifted" : ""))],
             [
                 .. shown.Any(HasFault) ? new[] { ("drifted", "with a fault") } : [],
                 .. shown.All(HasFault) ? [] : new[] { ("kept", "without") },

@@ -26,9 +26,13 @@ static class Html
             : rune.IsBmp ? $"\\u{rune.Value:X4}" : $"\\U{rune.Value:X8}";
     }
 
-    /// <summary>A number with four digits, and with a power of ten if it is very large or very small.</summary>
+    /// <summary>
+    /// A number with four digits, and the others before its point, or with a power of ten if it is very large or very
+    /// small.
+    /// </summary>
     public static string Number(double value) =>
         value == 0 ? "0"
+        : Math.Abs(value) is >= 999.95 and < 999_999.5 ? value.ToString("0", CultureInfo.InvariantCulture)
         : Math.Abs(value) is >= 1e-4 and < 1e6 ? value.ToString("G4", CultureInfo.InvariantCulture)
         : double.IsFinite(value) ? value.ToString("0.###e0", CultureInfo.InvariantCulture)
         : double.IsNaN(value) ? "NaN"

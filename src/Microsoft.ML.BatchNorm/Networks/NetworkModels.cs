@@ -7,7 +7,7 @@ using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML
 {
-    /// <summary>The network of a trained model.</summary>
+    /// <summary>The network of a trained model, and its training.</summary>
     public static class NetworkModelExtensions
     {
         /// <summary>
@@ -38,6 +38,27 @@ namespace Microsoft.ML
             Contracts.CheckValue(model, nameof(model));
             INetworkModelParameters found = NetworkModels.Find(null, model, nameof(model));
             return new SavedNetwork(found.Network, found.State);
+        }
+
+        /// <summary>
+        /// What the training of a model's network has given, with the history of the run; null if the model was loaded,
+        /// since it is not saved.
+        /// </summary>
+        /// <param name="model">
+        /// A fitted or loaded prediction transformer with a network, or a chain with one among its steps.
+        /// </param>
+        /// <exception cref="ArgumentException">The model has no network, or several.</exception>
+        /// <example>
+        /// <code>
+        /// TrainingResult run = model.GetTrainingResult()!;
+        /// TrainingReport.Of(run).SaveHtml("training.html");
+        /// </code>
+        /// </example>
+        [Pure]
+        public static TrainingResult? GetTrainingResult(this ITransformer model)
+        {
+            Contracts.CheckValue(model, nameof(model));
+            return NetworkModels.Find(null, model, nameof(model)).TrainingResult;
         }
     }
 }

@@ -21,6 +21,10 @@ public static class NetworkNormalizationExtensions
     /// Tells what is wrong with the batch normalization of a model's network, if anything: a report per layer, and a
     /// verdict with the call that mends it.
     /// </summary>
+    /// <remarks>
+    /// A model that was trained in this process knows the size of its batches. For a loaded one, set
+    /// <see cref="DiagnosisOptions.TrainingBatchSize"/> if you know it.
+    /// </remarks>
     /// <param name="model">A fitted or loaded model.</param>
     /// <param name="rows">The rows that go into the model.</param>
     /// <param name="labelColumnName">
@@ -51,6 +55,10 @@ public static class NetworkNormalizationExtensions
         NetworkStep step = NetworkStep.In(model);
         Contracts.CheckValue(rows, nameof(rows));
         options ??= new DiagnosisOptions();
+        options = options with
+        {
+            TrainingBatchSize = options.TrainingBatchSize ?? step.Result?.Checkpoint.Setup.Options.BatchSize,
+        };
         if (labelColumnName is not null && options.Loss is null)
             options = options with { Loss = step.Loss };
         return step.WithRows(

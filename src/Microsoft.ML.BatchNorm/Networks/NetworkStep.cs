@@ -14,10 +14,11 @@ namespace Microsoft.ML.Transforms;
 /// <param name="Network">Its network.</param>
 /// <param name="FeatureColumn">The column that it reads.</param>
 /// <param name="Loss">The loss of its task; null if it has none.</param>
+/// <param name="Result">What its training has given; null if that is not known.</param>
 /// <param name="With">Gives the step with another network of the same shapes.</param>
 sealed record NetworkStep(
     IHost Host, ITransformer Transformer, SavedNetwork Network, string FeatureColumn, Loss? Loss,
-    Func<SavedNetwork, ITransformer> With)
+    TrainingResult? Result, Func<SavedNetwork, ITransformer> With)
 {
     public static bool IsIn(ITransformer model) => ChainSteps.Of(model).Any(step => Of(step) is not null);
 
@@ -63,6 +64,12 @@ sealed record NetworkStep(
                 || labelColumn is not null && scope.HasFlag(TransformerScope.Testing))
                 passing.Pass(step);
         }
+        foreach ((string role, string? column) in (ReadOnlySpan<(string, string?)>)
+            [("feature", FeatureColumn), ("label", labelColumn)])
+        {
+            if (column is not null && passing.View.Schema.GetColumnOrNull(column) is null)
+                throw Host.ExceptSchemaMismatch(nameof(rows), role, column);
+        }
         var data = new RoleMappedData(passing.View, labelColumn, FeatureColumn);
         data.CheckFeatureFloatVector();
         using IChannel channel = Host.Start("Reading");
@@ -76,7 +83,7 @@ sealed record NetworkStep(
     static NetworkStep? Of(ITransformer step) => step switch
     {
         ApplyNetworkTransformer apply => new NetworkStep(
-            apply.HostEnvironment, apply, new SavedNetwork(apply.Network, apply.State), apply.InputColumnName, null,
+            apply.HostEnvironment, apply, new SavedNetwork(apply.Network, apply.State), apply.InputColumnName, null, null,
             saved => new ApplyNetworkTransformer(
                 apply.HostEnvironment, apply.OutputColumnName, apply.InputColumnName, saved)),
         MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters> { Model: var model } multiclass =>
@@ -104,7 +111,7 @@ sealed record NetworkStep(
         IHost host = model.HostEnvironment;
         return new NetworkStep(
             host, transformer, new SavedNetwork(model.Network, model.State), transformer.FeatureColumnName, loss,
-            saved => Reload(host, transformer, context => reload(host, saved, context)));
+            model.TrainingResult, saved => Reload(host, transformer, context => reload(host, saved, context)));
     }
 
     /// <summary>

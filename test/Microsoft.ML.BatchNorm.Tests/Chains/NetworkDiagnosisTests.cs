@@ -138,6 +138,51 @@ public class NetworkDiagnosisTests
     }
 
     [TestMethod]
+    public void A_model_that_was_trained_here_knows_the_size_of_its_batches()
+    {
+        TransformerChain<MulticlassPredictionTransformer<BatchNormNetworkMulticlassModelParameters>> model =
+            context.Transforms.CopyColumns("Copy", "Features").Append(
+                context.MulticlassClassification.Trainers.BatchNormNetwork(new()
+                {
+                    Network = network.WithBatchNormalization(options => options with { Momentum = 0.9 }, "*"),
+                    BatchSize = 2, Epochs = 4, RecomputeStatistics = false,
+                })).Fit(rows);
+
+        Assert.AreSame(model.LastTransformer.Model.TrainingResult, model.GetTrainingResult());
+        Assert.AreEqual(
+            NormalizationFault.SmallBatches, model.DiagnoseBatchNormalization(rows, trainingRows: rows).Fault);
+        ITransformer loaded = Persistence.Model.Reload(model, rows.Schema);
+        Assert.IsNull(loaded.GetTrainingResult());
+        Assert.AreEqual(
+            NormalizationFault.SmallBatches, loaded.DiagnoseBatchNormalization(
+                rows, trainingRows: rows, options: new() { TrainingBatchSize = 2 }).Fault);
+    }
+
+    [TestMethod]
+    public void A_column_that_is_missing_is_named()
+    {
+        StringAssert.Contains(
+            Assert.Throws<ArgumentOutOfRangeException>(
+                () => trained.DiagnoseBatchNormalization(rows, labelColumnName: "Lable")).Message,
+            "Could not find label column 'Lable'");
+        StringAssert.Contains(
+            Assert.Throws<ArgumentOutOfRangeException>(() => trained.RecomputeBatchNormalization(
+                context.Transforms.DropColumns("Features").Fit(rows).Transform(rows))).Message,
+            "Could not find feature column 'Features'");
+    }
+
+    [TestMethod]
+    public void A_call_for_layers_names_the_call_for_networks_and_the_other_way_round()
+    {
+        ITransformer layer = context.Transforms.BatchNormalization("Features").Fit(rows);
+
+        Assert.Contains("RecomputeBatchNormalization", Assert.Throws<ArgumentException>(
+            () => ((ITransformer)trained).FineTuneBatchNormalization(rows)).Message);
+        Assert.Contains("CompareStatistics", Assert.Throws<ArgumentException>(
+            () => layer.DiagnoseBatchNormalization(rows)).Message);
+    }
+
+    [TestMethod]
     public void A_model_without_a_network_is_an_error()
     {
         ITransformer copy = context.Transforms.CopyColumns("Other", "Features").Fit(rows);
