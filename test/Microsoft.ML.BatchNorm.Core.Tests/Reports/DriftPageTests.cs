@@ -100,6 +100,18 @@ public class DriftPageTests
     }
 
     [TestMethod]
+    [DataRow(1e20, 1)]
+    [DataRow(1e308, -1)]
+    public void Histograms_hold_many_equal_or_opposite_huge_shifts(double shift, int sign)
+    {
+        double[] mean = [.. Enumerable.Range(0, 8).Select(c => c % 2 == 0 ? shift : sign * shift)];
+        double[] ones = [.. Enumerable.Repeat(1.0, 8)];
+        DriftReport report = DriftReport.Compare(
+            new BatchNormalizationState(new double[8], ones), new BatchStatistics(ones, mean, new double[8]));
+        StringAssert.Contains(report.ToHtml(), "All channels");
+    }
+
+    [TestMethod]
     public void Another_significance_marks_other_channels()
     {
         StringAssert.Contains(ReportedRuns.Drift.ToHtml(), "1 % level");
