@@ -80,7 +80,9 @@ public sealed class ChannelHistograms
         if (mean.Length > MostChannels)
             throw new ArgumentException($"There are {mean.Length} channels, and histograms of {MostChannels} at most.");
         (this.mean, this.deviation) = (mean, deviation);
-        this.inverse = inverse ?? Array.ConvertAll(deviation, width => Math.Min(Finest / width, double.MaxValue));
+        // A file may have −0.
+        this.inverse = inverse
+            ?? Array.ConvertAll(deviation, width => Math.Min(Finest / Math.Abs(width), double.MaxValue));
         this.counts = counts ?? new double[mean.Length * Bins];
     }
 

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Microsoft.ML.BatchNorm;
 
 /// <summary>The chart of a channel's distribution, then and now, with bins of equal width.</summary>
@@ -11,6 +13,12 @@ static class ChannelChart
     /// <summary>How many bins lie between that bar and the others.</summary>
     const double Gap = 0.5;
 
+    /// <summary>A range that is a smaller share of the mean has too few doubles, or needs too many digits.</summary>
+    const double LeastRange = 1e-9;
+
+    /// <summary>Ranges within this and its inverse can be drawn; values of finite variance have no others.</summary>
+    const double Farthest = 1e300;
+
     /// <summary>The chart; empty if a side has no value.</summary>
     public static string Of(ChannelDrift channel, ChannelHistograms training, ChannelHistograms current)
     {
@@ -19,7 +27,7 @@ static class ChannelChart
             return "";
         double mean = training.Mean[channel.Channel], deviation = training.Deviation[channel.Channel];
         string title = $"{channel.Label}: {Caption(channel)}";
-        return deviation == 0
+        return deviation is not (> 1 / Farthest and < Farthest / ChannelHistograms.Side)
             ? OfConstant(title, mean, before, now)
             : OfBins(title, mean, deviation, before, now);
     }
@@ -72,6 +80,8 @@ static class ChannelChart
             wide[bar] += before[bin];
             narrow[bar] += now[bin];
         }
+        bool isAtMean = (high - low) * deviation < LeastRange * Math.Abs(mean);
+        double center = isAtMean ? 0 : mean;
         bool isBelow = wide[0] + narrow[0] > 0, isAbove = wide[^1] + narrow[^1] > 0;
         ChartAxis inner = ChartAxis.Inside(At(low), At(high), MostTicks);
         ChartAxis axis = inner with
@@ -96,11 +106,12 @@ static class ChannelChart
             bins.Add(new OverlaidBin(
                 $"above {Html.Number(At(high))}", At(high + Gap * width), axis.High, wide[^1], narrow[^1]));
         }
+        string unit = isAtMean ? string.Create(CultureInfo.InvariantCulture, $"value minus {mean}") : "value";
         return new OverlaidHistogram(
-            title, isBelow || isAbove ? "value (bars apart: all that lies beyond)" : "value", axis, bins, "training",
+            title, isBelow || isAbove ? $"{unit} (bars apart: all that lies beyond)" : unit, axis, bins, "training",
             "now").ToHtml();
 
-        double At(double z) => mean + z * deviation;
+        double At(double z) => center + z * deviation;
     }
 
     static double WidthOf(int bin) => ChannelHistograms.LowerEdge(bin + 1) - ChannelHistograms.LowerEdge(bin);

@@ -123,14 +123,18 @@ sealed class ChannelComparison(
     }
 
     /// <summary>How many of how many values are missing; NaN where that is not known.</summary>
-    (double Missing, double All) MissingInTraining(int channel) => state.Histograms is { } training
-        ? (training.CountsOf(channel)[ChannelHistograms.Missing],
-            training.CountsOf(channel)[ChannelHistograms.Missing] + training.FiniteCount(channel))
+    (double Missing, double All) MissingInTraining(int channel) =>
+        state.Histograms is { } training ? MissingIn(training, channel) : (double.NaN, double.NaN);
+
+    (double Missing, double All) MissingNow(int channel) => histograms is not null ? MissingIn(histograms, channel)
+        : positions is { } all ? (all - statistics.Count[channel], all)
         : (double.NaN, double.NaN);
 
-    (double Missing, double All) MissingNow(int channel) => positions is { } all
-        ? (all - statistics.Count[channel], all)
-        : (double.NaN, double.NaN);
+    static (double Missing, double All) MissingIn(ChannelHistograms counted, int channel)
+    {
+        double missing = counted.CountsOf(channel)[ChannelHistograms.Missing];
+        return (missing, missing + counted.FiniteCount(channel));
+    }
 
     ChannelDrift Describe(
         int channel, TestResult mean, TestResult variance, TestResult shape, double missingPValue)

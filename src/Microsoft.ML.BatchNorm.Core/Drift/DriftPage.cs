@@ -10,6 +10,9 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
 {
     const int MostBars = 16, MostRows = 200, LeastOfHistogram = 8, MostDistributions = 9, QuietDistributions = 3;
 
+    /// <summary>What is as great counts as infinite in a histogram, whose range would overflow.</summary>
+    const double Infinite = 1e300;
+
     /// <summary>Shifts, percentages and logarithms of ratios below these are not worth a visible bar.</summary>
     const double LeastShift = 0.1, LeastPercentage = 1, LeastLogarithm = 0.1;
 
@@ -143,8 +146,8 @@ sealed class DriftPage(DriftReport report, double significance, string title) : 
     string Histogram(
         string name, string unit, Func<ChannelDrift, double> value, double least, bool areLogarithms = false)
     {
-        double[] all = [.. channels.Select(value)], finite = [.. all.Where(double.IsFinite)];
-        int infinite = all.Count(double.IsInfinity);
+        double[] all = [.. channels.Select(value)], finite = [.. all.Where(one => Math.Abs(one) < Infinite)];
+        int infinite = all.Count(one => Math.Abs(one) >= Infinite);
         return finite.Length < LeastOfHistogram ? "" : new HistogramChart(
             infinite == 0 ? name : $"{name} ({Html.Count(infinite, "infinite one")} left out)", "all channels", unit,
             finite, least, areLogarithms).ToHtml();

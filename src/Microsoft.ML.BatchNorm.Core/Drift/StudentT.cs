@@ -32,6 +32,8 @@ static class StudentT
         if (t == 0 || double.IsInfinity(t))
             return t == 0 ? 1 : 0;
         double square = double.IsInfinity(degrees) ? t * t : degrees * LogOnePlusSquare(t / Math.Sqrt(degrees));
+        if (double.IsInfinity(square))
+            return 0;
         double w = Math.Sqrt(square), scale = 1 / Math.Max(w, 1), sum = 0;
         foreach ((double node, double weight) in rule)
         {

@@ -164,7 +164,8 @@ sealed record HistogramBins(double Low, double Step, ImmutableArray<int> Counts)
     public static HistogramBins Of(IReadOnlyList<double> values, int most, double least = 0)
     {
         double low = values.Min(), high = values.Max();
-        if (high - low < least)
+        // Greater values have no such bins, and are equal but for rounding.
+        if (high - low < least && Math.Max(Math.Abs(low), Math.Abs(high)) < 1e6 * least)
         {
             // Bins of a fixed width, in which rounding does not tell values apart.
             double fixedStep = ChartAxis.NiceStep(least / 2);

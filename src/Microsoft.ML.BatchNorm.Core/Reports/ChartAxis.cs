@@ -17,6 +17,9 @@ sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableAr
     /// </summary>
     const double Farthest = 1e300;
 
+    /// <summary>The greatest power of two on an axis of ratios, a multiple of every step that reaches it.</summary>
+    const double GreatestPower = 1000;
+
     /// <summary>The share of the axis below a value, from 0 to 1.</summary>
     public double Share(double value) => IsLogarithmic
         ? (Math.Log10(value) - Math.Log10(Low)) / (Math.Log10(High) - Math.Log10(Low))
@@ -63,11 +66,18 @@ sealed record ChartAxis(double Low, double High, bool IsLogarithmic, ImmutableAr
     }
 
     /// <summary>A logarithmic axis of ratios with ticks at powers of two, from ½ to 2 at least.</summary>
-    /// <param name="ratios">The ratios. What is not finite and positive does not count.</param>
+    /// <param name="ratios">
+    /// The ratios. What is not finite and positive does not count; what is too far from 1 counts as the greatest.
+    /// </param>
     /// <param name="most">About how many ticks it has.</param>
     public static ChartAxis Ratios(IEnumerable<double> ratios, int most)
     {
-        double[] powers = [.. ratios.Where(ratio => ratio > 0 && double.IsFinite(ratio)).Select(Math.Log2), -1, 1];
+        double[] powers =
+        [
+            .. ratios.Where(ratio => ratio > 0 && double.IsFinite(ratio))
+                .Select(ratio => Math.Clamp(Math.Log2(ratio), -GreatestPower, GreatestPower)),
+            -1, 1,
+        ];
         double low = powers.Min(), high = powers.Max(), step = Math.Max(1, NiceStep((high - low) / most));
         int first = (int)Math.Floor(low / step + 1e-9), last = (int)Math.Ceiling(high / step - 1e-9);
         return new ChartAxis(

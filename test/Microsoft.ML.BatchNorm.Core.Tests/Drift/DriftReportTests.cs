@@ -231,6 +231,16 @@ public sealed class DriftReportTests
         static double[] Scaled(double[] values) => Array.ConvertAll(values, value => value * 1e-160);
     }
 
+    /// <summary>The initial variance of a constant channel, which a moving average has divided for a long time.</summary>
+    [TestMethod]
+    public void A_shift_whose_square_overflows_is_drift()
+    {
+        var state = new BatchNormalizationState((double[])[0], (double[])[1e-310]);
+        DriftReport report = DriftReport.Compare(state, Statistics([1, 1, 1]));
+        Assert.AreEqual((0, true), (report.PValue, report.IsDrift()));
+        Assert.IsFalse(report.ToHtml().Contains("\"NaN\"", StringComparison.Ordinal));
+    }
+
     [TestMethod]
     public void Names_do_not_turn_or_break_the_table()
     {

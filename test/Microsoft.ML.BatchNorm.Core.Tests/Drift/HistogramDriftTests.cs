@@ -144,6 +144,22 @@ public sealed class HistogramDriftTests
             0, DriftReport.Compare(state, DriftReportTests.Statistics(now), histograms: some).Channels[0].Missing);
     }
 
+    [TestMethod]
+    public void Channels_that_were_read_from_different_rows_have_their_own_shares_of_missing_values()
+    {
+        var layout = ChannelLayout.Features(100, 2);
+        BatchNormalizationState state = State(Draw(1, 200, FalseAlarmTests.Normal), layout);
+        ChannelHistograms counted = state.GetHistograms()!.NewEmpty();
+        counted.Add(layout, Draw(2, 200, FalseAlarmTests.Normal));
+        double[] counts = counted.Counts.ToArray();
+        counts[^1] = 25;
+        DriftReport report = DriftReport.Compare(
+            state, new BatchStatistics([100.0, 100], [0, 0], [100, 100]),
+            histograms: new ChannelHistograms(counted.Mean, counted.Deviation, counts));
+        CollectionAssert.AreEqual(
+            (double[])[0, 0.2], report.Channels.OrderBy(channel => channel.Channel).Select(c => c.Missing).ToArray());
+    }
+
     internal static DriftReport Compare(double[] training, double[] current, int channels = 1)
     {
         var statistics =

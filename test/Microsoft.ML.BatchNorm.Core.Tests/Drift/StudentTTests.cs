@@ -57,7 +57,9 @@ public sealed class StudentTTests
             Assert.AreEqual(1, StudentT.TwoSided(0, degrees));
             Assert.AreEqual(0, StudentT.TwoSided(double.NegativeInfinity, degrees));
             Assert.AreEqual(1, StudentT.TwoSided(1e-200, degrees), 1e-12);
+            Assert.IsTrue(StudentT.TwoSided(double.MaxValue, degrees) < 1e-150);
         }
+        Assert.AreEqual(0, StudentT.TwoSided(1e200, double.PositiveInfinity));
         Assert.AreEqual(0, StudentT.TwoSided(39, double.PositiveInfinity));
         Assert.AreEqual(1, StudentT.TwoSided(1e200, 1) / (2 / Math.PI * 1e-200), 1e-12);
     }

@@ -98,6 +98,17 @@ public class ChartTests
     }
 
     [TestMethod]
+    [DataRow(1e-308, 1e308)]
+    [DataRow(double.Epsilon, 1)]
+    [DataRow(1, double.MaxValue)]
+    public void An_axis_of_extreme_ratios_has_finite_ends(double least, double greatest)
+    {
+        ChartAxis axis = ChartAxis.Ratios([least, greatest], 4);
+        Assert.IsTrue(axis.Low > 0 && double.IsFinite(axis.High), $"{axis}");
+        Assert.IsTrue(axis.Ticks.All(tick => axis.Share(tick.Value) is >= -1e-9 and <= 1 + 1e-9), $"{axis}");
+    }
+
+    [TestMethod]
     [DataRow(new[] { 1.0, 1.0 }, "½ 1 2")]
     [DataRow(new[] { 0.3, 3.5 }, "¼ ½ 1 2 4")]
     [DataRow(new[] { 0, 0.2, double.PositiveInfinity }, "⅛ ¼ ½ 1 2")]

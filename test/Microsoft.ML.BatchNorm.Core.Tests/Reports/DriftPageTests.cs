@@ -1,3 +1,6 @@
+using System.Globalization;
+using Microsoft.ML.BatchNorm.Tests.Drift;
+
 namespace Microsoft.ML.BatchNorm.Tests.Reports;
 
 [TestClass]
@@ -56,6 +59,56 @@ public class DriftPageTests
         StringAssert.Contains(page, "Missing now");
         Assert.AreEqual(0, Count(without, "class=\"bar now\""));
         StringAssert.Contains(without, "KeepHistograms");
+    }
+
+    [TestMethod]
+    [DataRow(1e8)]
+    [DataRow(1e16)]
+    [DataRow(-3.5)]
+    [DataRow(1e150)]
+    public void Neighboring_numbers_are_drawn_by_their_difference_from_the_mean(double value)
+    {
+        double[] training = [.. Enumerable.Repeat(value, 2000), Math.BitIncrement(value)];
+        DriftReport report = HistogramDriftTests.Compare(training, training);
+        Assert.IsTrue(report.Histograms!.Value.Training.Deviation[0] > 0);
+        string page = report.ToHtml();
+        StringAssert.Contains(page, $"value minus {value.ToString(CultureInfo.InvariantCulture)}");
+        Assert.AreEqual(2, Count(page, "class=\"bar now\""));
+        Assert.IsFalse(page.Contains("NaN", StringComparison.Ordinal));
+    }
+
+    /// <summary>A file may have a grid that no values give.</summary>
+    [TestMethod]
+    [DataRow(0, double.MaxValue)]
+    [DataRow(double.MaxValue, 1)]
+    [DataRow(-double.MaxValue, double.MaxValue)]
+    [DataRow(0, double.Epsilon)]
+    [DataRow(1, double.Epsilon)]
+    [DataRow(1, -0.0)]
+    public void Any_grid_is_drawn(double mean, double deviation)
+    {
+        var layout = ChannelLayout.Features(5, 1);
+        var histograms = new ChannelHistograms((double[])[mean], (double[])[deviation]);
+        histograms.Add(layout, (double[])[-1, 0, 1, 2, 1e300]);
+        BatchNormalizationState state = new BatchNormalizationState((double[])[0], (double[])[1])
+            .WithPopulation(new BatchStatistics([5.0], [1], [10])).WithHistograms(histograms);
+        var statistics = new DriftStatistics(state);
+        statistics.Add(layout, (double[])[1, 2, 3, 4, -5]);
+        string page = statistics.Compare().ToHtml();
+        StringAssert.Contains(page, "Distributions, then and now");
+        Assert.IsFalse(page.Contains("NaN", StringComparison.Ordinal));
+    }
+
+    [TestMethod]
+    [DataRow(1e20, 1)]
+    [DataRow(1e308, -1)]
+    public void Histograms_hold_many_equal_or_opposite_huge_shifts(double shift, int sign)
+    {
+        double[] mean = [.. Enumerable.Range(0, 8).Select(c => c % 2 == 0 ? shift : sign * shift)];
+        double[] ones = [.. Enumerable.Repeat(1.0, 8)];
+        DriftReport report = DriftReport.Compare(
+            new BatchNormalizationState(new double[8], ones), new BatchStatistics(ones, mean, new double[8]));
+        StringAssert.Contains(report.ToHtml(), "All channels");
     }
 
     [TestMethod]
