@@ -364,8 +364,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
             return Rows < FewRows && options.TrainingRows is null
                 ? $"{Html.Count(Rows, "row")} can show no more than what the state tells, which is nothing wrong. Give "
                     + $"at least {FewRows} rows, and better hundreds."
-                : $"Nothing is wrong: the moving statistics fit {(Rows == 1 ? "this row" : $"these {Html.Count(Rows)} rows")}. "
-                    + change;
+                : "Nothing is wrong: the moving statistics fit "
+                    + $"{(Rows == 1 ? "this row" : $"these {Html.Count(Rows)} rows")}. {change}";
         LayerDiagnosis[] same = [.. Layers.Where(layer => layer.Fault == worst.Fault)];
         IEnumerable<string> others = Layers.Select(layer => layer.Fault).Distinct()
             .Where(fault => fault != NormalizationFault.None && fault != worst.Fault).Select(Words);
@@ -405,7 +405,8 @@ public sealed class BatchNormalizationDiagnosis : IReport
             if (layer.ConstantChannels > 0)
                 notes.Add(
                     $"{name}: {Html.Count(layer.ConstantChannels)} of {Html.Count(layer.State.Channels, "channel")} "
-                    + (layer.ConstantChannels == 1 ? "is constant on these rows and gives" : "are constant on these rows and give")
+                    + (layer.ConstantChannels == 1
+                        ? "is constant on these rows and gives" : "are constant on these rows and give")
                     + " the same in every row.");
             if (layer.Node.Input.Rank == 3 && axis != 1)
                 notes.Add(

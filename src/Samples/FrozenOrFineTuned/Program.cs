@@ -7,7 +7,8 @@ Show.Title(
     $"A network learns {old.Rows:N0} handwritten digits, whose pixels go from 0 for paper to 1 for ink, and is " +
     $"right on most of {test.Rows} others. Then the exposure changes, in one of three ways. With {later.Rows} " +
     "digits under the new exposure the network is adapted without labels, or with labels fine-tuned or trained anew. " +
-    "Before each table stands what BatchNormalizationDiagnosis says. The tables show how many layers change, accuracy and log-loss on the test digits under the new exposure, and accuracy under the old one.");
+    "Before each table stands what BatchNormalizationDiagnosis says. The tables show how many layers change, accuracy " +
+    "and log-loss on the test digits under the new exposure, and accuracy under the old one.");
 
 Network network = Network.Input(Digits.PixelCount)
     .Dense(128, useBias: false).BatchNormalization(name: "norm_1").ReLU()
