@@ -231,7 +231,7 @@ public sealed class DriftReportTests
         static double[] Scaled(double[] values) => Array.ConvertAll(values, value => value * 1e-160);
     }
 
-    /// <summary>The initial variance of a constant channel, which a moving average has divided for a long time.</summary>
+    /// <summary>The initial variance of a constant channel, after many steps of a moving average.</summary>
     [TestMethod]
     public void A_shift_whose_square_overflows_is_drift()
     {
