@@ -240,14 +240,9 @@ public sealed partial class BatchNormalizationState : IEquatable<BatchNormalizat
             mean, variance, gamma, beta, BatchesSeen + 1, (1 - share) * InitialWeight, Renorm, population: null);
     }
 
-    /// <summary>The same γ and β, with the statistics of the initializer.</summary>
-    internal BatchNormalizationState WithoutStatistics()
-    {
-        double[] variance = new double[Channels];
-        Array.Fill(variance, 1);
-        return new(
-            new double[Channels], variance, gamma, beta, batchesSeen: 0, initialWeight: 1, Renorm, population: null);
-    }
+    /// <summary>The same state, whose statistics count as an initializer's: exact ones replace them.</summary>
+    internal BatchNormalizationState AsInitializer() => new(
+        movingMean, movingVariance, gamma, beta, batchesSeen: 0, initialWeight: 1, Renorm, population: null);
 
     /// <summary>The same state with renormalization that begins at the moving statistics.</summary>
     internal BatchNormalizationState WithRenormAtMovingStatistics() => new(

@@ -136,8 +136,8 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
     /// what to do if the same things are now measured in another way, such as by another camera or in another unit.
     /// </summary>
     /// <remarks>
-    /// A mixture is that of the two distributions (<see cref="NetworkTrainer.MergeStatistics"/>). γ, β and the options
-    /// stay: an average moves on from the new statistics when it is fine-tuned. If the weight is neither 0, 1 nor null,
+    /// A channel without a value that counts keeps its statistics, with a warning. A mixture is that of the two
+    /// distributions (<see cref="NetworkTrainer.MergeStatistics"/>). γ, β and the options stay: an average moves on from the new statistics when it is fine-tuned. If the weight is neither 0, 1 nor null,
     /// the number of training values is no longer known, and histograms are dropped.
     /// </remarks>
     /// <param name="input">The rows that go into this transformer.</param>
@@ -230,6 +230,8 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
 
         BatchNormalizationColumn Mixed(BatchNormalizationColumn before, BatchNormalizationColumn now)
         {
+            if (now.State.GetPopulation() is null)
+                return before;
             BatchNormalizationState state = weight is null or 1
                 ? now.State
                 : before.State.Mixed(now.State, weight, before.Options.EffectiveVarianceConvention);
@@ -303,7 +305,7 @@ public sealed partial class BatchNormalizationTransformer : OneToOneTransformerB
         };
         return new ColumnSpec(
             column.OutputColumnName, column.InputColumnName, options,
-            goesOn ? BatchNormalizationEstimator.ForOptions(column.State, options) : column.State.WithoutStatistics(),
+            goesOn ? BatchNormalizationEstimator.ForOptions(column.State, options) : column.State.AsInitializer(),
             column.Input);
     }
 

@@ -156,6 +156,26 @@ public class RecomputeChainTests
     }
 
     [TestMethod]
+    public void Channels_without_values_keep_their_statistics_and_constants_become_beta()
+    {
+        BatchNormalizationTransformer layer = Layer(
+            "Y", "B", options => options.Layer = new() { NonFinite = NonFinite.Ignore }).Fit(Train);
+        BatchNormalizationState before = layer.GetState("Y");
+        IDataView rows = Context.Data.LoadFromEnumerable(
+            Enumerable.Range(0, 100).Select(i => new Raw { B = [float.NaN, 1e8f + (i == 7 ? 8 : 0)] }));
+        IDataView none = Context.Data.LoadFromEnumerable([new Raw { B = [float.NaN, float.NaN] }]);
+
+        foreach (double? weight in (double?[])[1, 0.5, null])
+        {
+            BatchNormalizationState after = layer.RecomputeStatistics(rows, weight).GetState("Y");
+            Assert.AreEqual(before.MovingMean[0], after.MovingMean[0]);
+            Assert.AreEqual(before.MovingVariance[0], after.MovingVariance[0]);
+            Assert.AreEqual(before, layer.RecomputeStatistics(none, weight).GetState("Y"));
+        }
+        Assert.AreEqual(0, layer.RecomputeStatistics(rows).GetState("Y").MovingVariance[1]);
+    }
+
+    [TestMethod]
     public void What_cannot_be_done_is_an_error()
     {
         ITransformer frozen = UsualModel.FreezeBatchNormalization();
