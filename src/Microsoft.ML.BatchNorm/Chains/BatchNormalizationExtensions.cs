@@ -272,11 +272,8 @@ public static class BatchNormalizationExtensions
         if (transformers.Length == 0)
             throw Contracts.ExceptParam(
                 nameof(model),
-                "The model has no batch normalization layer: none of its steps is a BatchNormalizationTransformer."
-                + (NetworkStep.IsIn(model)
-                    ? " For those inside its network, there are DiagnoseBatchNormalization and "
-                        + "RecomputeBatchNormalization."
-                    : ""));
+                "The model has no batch normalization layer: none of its steps is a BatchNormalizationTransformer. For "
+                + "layers inside a network there are DiagnoseBatchNormalization and RecomputeBatchNormalization.");
         string[] outputs = OutputsOf(transformers);
         string[] names = UniqueNames(outputs);
         foreach (string unknown in columnNames.Where(name => !outputs.Contains(name) && !names.Contains(name)))

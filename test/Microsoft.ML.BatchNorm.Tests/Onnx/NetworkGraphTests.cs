@@ -1,5 +1,6 @@
 using Microsoft.ML.BatchNorm.Tests.Networks;
 using Microsoft.ML.BatchNorm.Tests.Transformer;
+using Microsoft.ML.Data;
 using Microsoft.ML.Transforms;
 
 namespace Microsoft.ML.BatchNorm.Tests.Onnx;
@@ -146,6 +147,25 @@ public class NetworkGraphTests
         IDataView rows = View.Vectors(View.Dense(View.Floats(7, 1)), 1);
         Check(Network.Input(1).Dense(1), rows);
         Check(Network.Input(1, 1, 1).Conv2D(1, 1).BatchNormalization(), rows);
+    }
+
+    /// <summary>The figures of docs/numerics.md.</summary>
+    [TestMethod]
+    [DataRow(700, 1e-6f)]
+    [DataRow(20_000, 5e-6f)]
+    public void A_wide_layer_differs_by_the_rounding_of_its_sums(int width, float share)
+    {
+        IDataView view = View.Vectors(View.Dense(View.Floats(20, width)), width);
+        ApplyNetworkTransformer transformer = Apply(
+            Network.Input(width).Dense(64).BatchNormalization().ReLU().Dense(10, name: "last"), view);
+        float[] expected = [.. transformer.Transform(view).GetColumn<float[]>("Y").SelectMany(row => row)];
+
+        float[] actual = Exported.Run(
+            OnnxModel.Of(transformer, view).WithOutputs(["Y.last"]), ColumnValues.Of(view, "X"))["Y.last"];
+
+        float bound = share * expected.Max(Math.Abs);
+        for (int i = 0; i < expected.Length; i++)
+            Assert.AreEqual(expected[i], actual[i], bound, $"{width}, {i}");
     }
 
     [TestMethod]
