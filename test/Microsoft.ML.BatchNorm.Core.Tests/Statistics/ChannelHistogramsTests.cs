@@ -62,6 +62,45 @@ public class ChannelHistogramsTests
         Assert.AreEqual((1.0, 4.0, 2.0), (constant.CountsOf(0)[0], constant.CountsOf(0)[49], constant.CountsOf(0)[97]));
     }
 
+    /// <summary>Eight values are counted at a time where there are as many, in rows and in runs of a channel.</summary>
+    [TestMethod]
+    public void Values_lie_in_the_same_bins_alone_and_beside_others()
+    {
+        double[] means = [0, 1, -3e8, 1e-300, 1e300, 0, 5, 5, -1, 0, 2],
+            deviations = [1, 0, 1, 1e-310, 1e299, double.Epsilon, 0.5, 1e-17, 1e9, 1e-30, 3];
+        double[] values =
+        [
+            0, -0.0, 1, -1, 5, double.NaN, double.PositiveInfinity, double.NegativeInfinity, double.MaxValue,
+            double.MinValue, double.Epsilon, -double.Epsilon, 1e-300, -3e8, -3e8 + 1, 1e300, 7.9, 8, 8.1, -0.5, 0.03125,
+            .. Enumerable.Range(0, ChannelHistograms.Zero).Select(ChannelHistograms.LowerEdge),
+        ];
+        int channels = means.Length;
+        ChannelHistograms alone = new(means, deviations), rows = alone.NewEmpty(), runs = alone.NewEmpty();
+        for (int c = 0; c < channels; c++)
+        {
+            foreach (double value in values)
+            {
+                // The mask leaves one value per channel, which is counted by itself.
+                double[] row = new double[2 * channels];
+                row[2 * c] = value;
+                alone.Add(new ChannelLayout([1, channels, 2], 1), row, [true, false]);
+            }
+        }
+        foreach (double value in values)
+            rows.Add(ChannelLayout.Features(1, channels), Enumerable.Repeat(value, channels).ToArray());
+        runs.Add(
+            new ChannelLayout([1, channels, values.Length], 1),
+            Enumerable.Repeat(values, channels).SelectMany(x => x).ToArray());
+
+        CollectionAssert.AreEqual(rows.Counts.ToArray(), runs.Counts.ToArray());
+        // The other channels of the single values are zeros.
+        double[] expected = alone.Counts.ToArray();
+        for (int c = 0; c < channels; c++)
+            expected[c * ChannelHistograms.Bins + ChannelHistograms.Zero] -= (channels - 1) * values.Length;
+        CollectionAssert.AreEqual(expected, rows.Counts.ToArray());
+        Assert.AreEqual(values.Length * channels, expected.Sum());
+    }
+
     [TestMethod]
     public void Counts_do_not_depend_on_blocks_order_layout_or_merging()
     {
