@@ -43,7 +43,7 @@ public class NotebookTests
     public void Its_reports_are_shown_as_html()
     {
         string[] pages = [.. Cells(executed).SelectMany(cell => cell.Outputs).OfType<DisplayElement>().Select(Html)];
-        Assert.AreEqual(2, pages.Count(page => page.Contains("class=\"bn-report\"", StringComparison.Ordinal)));
+        Assert.AreEqual(3, pages.Count(page => page.Contains("class=\"bn-report\"", StringComparison.Ordinal)));
     }
 
     [TestMethod]

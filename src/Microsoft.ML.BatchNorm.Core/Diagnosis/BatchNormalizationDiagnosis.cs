@@ -414,8 +414,9 @@ public sealed class BatchNormalizationDiagnosis : IReport
                     + "The channels of images are axis 1 here.");
             if (found[i].Fault == NormalizationFault.None && layer.State.InitialWeight > 0.05)
                 notes.Add(
-                    $"{name}: {Rounded(100 * layer.State.InitialWeight)} % of its statistics are still the initializer's, "
-                    + "which does little on these rows.");
+                    string.Create(
+                        CultureInfo.InvariantCulture, $"{name}: {100 * layer.State.InitialWeight:0.#} % of its statistics ")
+                    + "are still the initializer's, which does little on these rows.");
             if (found[i].Fault == NormalizationFault.None && layer is { IsAverage: true, Moves: true }
                 && layer.Options.EffectiveMomentum <= 0.5)
                 notes.Add(

@@ -66,11 +66,11 @@ sealed class FaultSearch(IReadOnlyList<MeasuredLayer> layers, DiagnosisOptions k
         BatchNormalizationOptions options = layer.Options;
         int? size = options.VirtualBatchSize ?? known.TrainingBatchSize;
         bool isOff = IsOff(layer, LeastKnown, ErrorsKnown), fitsTraining = FitsTraining(layer);
-        if (isOff && layer.IsInitializer && !layer.Moves)
+        if (isOff && !fitsTraining && layer.IsInitializer && !layer.Moves)
             return (NormalizationFault.Frozen,
                 "It is frozen with the initializer's mean and variance, which no row has ever moved. Unfreeze it and "
                 + "train, or recompute its statistics.");
-        if (isOff && (layer.IsInitializer || layer.State.InitialWeight > VisibleShare))
+        if (isOff && !fitsTraining && (layer.IsInitializer || layer.State.InitialWeight > VisibleShare))
             return (NormalizationFault.Initializer, layer.IsInitializer
                 ? "Its mean and variance are still the initializer's: no batch has moved them. Recompute the statistics "
                     + "on the training rows."

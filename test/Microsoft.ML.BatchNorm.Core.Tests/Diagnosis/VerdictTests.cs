@@ -65,6 +65,29 @@ public class VerdictTests
     }
 
     [TestMethod]
+    public void Statistics_that_fit_the_training_rows_are_not_blamed_for_others()
+    {
+        foreach (int seed in faultSeeds)
+        {
+            // A tenth to a third of the statistics is still the initializer's, which fits standardized rows.
+            Network network = Network.Input(30).BatchNormalization(new() { Momentum = 0.99 }).Dense(8).ReLU().Dense(2)
+                .WithPreset(NetworkPreset.Keras);
+            Patient patient = Patient.Of("breast_cancer", seed);
+            TrainingResult result = NetworkTrainer.Train(
+                network, network.Initialize(seed), patient.Train,
+                new TrainingOptions { Epochs = 8 + seed, BatchSize = 32, Seed = seed });
+            float[] moved = Array.ConvertAll(patient.HeldOut.Features.ToArray(), value => 1.4f * value + 1.5f);
+
+            var diagnosis = BatchNormalizationDiagnosis.Of(
+                result, new TrainingData(patient.HeldOut.Rows, moved, patient.HeldOut.Targets),
+                new DiagnosisOptions { TrainingRows = patient.Train });
+
+            Assert.IsGreaterThan(0.05, diagnosis.Layers[0].InitialWeight);
+            Assert.AreEqual(NormalizationFault.OtherRows, diagnosis.Fault, $"{seed}: {diagnosis}");
+        }
+    }
+
+    [TestMethod]
     public void Recomputing_mends_what_the_verdict_says_it_mends()
     {
         foreach (string kind in (string[])["too few steps", "slow momentum", "fast momentum", "other rows, exact statistics"])
